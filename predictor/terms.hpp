@@ -1,0 +1,36 @@
+#pragma once
+
+namespace cpubone {
+
+/// What operators add to the latency of a network, so that a network's terms are the sum over its
+/// executed operators (`split_activations`), and a search can add up cached terms of blocks.
+struct LatencyTerms {
+  double ops_ns = 0;           ///< sum of the operators' predicted latencies
+  double independent_ns2 = 0;  ///< sum of the squares of their own spreads (one standard deviation)
+  double shared_ns = 0;        ///< sum of spreads that operators of a class share
+  double nodes = 0;            ///< executed operators
+  double macs = 0;
+  double weight_bytes = 0;
+  double activation_bytes = 0;  ///< read and written
+
+  LatencyTerms& operator+=(const LatencyTerms& other) {
+    ops_ns += other.ops_ns;
+    independent_ns2 += other.independent_ns2;
+    shared_ns += other.shared_ns;
+    nodes += other.nodes;
+    macs += other.macs;
+    weight_bytes += other.weight_bytes;
+    activation_bytes += other.activation_bytes;
+    return *this;
+  }
+  bool operator==(const LatencyTerms&) const = default;
+};
+
+/// Latency of a network with the interval that holds it with 90 % probability, in milliseconds.
+struct LatencyEstimate {
+  double ms = 0;
+  double low_ms = 0;
+  double high_ms = 0;
+};
+
+}  // namespace cpubone
