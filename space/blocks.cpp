@@ -1,0 +1,133 @@
+#include "space/blocks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace cpubone {
+namespace {
+
+int project(NetworkBuilder& b, int input, int hidden, const std::string& name,
+            const MbConv& block) {
+  const int out = b.conv2d(hidden, name + ".project", {.out_channels = block.out_channels});
+  const bool residual = block.stride == 1 && b.shape(input) == b.shape(out);
+  return residual ? b.add(out, input, name + ".add") : out;
+}
+
+}  // namespace
+
+int expanded(int channels, double expansion) {
+  return static_cast<int>(std::lround(channels * expansion));
+}
+
+Padding block_padding(int kernel, int stride) {
+  if (stride == 1) return same_padding(kernel);
+  const int pad = (kernel - 1) / 2;
+  return {pad, pad, pad, pad};
+}
+
+int mbconv(NetworkBuilder& b, int input, const std::string& name, const MbConv& block) {
+  int hidden = input;
+  if (block.hidden_channels > 0)
+    hidden = b.conv2d(input, name + ".expand",
+                      {.out_channels = block.hidden_channels,
+                       .groups = block.groups,
+                       .activation = block.activation});
+  hidden = b.depthwise(hidden, name + ".depthwise",
+                       {.kernel = block.kernel,
+                        .stride = block.stride,
+                        .activation = block.activation,
+                        .padding = block_padding(block.kernel, block.stride)});
+  if (block.squeeze_channels > 0)
+    hidden = squeeze_excite(b, hidden, name + ".squeeze", block.squeeze_channels,
+                            block.squeeze_activation, block.squeeze_gate);
+  return project(b, input, hidden, name, block);
+}
+
+int fused_mbconv(NetworkBuilder& b, int input, const std::string& name, const MbConv& block) {
+  const int hidden = b.conv2d(input, name + ".spatial",
+                              {.out_channels = block.hidden_channels,
+                               .kernel = block.kernel,
+                               .stride = block.stride,
+                               .groups = block.groups,
+                               .activation = block.activation,
+                               .padding = block_padding(block.kernel, block.stride)});
+  return project(b, input, hidden, name, block);
+}
+
+int squeeze_excite(NetworkBuilder& b, int input, const std::string& name, int squeeze_channels,
+                   Activation activation, Activation gate) {
+  const int channels = b.shape(input).c;
+  const int pool = b.global_avg_pool(input, name + ".pool");
+  const int squeezed = b.conv2d(pool, name + ".reduce",
+                                {.out_channels = squeeze_channels, .activation = activation});
+  const int scale =
+      b.conv2d(squeezed, name + ".expand", {.out_channels = channels, .activation = gate});
+  return b.mul(input, scale, name + ".scale");
+}
+
+std::string_view name(Upsampling upsampling) {
+  return upsampling == Upsampling::nearest ? "nearest" : "transposed";
+}
+
+Upsampling parse_upsampling(std::string_view text) {
+  for (const auto upsampling : {Upsampling::nearest, Upsampling::transposed})
+    if (text == name(upsampling)) return upsampling;
+  throw std::invalid_argument(
+      fmt::format("upsampling: got \"{}\", expected nearest or transposed", text));
+}
+
+Attention attention_of_width(int channels) {
+  const int heads = std::max(1, channels / 60);
+  return {.heads = heads, .head_channels = std::max(1, channels / heads / 2)};
+}
+
+int attention_block(NetworkBuilder& b, int input, const std::string& name,
+                    const Attention& attention) {
+  const int channels = b.shape(input).c;
+  const int inner = attention.heads * attention.head_channels;
+  int x = b.group_norm(input, name + ".norm");
+  x = b.depthwise(x, name + ".reduce",
+                  {.kernel = attention.kernel,
+                   .stride = attention.stride,
+                   .padding = block_padding(attention.kernel, attention.stride)});
+  x = b.conv2d(x, name + ".qkv", {.out_channels = 3 * inner, .bias = false});
+  x = b.attention(x, name + ".attention", attention.heads);
+  if (attention.upsampling == Upsampling::transposed) {
+    // Overlapping windows: twice the stride, and 3x3 where the resolution stays.
+    const int stride = attention.stride;
+    const int kernel = stride == 1 ? 3 : 2 * stride;
+    const int pad = (kernel - stride) / 2;
+    x = b.conv_transpose2d(x, name + ".upsample",
+                           {.out_channels = channels,
+                            .kernel = kernel,
+                            .stride = stride,
+                            .padding = Padding{pad, pad, pad, pad}});
+  } else {
+    x = b.conv2d(x, name + ".project", {.out_channels = channels});
+    if (attention.stride > 1) x = b.upsample_nearest(x, name + ".upsample", attention.stride);
+  }
+  return b.add(x, input, name + ".add");
+}
+
+int mlp_block(NetworkBuilder& b, int input, const std::string& name, int hidden_channels,
+              Activation activation) {
+  const int channels = b.shape(input).c;
+  int x = b.group_norm(input, name + ".norm");
+  x = b.conv2d(x, name + ".expand", {.out_channels = hidden_channels, .activation = activation});
+  x = b.conv2d(x, name + ".project", {.out_channels = channels});
+  return b.add(x, input, name + ".add");
+}
+
+int classification_head(NetworkBuilder& b, int input, const Head& head) {
+  b.stage("head");
+  int x = b.conv2d(input, "conv", {.out_channels = head.channels, .activation = head.activation});
+  x = b.global_avg_pool(x, "pool");
+  x = b.linear(x, "features", head.features, false);
+  x = b.layer_norm(x, "norm", head.activation);
+  return b.linear(x, "classes", head.classes);
+}
+
+}  // namespace cpubone

@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <map>
+
+#include "space/cpubone.hpp"
+#include "tests/catch.hpp"
+#include "tests/golden.hpp"
+#include "tests/golden_fill.hpp"
+
+using namespace cpubone;
+using golden::Golden;
+using golden::Layer;
+
+namespace {
+
+/// What a golden layer says about an operator, in the words of its canonical line.
+std::string line(const std::string& kind, const Op& op) {
+  return fmt::format("{} {}x{}x{} k{}x{} s{} p{},{},{},{} g{} heads={} begin={} conv={} {}", kind,
+                     op.output.h, op.output.w, op.output.c, op.kernel_h, op.kernel_w, op.stride,
+                     op.padding.top, op.padding.bottom, op.padding.left, op.padding.right,
+                     op.groups, op.heads, op.begin, op.conv_channels, name(op.activation));
+}
+
+std::string line(const Layer& layer, const Op& like) {
+  Op op;
+  op.output = layer.output;
+  op.kernel_h = layer.kernel_h;
+  op.kernel_w = layer.kernel_w;
+  op.stride = layer.windowed ? layer.stride : like.stride;
+  op.padding = layer.padding;
+  op.groups = layer.groups;
+  op.heads = layer.heads;
+  op.begin = layer.begin;
+  op.conv_channels = layer.conv_channels;
+  op.activation = layer.activation;
+  return line(layer.kind, op);
+}
+
+/// Compares node by node; names the first node that differs.
+void check_against_golden(const Network& network) {
+  const Golden g = golden::load(network.name);
+  INFO(network.name << ", " << g.source);
+  CHECK(network.input == g.input);
+  CHECK(params(network) == g.params);
+  CHECK(macs(network) == g.macs);
+
+  const Network executed = split_activations(network);
+  const auto matches = golden::match(executed, g);
+  std::map<int, int> node_of_layer{{-1, network_input}};
+  int parameters = -1;
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    const Node& node = executed.nodes[i];
+    const Layer& layer = g.layers[static_cast<std::size_t>(matches[i].layer)];
+    INFO(node.name << " against layer " << matches[i].layer);
+    // After the split, an activation that became a node is on the layer, not on its producer.
+    Op op = node.op;
+    if (op.activation == Activation::none) op.activation = layer.activation;
+    REQUIRE(line(golden::kind_of(op), op) == line(layer, op));
+    REQUIRE(params(node.op) == layer.params);
+    REQUIRE(macs(node.op) == layer.macs);
+    std::vector<int> inputs;
+    for (const int input : layer.inputs) inputs.push_back(node_of_layer.at(input));
+    REQUIRE(node.inputs == inputs);
+    node_of_layer[matches[i].output] = static_cast<int>(i);
+    for (const int t : {layer.weight_t, layer.bias_t})
+      if (t >= 0) REQUIRE(t == ++parameters);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("CPUBone equals its golden files layer by layer", "[golden]") {
+  for (const CpuboneConfig& config : cpubone_family()) check_against_golden(build(config));
+}
+
+TEST_CASE("the golden fill formula gives the reference's first values", "[golden]") {
+  // First values of the input image and of the first weight of CPUBone-Nano, as PyTorch had them.
+  CHECK(golden::input(0) == 0.4999208450317383F);
+  CHECK(golden::input(1) == -0.17214548587799072F);
+  CHECK(golden::weight(0, 0, 3, 27) == -0.32815659046173096F);
+  CHECK(golden::weight(0, 3, 3, 27) == -0.2928513288497925F);
+  CHECK(golden::gamma(1, 0) == 0.7597108483314514F);
+  CHECK(golden::bias(2, 0) == -0.08785365521907806F);
+}
