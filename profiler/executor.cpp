@@ -483,8 +483,12 @@ std::span<const float> Executor::node_output(std::size_t node) const {
 }
 
 void Executor::run() {
+  run_steps(0, plan_->actions.size());
+}
+
+void Executor::run_steps(std::size_t first, std::size_t last) {
   const FlushDenormals flush;
-  for (const auto& action : plan_->actions) action();
+  for (std::size_t i = first; i < last; ++i) plan_->actions[i]();
 }
 
 void Executor::run_timed(std::span<double> step_ns) {
@@ -503,6 +507,9 @@ const Network& Executor::network() const {
 }
 const std::vector<Executor::Step>& Executor::steps() const {
   return plan_->steps;
+}
+std::shared_ptr<const Arena> Executor::arena() const {
+  return plan_->arena;
 }
 std::size_t Executor::arena_bytes() const {
   return plan_->arena_bytes;

@@ -64,6 +64,8 @@ class Executor {
   /// Output of a node of `network()`, with ExecutorOptions::keep_outputs.
   std::span<const float> node_output(std::size_t node) const;
   void run();
+  /// Runs the steps from `first` up to, not including, `last`.
+  void run_steps(std::size_t first, std::size_t last);
   /// Runs and adds each step's duration to `step_ns`, which has `steps()` elements.
   void run_timed(std::span<double> step_ns);
 
@@ -77,6 +79,7 @@ class Executor {
   };
   const std::vector<Step>& steps() const;
 
+  std::shared_ptr<const Arena> arena() const;
   /// Bytes of activations, without XNNPACK's temporary tensors inside a subgraph.
   std::size_t arena_bytes() const;
 

@@ -1,0 +1,314 @@
+#include "profiler/host.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "profiler/xnnpack_runtime.hpp"
+#include "space/error.hpp"
+
+namespace cpubone {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// First line of a file of the system, empty where there is none.
+std::string read_line(const fs::path& path) {
+  std::ifstream stream(path);
+  std::string line;
+  std::getline(stream, line);
+  while (!line.empty() && (line.back() == '\0' || line.back() == ' ')) line.pop_back();
+  return line;
+}
+
+double read_number(const fs::path& path) {
+  const std::string line = read_line(path);
+  double value = 0;
+  std::from_chars(line.data(), line.data() + line.size(), value);
+  return value;
+}
+
+/// Value of a `key : value` line of /proc/cpuinfo or /proc/meminfo.
+std::string proc_value(const char* file, std::string_view key) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.rfind(key, 0) != 0) continue;
+    const auto colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const auto begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
+/// Arm cores name themselves by number only.
+std::string arm_core_name() {
+  const std::string part = proc_value("/proc/cpuinfo", "CPU part");
+  static constexpr std::pair<std::string_view, std::string_view> known[] = {
+      {"0xd03", "Cortex-A53"}, {"0xd05", "Cortex-A55"},  {"0xd08", "Cortex-A72"},
+      {"0xd0b", "Cortex-A76"}, {"0xd0c", "Neoverse-N1"}, {"0xd40", "Neoverse-V1"},
+      {"0xd41", "Cortex-A78"}, {"0xd44", "Cortex-X1"},   {"0xd49", "Neoverse-N2"},
+      {"0xd4f", "Neoverse-V2"}};
+  for (const auto& [number, core] : known)
+    if (part == number) return std::string(core);
+  return part.empty() ? "" : "Arm part " + part;
+}
+
+std::string cpu_name() {
+  const std::string board = read_line("/proc/device-tree/model");
+  std::string cpu = proc_value("/proc/cpuinfo", "model name");
+  if (cpu.empty()) cpu = arm_core_name();
+  if (board.empty()) return cpu.empty() ? "unknown CPU" : cpu;
+  return fmt::format("{} ({})", board, cpu);
+}
+
+/// Instruction sets that XNNPACK and the Eigen kernels choose by.
+std::vector<std::string> cpu_features() {
+  std::vector<std::string> features;
+#if defined(__x86_64__)
+  const auto add = [&](const char* name, bool has) {
+    if (has) features.emplace_back(name);
+  };
+  add("avx", __builtin_cpu_supports("avx"));
+  add("avx2", __builtin_cpu_supports("avx2"));
+  add("avx512bw", __builtin_cpu_supports("avx512bw"));
+  add("avx512f", __builtin_cpu_supports("avx512f"));
+  add("avx512vl", __builtin_cpu_supports("avx512vl"));
+  add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
+  add("fma", __builtin_cpu_supports("fma"));
+#elif defined(__aarch64__)
+  const unsigned long capabilities = getauxval(AT_HWCAP);
+  features.emplace_back("asimd");
+  if (capabilities & HWCAP_ASIMDDP) features.emplace_back("asimddp");
+  if (capabilities & HWCAP_FPHP) features.emplace_back("fphp");
+  if (capabilities & HWCAP_SVE) features.emplace_back("sve");
+  if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) features.emplace_back("i8mm");
+#endif
+  std::sort(features.begin(), features.end());
+  return features;
+}
+
+std::int64_t parse_size(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc{}) return 0;
+  if (*end == 'K') value *= 1024;
+  if (*end == 'M') value *= 1024 * 1024;
+  return value;
+}
+
+struct Caches {
+  std::int64_t l1d = 0;
+  std::int64_t l2 = 0;
+  std::int64_t last = 0;
+};
+
+Caches read_caches() {
+  Caches caches;
+  std::int64_t last_level = 0;
+  for (int i = 0; i < 8; ++i) {
+    const fs::path folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}", i);
+    const auto level = static_cast<std::int64_t>(read_number(folder / "level"));
+    const std::string type = read_line(folder / "type");
+    if (level == 0 || type == "Instruction") continue;
+    const std::int64_t size = parse_size(read_line(folder / "size"));
+    if (level == 1) caches.l1d = size;
+    if (level == 2) caches.l2 = size;
+    if (level >= last_level) {
+      last_level = level;
+      caches.last = size;
+    }
+  }
+  const auto ask = [](std::int64_t& bytes, int name) {
+    if (bytes == 0) bytes = std::max<std::int64_t>(0, ::sysconf(name));
+  };
+  // Some Arm kernels leave sizes out of /sys.
+  ask(caches.l1d, _SC_LEVEL1_DCACHE_SIZE);
+  ask(caches.l2, _SC_LEVEL2_CACHE_SIZE);
+  if (caches.last == 0) ask(caches.last, _SC_LEVEL3_CACHE_SIZE);
+  if (caches.last == 0) caches.last = caches.l2;
+  return caches;
+}
+
+std::string file_hash(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << stream.rdbuf();
+  return stream ? hash_text(bytes.str()) : "";
+}
+
+const char* architecture() {
+#if defined(__x86_64__)
+  return "x86_64";
+#elif defined(__aarch64__)
+  return "aarch64";
+#else
+  return "unknown";
+#endif
+}
+
+std::string kernel_release() {
+  utsname name{};
+  ::uname(&name);
+  return fmt::format("{} {}", name.sysname, name.release);
+}
+
+double load_average() {
+  double load = 0;
+  return ::getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+}  // namespace
+
+Device describe_host() {
+  Device device;
+  device.name = "host";
+  device.cpu = cpu_name();
+  device.architecture = architecture();
+  device.features = cpu_features();
+  device.cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const Caches caches = read_caches();
+  device.l1d_bytes = caches.l1d;
+  device.l2_bytes = caches.l2;
+  device.llc_bytes = caches.last;
+  device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  device.runtime = "XNNPACK " + xnnpack_version();
+  device.runtime_hash = file_hash(xnnpack_library_path());
+  device.kernel = kernel_release();
+  device.governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+  device.frequency_mhz =
+      read_number("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") / 1000;
+  if (device.frequency_mhz == 0) {
+    const std::string mhz = proc_value("/proc/cpuinfo", "cpu MHz");
+    std::from_chars(mhz.data(), mhz.data() + mhz.size(), device.frequency_mhz);
+  }
+#if defined(__clang__)
+  device.compiler = "clang " __clang_version__;
+#else
+  device.compiler = "gcc " __VERSION__;
+#endif
+  return device;
+}
+
+bool is_emulated() {
+  // qemu-user shows the host's own /proc/cpuinfo, whose architecture then differs from ours.
+  const bool arm_cpu = !proc_value("/proc/cpuinfo", "CPU implementer").empty();
+  const bool x86_cpu = !proc_value("/proc/cpuinfo", "vendor_id").empty();
+#if defined(__aarch64__)
+  if (!arm_cpu && x86_cpu) return true;
+#elif defined(__x86_64__)
+  if (arm_cpu && !x86_cpu) return true;
+#endif
+  return proc_value("/proc/cpuinfo", "model name").find("QEMU") != std::string::npos &&
+         read_line("/sys/devices/virtual/dmi/id/sys_vendor").find("QEMU") != std::string::npos &&
+         !fs::exists("/dev/kvm") &&
+         proc_value("/proc/cpuinfo", "flags").find("hypervisor") == std::string::npos;
+}
+
+std::vector<Warning> host_warnings() {
+  std::vector<Warning> warnings;
+  if (is_emulated())
+    warnings.push_back(
+        {"this process runs under an emulator: its timings say nothing about the device",
+         "run it on the device itself, or over ssh with --device ssh://USER@HOST"});
+  const std::string governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+  if (!governor.empty() && governor != "performance")
+    warnings.push_back(
+        {fmt::format("the CPU frequency governor is \"{}\": frequencies change while measuring",
+                     governor),
+         "sudo cpupower frequency-set -g performance"});
+  const double load = load_average();
+  const double cores = std::max(1U, std::thread::hardware_concurrency());
+  if (load > 0.5 * cores)
+    warnings.push_back(
+        {fmt::format("the machine is busy: load average {:.1f} on {:.0f} cores", load, cores),
+         "close other programs, or measure when the machine is idle"});
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator("/sys/class/thermal", code)) {
+    const double celsius = read_number(entry.path() / "temp") / 1000;
+    if (celsius > 80)
+      warnings.push_back({fmt::format("{} is at {:.0f} °C: the CPU may throttle",
+                                      read_line(entry.path() / "type"), celsius),
+                          "improve cooling or let the device rest"});
+  }
+  // Raspberry Pi: bits of the firmware's throttling word; 0 under-voltage, 2 throttled, 16 and 18
+  // since boot.
+  const std::string throttled = read_line("/sys/devices/platform/soc/soc:firmware/get_throttled");
+  if (!throttled.empty()) {
+    const unsigned long bits = std::strtoul(throttled.c_str(), nullptr, 16);
+    if (bits & 0x10001UL)
+      warnings.push_back(
+          {"the board reports under-voltage", "use the official power supply and a short cable"});
+    if (bits & 0x40004UL)
+      warnings.push_back(
+          {"the board reports throttling", "add a fan or heat sink and let it cool down"});
+  }
+  return warnings;
+}
+
+std::vector<int> parse_cpus(std::string_view text) {
+  std::set<int> cpus;
+  const auto fail = [&](std::string_view part) {
+    throw std::invalid_argument(
+        fmt::format("CPUs: got \"{}\" in \"{}\", expected a list such as 0-3,6", part, text));
+  };
+  const auto number = [&](std::string_view part) {
+    int value = -1;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc{} || end != part.data() + part.size() || value < 0 || value >= 4096)
+      fail(part);
+    return value;
+  };
+  for (std::string_view rest = text;;) {
+    const auto comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    const auto dash = part.find('-');
+    const int first = number(part.substr(0, dash));
+    const int last = dash == std::string_view::npos ? first : number(part.substr(dash + 1));
+    if (last < first) fail(part);
+    for (int cpu = first; cpu <= last; ++cpu) cpus.insert(cpu);
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return {cpus.begin(), cpus.end()};
+}
+
+void pin_to_cpus(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE ||
+        !fs::exists(fmt::format("/sys/devices/system/cpu/cpu{}", cpu)))
+      throw Error(fmt::format("cannot pin to CPU {}: this machine has CPUs {}", cpu,
+                              read_line("/sys/devices/system/cpu/online")));
+    CPU_SET(static_cast<std::size_t>(cpu), &set);
+  }
+  if (::sched_setaffinity(0, sizeof set, &set) != 0)
+    throw Error(
+        fmt::format("cannot pin to CPUs {}: {}", fmt::join(cpus, ","), std::strerror(errno)));
+}
+
+std::string utc_now() {
+  return fmt::format(
+      "{:%Y-%m-%dT%H:%M:%SZ}",
+      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+}
+
+}  // namespace cpubone

@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+/// This machine, read from the system: /proc, /sys and the loaded XNNPACK. Device name `host`.
+Device describe_host();
+
+/// Conditions that make measurements worse than they need to be, each with its remedy: governor,
+/// throttling, under-voltage, load, virtual machine, emulation.
+std::vector<Warning> host_warnings();
+
+/// Whether this process runs under an emulator, where timings mean nothing.
+bool is_emulated();
+
+/// Pins the calling thread, and the threads that it starts later, to these CPUs. Throws
+/// cpubone::Error naming the CPU that does not exist.
+void pin_to_cpus(const std::vector<int>& cpus);
+
+/// CPUs named like `0-3,6`. Throws std::invalid_argument naming the part that is wrong.
+std::vector<int> parse_cpus(std::string_view text);
+
+/// Now as ISO 8601 in UTC, to the second.
+std::string utc_now();
+
+}  // namespace cpubone

@@ -1,0 +1,39 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "profiler/sampler.hpp"
+#include "space/network.hpp"
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+struct MeasureOptions {
+  MeasureSettings settings;
+  double budget_s = 60;
+  std::uint64_t seed = 1;
+  /// JSON lines, one a round, so that a killed run loses at most the round in flight; empty: none.
+  std::filesystem::path journal;
+  /// Continue from the journal where there is one. Throws cpubone::Error where it is of other
+  /// operators, settings or another machine.
+  bool resume = false;
+  std::function<void(const SampleProgress&)> on_progress;
+  std::function<bool()> cancelled;
+};
+
+/// Measures distinct operators on this machine and appends records, warnings and seconds to
+/// `profile`, whose device and settings it must be. Operators are taken as they are executed
+/// (`split_activations`). Throws std::invalid_argument naming an operator that no engine runs.
+void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile);
+
+/// Measures whole networks as chains, interleaved, with a breakdown by operator.
+void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
+                      Profile& profile);
+
+/// A profile of this machine without records.
+Profile host_profile(const MeasureSettings& settings);
+
+}  // namespace cpubone

@@ -1,0 +1,22 @@
+#pragma once
+#include <span>
+
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+/// Median; the mean of the middle two for an even count. Throws std::invalid_argument for none.
+double median(std::span<const double> values);
+
+/// Value below which the fraction `q` in [0, 1] of `values` lies, interpolated linearly.
+double quantile(std::span<const double> values, double q);
+
+/// Median, its 95 % confidence interval and MdAPE of run times; keeps the samples. The interval is
+/// median +- 1.96 * 1.2533 * 1.4826 MAD / sqrt(n): the standard error of a median where the spread
+/// is normal, with a spread that outliers do not move. Throws std::invalid_argument for no samples.
+Timing summarise(std::span<const double> samples_ns, int runs_per_sample);
+
+/// Half the confidence interval relative to the median; infinite for fewer than 5 samples.
+double relative_half_width(std::span<const double> samples_ns);
+
+}  // namespace cpubone
