@@ -1,0 +1,41 @@
+#pragma once
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cpubone {
+
+/// A size of MobileOne (arXiv 2206.04040, Table 2 and its appendix).
+struct MobileOneSize {
+  const char* name;
+  std::array<double, 4> widths;  ///< multipliers of 64, 128, 256, 512 channels
+  int branches;                  ///< k: over-parameterisation branches of the train form
+  bool squeeze_excite;           ///< in the second half of stage 3 and in stage 4
+};
+
+/// Blocks (depthwise, pointwise) of stages 1 to 4; the first depthwise convolution is strided.
+inline constexpr std::array<int, 4> mobileone_blocks{2, 8, 10, 1};
+inline constexpr std::array<int, 4> mobileone_channels{64, 128, 256, 512};
+/// Channels over squeezed channels.
+inline constexpr int mobileone_squeeze = 16;
+
+/// S0 to S4.
+std::span<const MobileOneSize> mobileone_sizes();
+
+/// One convolution of the inference form, of which the train form has several branches.
+struct MobileOneConv {
+  std::string stage;  ///< `stem`, `stage1`, ...
+  std::string name;   ///< within its stage, e.g. `0.depthwise`
+  int in_channels;
+  int out_channels;
+  int kernel;  ///< 3 or 1
+  int stride;
+  bool depthwise;
+  bool squeeze_excite;  ///< between the convolution and its ReLU
+};
+
+/// The convolutions of a size in order.
+std::vector<MobileOneConv> mobileone_convs(const MobileOneSize& size);
+
+}  // namespace cpubone
