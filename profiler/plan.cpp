@@ -1,0 +1,511 @@
+#include "profiler/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <unordered_set>
+
+namespace cpubone {
+namespace {
+
+constexpr int most_operators = 100'000;
+// What one operator may take at most: about 8 ms on a small core, and its copies fit in memory.
+constexpr std::int64_t most_macs = 300'000'000;
+constexpr std::int64_t most_elements = 1'300'000;
+constexpr std::int64_t most_weight_bytes = 24 << 20;
+constexpr int fewest_channels = 8;
+constexpr int most_channels = 2560;
+constexpr int dimensions = 10;
+
+/// Points of the unit cube that stay evenly spread however many are taken: the additive recurrence
+/// of the generalised golden ratio (Roberts 2018), from a random start.
+class Points {
+ public:
+  explicit Points(std::uint64_t seed) {
+    double root = 2;
+    for (int i = 0; i < 64; ++i) root = std::pow(1 + root, 1.0 / (dimensions + 1));
+    std::mt19937_64 random(seed);
+    for (int d = 0; d < dimensions; ++d) {
+      step_[static_cast<std::size_t>(d)] = std::fmod(std::pow(1 / root, d + 1), 1.0);
+      at_[static_cast<std::size_t>(d)] = static_cast<double>(random() >> 11) * 0x1p-53;
+    }
+  }
+
+  /// Moves to the next point; its coordinates are then taken one after the other.
+  void advance() {
+    for (std::size_t d = 0; d < dimensions; ++d) at_[d] = std::fmod(at_[d] + step_[d], 1.0);
+    next_ = 0;
+  }
+
+  double uniform() { return at_.at(next_++); }
+  double logarithmic(double low, double high) { return low * std::pow(high / low, uniform()); }
+
+  /// One of `values` with probabilities proportional to the weights.
+  template <typename Value>
+  Value weighted(std::initializer_list<std::pair<Value, double>> values) {
+    double sum = 0;
+    for (const auto& [value, weight] : values) sum += weight;
+    double left = uniform() * sum;
+    for (const auto& [value, weight] : values)
+      if ((left -= weight) < 0) return value;
+    return (values.end() - 1)->first;
+  }
+  template <typename Value>
+  Value one_of(std::initializer_list<Value> values) {
+    return *(values.begin() +
+             static_cast<std::ptrdiff_t>(uniform() * static_cast<double>(values.size())));
+  }
+
+ private:
+  std::array<double, dimensions> step_{};
+  std::array<double, dimensions> at_{};
+  std::size_t next_ = 0;
+};
+
+int rounded(double value, int multiple) {
+  return std::max(1, static_cast<int>(std::lround(value / multiple))) * multiple;
+}
+
+/// Half of all channel counts are multiples of 16, as most networks have them; the others show
+/// what an odd one costs.
+int channels(Points& points, double low, double high) {
+  const double wanted = points.logarithmic(low, high);
+  return rounded(wanted, points.weighted<int>({{16, 4}, {8, 2}, {4, 1}, {2, 1}, {1, 1}}));
+}
+
+/// Channels relative to others, on the same grid of multiples.
+int scaled(Points& points, int base, double low, double high) {
+  const double wanted = base * points.logarithmic(low, high);
+  return std::clamp(rounded(wanted, wanted >= 32 ? 8 : 2), fewest_channels, most_channels);
+}
+
+/// Those of a 224-pixel network first; then what other inputs and strides lead to.
+int resolution(Points& points) {
+  const double u = points.uniform();
+  constexpr std::array<int, 5> usual{7, 14, 28, 56, 112};
+  if (u < 0.6) return usual.at(static_cast<std::size_t>(u / 0.6 * usual.size()));
+  return std::clamp(static_cast<int>(std::lround(6 * std::pow(224.0 / 6, (u - 0.6) / 0.4))), 6,
+                    224);
+}
+
+Activation fused(Points& points) {
+  return points.weighted<Activation>(
+      {{Activation::none, 7}, {Activation::relu, 2}, {Activation::relu6, 1}});
+}
+
+Shape square(int size, int c) {
+  return {1, size, size, c};
+}
+
+Op unary(OpKind kind, Shape input) {
+  Op op;
+  op.kind = kind;
+  op.inputs = {input};
+  op.output = input;
+  return op;
+}
+
+struct Window {
+  int kernel = 1;
+  int stride = 1;
+  int groups = 1;
+};
+
+Op convolution(Points& points, int size, int in, int out, Window window) {
+  Op op = unary(OpKind::conv2d, square(size, in));
+  op.output.c = out;
+  op.kernel_h = op.kernel_w = window.kernel;
+  op.stride = window.stride;
+  const int before = (window.kernel - 1) / 2;
+  op.padding =
+      window.stride == 1 ? same_padding(window.kernel) : Padding{before, before, before, before};
+  op.groups = window.groups;
+  op.bias = points.uniform() < 0.85;
+  op.activation = fused(points);
+  return op;
+}
+
+/// Rounds both to multiples of the groups, at least two channels of a group.
+void fit_groups(int groups, int& in, int& out) {
+  in = std::max(2, in / groups) * groups;
+  out = std::max(2, out / groups) * groups;
+}
+
+Op dense_pointwise(Points& points) {
+  const int size = points.uniform() < 0.08 ? 1 : resolution(points);
+  const int in = channels(points, fewest_channels, most_channels);
+  const int out = scaled(points, in, 1.0 / 8, 8);
+  return convolution(points, size, in, out, {});
+}
+
+Op grouped_pointwise(Points& points) {
+  const int groups = points.one_of({2, 4, 8});
+  const int size = resolution(points);
+  int in = channels(points, 16, 1024);
+  int out = scaled(points, in, 1.0 / 8, 8);
+  fit_groups(groups, in, out);
+  return convolution(points, size, in, out, {1, 1, groups});
+}
+
+Op dense_spatial(Points& points) {
+  const int kernel = points.weighted<int>({{2, 2}, {3, 5}, {5, 1.5}, {7, 0.5}});
+  const int stride = points.weighted<int>({{1, 3}, {2, 2}});
+  const int size = resolution(points);
+  const int in = channels(points, fewest_channels, 512);
+  const int out = scaled(points, in, 1.0 / 2, 8);
+  return convolution(points, size, in, out, {kernel, stride, 1});
+}
+
+Op grouped_spatial(Points& points) {
+  const int kernel = points.weighted<int>({{2, 3}, {3, 5}, {5, 2}});
+  const int stride = points.weighted<int>({{1, 3}, {2, 2}});
+  const int groups = points.weighted<int>({{2, 4}, {4, 3}, {8, 2}, {16, 0.5}, {32, 0.5}});
+  const int size = resolution(points);
+  int in = channels(points, 16, 512);
+  int out = scaled(points, in, 1.0 / 2, 8);
+  fit_groups(groups, in, out);
+  return convolution(points, size, in, out, {kernel, stride, groups});
+}
+
+Op depthwise(Points& points) {
+  const int kernel = points.weighted<int>({{2, 2}, {3, 4}, {5, 3}, {7, 1}});
+  const int stride = points.weighted<int>({{1, 3}, {2, 2}});
+  const int size = resolution(points);
+  const int c = channels(points, fewest_channels, most_channels);
+  return convolution(points, size, c, c, {kernel, stride, c});
+}
+
+/// What reads the image.
+Op stem(Points& points) {
+  const int kernel = points.weighted<int>({{3, 6}, {4, 1}, {7, 1}});
+  const int stride = kernel == 4 ? 4 : points.weighted<int>({{1, 1}, {2, 4}});
+  const int size = 32 * rounded(points.logarithmic(3, 10), 1);
+  const int out = channels(points, fewest_channels, 96);
+  Op op = convolution(points, size, 3, out, {kernel, stride, 1});
+  if (kernel == 4) op.padding = {};
+  return op;
+}
+
+Op transposed(Points& points) {
+  const int size = resolution(points);
+  const int in = channels(points, 16, 512);
+  const int out = scaled(points, in, 1.0 / 2, 2);
+  const bool enlarges = points.uniform() < 0.75;
+  Op op = unary(OpKind::conv_transpose2d, square(size, in));
+  op.output.c = out;
+  op.bias = points.uniform() < 0.8;
+  if (enlarges) {
+    op.kernel_h = op.kernel_w = points.one_of({2, 4});
+    op.stride = 2;
+  } else {
+    op.kernel_h = op.kernel_w = 3;
+  }
+  const int pad = (op.kernel_h - 1) / 2;
+  op.padding = {pad, pad, pad, pad};
+  return op;
+}
+
+Op partial(Points& points) {
+  const int size = resolution(points);
+  const int c = channels(points, 16, 1024);
+  const int share = points.weighted<int>({{4, 3}, {2, 1}, {8, 1}});
+  Op op = unary(OpKind::partial_conv2d, square(size, c));
+  op.conv_channels = std::max(2, c / share);
+  op.kernel_h = op.kernel_w = points.weighted<int>({{3, 3}, {5, 1}});
+  op.padding = same_padding(op.kernel_h);
+  op.bias = points.uniform() < 0.3;
+  op.partial_form = points.uniform() < 0.8 ? PartialForm::slicing : PartialForm::split_concat;
+  return op;
+}
+
+Op linear(Points& points) {
+  const bool tokens = points.uniform() < 0.3;
+  const int size = tokens ? resolution(points) : 1;
+  const int in = channels(points, 32, most_channels);
+  const int out = points.uniform() < 0.3 ? 1000 : channels(points, 16, most_channels);
+  Op op = unary(OpKind::linear, square(size, in));
+  op.output.c = out;
+  op.bias = points.uniform() < 0.7;
+  op.activation = fused(points);
+  return op;
+}
+
+Op attention(Points& points) {
+  const int size = points.weighted<int>({{4, 1},
+                                         {5, 1},
+                                         {6, 1},
+                                         {7, 4},
+                                         {8, 1},
+                                         {10, 1},
+                                         {12, 1},
+                                         {14, 3},
+                                         {16, 1},
+                                         {20, 1},
+                                         {24, 1},
+                                         {28, 1}});
+  const int heads = rounded(points.logarithmic(1, 16), 1);
+  const int head_dim = rounded(points.logarithmic(8, 64), points.weighted<int>({{4, 1}, {1, 1}}));
+  Op op = unary(OpKind::attention, square(size, 3 * heads * head_dim));
+  op.output.c = heads * head_dim;
+  op.heads = heads;
+  return op;
+}
+
+Op activation(Points& points) {
+  const Activation which = points.weighted<Activation>({{Activation::hardswish, 5},
+                                                        {Activation::gelu, 3},
+                                                        {Activation::silu, 2},
+                                                        {Activation::sigmoid, 1.5},
+                                                        {Activation::hardsigmoid, 1.5},
+                                                        {Activation::relu, 1},
+                                                        {Activation::relu6, 1},
+                                                        {Activation::gelu_tanh, 1}});
+  const int size = points.uniform() < 0.12 ? 1 : resolution(points);
+  Op op = unary(OpKind::activation, square(size, channels(points, fewest_channels, most_channels)));
+  op.activation = which;
+  return op;
+}
+
+Op of_two(Points& points, OpKind kind, double broadcast_share) {
+  const bool broadcast = points.uniform() < broadcast_share;
+  const int size = resolution(points);
+  const Shape shape = square(size, channels(points, fewest_channels, most_channels));
+  Op op = unary(kind, shape);
+  op.inputs.push_back(broadcast ? square(1, shape.c) : shape);
+  if (kind == OpKind::add)
+    op.activation = points.uniform() < 0.3 ? Activation::relu : Activation::none;
+  return op;
+}
+
+Op simple(Points& points, OpKind kind) {
+  const int size = resolution(points);
+  return unary(kind, square(size, channels(points, fewest_channels, most_channels)));
+}
+
+Op layer_norm(Points& points) {
+  const int size = points.uniform() < 0.5 ? 1 : resolution(points);
+  return unary(OpKind::layer_norm, square(size, channels(points, fewest_channels, most_channels)));
+}
+
+Op global_pool(Points& points) {
+  Op op = simple(points, OpKind::global_avg_pool);
+  op.output = square(1, op.output.c);
+  return op;
+}
+
+Op max_pool(Points& points) {
+  const int kernel = points.weighted<int>({{2, 1}, {3, 2}});
+  Op op = unary(OpKind::max_pool2d, square(resolution(points), channels(points, 16, 512)));
+  op.kernel_h = op.kernel_w = kernel;
+  op.stride = 2;
+  if (kernel == 3) op.padding = {1, 1, 1, 1};
+  return op;
+}
+
+Op upsample(Points& points) {
+  const int size = points.weighted<int>({{4, 1}, {5, 1}, {7, 4}, {10, 1}, {14, 3}, {28, 2}});
+  Op op = unary(OpKind::upsample_nearest, square(size, channels(points, 16, 1024)));
+  op.stride = points.weighted<int>({{2, 5}, {4, 1}});
+  return op;
+}
+
+Op slice(Points& points) {
+  Op op = simple(points, OpKind::slice);
+  op.output.c = std::max(1, op.inputs[0].c / points.one_of({2, 4}));
+  op.begin = points.uniform() < 0.5 ? 0 : op.inputs[0].c - op.output.c;
+  return op;
+}
+
+Op concat(Points& points) {
+  Op op = simple(points, OpKind::concat);
+  const int parts = points.weighted<int>({{2, 3}, {3, 1}, {4, 1}});
+  const Shape part = op.inputs[0];
+  op.inputs.assign(static_cast<std::size_t>(parts), part);
+  op.inputs.back().c = scaled(points, part.c, 1.0 / 4, 1);
+  return op;
+}
+
+Op shuffle(Points& points) {
+  Op op = simple(points, OpKind::channel_shuffle);
+  op.groups = points.weighted<int>({{2, 3}, {4, 1}});
+  op.inputs[0].c = std::max(1, op.inputs[0].c / op.groups) * op.groups;
+  return op;
+}
+
+/// A family of operators, drawn `weight` times as often as one of weight 1.
+struct Family {
+  double weight;
+  bool quantised;  ///< exists in qs8
+  Op (*draw)(Points&);
+};
+
+constexpr std::array families{
+    Family{24, true, dense_pointwise},
+    Family{7, true, grouped_pointwise},
+    Family{12, true, dense_spatial},
+    Family{16, true, grouped_spatial},
+    Family{13, true, depthwise},
+    Family{2, true, stem},
+    Family{2, false, transposed},
+    Family{2, false, partial},
+    Family{5, true, linear},
+    Family{4, false, attention},
+    Family{5, false, activation},
+    Family{3, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
+    Family{1.5, false, [](Points& p) { return of_two(p, OpKind::mul, 0.8); }},
+    Family{2.5, false, [](Points& p) { return simple(p, OpKind::group_norm); }},
+    Family{1, false, layer_norm},
+    Family{1.5, false, global_pool},
+    Family{1, false, max_pool},
+    Family{1.5, false, upsample},
+    Family{1, false, slice},
+    Family{1, false, concat},
+    Family{1, false, shuffle},
+};
+
+bool acceptable(const Op& op) {
+  const auto fits = [](const Shape& shape) {
+    return shape.c <= 4 * most_channels && elements(shape) <= most_elements;
+  };
+  const Shape& in = op.inputs[0];
+  const bool window_fits = in.h + op.padding.top + op.padding.bottom >= op.kernel_h;
+  return window_fits && std::all_of(op.inputs.begin(), op.inputs.end(), fits) &&
+         fits(infer_output(op)) && macs(op) <= most_macs && weight_bytes(op) <= most_weight_bytes;
+}
+
+/// Most operators of a network are at least some microseconds long; of shorter ones a share shows
+/// what a call costs.
+bool tiny(const Op& op) {
+  constexpr double macs_of_bytes = 4;  // that take about as long
+  constexpr double least_work = 150e3;
+  return static_cast<double>(macs(op)) +
+             macs_of_bytes *
+                 static_cast<double>(input_bytes(op) + output_bytes(op) + weight_bytes(op)) <
+         least_work;
+}
+constexpr int tiny_one_in = 4;
+
+/// Families in the order that keeps every beginning of it in proportion.
+class Rotation {
+ public:
+  explicit Rotation(DType dtype) : owed_(families.size(), 0) {
+    for (const Family& family : families) {
+      weights_.push_back(dtype != DType::qs8 || family.quantised ? family.weight : 0);
+      sum_ += weights_.back();
+    }
+  }
+  std::size_t next() {
+    for (std::size_t i = 0; i < owed_.size(); ++i) owed_[i] += weights_[i];
+    const auto most = std::max_element(owed_.begin(), owed_.end());
+    *most -= sum_;
+    return static_cast<std::size_t>(most - owed_.begin());
+  }
+
+ private:
+  std::vector<double> weights_;
+  std::vector<double> owed_;
+  double sum_ = 0;
+};
+
+void check_count(int count) {
+  if (count < 1 || count > most_operators)
+    throw std::invalid_argument(
+        fmt::format("a plan has 1..{} operators, got {}", most_operators, count));
+}
+
+/// Where an operator is among those of its kind; 1 is a factor of two in a dimension.
+using Place = std::array<double, 8>;
+
+Place place(const Op& op) {
+  const auto log = [](int value) { return std::log2(std::max(1, value)); };
+  const double window = 2 * log(op.kernel_h) + (is_depthwise(op) ? 16 : 0);
+  return {log(op.inputs[0].h), log(op.inputs[0].c),
+          log(op.output.c),    window,
+          2 * log(op.stride),  is_depthwise(op) ? 0 : 2 * log(op.groups),
+          log(op.heads),       static_cast<double>(op.activation)};
+}
+
+double squared_distance(const Place& a, const Place& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+}  // namespace
+
+std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype) {
+  check_count(count);
+  std::vector<Points> points;
+  for (std::size_t i = 0; i < families.size(); ++i) points.emplace_back(seed * 1000 + i);
+  Rotation rotation(dtype);
+  std::unordered_set<std::string> seen;
+  std::vector<Op> plan;
+  std::vector<int> tiny_ones(families.size(), 0);
+  // Bounded: small families can run out of distinct operators long before the count is reached.
+  for (int attempt = 0; static_cast<int>(plan.size()) < count && attempt < 100 * count + 10'000;) {
+    const std::size_t family = rotation.next();
+    for (int redraw = 0; redraw < 100; ++redraw, ++attempt) {
+      points[family].advance();
+      Op op = families[family].draw(points[family]);
+      op.dtype = dtype;
+      if (!acceptable(op)) continue;
+      if (tiny(op) && ++tiny_ones[family] % tiny_one_in != 0) continue;
+      op.output = infer_output(op);
+      check(op);
+      if (!seen.insert(text(op)).second) continue;
+      plan.push_back(std::move(op));
+      break;
+    }
+  }
+  return plan;
+}
+
+std::vector<Op> next_operators(std::span<const Op> known, const Spread& spread, int count,
+                               std::uint64_t seed, DType dtype) {
+  check_count(count);
+  constexpr int candidates_per_operator = 8;
+  constexpr int fewest_candidates = 1000;
+  std::unordered_set<std::string> taken;
+  for (const Op& op : known) taken.insert(text(op));
+  struct Candidate {
+    Op op;
+    Place place;
+    double spread;
+    double nearest = std::numeric_limits<double>::infinity();  ///< squared, of those chosen
+  };
+  std::vector<Candidate> candidates;
+  // Another seed than the known operators' plan had, or its beginning would be drawn again.
+  for (Op& op : sampling_plan(
+           seed + 0x5EED, std::max(fewest_candidates, candidates_per_operator * count), dtype)) {
+    if (taken.count(text(op)) != 0) continue;
+    const double value = spread(op);
+    if (!(value >= 0) || !std::isfinite(value))
+      throw std::invalid_argument(
+          fmt::format("op \"{}\": spread must be finite and at least 0, got {}", text(op), value));
+    const Place where = place(op);
+    candidates.push_back({std::move(op), where, value});
+  }
+  std::vector<Op> chosen;
+  while (static_cast<int>(chosen.size()) < count && !candidates.empty()) {
+    const auto gain = [](const Candidate& c) { return c.spread * -std::expm1(-c.nearest / 2); };
+    const auto best =
+        std::max_element(candidates.begin(), candidates.end(),
+                         [&](const Candidate& a, const Candidate& b) { return gain(a) < gain(b); });
+    const Candidate winner = std::move(*best);
+    candidates.erase(best);
+    for (Candidate& c : candidates)
+      if (c.op.kind == winner.op.kind)
+        c.nearest = std::min(c.nearest, squared_distance(c.place, winner.place));
+    chosen.push_back(winner.op);
+  }
+  return chosen;
+}
+
+}  // namespace cpubone
