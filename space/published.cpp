@@ -1,0 +1,113 @@
+#include "space/published.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "space/json_file.hpp"
+#include "space/zoo.hpp"
+
+namespace cpubone {
+
+extern const std::string_view published_accuracy_csv;
+extern const std::string_view published_latency_json;
+
+namespace {
+
+/// One line of CSV; fields with commas are quoted, none holds a quote or a line break.
+std::vector<std::string> fields(std::string_view line) {
+  std::vector<std::string> values(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == ',' && !quoted)
+      values.emplace_back();
+    else
+      values.back() += c;
+  }
+  return values;
+}
+
+double number(const std::string& text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc{} || end != text.data() + text.size())
+    throw Error("published_accuracy.csv: expected a number, got \"" + text + "\"");
+  return value;
+}
+
+std::vector<PublishedAccuracy> read_accuracies(std::string_view text) {
+  std::vector<PublishedAccuracy> rows;
+  text.remove_prefix(text.find('\n') + 1);
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto f = fields(text.substr(0, end));
+    if (f.size() != 10) throw Error("published_accuracy.csv: expected 10 fields in " + f.front());
+    rows.push_back({f[0], f[1], f[2], number(f[3]), number(f[4]), number(f[5]),
+                    static_cast<int>(number(f[6])), f[7], f[8], f[9]});
+    text.remove_prefix(end + 1);
+  }
+  return rows;
+}
+
+std::optional<double> optional_number(const nlohmann::json& value) {
+  if (value.is_null()) return std::nullopt;
+  return value.get<double>();
+}
+
+std::vector<PublishedLatency> read_latencies(std::string_view text) {
+  const nlohmann::json json = parse_json(text, "published_latency.json");
+  const auto& tables = json.at("tables");
+  std::vector<PublishedLatency> rows;
+  for (const auto& row : json.at("rows")) {
+    const auto entry = [&](const char* table, std::size_t column) {
+      return tables.at(table).at(row.at(column).get<std::size_t>()).get<std::string>();
+    };
+    rows.push_back({.network = row.at(0).get<std::string>(),
+                    .zoo_name = row.at(1).get<std::string>(),
+                    .params_m = optional_number(row.at(2)),
+                    .macs_m = optional_number(row.at(3)),
+                    .top1 = optional_number(row.at(4)),
+                    .resolution = row.at(5).is_null() ? 0 : row.at(5).get<int>(),
+                    .device = entry("device", 6),
+                    .runtime = entry("runtime", 7),
+                    .threads = entry("threads", 8),
+                    .precision = entry("precision", 9),
+                    .latency_ms = row.at(10).get<double>(),
+                    .statistic = entry("statistic", 11),
+                    .digitised = row.at(12).get<int>() != 0,
+                    .source = entry("source", 13),
+                    .note = entry("note", 14),
+                    .doubt = entry("doubt", 15)});
+  }
+  return rows;
+}
+
+}  // namespace
+
+const std::vector<PublishedAccuracy>& published_accuracies() {
+  static const auto rows = read_accuracies(published_accuracy_csv);
+  return rows;
+}
+
+const std::vector<PublishedLatency>& published_latencies() {
+  static const auto rows = read_latencies(published_latency_json);
+  return rows;
+}
+
+std::optional<PublishedAccuracy> published_accuracy(std::string_view name) {
+  const std::string wanted = zoo_name(name);
+  for (const PublishedAccuracy& row : published_accuracies())
+    if (!wanted.empty() && row.zoo_name == wanted) return row;
+  return std::nullopt;
+}
+
+std::vector<PublishedLatency> published_latencies(std::string_view name) {
+  const std::string wanted = zoo_name(name);
+  std::vector<PublishedLatency> rows;
+  for (const PublishedLatency& row : published_latencies())
+    if (!wanted.empty() && row.zoo_name == wanted) rows.push_back(row);
+  return rows;
+}
+
+}  // namespace cpubone

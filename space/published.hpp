@@ -1,0 +1,53 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cpubone {
+
+/// What a paper or a repository says about a network's accuracy on ImageNet-1k.
+struct PublishedAccuracy {
+  std::string network;   ///< as published
+  std::string zoo_name;  ///< name in the zoo; empty where the zoo has no such network
+  std::string family;
+  double params_m =
+      0;               ///< millions, as published (with batch norms where a train form was counted)
+  double macs_m = 0;   ///< millions, as published
+  double top1 = 0;     ///< percent
+  int resolution = 0;  ///< pixels
+  std::string source;
+  std::string note;
+  std::string doubt;  ///< why it should stay out of fits; empty where nothing speaks against it
+};
+
+/// A published latency at batch 1.
+struct PublishedLatency {
+  std::string network;   ///< as published
+  std::string zoo_name;  ///< name in the zoo; empty where the zoo has no such network
+  std::optional<double> params_m;
+  std::optional<double> macs_m;
+  std::optional<double> top1;
+  int resolution = 0;  ///< pixels; 0: unstated
+  std::string device;
+  std::string runtime;
+  std::string threads;  ///< a number, or what the source says instead
+  std::string precision;
+  double latency_ms = 0;
+  std::string statistic;   ///< e.g. `min of 10`; empty where unstated
+  bool digitised = false;  ///< read off a figure
+  std::string source;
+  std::string note;
+  std::string doubt;  ///< why it should stay out of fits; empty where nothing speaks against it
+};
+
+/// All of them, by family and MACs.
+const std::vector<PublishedAccuracy>& published_accuracies();
+const std::vector<PublishedLatency>& published_latencies();
+
+/// Published accuracy of a network of the zoo, by any name that `zoo_name` reads.
+std::optional<PublishedAccuracy> published_accuracy(std::string_view name);
+/// Published latencies of a network of the zoo, those in doubt included.
+std::vector<PublishedLatency> published_latencies(std::string_view name);
+
+}  // namespace cpubone
