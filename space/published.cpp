@@ -36,8 +36,8 @@ double number(const std::string& text) {
   return value;
 }
 
-std::vector<PublishedAccuracy> read_accuracies(std::string_view text) {
-  std::vector<PublishedAccuracy> rows;
+std::vector<PublishedAccuracyRow> read_accuracies(std::string_view text) {
+  std::vector<PublishedAccuracyRow> rows;
   text.remove_prefix(text.find('\n') + 1);
   while (!text.empty()) {
     const auto end = text.find('\n');
@@ -55,10 +55,10 @@ std::optional<double> optional_number(const nlohmann::json& value) {
   return value.get<double>();
 }
 
-std::vector<PublishedLatency> read_latencies(std::string_view text) {
+std::vector<PublishedLatencyRow> read_latencies(std::string_view text) {
   const nlohmann::json json = parse_json(text, "published_latency.json");
   const auto& tables = json.at("tables");
-  std::vector<PublishedLatency> rows;
+  std::vector<PublishedLatencyRow> rows;
   for (const auto& row : json.at("rows")) {
     const auto entry = [&](const char* table, std::size_t column) {
       return tables.at(table).at(row.at(column).get<std::size_t>()).get<std::string>();
@@ -85,27 +85,27 @@ std::vector<PublishedLatency> read_latencies(std::string_view text) {
 
 }  // namespace
 
-const std::vector<PublishedAccuracy>& published_accuracies() {
+const std::vector<PublishedAccuracyRow>& published_accuracies() {
   static const auto rows = read_accuracies(published_accuracy_csv);
   return rows;
 }
 
-const std::vector<PublishedLatency>& published_latencies() {
+const std::vector<PublishedLatencyRow>& published_latencies() {
   static const auto rows = read_latencies(published_latency_json);
   return rows;
 }
 
-std::optional<PublishedAccuracy> published_accuracy(std::string_view name) {
+std::optional<PublishedAccuracyRow> published_accuracy(std::string_view name) {
   const std::string wanted = zoo_name(name);
-  for (const PublishedAccuracy& row : published_accuracies())
+  for (const PublishedAccuracyRow& row : published_accuracies())
     if (!wanted.empty() && row.zoo_name == wanted) return row;
   return std::nullopt;
 }
 
-std::vector<PublishedLatency> published_latencies(std::string_view name) {
+std::vector<PublishedLatencyRow> published_latencies(std::string_view name) {
   const std::string wanted = zoo_name(name);
-  std::vector<PublishedLatency> rows;
-  for (const PublishedLatency& row : published_latencies())
+  std::vector<PublishedLatencyRow> rows;
+  for (const PublishedLatencyRow& row : published_latencies())
     if (!wanted.empty() && row.zoo_name == wanted) rows.push_back(row);
   return rows;
 }

@@ -7,7 +7,7 @@
 namespace cpubone {
 
 /// What a paper or a repository says about a network's accuracy on ImageNet-1k.
-struct PublishedAccuracy {
+struct PublishedAccuracyRow {
   std::string network;   ///< as published
   std::string zoo_name;  ///< name in the zoo; empty where the zoo has no such network
   std::string family;
@@ -22,7 +22,7 @@ struct PublishedAccuracy {
 };
 
 /// A published latency at batch 1.
-struct PublishedLatency {
+struct PublishedLatencyRow {
   std::string network;   ///< as published
   std::string zoo_name;  ///< name in the zoo; empty where the zoo has no such network
   std::optional<double> params_m;
@@ -42,12 +42,12 @@ struct PublishedLatency {
 };
 
 /// All of them, by family and MACs.
-const std::vector<PublishedAccuracy>& published_accuracies();
-const std::vector<PublishedLatency>& published_latencies();
+const std::vector<PublishedAccuracyRow>& published_accuracies();
+const std::vector<PublishedLatencyRow>& published_latencies();
 
 /// Published accuracy of a network of the zoo, by any name that `zoo_name` reads.
-std::optional<PublishedAccuracy> published_accuracy(std::string_view name);
+std::optional<PublishedAccuracyRow> published_accuracy(std::string_view name);
 /// Published latencies of a network of the zoo, those in doubt included.
-std::vector<PublishedLatency> published_latencies(std::string_view name);
+std::vector<PublishedLatencyRow> published_latencies(std::string_view name);
 
 }  // namespace cpubone

@@ -22,7 +22,7 @@ TEST_CASE("published accuracies are found by any spelling of a network", "[space
 TEST_CASE("published latencies of B0 are those of CPUBone's README", "[space]") {
   const auto rows = published_latencies("b0");
   const auto on = [&](std::string_view device) {
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const PublishedLatency& r) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const PublishedLatencyRow& r) {
       return r.device.find(device) != std::string::npos;
     });
     return row == rows.end() ? 0 : row->latency_ms;
@@ -35,14 +35,14 @@ TEST_CASE("published latencies of B0 are those of CPUBone's README", "[space]") 
 TEST_CASE("published data is complete and names only networks of the zoo", "[space]") {
   CHECK(published_accuracies().size() == 77);
   CHECK(published_latencies().size() == 537);
-  for (const PublishedAccuracy& row : published_accuracies()) {
+  for (const PublishedAccuracyRow& row : published_accuracies()) {
     INFO(row.network);
     CHECK((row.zoo_name.empty() || zoo_name(row.zoo_name) == row.zoo_name));
     CHECK((row.top1 > 50 && row.top1 < 90));
     CHECK((row.params_m > 0.5 && row.macs_m > 20 && row.resolution >= 224));
     CHECK_FALSE(row.source.empty());
   }
-  for (const PublishedLatency& row : published_latencies()) {
+  for (const PublishedLatencyRow& row : published_latencies()) {
     INFO(row.network);
     CHECK((row.zoo_name.empty() || zoo_name(row.zoo_name) == row.zoo_name));
     CHECK(row.latency_ms > 0);
@@ -54,7 +54,7 @@ TEST_CASE("published data is complete and names only networks of the zoo", "[spa
 
 TEST_CASE("each network has one published accuracy", "[space]") {
   std::set<std::string> names;
-  for (const PublishedAccuracy& row : published_accuracies())
+  for (const PublishedAccuracyRow& row : published_accuracies())
     if (!row.zoo_name.empty()) CHECK(names.insert(row.zoo_name).second);
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("rows that would mislead a fit say so", "[space]") {
   // A point of a figure that contradicts its own family, and networks timed with unmerged branches.
   int misplotted = 0;
   int train_form = 0;
-  for (const PublishedLatency& row : published_latencies()) {
+  for (const PublishedLatencyRow& row : published_latencies()) {
     if (row.doubt.empty()) continue;
     misplotted += row.zoo_name == "fasternet-t1" && row.digitised;
     train_form += row.doubt.find("branches were not merged") != std::string::npos;
