@@ -7,7 +7,7 @@ namespace Matchers = Catch::Matchers;
 using Matchers::ContainsSubstring;
 #else
 #include <catch2/catch.hpp>
-using Catch::Approx;
+using Catch::Detail::Approx;  // Catch::Approx is also the name of a matcher in version 2
 namespace Matchers = Catch::Matchers;
 inline auto ContainsSubstring(const std::string& text) {
   return Matchers::Contains(text);

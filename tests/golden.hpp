@@ -100,6 +100,11 @@ inline Layer layer(const nlohmann::json& row) {
   return l;
 }
 
+inline Logits logits(const nlohmann::json& json) {
+  return {json.at("first16").get<std::vector<double>>(), json.at("sum").get<double>(),
+          json.at("l2").get<double>(), json.at("argmax").get<int>()};
+}
+
 }  // namespace detail
 
 inline std::filesystem::path folder() {
@@ -118,11 +123,51 @@ inline Golden load(const std::string& name) {
   g.params_train_form = json.at("params_train_form").get<std::int64_t>();
   g.macs = json.at("macs").get<std::int64_t>();
   g.weight_gain = json.at("weight_gain").get<double>();
-  const auto& logits = json.at("logits");
-  g.logits = {logits.at("first16").get<std::vector<double>>(), logits.at("sum").get<double>(),
-              logits.at("l2").get<double>(), logits.at("argmax").get<int>()};
+  g.logits = detail::logits(json.at("logits"));
   for (const auto& row : json.at("layers")) g.layers.push_back(detail::layer(row));
   return g;
+}
+
+/// A tensor of a reference's state_dict; its place in the list is `t` of the fill formula.
+struct Tensor {
+  std::string name;
+  std::vector<int> shape;
+  std::string kind;  ///< weight, bias, gamma, mean, var
+};
+
+/// An intermediate result of the train form.
+struct Intermediate {
+  std::string name;
+  std::string type;
+  double sum = 0;
+  double l2 = 0;
+};
+
+/// The network before batch norms were folded, in evaluation mode.
+struct TrainForm {
+  std::string source;
+  double weight_gain = 0;
+  Logits logits;
+  std::vector<double> all_logits;
+  std::vector<Tensor> state_dict;  ///< float tensors only
+  std::vector<Intermediate> intermediates;
+};
+
+/// The train form of `cpubone-nano`, `cpubone-s0` or `cpubone-b0`.
+inline TrainForm load_train_form(const std::string& name) {
+  const nlohmann::json json = read_json_file(folder() / "trainform" / (name + ".json"));
+  TrainForm form;
+  form.source = json.at("source").get<std::string>();
+  form.weight_gain = json.at("weight_gain").get<double>();
+  form.logits = detail::logits(json.at("logits"));
+  form.all_logits = json.at("logits").at("all").get<std::vector<double>>();
+  for (const auto& row : json.at("state_dict"))
+    form.state_dict.push_back({row.at(0).get<std::string>(), row.at(1).get<std::vector<int>>(),
+                               row.at(2).get<std::string>()});
+  for (const auto& row : json.at("intermediates"))
+    form.intermediates.push_back({row.at(0).get<std::string>(), row.at(1).get<std::string>(),
+                                  row.at(2).get<double>(), row.at(3).get<double>()});
+  return form;
 }
 
 /// Where a node of `split_activations(network)` stands in the golden layers.

@@ -92,6 +92,30 @@ TEST_CASE("every golden file belongs to a network", "[golden]") {
     if (file.path().extension() == ".json") CHECK(zoo_name(file.path().stem().string()) != "");
 }
 
+TEST_CASE("tensors of the train forms add up to the published parameters", "[golden]") {
+  for (const char* name : {"cpubone-nano", "cpubone-s0", "cpubone-b0"}) {
+    INFO(name);
+    const golden::TrainForm form = golden::load_train_form(name);
+    std::int64_t parameters = 0;
+    for (const golden::Tensor& tensor : form.state_dict) {
+      std::int64_t size = 1;
+      for (const int extent : tensor.shape) size *= extent;
+      if (tensor.kind != "mean" && tensor.kind != "var") parameters += size;
+    }
+    CHECK(parameters == golden::load(name).params_train_form);
+    CHECK(form.all_logits.size() == 1000);
+    CHECK(form.all_logits[15] == Approx(form.logits.first16[15]));
+    CHECK_FALSE(form.intermediates.empty());
+  }
+}
+
+TEST_CASE("a network that differs from its golden facts is named with the node", "[golden]") {
+  const Golden b0 = golden::load("cpubone-b0");
+  CHECK_THROWS_WITH(golden::match(split_activations(find_network("b1")), b0),
+                    "cpubone-b1, node stage3.4.attention.norm: got group_norm, golden has conv2d "
+                    "as layer 59");
+}
+
 TEST_CASE("the golden fill formula gives the reference's first values", "[golden]") {
   // First values of the input image and of the first weight of CPUBone-Nano, as PyTorch had them.
   CHECK(golden::input(0) == 0.4999208450317383F);
