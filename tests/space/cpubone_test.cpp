@@ -148,6 +148,8 @@ TEST_CASE("descriptions use the papers' notation and name what differs from B0",
 TEST_CASE("attention takes half the channels in heads of about 30", "[space]") {
   CHECK(attention_of_width(96).heads == 1);
   CHECK(attention_of_width(96).head_channels == 48);
+  CHECK(attention_of_width(119).heads == 1);
+  CHECK(attention_of_width(120).heads == 2);
   CHECK(attention_of_width(320).heads == 5);
   CHECK(attention_of_width(320).head_channels == 32);
   CHECK(attention_of_width(1).head_channels == 1);

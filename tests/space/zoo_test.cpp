@@ -82,6 +82,57 @@ TEST_CASE("parameters and MACs are those that were published", "[space]") {
   CHECK(compared == static_cast<int>(zoo().size()));
 }
 
+namespace {
+
+/// Parameters with batch norms: scale and shift after every convolution instead of its bias.
+/// Squeeze-excite has biases and no norm.
+std::int64_t train_form_params(const Network& network) {
+  std::int64_t total = params(network);
+  for (const Node& node : network.nodes)
+    if (node.op.kind == OpKind::conv2d && node.op.bias &&
+        node.name.find("squeeze") == std::string::npos)
+      total += node.op.output.c;
+  return total;
+}
+
+}  // namespace
+
+TEST_CASE("train forms have the reference implementations' parameters", "[space]") {
+  // torchvision and timm, to the unit.
+  const std::pair<const char*, std::int64_t> references[]{{"mobilenetv4-conv-small", 3774024},
+                                                          {"mobilenetv4-conv-medium", 9715512},
+                                                          {"mobilenetv4-conv-large", 32590864},
+                                                          {"shufflenetv2-x1-5", 3503624},
+                                                          {"shufflenetv2-x2-0", 7393996},
+                                                          {"mnasnet-a1", 3887038},
+                                                          {"mnasnet-b1", 4383312},
+                                                          {"efficientnet-b0", 5288548},
+                                                          {"resnet34", 21797672}};
+  for (const auto& [name, parameters] : references) {
+    INFO(name);
+    CHECK(train_form_params(find_network(name)) == parameters);
+  }
+  // timm rounds to 0.01 M.
+  CHECK(std::lround(
+            1e-4 * static_cast<double>(train_form_params(find_network("mobilenetv2-140")))) == 611);
+  CHECK(std::lround(1e-4 * static_cast<double>(train_form_params(find_network("ghostnet-100")))) ==
+        518);
+}
+
+TEST_CASE("sizes without a reference run have the papers' MACs", "[space]") {
+  const auto megas = [](const char* name) {
+    return static_cast<double>(macs(find_network(name))) * 1e-6;
+  };
+  CHECK(static_cast<int>(megas("lowformer-b1-5")) == 2573);
+  CHECK(static_cast<int>(megas("lowformer-b3")) == 6098);
+  CHECK(std::lround(megas("mobileone-s3")) == 1896);
+  CHECK(std::lround(megas("fasternet-s") / 10) == 455);
+  CHECK(std::lround(megas("fasternet-m") / 10) == 872);
+  CHECK(std::lround(megas("repvit-m1-0") / 100) == 11);
+  CHECK(std::lround(megas("repvit-m1-5") / 100) == 23);
+  CHECK(std::lround(megas("repvit-m2-3") / 100) == 45);
+}
+
 TEST_CASE("FasterNet's two forms of partial convolution count the same", "[space]") {
   const FasterNetSize& t0 = fasternet_sizes()[0];
   const Network slicing = build(t0);
