@@ -1,0 +1,160 @@
+#include "predictor/features.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cpubone {
+namespace {
+
+constexpr std::array<std::string_view, 20> names{"log2 output pixels",
+                                                 "log2 output width",
+                                                 "log2 input channels of a group",
+                                                 "log2 output channels of a group",
+                                                 "log2 groups",
+                                                 "log2 kernel taps",
+                                                 "kernel width",
+                                                 "stride",
+                                                 "log2 MACs padded / MACs",
+                                                 "log2 weight bytes",
+                                                 "log2 input bytes",
+                                                 "log2 output bytes",
+                                                 "log2 MACs per byte",
+                                                 "weight bytes beyond L2, log2",
+                                                 "activation bytes beyond L1, log2",
+                                                 "activation bytes beyond L2, log2",
+                                                 "activation bytes beyond LLC, log2",
+                                                 "filled share of the last tile's rows",
+                                                 "filled share of the last tile's channels",
+                                                 "second input is one pixel"};
+
+double log2_at_least_1(double value) {
+  return std::log2(std::max(value, 1.0));
+}
+
+double fill_up(double value, double tile) {
+  return std::ceil(value / tile) * tile;
+}
+
+/// 1 where `value` is a multiple of `tile`, else the used share of the last tile.
+double last_tile_share(double value, double tile) {
+  const double rest = std::fmod(value, tile);
+  return rest == 0 ? 1.0 : rest / tile;
+}
+
+struct Matrix {
+  double pixels;
+  double group_in;  ///< of one group
+  double group_out;
+  double groups;
+  double taps;
+};
+
+/// The matrix product that an operator amounts to.
+Matrix matrix(const Op& op) {
+  const Shape& in = op.inputs[0];
+  const Shape& out = op.output;
+  const double taps = double{1} * op.kernel_h * op.kernel_w;
+  const double pixels = double{1} * out.h * out.w;
+  const double groups = op.groups;
+  switch (op.kind) {
+    case OpKind::partial_conv2d:
+      return {pixels, double(op.conv_channels), double(op.conv_channels), 1, taps};
+    case OpKind::conv_transpose2d:
+      // Each output pixel sees the taps of one phase only.
+      return {pixels, in.c / groups, out.c / groups, groups,
+              std::max(1.0, taps / (double{1} * op.stride * op.stride))};
+    case OpKind::attention: {
+      const double tokens = double{1} * in.h * in.w;
+      const double head_dim = in.c / 3.0 / op.heads;
+      return {tokens, head_dim, tokens, double(op.heads), 2};
+    }
+    case OpKind::conv2d:
+    case OpKind::linear:
+      return {pixels, in.c / groups, out.c / groups, groups, taps};
+    default:
+      return {pixels, double(in.c), double(out.c), 1, taps};
+  }
+}
+
+}  // namespace
+
+CpuTraits cpu_traits(const Device& device) {
+  const auto has = [&](std::string_view feature) {
+    return std::find(device.features.begin(), device.features.end(), feature) !=
+           device.features.end();
+  };
+  CpuTraits cpu;
+  if (has("avx512f")) {
+    cpu.tile_rows = 7;
+    cpu.tile_channels = cpu.vector_channels = 16;
+  } else if (has("fma") || has("avx")) {
+    cpu.tile_rows = 5;
+    cpu.tile_channels = cpu.vector_channels = 16;
+  } else if (device.architecture == "aarch64") {
+    cpu.tile_rows = 6;
+  }
+  if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
+  if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
+  if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);
+  return cpu;
+}
+
+std::string op_class(const Op& op) {
+  if (op.kind == OpKind::activation) return std::string(name(op.activation));
+  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_depthwise(op)) return "depthwise";
+  // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
+  if (is_pointwise(op) && op.stride == 1 && op.padding == Padding{}) return "pointwise";
+  return "convolution";
+}
+
+Work work(const Op& op, const CpuTraits& cpu) {
+  Work w;
+  w.macs = static_cast<double>(macs(op));
+  w.weight_bytes = static_cast<double>(weight_bytes(op));
+  w.activation_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
+  const Matrix m = matrix(op);
+  if (is_depthwise(op)) {
+    w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * m.taps;
+  } else if (w.macs > 0) {
+    w.padded_macs = fill_up(m.pixels, cpu.tile_rows) * fill_up(m.group_out, cpu.tile_channels) *
+                    m.groups * m.group_in * m.taps;
+  }
+  return w;
+}
+
+std::span<const std::string_view> feature_names() {
+  return names;
+}
+
+std::vector<double> features(const Op& op, const CpuTraits& cpu) {
+  const Matrix m = matrix(op);
+  const Work w = work(op, cpu);
+  const auto in_bytes = static_cast<double>(input_bytes(op));
+  const auto out_bytes = static_cast<double>(output_bytes(op));
+  const bool depthwise = is_depthwise(op);
+  const double channels = depthwise ? m.groups : m.group_out;
+  const bool broadcast = op.inputs.size() > 1 && op.inputs[1].h == 1 && op.inputs[1].w == 1;
+  return {log2_at_least_1(m.pixels),
+          log2_at_least_1(op.output.w),
+          std::log2(m.group_in),
+          std::log2(channels),
+          depthwise ? 0.0 : std::log2(m.groups),
+          std::log2(m.taps),
+          double(op.kernel_w),
+          double(op.stride),
+          w.macs > 0 ? std::log2(w.padded_macs / w.macs) : 0.0,
+          log2_at_least_1(w.weight_bytes),
+          log2_at_least_1(in_bytes),
+          log2_at_least_1(out_bytes),
+          std::log2(std::max(w.macs, 1.0) / (w.weight_bytes + w.activation_bytes)),
+          log2_at_least_1(w.weight_bytes / cpu.l2_bytes),
+          log2_at_least_1(w.activation_bytes / cpu.l1d_bytes),
+          log2_at_least_1((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes),
+          log2_at_least_1((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes),
+          last_tile_share(m.pixels, cpu.tile_rows),
+          last_tile_share(channels, depthwise ? cpu.vector_channels : cpu.tile_channels),
+          broadcast ? 1.0 : 0.0};
+}
+
+}  // namespace cpubone

@@ -1,0 +1,45 @@
+#pragma once
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "space/op.hpp"
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+/// What of a CPU decides an operator's cost; read off its description, not tuned to a machine.
+struct CpuTraits {
+  double tile_rows = 4;        ///< output pixels of XNNPACK's f32 matrix micro-kernel
+  double tile_channels = 8;    ///< output channels of it
+  double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
+  double l1d_bytes = 32 << 10;
+  double l2_bytes = 512 << 10;
+  double llc_bytes = 2 << 20;
+};
+
+/// Micro-kernels that XNNPACK chooses for these CPU features (its f32 tables): 7x16 with AVX-512,
+/// 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. Caches that are not known keep their
+/// defaults.
+CpuTraits cpu_traits(const Device& device);
+
+/// Operators whose cost follows one law, e.g. `pointwise`, `convolution`, `depthwise`, `gelu`.
+std::string op_class(const Op& op);
+
+/// Physical quantities of an operator; the regression's inputs follow from them.
+struct Work {
+  double macs = 0;
+  double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
+  double weight_bytes = 0;
+  double activation_bytes = 0;  ///< read and written
+};
+Work work(const Op& op, const CpuTraits& cpu);
+
+/// Names of the inputs of the regression, the same for every class.
+std::span<const std::string_view> feature_names();
+/// Their values, in that order; logarithms to base 2 where the name says so.
+std::vector<double> features(const Op& op, const CpuTraits& cpu);
+
+}  // namespace cpubone

@@ -1,0 +1,106 @@
+#pragma once
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "predictor/features.hpp"
+#include "predictor/gaussian_process.hpp"
+#include "predictor/terms.hpp"
+#include "space/network.hpp"
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+class JsonReader;
+
+/// What bounds an operator on this device: the largest of the three terms of its class's law.
+enum class Bound { compute, memory, overhead };
+std::string_view name(Bound bound);
+
+/// The law of a class of operators: latency = (padded MACs ns_per_mac + weight bytes
+/// ns_per_weight_byte + activation bytes ns_per_activation_byte + ns_per_run), times a factor whose
+/// logarithm a Gaussian process predicts from the features.
+struct ClassModel {
+  std::string name;
+  double ns_per_mac = 0;
+  double ns_per_weight_byte = 0;
+  double ns_per_activation_byte = 0;
+  double ns_per_run = 0;
+  GaussianProcess factor;
+  int operators = 0;          ///< measured ones that it was fitted on
+  double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %
+  double test_mape = 0;       ///< the same, each operator left out of the fit in turn
+  double test_within_10 = 0;  ///< share of left-out operators within 10 %
+};
+
+/// What the sum of operators misses: latency = scale ops + ns_per_node nodes +
+/// ns_per_activation_byte activation bytes - ns_saved_per_weight_byte weight bytes max(0, 1 -
+/// weight bytes / LLC), for weights that stay in the last-level cache between runs.
+struct NetworkModel {
+  double scale = 1;
+  double ns_per_node = 0;
+  double ns_per_activation_byte = 0;
+  double ns_saved_per_weight_byte = 0;
+  double interval_factor = 2;  ///< 90 % of networks are within so many spreads
+  double least_spread = 0.01;  ///< relative
+  int networks = 0;            ///< that it was fitted on
+  double test_mape = 0;        ///< on them, each left out in turn
+};
+
+/// Predicts operators and networks on one device. Plain data: fit it, save it, load it.
+struct Predictor {
+  Device device;
+  MeasureSettings settings;
+  std::string tool_version;
+  std::string created;        ///< of the profile
+  std::string training_hash;  ///< of the operators and latencies that it was fitted on
+  std::string evidence;       ///< `measured`, or what else its numbers stand on
+  std::vector<ClassModel> classes;
+  NetworkModel network;
+};
+
+/// Fits a predictor to a profile's operators, and its network model to the profile's `calibration`
+/// networks (none: the plain sum). Disturbed records are not used. Throws cpubone::Error where no
+/// operator is left.
+Predictor fit_predictor(const Profile& profile, std::span<const Network> calibration = {});
+
+/// Refits the network model on measured networks; `records` and `networks` correspond.
+void fit_network_model(Predictor& predictor, std::span<const Network> networks,
+                       std::span<const double> measured_ns);
+
+/// Terms of one executed operator. Throws cpubone::Error naming the operator's class where the
+/// predictor has no model of it.
+LatencyTerms terms(const Predictor& predictor, const Op& op);
+
+/// Latency of a network with these terms.
+LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
+
+/// One operator of a prediction.
+struct OpPrediction {
+  std::string node;
+  std::string stage;
+  Op op;
+  double latency_ns = 0;  ///< the operators' latencies sum to the network's
+  double spread_ns = 0;   ///< standard deviation
+  Bound bound = Bound::compute;
+};
+
+struct NetworkPrediction {
+  LatencyEstimate latency;
+  std::vector<OpPrediction> ops;
+  double at_best_macps_ms = 0;  ///< what its MACs would take at the device's best MACpS
+};
+
+NetworkPrediction predict(const Predictor& predictor, const Network& network);
+
+/// Highest MACs per second that an operator of the training set reached, as the laws tell it.
+double best_macps(const Predictor& predictor);
+
+nlohmann::json to_json(const Predictor& predictor);
+Predictor predictor_from_json(const JsonReader& json);
+Predictor load_predictor(const std::filesystem::path& path);
+void save_predictor(const Predictor& predictor, const std::filesystem::path& path);
+
+}  // namespace cpubone

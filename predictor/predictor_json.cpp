@@ -1,0 +1,168 @@
+#include <limits>
+
+#include "predictor/predictor.hpp"
+#include "space/json_file.hpp"
+
+namespace cpubone {
+namespace {
+
+template <typename Vector>
+nlohmann::json vector_json(const Vector& vector) {
+  nlohmann::json json = nlohmann::json::array();
+  for (Eigen::Index i = 0; i < vector.size(); ++i) json.push_back(vector(i));
+  return json;
+}
+
+Eigen::VectorXd vector_at(const JsonReader& json, std::size_t size) {
+  std::vector<double> values;
+  json.each([&](const JsonReader& item) { values.push_back(item.number()); });
+  if (values.size() != size)
+    json.fail_because("expected " + std::to_string(size) + " numbers, got " +
+                      std::to_string(values.size()));
+  return Eigen::Map<const Eigen::VectorXd>(values.data(), static_cast<Eigen::Index>(size));
+}
+
+nlohmann::json to_json(const GaussianProcess& process) {
+  nlohmann::json points = nlohmann::json::array();
+  for (Eigen::Index i = 0; i < process.points.cols(); ++i)
+    points.push_back(vector_json(process.points.col(i)));
+  return {{"centre", vector_json(process.centre)},
+          {"scale", vector_json(process.scale)},
+          {"signal", process.signal},
+          {"noise", process.noise},
+          {"spread_factor", process.spread_factor},
+          {"points", std::move(points)},
+          {"weights", vector_json(process.weights)}};
+}
+
+GaussianProcess process_from_json(const JsonReader& json) {
+  json.expect_keys({"centre", "scale", "signal", "noise", "spread_factor", "points", "weights"});
+  const std::size_t inputs = feature_names().size();
+  GaussianProcess process;
+  process.centre = vector_at(json.at("centre"), inputs);
+  process.scale = vector_at(json.at("scale"), inputs);
+  process.signal = json.at("signal").number(0, 1e6);
+  process.noise = json.at("noise").number(0, 1e6);
+  process.spread_factor = json.at("spread_factor").number(0, 1e6);
+  const JsonReader points = json.at("points");
+  process.points.resize(static_cast<Eigen::Index>(inputs),
+                        static_cast<Eigen::Index>(points.size()));
+  Eigen::Index column = 0;
+  points.each([&](const JsonReader& item) {
+    process.points.col(column++) = vector_at(item, inputs).cast<float>();
+  });
+  process.weights = vector_at(json.at("weights"), points.size()).cast<float>();
+  return process;
+}
+
+nlohmann::json to_json(const ClassModel& model) {
+  return {{"class", model.name},
+          {"ns_per_mac", model.ns_per_mac},
+          {"ns_per_weight_byte", model.ns_per_weight_byte},
+          {"ns_per_activation_byte", model.ns_per_activation_byte},
+          {"ns_per_run", model.ns_per_run},
+          {"operators", model.operators},
+          {"train_mape", model.train_mape},
+          {"test_mape", model.test_mape},
+          {"test_within_10", model.test_within_10},
+          {"factor", to_json(model.factor)}};
+}
+
+ClassModel class_from_json(const JsonReader& json) {
+  json.expect_keys({"class", "ns_per_mac", "ns_per_weight_byte", "ns_per_activation_byte",
+                    "ns_per_run", "operators", "train_mape", "test_mape", "test_within_10",
+                    "factor"});
+  ClassModel model;
+  model.name = json.at("class").string();
+  model.ns_per_mac = json.at("ns_per_mac").number(0, 1e9);
+  model.ns_per_weight_byte = json.at("ns_per_weight_byte").number(0, 1e9);
+  model.ns_per_activation_byte = json.at("ns_per_activation_byte").number(0, 1e9);
+  model.ns_per_run = json.at("ns_per_run").number(0, 1e12);
+  model.operators =
+      static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));
+  model.train_mape = json.at("train_mape").number();
+  model.test_mape = json.at("test_mape").number();
+  model.test_within_10 = json.at("test_within_10").number();
+  model.factor = process_from_json(json.at("factor"));
+  return model;
+}
+
+nlohmann::json to_json(const NetworkModel& model) {
+  return {{"scale", model.scale},
+          {"ns_per_node", model.ns_per_node},
+          {"ns_per_activation_byte", model.ns_per_activation_byte},
+          {"ns_saved_per_weight_byte", model.ns_saved_per_weight_byte},
+          {"interval_factor", model.interval_factor},
+          {"least_spread", model.least_spread},
+          {"networks", model.networks},
+          {"test_mape", model.test_mape}};
+}
+
+NetworkModel network_from(const JsonReader& json) {
+  json.expect_keys({"scale", "ns_per_node", "ns_per_activation_byte", "ns_saved_per_weight_byte",
+                    "interval_factor", "least_spread", "networks", "test_mape"});
+  NetworkModel model;
+  model.scale = json.at("scale").number(0, 1e6);
+  model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
+  model.ns_per_activation_byte = json.at("ns_per_activation_byte").number(0, 1e9);
+  model.ns_saved_per_weight_byte = json.at("ns_saved_per_weight_byte").number(0, 1e9);
+  model.interval_factor = json.at("interval_factor").number(0, 1e6);
+  model.least_spread = json.at("least_spread").number(0, 1e6);
+  model.networks =
+      static_cast<int>(json.at("networks").integer(0, std::numeric_limits<int>::max()));
+  model.test_mape = json.at("test_mape").number();
+  return model;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const Predictor& predictor) {
+  nlohmann::json classes = nlohmann::json::array();
+  for (const ClassModel& model : predictor.classes) classes.push_back(to_json(model));
+  nlohmann::json names = nlohmann::json::array();
+  for (const std::string_view name : feature_names()) names.push_back(name);
+  return {{"schema", "cpubone/predictor/1"},
+          {"device", to_json(predictor.device)},
+          {"settings", to_json(predictor.settings)},
+          {"tool_version", predictor.tool_version},
+          {"created", predictor.created},
+          {"training_hash", predictor.training_hash},
+          {"evidence", predictor.evidence},
+          {"features", std::move(names)},
+          {"classes", std::move(classes)},
+          {"network", to_json(predictor.network)}};
+}
+
+Predictor predictor_from_json(const JsonReader& json) {
+  json.expect_schema("predictor");
+  json.expect_keys({"schema", "device", "settings", "tool_version", "created", "training_hash",
+                    "evidence", "features", "classes", "network"});
+  // Points of a Gaussian process mean nothing among other features.
+  std::vector<std::string> names;
+  json.at("features").each([&](const JsonReader& item) { names.push_back(item.string()); });
+  if (!std::equal(names.begin(), names.end(), feature_names().begin(), feature_names().end()))
+    json.at("features")
+        .fail_because("made with other features than version " + version() +
+                      " has; fit it again from its profile");
+  Predictor predictor;
+  predictor.device = device_from_json(json.at("device"));
+  predictor.settings = settings_from_json(json.at("settings"));
+  predictor.tool_version = json.at("tool_version").string();
+  predictor.created = json.at("created").string();
+  predictor.training_hash = json.at("training_hash").string();
+  predictor.evidence = json.at("evidence").string();
+  json.at("classes").each(
+      [&](const JsonReader& item) { predictor.classes.push_back(class_from_json(item)); });
+  predictor.network = network_from(json.at("network"));
+  return predictor;
+}
+
+Predictor load_predictor(const std::filesystem::path& path) {
+  return load(path, predictor_from_json);
+}
+
+void save_predictor(const Predictor& predictor, const std::filesystem::path& path) {
+  write_json_file(to_json(predictor), path);
+}
+
+}  // namespace cpubone

@@ -1,0 +1,14 @@
+#pragma once
+#include <cstdint>
+
+#include "space/network.hpp"
+
+namespace cpubone {
+
+/// A random backbone of no family: a stem, four stages of convolutions, residual blocks, attention,
+/// squeeze-excite and the like, and a head. Between about 0.05 and 4 G MACs at 224 x 224. The same
+/// seed gives the same network, named `random-<seed>`. Predictors calibrate on such networks, so
+/// that no published one is needed for it.
+Network random_network(std::uint64_t seed);
+
+}  // namespace cpubone
