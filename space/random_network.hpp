@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "space/network.hpp"
 
@@ -10,5 +11,8 @@ namespace cpubone {
 /// seed gives the same network, named `random-<seed>`. Predictors calibrate on such networks, so
 /// that no published one is needed for it.
 Network random_network(std::uint64_t seed);
+
+/// The random networks that profiles of a machine contain, for a predictor's network model.
+std::vector<Network> calibration_networks();
 
 }  // namespace cpubone
