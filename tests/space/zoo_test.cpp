@@ -1,6 +1,7 @@
 #include "space/zoo.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "space/fasternet.hpp"
@@ -48,6 +49,16 @@ TEST_CASE("every network has feature maps at strides 4 to 32", "[space]") {
     for (const int output : features.outputs)
       heights.push_back(features.nodes[static_cast<std::size_t>(output)].op.output.h);
     CHECK(heights == std::vector<int>{56, 28, 14, 7});
+  }
+}
+
+TEST_CASE("every network survives its JSON and every operator its line", "[space]") {
+  for (const ZooEntry& entry : zoo()) {
+    INFO(entry.name);
+    const Network network = entry.build();
+    CHECK(network_from_json(to_json(network)) == network);
+    for (const Node& node : network.nodes)
+      if (parse_op(text(node.op)) != node.op) FAIL(text(node.op));
   }
 }
 
