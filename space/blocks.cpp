@@ -96,10 +96,10 @@ int attention_block(NetworkBuilder& b, int input, const std::string& name,
   x = b.conv2d(x, name + ".qkv", {.out_channels = 3 * inner, .bias = false});
   x = b.attention(x, name + ".attention", attention.heads);
   if (attention.upsampling == Upsampling::transposed) {
-    // Overlapping windows: twice the stride, and 3x3 where the resolution stays.
+    // Windows overlap by half a stride on each side, by one pixel where the resolution stays.
     const int stride = attention.stride;
-    const int kernel = stride == 1 ? 3 : 2 * stride;
-    const int pad = (kernel - stride) / 2;
+    const int pad = std::max(1, stride / 2);
+    const int kernel = stride + 2 * pad;
     x = b.conv_transpose2d(x, name + ".upsample",
                            {.out_channels = channels,
                             .kernel = kernel,

@@ -104,6 +104,22 @@ TEST_CASE("transposed upsampling replaces the projection", "[space]") {
   CHECK(line(network, "stage3.1.attention.upsample") ==
         "conv_transpose2d 1x7x7x64->1x14x14x128 k4x4 s2 p1,1,1,1 g1 f32");
   CHECK_FALSE(has(network, "stage3.1.attention.project"));
+  CHECK(line(network, "stage4.1.attention.upsample") ==
+        "conv_transpose2d 1x7x7x128->1x7x7x256 k3x3 s1 p1,1,1,1 g1 f32");
+}
+
+TEST_CASE("attention returns to its resolution from any stride that divides it", "[space]") {
+  for (const auto upsampling : {Upsampling::nearest, Upsampling::transposed})
+    for (const int stride : {1, 2, 3, 4, 6, 12})
+      for (const int kernel : {1, 2, 3, 4, 5, 7}) {
+        NetworkBuilder b("block", "test", {1, 12, 12, 64});
+        Attention attention = attention_of_width(64);
+        attention.kernel = kernel;
+        attention.stride = stride;
+        attention.upsampling = upsampling;
+        const int out = attention_block(b, network_input, "attention", attention);
+        CHECK(b.shape(out) == Shape{1, 12, 12, 64});
+      }
 }
 
 TEST_CASE("a configuration that cannot be built is refused by field", "[space]") {
