@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/terminal.hpp"
+#include "reports/report.hpp"
+#include "space/result.hpp"
+
+using namespace cpubone;
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Write report.html, report.md, pareto.csv and charts/*.svg from what cpubone-explore found.\n"
+      "Several results stand side by side.",
+      "cpubone-report");
+  std::vector<std::string> inputs;
+  std::string folder = "cpubone-out";
+  std::string format = "table";
+  bool quiet = false;
+  app.add_option("result", inputs, "result.json of cpubone-explore")->required();
+  app.add_option("-o,--output", folder, "folder that is written")->capture_default_str();
+  app.add_option("--format", format, "of the list of written files: table, json or csv")
+      ->capture_default_str();
+  app.add_flag("--quiet", quiet, "no notes, only warnings and errors");
+  app.set_version_flag("--version", CPUBONE_VERSION);
+  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+
+  return cli::run("cpubone-report", [&] {
+    const cli::Format printed = cli::parse_format(format);
+    const cli::Terminal terminal(quiet);
+    std::vector<Result> results;
+    for (const std::string& input : inputs) results.push_back(load_result(input));
+    const WrittenReport report = write_report(results, folder);
+    for (const std::string& note : report.notes) terminal.note(note);
+    Table table{"Written", {{"file"}, {"bytes", true}}, {}};
+    for (const auto& file : report.files)
+      table.rows.push_back({file.string(), fmt::to_string(std::filesystem::file_size(file))});
+    terminal.print(table, printed);
+  });
+}

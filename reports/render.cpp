@@ -1,0 +1,154 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+
+#include "reports/charts.hpp"
+#include "reports/report.hpp"
+#include "reports/summary.hpp"
+#include "reports/web.hpp"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration)
+
+namespace cpubone {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Dots of the cloud in a still picture; more only blacken it and make it large.
+constexpr std::size_t most_dots = 1500;
+
+struct ScratchFolder {
+  fs::path path;
+  ScratchFolder() {
+    std::string name = (fs::temp_directory_path() / "cpubone-report-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error(fmt::format("{}: cannot make a folder: {}", name, std::strerror(errno)));
+    path = name;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+/// Exit status of `node` with these arguments, its errors in `log`; nothing where there is no node.
+std::optional<int> run_node(std::vector<std::string> arguments, const fs::path& log) {
+  arguments.insert(arguments.begin(), "node");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  pid_t process = 0;
+  const int failed = ::posix_spawnp(&process, "node", &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) return std::nullopt;
+  int status = 0;
+  while (::waitpid(process, &status, 0) < 0)
+    if (errno != EINTR) return std::nullopt;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line))
+    if (!line.empty()) return line;
+  return "no reason given";
+}
+
+void thin_out(nlohmann::json& spec) {
+  const auto datasets = spec.find("datasets");
+  if (datasets == spec.end() || !datasets->contains("candidates")) return;
+  nlohmann::json& all = (*datasets)["candidates"];
+  if (all.size() <= most_dots) return;
+  nlohmann::json some = nlohmann::json::array();
+  for (std::size_t i = 0; i < most_dots; ++i) some.push_back(all[i * all.size() / most_dots]);
+  all = std::move(some);
+}
+
+/// Writes `charts/*.svg`; names of those written, relative to `folder`.
+std::vector<std::string> write_charts(std::span<const Result> results, const fs::path& folder,
+                                      std::vector<std::string>& notes) {
+  if (web::libraries().empty()) {
+    notes.push_back(
+        "no charts: this build has no vega, vega-lite and vega-embed (they come from npm when "
+        "cpubone is built)");
+    return {};
+  }
+  const ChartFrame frame = chart_frame(results);
+  nlohmann::json charts = nlohmann::json::array();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const ChartSet set = make_charts(results[i], frame);
+    for (const Chart& chart : set.charts) {
+      nlohmann::json spec = standalone(set, chart);
+      thin_out(spec);
+      const std::string prefix = results.size() > 1 ? fmt::format("{}-", i + 1) : "";
+      charts.push_back({{"file", fmt::format("{}{}.svg", prefix, chart.name)}, {"spec", spec}});
+    }
+  }
+  const ScratchFolder scratch;
+  const fs::path libraries = scratch.path / "libraries.js";
+  const fs::path program = scratch.path / "render.js";
+  const fs::path log = scratch.path / "log";
+  write_text_file(web::libraries(), libraries);
+  write_text_file(web::render_script(), program);
+  write_json_file(charts, scratch.path / "charts.json", -1);
+  fs::create_directories(folder / "charts");
+  const auto status =
+      run_node({program.string(), libraries.string(), (scratch.path / "charts.json").string(),
+                (folder / "charts").string()},
+               log);
+  if (!status)
+    notes.push_back("no charts/*.svg: node was not found; the page draws its charts itself");
+  else if (*status != 0)
+    notes.push_back(fmt::format("some of charts/*.svg are missing: {}", first_line(log)));
+  std::vector<std::string> written;
+  if (!status) return written;
+  for (const auto& chart : charts) {
+    const std::string file = "charts/" + chart["file"].get<std::string>();
+    if (fs::exists(folder / file)) written.push_back(file);
+  }
+  return written;
+}
+
+}  // namespace
+
+std::string report_scripts() {
+  return std::string(web::versions());
+}
+
+WrittenReport write_report(std::span<const Result> results, const fs::path& folder) {
+  if (results.empty())
+    throw std::invalid_argument("report: expected at least one result, got none");
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    throw Error(fmt::format("{}: cannot make the folder: {}", folder.string(), failed.message()));
+  WrittenReport report;
+  const auto write = [&](const char* file, const std::string& text) {
+    write_text_file(text, folder / file);
+    report.files.push_back(folder / file);
+  };
+  write("report.html", report_html(results));
+  write("pareto.csv", pareto_csv(results));
+  const std::vector<std::string> images = write_charts(results, folder, report.notes);
+  for (const std::string& image : images) report.files.push_back(folder / image);
+  write("report.md", report_markdown(results, images));
+  return report;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,140 @@
+#include "reports/table.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace cpubone {
+
+std::string short_number(double value) {
+  if (!std::isfinite(value)) return "–";
+  const double size = std::abs(value);
+  // The limits are where rounding to three digits reaches the next power of ten.
+  if (size == 0) return "0";
+  if (size >= 99.95) return fmt::format("{:.0f}", value);
+  if (size >= 9.995) return fmt::format("{:.1f}", value);
+  if (size >= 0.9995) return fmt::format("{:.2f}", value);
+  if (size >= 0.001) return fmt::format("{:.3f}", value);
+  return fmt::format("{:.1e}", value);
+}
+
+std::string millions(std::int64_t value) {
+  return fmt::format("{:.1f} M", static_cast<double>(value) / 1e6);
+}
+
+std::string with_interval(const Interval& interval) {
+  if (interval.low == interval.high) return short_number(interval.value);
+  return fmt::format("{} ({}–{})", short_number(interval.value), short_number(interval.low),
+                     short_number(interval.high));
+}
+
+std::string percent_text(double fraction) {
+  return fmt::format("{:.1f} %", fraction * 100);
+}
+
+std::string escape_html(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string escape_markdown(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == '<') {
+      escaped += "&lt;";  // a backslash does not keep every reader from seeing a tag
+    } else if (c == '&') {
+      escaped += "&amp;";
+    } else if (c == '\n' || c == '\r') {
+      escaped += ' ';
+    } else {
+      if (std::string_view("\\`*_[]|#>~!").find(c) != std::string_view::npos) escaped += '\\';
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string escape_csv(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  quoted += '"';
+  return quoted;
+}
+
+std::string to_html(const Table& table) {
+  std::string html = "<div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"";
+  html += escape_html(table.caption) + "\"><table><caption>" + escape_html(table.caption) +
+          "</caption><thead><tr>";
+  for (const Column& column : table.columns) {
+    html += column.is_number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">";
+    html += escape_html(column.title) + "</th>";
+  }
+  html += "</tr></thead><tbody>";
+  for (const auto& row : table.rows) {
+    html += "<tr>";
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string_view tag = i == 0 ? "th scope=\"row\"" : "td";
+      html += fmt::format("<{}{}>{}</{}>", tag, table.columns[i].is_number ? " class=\"n\"" : "",
+                          escape_html(row[i]), tag.substr(0, 2));
+    }
+    html += "</tr>";
+  }
+  return html + "</tbody></table></div>\n";
+}
+
+std::string to_markdown(const Table& table) {
+  std::string markdown = "|";
+  for (const Column& column : table.columns)
+    markdown += fmt::format(" {} |", escape_markdown(column.title));
+  markdown += "\n|";
+  for (const Column& column : table.columns) markdown += column.is_number ? "---:|" : "---|";
+  markdown += "\n";
+  for (const auto& row : table.rows) {
+    markdown += "|";
+    for (const std::string& cell : row) markdown += fmt::format(" {} |", escape_markdown(cell));
+    markdown += "\n";
+  }
+  return markdown;
+}
+
+std::string to_csv(const Table& table) {
+  std::string csv;
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    csv.append(i > 0 ? "," : "").append(escape_csv(table.columns[i].title));
+  csv += "\n";
+  for (const auto& row : table.rows) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      csv.append(i > 0 ? "," : "").append(escape_csv(row[i]));
+    csv += "\n";
+  }
+  return csv;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,45 @@
+#include "cli/terminal.hpp"
+
+#include <stdexcept>
+
+#include "space/error.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+using namespace cpubone::cli;
+
+TEST_CASE("columns are aligned by code points, numbers on the right", "[cli]") {
+  const Table table{
+      "", {{"name"}, {"ms", true}, {"note"}}, {{"b0 ≈", "9.5", "x"}, {"b", "10", ""}}};
+  CHECK(aligned(table, false) ==
+        "name   ms  note\n"
+        "b0 ≈  9.5  x\n"
+        "b      10  \n");
+  CHECK(aligned(table, true).substr(0, 5) == "\x1b[2mn");
+  CHECK(to_json(table)[1]["ms"] == "10");
+}
+
+TEST_CASE("times are minutes and seconds, hours where there are any", "[cli]") {
+  CHECK(clock_text(0) == "0:00");
+  CHECK(clock_text(64.2) == "1:05");
+  CHECK(clock_text(3723) == "1:02:03");
+  CHECK(clock_text(-1) == "0:00");
+}
+
+TEST_CASE("a progress line tells share and remaining time and fits the terminal", "[cli]") {
+  CHECK_THAT(progress_line("profile", 25, 100, 10, "conv2d", 80),
+             ContainsSubstring("25 %  0:30 left  conv2d"));
+  CHECK_THAT(progress_line("profile", 0, 0, 10, "", 80), ContainsSubstring("0 %"));
+  CHECK(width(progress_line("profile", 25, 100, 10, "a long operator", 30)) == 30);
+}
+
+TEST_CASE("formats are table, json and csv", "[cli]") {
+  CHECK(parse_format("csv") == Format::csv);
+  CHECK_THROWS_WITH(parse_format("xml"), "--format: expected table, json or csv, got \"xml\"");
+}
+
+TEST_CASE("errors become exit codes: 1 failed, 2 wrong usage", "[cli]") {
+  CHECK(run("tool", [] {}) == 0);
+  CHECK(run("tool", [] { throw Error("no such file"); }) == 1);
+  CHECK(run("tool", [] { throw std::invalid_argument("wrong flag"); }) == 2);
+}

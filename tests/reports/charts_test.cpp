@@ -1,0 +1,108 @@
+#include "reports/charts.hpp"
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+ResultNetwork network(std::string name, double ms, double top1) {
+  ResultNetwork network;
+  network.name = std::move(name);
+  network.family = "mobileone";
+  network.macs = 100'000'000;
+  network.top1 = Top1{{top1, top1, top1}, false, ""};
+  network.measured_ms = MeasuredLatency{{ms, ms, ms}, 10, false};
+  network.gmacps = 0.1 / ms * 1000;
+  return network;
+}
+
+Result small_result() {
+  Result result;
+  result.device.name = "host";
+  result.networks = {network("a", 10, 70), network("b", 20, 75)};
+  result.candidates = {{12.34567, 71.23456, 123'456'789, 9'876'543}};
+  return result;
+}
+
+const Chart* find(const ChartSet& set, std::string_view name) {
+  for (const Chart& chart : set.charts)
+    if (chart.name == name) return &chart;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("axes hold all results with some air", "[reports]") {
+  Result fast = small_result();
+  fast.networks[0].measured_ms->ms = {2, 2, 2};
+  const ChartFrame frame = chart_frame(std::vector{small_result(), fast});
+  CHECK(frame.latency_low_ms < 2);
+  CHECK(frame.latency_high_ms > 20);
+  CHECK(frame.top1_low == 69);
+  CHECK(frame.top1_high == 76);
+  CHECK(frame.series == std::vector<std::string>{"proposals", "mobileone"});
+}
+
+TEST_CASE("a result without networks still has axes", "[reports]") {
+  const Result empty;
+  const ChartFrame frame = chart_frame(std::vector{empty});
+  CHECK(frame.latency_low_ms < frame.latency_high_ms);
+  CHECK(make_charts(empty, frame).charts.size() == 1);
+}
+
+TEST_CASE("there is a chart for what the result knows and none else", "[reports]") {
+  Result result = small_result();
+  const ChartFrame frame = chart_frame(std::vector{result});
+  ChartSet set = make_charts(result, frame);
+  CHECK(find(set, "front") != nullptr);
+  CHECK(find(set, "macs") != nullptr);
+  CHECK(find(set, "predicted") == nullptr);
+  CHECK(find(set, "rebuilt") == nullptr);
+  CHECK(find(set, "time-by-class") == nullptr);
+  result.networks[0].predicted_ms = Interval{11, 10, 12};
+  result.networks[0].published = PublishedFacts{};
+  result.networks[0].breakdown = {{"stem", "dense", 1, 2, Bound::compute}};
+  result.studies = {{"kernel", "t", "s", true, {}, {}, {{"mark", "bar"}}},
+                    {"groups", "t", "s", true, {}, {}, nullptr}};
+  set = make_charts(result, frame);
+  for (const char* name :
+       {"predicted", "rebuilt", "time-by-class", "time-by-stage", "study-kernel"})
+    CHECK(find(set, name) != nullptr);
+  CHECK(find(set, "study-groups") == nullptr);
+}
+
+TEST_CASE("data of charts are rounded to what can be seen", "[reports]") {
+  const Result result = small_result();
+  const ChartSet set = make_charts(result, chart_frame(std::vector{result}));
+  CHECK(set.data["candidates"].dump() == R"([{"a":71.23,"g":10.0,"l":12.35,"m":123.5,"p":9.88}])");
+  CHECK(set.data["networks"][1]["latency"] == 20);
+  CHECK(set.data["networks"][1]["top1_text"] == "75.0 % published");
+}
+
+TEST_CASE("lines of equal latency stay inside the chart", "[reports]") {
+  const Result result = small_result();
+  const ChartFrame frame = chart_frame(std::vector{result});
+  const auto iso = make_charts(result, frame).data["iso"];
+  REQUIRE(iso.size() >= 2);
+  for (const auto& row : iso) {
+    CHECK(row["m"].get<double>() >= frame.macs_low_m * 0.999);
+    CHECK(row["m"].get<double>() <= frame.macs_high_m * 1.001);
+    CHECK(row["g"].get<double>() <= frame.gmacps_high * 1.001);
+  }
+}
+
+TEST_CASE("every chart says what it shows, and stands alone with the data that it names",
+          "[reports]") {
+  const Result result = small_result();
+  const ChartSet set = make_charts(result, chart_frame(std::vector{result}));
+  for (const Chart& chart : set.charts) {
+    CHECK_FALSE(chart.alt.empty());
+    CHECK(chart.spec["description"] == chart.alt);
+    CHECK_FALSE(chart.spec.contains("datasets"));
+    CHECK(standalone(set, chart).contains("datasets"));
+  }
+  const nlohmann::json alone = standalone(set, *find(set, "front"));
+  CHECK(alone["datasets"].size() == 3);  // candidates, front, networks
+  CHECK(alone["$schema"] == "https://vega.github.io/schema/vega-lite/v5.json");
+}

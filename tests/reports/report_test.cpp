@@ -1,0 +1,235 @@
+#include "reports/report.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "reports/charts.hpp"
+#include "reports/summary.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+
+ResultNetwork network(std::string name, double ms, double top1, std::int64_t macs) {
+  ResultNetwork network;
+  network.name = std::move(name);
+  network.family = "cpubone";
+  network.params = 10'000'000;
+  network.macs = macs;
+  network.top1 = Top1{{top1, top1 - 0.2, top1 + 0.2}, false, "paper"};
+  network.measured_ms = MeasuredLatency{{ms, ms * 0.99, ms * 1.01}, 30, false};
+  network.predicted_ms = Interval{ms * 1.1, ms, ms * 1.2};
+  network.gmacps = static_cast<double>(macs) / ms / 1e6;
+  return network;
+}
+
+/// Two published networks and a proposal that is as accurate as the slower one and faster.
+Result small_result() {
+  Result result;
+  result.tool_version = "0.1.0";
+  result.created = "2026-01-31T12:00:00Z";
+  result.command = "cpubone-explore --device host";
+  result.device.name = "host";
+  result.networks = {network("b0", 10, 77.5, 500'000'000), network("b1", 20, 79, 800'000'000),
+                     network("p1", 15, 79, 700'000'000)};
+  result.networks[2].origin = Origin::proposal;
+  result.networks[2].top1 = Top1{{79.2, 78.5, 79.9}, true, "model"};
+  result.networks[1].top1->percent = {79.5, 79.3, 79.7};
+  result.networks[0].breakdown = {{"stem", "dense", 1000, 4, Bound::compute},
+                                  {"head", "linear", 2000, 6, Bound::memory}};
+  result.networks[0].published =
+      PublishedFacts{10.4, 519, 77.6, {{"Pi 5", "ONNX Runtime", "4", 24.2, "README"}}};
+  result.candidates = {{12, 76, 600'000'000, 9'000'000}};
+  result.studies = {{"kernel",
+                     "Kernel size",
+                     "2x2 is faster.",
+                     true,
+                     {"kernel", "ms"},
+                     {{"2x2", 1.5}, {"3x3", nullptr}},
+                     {{"mark", "bar"}}}};
+  return result;
+}
+
+std::string read_text(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the fastest network at each accuracy has one row, with its published rival",
+          "[reports]") {
+  const Result result = small_result();
+  const auto choices = fastest_at_each_accuracy(result);
+  // b0 up to 77 %, p1 up to 79 %: b1 is as accurate but slower.
+  REQUIRE(choices.size() == 2);
+  CHECK(choices[0].at_least == 77);
+  CHECK(choices[0].fastest->name == "b0");
+  CHECK(choices[1].at_least == 79);
+  CHECK(choices[1].fastest->name == "p1");
+  CHECK(choices[1].published->name == "b1");
+}
+
+TEST_CASE("the front is computed where the result names none", "[reports]") {
+  Result result = small_result();
+  result.networks.push_back(network("slow", 30, 70, 900'000'000));
+  const auto all = front(result);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0]->name == "b0");
+  CHECK(all[1]->name == "p1");
+  CHECK(all[2]->name == "b1");
+  result.front = {"b1", "b0"};
+  REQUIRE(front(result).size() == 2);
+  CHECK(front(result)[0]->name == "b0");
+}
+
+TEST_CASE("the summary names the proposal, its rival and how sure both are", "[reports]") {
+  const auto sentences = summary_sentences(small_result());
+  REQUIRE(sentences.size() == 3);
+  CHECK(sentences[0] ==
+        "Use p1: 15.0 ms at an estimated 79.2 % top-1, 25 % faster than b1, the fastest published "
+        "network that is at least as accurate (20.0 ms, 79.5 %).");
+  CHECK(sentences[1] ==
+        "Latencies of 3 of 3 networks were measured here; accuracies of proposals are estimated "
+        "(± 0.7 points), none was trained, so train before relying on a smaller difference.");
+  // One MACpS for all is 2000 M / 45 ms = 44.4 GMACpS, off by 12.5, 10 and 5 %.
+  CHECK(sentences[2] ==
+        "Do not go by MACs: this CPU reaches 50.0 GMACpS on b0 and 40.0 on b1, and one MACpS for "
+        "all of them would miss their latencies by 9 % on average.");
+}
+
+TEST_CASE("a gain inside the intervals is called so", "[reports]") {
+  Result result = small_result();
+  result.networks[2].measured_ms->ms = {19.4, 18, 21};
+  CHECK_THAT(summary_sentences(result)[0],
+             ContainsSubstring("3 % faster (but within the intervals) than b1"));
+  result.networks[2].measured_ms->ms = {25, 24, 26};
+  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("no proposal is faster"));
+  result.networks.clear();
+  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("none can be recommended"));
+}
+
+TEST_CASE("text of a result is never markup of the page", "[reports]") {
+  Result result = small_result();
+  const std::string evil = "<script>alert(1)</script>";
+  result.networks[0].name = evil;
+  result.networks[0].family = evil;
+  result.device.name = evil;
+  result.command = evil;
+  result.warnings = {{evil, evil}};
+  result.insights = {{evil, evil, true}};
+  result.studies[0].title = evil;
+  const std::string html = report_html(std::vector{result});
+  CHECK_FALSE(contains(html, "<script>alert"));
+  CHECK(contains(html, "&lt;script&gt;alert(1)&lt;/script&gt;"));
+  CHECK(contains(html, "\\u003cscript>alert(1)\\u003c/script>"));
+  const std::string markdown = report_markdown(std::vector{result}, {});
+  // Raw only in the block of code that shows the command.
+  CHECK(markdown.find("<script") == markdown.rfind("<script"));
+  CHECK(contains(markdown, "```\n<script>alert(1)</script>\n```"));
+  CHECK(contains(markdown, "&lt;script\\>alert(1)&lt;/script\\>"));
+}
+
+TEST_CASE("the page asks for nothing outside of it", "[reports]") {
+  const std::string html = report_html(std::vector{small_result()});
+  CHECK(contains(html, "default-src 'none'"));
+  const std::string markup = html.substr(0, html.find("<script"));
+  for (const char* tag : {"<link", "<img", "<iframe", "src=", "url(", "http"})
+    CHECK_FALSE(contains(markup, tag));
+  CHECK(html.size() < 2'000'000);
+}
+
+TEST_CASE("the same results give the same bytes", "[reports]") {
+  const std::vector results{small_result()};
+  CHECK(report_html(results) == report_html(results));
+  CHECK(contains(report_html(results), "2026-01-31"));
+}
+
+TEST_CASE("every section of the page is there in order, with a table behind every chart",
+          "[reports]") {
+  const std::string html = report_html(std::vector{small_result()});
+  std::size_t at = 0;
+  for (const char* id :
+       {"use", "speed", "macs", "predicted", "rebuilt", "time", "studies", "device"}) {
+    const std::size_t found = html.find(std::string("<section id=\"").append(id), at);
+    INFO(id);
+    REQUIRE(found != std::string::npos);
+    const std::size_t end = html.find("</section>", found);
+    CHECK(html.substr(found, end - found).find("<table>") != std::string::npos);
+    at = end;
+  }
+}
+
+TEST_CASE("results stand side by side and networks of both are compared", "[reports]") {
+  Result other = small_result();
+  other.networks.pop_back();
+  const std::vector results{small_result(), other};
+  CHECK(result_names(results) == std::vector<std::string>{"host", "host (2)"});
+  const Table table = comparison_table(results);
+  REQUIRE(table.rows.size() == 2);
+  CHECK(table.rows[0][0] == "b0");
+  CHECK(table.rows[0][3] == "10.0 (9.90–10.1)");
+  const std::string html = report_html(results);
+  CHECK(contains(html, "id=\"r1-front\""));
+  CHECK(contains(html, "Side by side"));
+}
+
+TEST_CASE("the front is a CSV with units, quoted where needed", "[reports]") {
+  Result result = small_result();
+  result.networks[0].name = "b0, \"small\"";
+  const std::string csv = pareto_csv(std::vector{result});
+  CHECK(
+      csv ==
+      "device,network,family,origin,latency_ms,latency_low_ms,latency_high_ms,latency_kind,"
+      "top1_percent,top1_low_percent,top1_high_percent,top1_kind,params,macs,gmacps,description\n"
+      "host,\"b0, \"\"small\"\"\",cpubone,published,10,9.9,10.1,measured,77.5,77.3,77.7,published,"
+      "10000000,500000000,50,\n"
+      "host,p1,cpubone,proposal,15,14.85,15.15,measured,79.2,78.5,79.9,estimated,10000000,"
+      "700000000,46.6667,\n"
+      "host,b1,cpubone,published,20,19.8,20.2,measured,79.5,79.3,79.7,published,10000000,"
+      "800000000,40,\n");
+}
+
+TEST_CASE("Markdown has the tables, and pictures only where they were written", "[reports]") {
+  const std::vector results{small_result()};
+  const std::string plain = report_markdown(results, {});
+  CHECK_FALSE(contains(plain, "!["));
+  CHECK(contains(plain, "| 79 % | p1 | 15.0 (14.8–15.2) | ≈ 79.2 (78.5–79.9) |"));
+  CHECK(contains(plain, "```\ncpubone-explore --device host\n```"));
+  const std::vector<std::string> images{"charts/front.svg"};
+  CHECK(contains(report_markdown(results, images), "](charts/front.svg)"));
+}
+
+TEST_CASE("a report without results is a wrong argument", "[reports]") {
+  CHECK_THROWS_WITH(report_html({}), "report: expected at least one result, got none");
+  CHECK_THROWS_WITH(write_report({}, "/tmp"), "report: expected at least one result, got none");
+}
+
+TEST_CASE("all files of a report are written and listed", "[reports]") {
+  std::string name = (fs::temp_directory_path() / "cpubone-test-XXXXXX").string();
+  const fs::path folder = ::mkdtemp(name.data());
+  const std::vector results{small_result()};
+  const WrittenReport report = write_report(results, folder / "out");
+  for (const char* file : {"report.html", "report.md", "pareto.csv"})
+    CHECK(fs::file_size(folder / "out" / file) > 0);
+  for (const fs::path& file : report.files) CHECK(fs::exists(file));
+  // Charts are drawn, or a note says why not.
+  if (fs::exists(folder / "out/charts/front.svg"))
+    CHECK(contains(read_text(folder / "out/charts/front.svg"), "<svg"));
+  else
+    CHECK_FALSE(report.notes.empty());
+  fs::remove_all(folder);
+  CHECK_THROWS_WITH(write_report(results, "/dev/null/out"),
+                    ContainsSubstring("/dev/null/out: cannot make the folder"));
+}

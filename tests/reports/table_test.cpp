@@ -1,0 +1,38 @@
+#include "reports/table.hpp"
+
+#include <cmath>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+TEST_CASE("numbers have three digits and no exponent", "[reports]") {
+  CHECK(short_number(0) == "0");
+  CHECK(short_number(0.1234) == "0.123");
+  CHECK(short_number(1.234) == "1.23");
+  CHECK(short_number(9.996) == "10.0");
+  CHECK(short_number(99.96) == "100");
+  CHECK(short_number(1234.5) == "1234");
+  CHECK(short_number(std::nan("")) == "–");
+  CHECK(with_interval({10.25, 10.1, 10.4}) == "10.2 (10.1–10.4)");
+  CHECK(with_interval({5, 5, 5}) == "5.00");
+  CHECK(millions(10348488) == "10.3 M");
+  CHECK(percent_text(0.0214) == "2.1 %");
+}
+
+TEST_CASE("each format escapes what it must", "[reports]") {
+  CHECK(escape_html("<a href=\"x\">'&") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
+  CHECK(escape_markdown("a|b*c_`d`\n<i>") == "a\\|b\\*c\\_\\`d\\` &lt;i\\>");
+  CHECK(escape_csv("plain") == "plain");
+  CHECK(escape_csv("a,\"b\"") == "\"a,\"\"b\"\"\"");
+  CHECK(escape_csv("two\nlines") == "\"two\nlines\"");
+}
+
+TEST_CASE("a table is the same in every format", "[reports]") {
+  const Table table{"Nets", {{"Name"}, {"ms", true}}, {{"b0", "10"}, {"<b1>", "20"}}};
+  CHECK(to_csv(table) == "Name,ms\nb0,10\n<b1>,20\n");
+  CHECK(to_markdown(table) == "| Name | ms |\n|---|---:|\n| b0 | 10 |\n| &lt;b1\\> | 20 |\n");
+  CHECK_THAT(to_html(table), ContainsSubstring("<caption>Nets</caption>"));
+  CHECK_THAT(to_html(table),
+             ContainsSubstring("<th scope=\"row\">&lt;b1&gt;</th><td class=\"n\">20</td>"));
+}
