@@ -145,7 +145,7 @@ TEST_CASE("the page asks for nothing outside of it", "[reports]") {
   const std::string html = report_html(std::vector{small_result()});
   CHECK(contains(html, "default-src 'none'"));
   const std::string markup = html.substr(0, html.find("<script"));
-  for (const char* tag : {"<link", "<img", "<iframe", "src=", "url(", "http"})
+  for (const char* tag : {"<link", "<img", "<iframe", "src=", "url(", "://"})
     CHECK_FALSE(contains(markup, tag));
   CHECK(html.size() < 2'000'000);
 }
