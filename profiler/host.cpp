@@ -11,6 +11,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -170,6 +172,31 @@ std::string kernel_release() {
   return fmt::format("{} {}", name.sysname, name.release);
 }
 
+/// Raspberry Pi: bits of the firmware's throttling word; 0 under-voltage, 1 capped, 2 throttled, 3
+/// hot, and 16 higher the same since boot.
+unsigned long throttle_bits() {
+  return std::strtoul(read_line("/sys/devices/platform/soc/soc:firmware/get_throttled").c_str(),
+                      nullptr, 16);
+}
+
+double hottest_celsius() {
+  double hottest = 0;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator("/sys/class/thermal", code))
+    hottest = std::max(hottest, read_number(entry.path() / "temp") / 1000);
+  return hottest;
+}
+
+/// CPUs that are online.
+std::vector<int> online_cpus() {
+  const std::string online = read_line("/sys/devices/system/cpu/online");
+  if (!online.empty()) return parse_cpus(online);
+  std::vector<int> cpus;
+  for (unsigned cpu = 0; cpu < std::max(1U, std::thread::hardware_concurrency()); ++cpu)
+    cpus.push_back(static_cast<int>(cpu));
+  return cpus;
+}
+
 double load_average() {
   double load = 0;
   return ::getloadavg(&load, 1) == 1 ? load : 0;
@@ -240,30 +267,57 @@ std::vector<Warning> host_warnings() {
     warnings.push_back(
         {fmt::format("the machine is busy: load average {:.1f} on {:.0f} cores", load, cores),
          "close other programs, or measure when the machine is idle"});
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator("/sys/class/thermal", code)) {
-    const double celsius = read_number(entry.path() / "temp") / 1000;
-    if (celsius > 80)
-      warnings.push_back({fmt::format("{} is at {:.0f} °C: the CPU may throttle",
-                                      read_line(entry.path() / "type"), celsius),
-                          "improve cooling or let the device rest"});
-  }
-  // Raspberry Pi: bits of the firmware's throttling word; 0 under-voltage, 2 throttled, 16 and 18
-  // since boot.
-  const std::string throttled = read_line("/sys/devices/platform/soc/soc:firmware/get_throttled");
-  if (!throttled.empty()) {
-    const unsigned long bits = std::strtoul(throttled.c_str(), nullptr, 16);
-    if (bits & 0x10001UL)
-      warnings.push_back(
-          {"the board reports under-voltage", "use the official power supply and a short cable"});
-    if (bits & 0x40004UL)
-      warnings.push_back(
-          {"the board reports throttling", "add a fan or heat sink and let it cool down"});
-  }
+  if (const double celsius = hottest_celsius(); celsius > 80)
+    warnings.push_back({fmt::format("the CPU is at {:.0f} °C and may throttle", celsius),
+                        "improve cooling or let the device rest"});
+  const unsigned long bits = throttle_bits();
+  if (bits & 0x10001UL)
+    warnings.push_back(
+        {"the board reports under-voltage", "use the official power supply and a short cable"});
+  if (bits & 0xE000EUL)
+    warnings.push_back(
+        {"the board reports throttling", "add a fan or heat sink and let it cool down"});
   return warnings;
 }
 
+Conditions read_conditions() {
+  Conditions conditions;
+  for (const int cpu : online_cpus()) {
+    const double mhz =
+        read_number(fmt::format("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq", cpu)) /
+        1000;
+    if (mhz > 0 && (conditions.frequency_mhz == 0 || mhz < conditions.frequency_mhz))
+      conditions.frequency_mhz = mhz;
+  }
+  conditions.celsius = hottest_celsius();
+  conditions.throttled = (throttle_bits() & 0xEUL) != 0;
+  return conditions;
+}
+
+std::vector<std::vector<int>> cpu_clusters() {
+  std::map<double, std::vector<int>, std::greater<>> by_capacity;
+  for (const int cpu : online_cpus()) {
+    const fs::path folder = fmt::format("/sys/devices/system/cpu/cpu{}", cpu);
+    double capacity = read_number(folder / "cpu_capacity");
+    if (capacity == 0) capacity = read_number(folder / "cpufreq/cpuinfo_max_freq");
+    by_capacity[capacity].push_back(cpu);
+  }
+  std::vector<std::vector<int>> clusters;
+  for (auto& [capacity, cpus] : by_capacity) clusters.push_back(std::move(cpus));
+  return clusters;
+}
+
 std::vector<int> parse_cpus(std::string_view text) {
+  if (text == "all") return online_cpus();
+  if (text == "big" || text == "little") {
+    const auto clusters = cpu_clusters();
+    if (clusters.size() < 2)
+      throw std::invalid_argument(
+          fmt::format("CPUs: got \"{}\", but all CPUs of this machine are alike; expected a list "
+                      "such as 0-3,6",
+                      text));
+    return text == "big" ? clusters.front() : clusters.back();
+  }
   std::set<int> cpus;
   const auto fail = [&](std::string_view part) {
     throw std::invalid_argument(

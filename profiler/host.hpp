@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "profiler/machine.hpp"
 #include "space/profile.hpp"
 
 namespace cpubone {
@@ -13,6 +14,12 @@ Device describe_host();
 /// throttling, under-voltage, load, virtual machine, emulation.
 std::vector<Warning> host_warnings();
 
+/// Frequency, temperature and throttling as they are now, without competitors.
+Conditions read_conditions();
+
+/// CPUs that differ in speed, the fastest cluster first; one cluster where all are alike.
+std::vector<std::vector<int>> cpu_clusters();
+
 /// Whether this process runs under an emulator, where timings mean nothing.
 bool is_emulated();
 
@@ -20,7 +27,8 @@ bool is_emulated();
 /// cpubone::Error naming the CPU that does not exist.
 void pin_to_cpus(const std::vector<int>& cpus);
 
-/// CPUs named like `0-3,6`. Throws std::invalid_argument naming the part that is wrong.
+/// CPUs named like `0-3,6`, or a cluster: `big`, `little`, `all`. Throws std::invalid_argument
+/// naming the part that is wrong, or that all CPUs are alike.
 std::vector<int> parse_cpus(std::string_view text);
 
 /// Now as ISO 8601 in UTC, to the second.

@@ -4,25 +4,37 @@
 
 namespace cpubone {
 
+/// State of the machine while it measures.
+struct Conditions {
+  int competitors = 0;       ///< other threads of any process that want a CPU now
+  double frequency_mhz = 0;  ///< of the slowest CPU now; 0 where unknown
+  double celsius = 0;        ///< of the hottest sensor; 0 where unknown
+  bool throttled = false;    ///< the firmware says that it slows the CPU down
+};
+
 /// The machine that measures: time, signs of interference, and its caches. Tests use a fake.
 class Machine {
  public:
   virtual ~Machine() = default;
   /// Monotonic time from an arbitrary start.
   virtual double now_ns() = 0;
-  /// Grows whenever something else ran where we should have: involuntary context switches of this
-  /// process and ticks that a hypervisor stole.
-  virtual std::uint64_t disturbances() = 0;
-  /// Runs a kernel of known work, arithmetic in the first-level cache and a sweep over the
-  /// last-level one; returns its duration. It takes longer when the CPU is slower than it can be.
+  /// Grows by the time that threads of this process could have run but had no CPU, summed over the
+  /// threads. Cheap enough to ask around every sample.
+  virtual double lost_ns() = 0;
+  /// Grows by the time that a hypervisor took from this machine, in ticks of some ms.
+  virtual double stolen_ns() = 0;
+  /// Runs a kernel of known work, arithmetic in registers and a sweep over the last-level cache;
+  /// returns its duration. It takes longer when the CPU is slower than it can be.
   virtual double calibrate_ns() = 0;
+  virtual Conditions conditions() = 0;
   /// Reads memory until nothing else is left in the caches.
   virtual void evict_caches() = 0;
   /// Bytes that must be read in between for data to have left the caches.
   virtual std::int64_t eviction_bytes() const = 0;
 };
 
-/// This machine; the last-level cache's size decides how much evicting takes.
+/// This machine; the last-level cache's size decides how much evicting takes. Make it after the
+/// threads that measure: it watches those that exist.
 std::unique_ptr<Machine> host_machine(std::int64_t llc_bytes);
 
 }  // namespace cpubone

@@ -1,18 +1,15 @@
 #include "profiler/measure.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "profiler/executor.hpp"
 #include "profiler/host.hpp"
+#include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
 #include "space/json_file.hpp"
 
@@ -129,131 +126,67 @@ SampleOptions sample_options(const MeasureOptions& options, const Device& device
   return sampling;
 }
 
-/// One line a round: `{"samples": [[task, ns, disturbed], ...]}` behind a header that names the
-/// tasks.
-class Journal {
- public:
-  /// Opens for appending; an unfinished last line of a killed run is cut off.
-  Journal(const std::filesystem::path& path, const nlohmann::json& header, bool resume)
-      : path_(path) {
-    if (path.empty()) return;
-    std::size_t keep = 0;
-    if (resume && std::filesystem::exists(path)) keep = read(header);
-    file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(keep)) != 0 ||
-        ::lseek(file_, 0, SEEK_END) < 0)
-      fail();
-    if (keep == 0) append(header);
-  }
-  ~Journal() {
-    if (file_ >= 0) ::close(file_);
-  }
-  Journal(const Journal&) = delete;
-  Journal& operator=(const Journal&) = delete;
-
-  std::vector<Sample> known;
-
-  void append(std::span<const Sample> samples) {
-    if (file_ < 0) return;
-    nlohmann::json line = nlohmann::json::array();
-    for (const Sample& sample : samples) line.push_back({sample.task, sample.ns, sample.disturbed});
-    append(nlohmann::json{{"samples", std::move(line)}});
-  }
-
-  void remove() {
-    if (!path_.empty()) std::filesystem::remove(path_);
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(
-        fmt::format("{}: cannot write the journal: {}", path_.string(), std::strerror(errno)));
-  }
-
-  void append(const nlohmann::json& line) {
-    const std::string text = line.dump() + "\n";
-    // One write a line: whatever kills the run leaves whole lines and at most one torn end.
-    for (std::string_view rest = text; !rest.empty();) {
-      const ssize_t written = ::write(file_, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail();
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
-
-  /// Reads what is there; returns the length of its whole lines.
-  std::size_t read(const nlohmann::json& header) {
-    std::ifstream stream(path_, std::ios::binary);
-    std::size_t length = 0;
-    int number = 0;
-    for (std::string line; std::getline(stream, line) && !stream.eof();) {
-      const std::string where = fmt::format("{}:{}", path_.string(), ++number);
-      const nlohmann::json json = parse_json(line, where);
-      if (number == 1) {
-        if (json != header) throw Error(fmt::format("{}: {}", where, difference(json, header)));
-      } else {
-        read_samples(JsonReader(json, where + "#"), header.at("tasks").size());
-      }
-      length += line.size() + 1;
-    }
-    return length;
-  }
-
-  void read_samples(const JsonReader& json, std::size_t tasks) {
-    json.expect_keys({"samples"});
-    json.at("samples").each([&](const JsonReader& item) {
-      if (item.size() != 3) item.fail("[task, ns, disturbed]");
-      std::vector<JsonReader> parts;
-      item.each([&](const JsonReader& part) { parts.push_back(part); });
-      known.push_back({static_cast<int>(parts[0].integer(0, static_cast<std::int64_t>(tasks) - 1)),
-                       parts[1].number(0, 1e15), parts[2].boolean()});
-    });
-  }
-
-  static std::string difference(const nlohmann::json& got, const nlohmann::json& expected) {
-    for (const auto& [key, value] : expected.items())
-      if (!got.is_object() || !got.contains(key) || got[key] != value)
-        return fmt::format(
-            "the journal is of a run with another \"{}\"; finish or delete it, or start without "
-            "--resume",
-            key);
-    return "the journal is of another run; delete it, or start without --resume";
-  }
-
-  std::filesystem::path path_;
-  int file_ = -1;
-};
+/// What happened while measuring, as warnings with remedies.
+std::vector<Warning> run_warnings(const SampleReport& report) {
+  std::vector<Warning> warnings;
+  const auto count = [&](auto condition) {
+    return std::count_if(report.timings.begin(), report.timings.end(), condition);
+  };
+  const auto disturbed = count([](const Timing& t) { return t.disturbed; });
+  if (disturbed > 0)
+    warnings.push_back(
+        {fmt::format("{} of {} measurements stayed disturbed by other work on this machine",
+                     disturbed, report.timings.size()),
+         "close other programs, pin with --cpus, set the governor to performance, and measure "
+         "again"});
+  const auto missing = count([](const Timing& t) { return t.samples_ns.empty(); });
+  if (missing > 0)
+    warnings.push_back({fmt::format("the budget ended before {} of {} could be measured", missing,
+                                    report.timings.size()),
+                        "raise --budget, or continue with --resume"});
+  if (report.mean_competitors >= 0.5)
+    warnings.push_back(
+        {fmt::format("{:.1f} other threads wanted a CPU, on average, while measuring",
+                     report.mean_competitors),
+         "close other programs, or measure when the machine is idle"});
+  if (report.worst.throttled)
+    warnings.push_back({"the firmware throttled the CPU while measuring",
+                        "improve cooling and power supply, and measure again"});
+  constexpr double changed = 0.95;
+  if (report.worst.frequency_mhz > 0 && report.worst.frequency_mhz < changed * report.highest_mhz)
+    warnings.push_back({fmt::format("the CPU frequency changed between {:.0f} and {:.0f} MHz while "
+                                    "measuring",
+                                    report.worst.frequency_mhz, report.highest_mhz),
+                        "sudo cpupower frequency-set -g performance, and improve cooling"});
+  return warnings;
+}
 
 SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels,
-                 const MeasureOptions& options, Profile& profile) {
-  const SampleOptions sampling = sample_options(options, profile.device);
+                 const SampleOptions& sampling, const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", labels}};
   Journal journal(options.journal, header, options.resume);
+  const auto machine = host_machine(profile.device.llc_bytes);
+  const double start_ns = machine->now_ns();
   SampleHooks hooks;
-  hooks.known = std::move(journal.known);
-  hooks.on_round = [&](std::span<const Sample> round) { journal.append(round); };
+  hooks.known = journal.known();
+  hooks.known_s = journal.known_s();
+  hooks.on_round = [&](std::span<const Sample> round) {
+    journal.append(round, (machine->now_ns() - start_ns) * 1e-9);
+  };
   hooks.on_progress = options.on_progress;
   hooks.cancelled = options.cancelled;
-  const auto machine = host_machine(profile.device.llc_bytes);
   SampleReport report = sample(tasks, *machine, sampling, hooks);
-  profile.seconds += report.seconds;
+  profile.seconds += journal.known_s() + report.seconds;
   profile.created = utc_now();
-  const auto add_warning = [&](Warning warning) {
+  std::vector<Warning> warnings = host_warnings();
+  for (Warning& warning : run_warnings(report)) warnings.push_back(std::move(warning));
+  for (Warning& warning : warnings)
     if (std::find(profile.warnings.begin(), profile.warnings.end(), warning) ==
         profile.warnings.end())
       profile.warnings.push_back(std::move(warning));
-  };
-  for (Warning& warning : host_warnings()) add_warning(std::move(warning));
-  const auto disturbed = std::count_if(report.timings.begin(), report.timings.end(),
-                                       [](const Timing& t) { return t.disturbed; });
-  if (disturbed > 0)
-    add_warning({fmt::format("{} of {} measurements stayed disturbed by other work on this machine",
-                             disturbed, tasks.size()),
-                 "close other programs, pin with --cpus, set the governor to performance, and "
-                 "measure again"});
   return report;
 }
 
@@ -281,7 +214,8 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
                        return std::make_unique<ExecutorSubject>(network_of(op), copies, pool, true);
                      }});
   }
-  const SampleReport report = run(tasks, labels, options, profile);
+  const SampleReport report =
+      run(tasks, labels, sample_options(options, profile.device), options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
@@ -341,9 +275,9 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
                        return std::make_unique<ExecutorSubject>(network, 1, pool, false);
                      }});
   }
-  MeasureOptions chain = options;
-  chain.settings.cache = CacheMode::hot;
-  const SampleReport report = run(tasks, labels, chain, profile);
+  SampleOptions sampling = sample_options(options, profile.device);
+  sampling.cache = CacheMode::hot;
+  const SampleReport report = run(tasks, labels, sampling, options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();

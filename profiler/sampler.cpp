@@ -4,6 +4,9 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "profiler/statistics.hpp"
 
@@ -11,15 +14,22 @@ namespace cpubone {
 namespace {
 
 constexpr double slow_calibration = 1.05;  // this much slower than usual is interference
+constexpr double lost_share = 0.02;        // of a sample's duration without a CPU: interference
+constexpr double usual_quantile = 0.05;    // of all calibrations: the machine at its best
 constexpr double calibration_interval_ns = 10e6;
+constexpr double conditions_interval_ns = 500e6;
+constexpr double progress_interval_ns = 100e6;
+constexpr int first_calibrations = 20;
 constexpr int most_retries = 3;
-constexpr double most_disturbed = 0.2;  // share of samples, beyond which a record is marked
-constexpr double too_uncertain = 0.05;  // half-width, beyond which a record is marked
+constexpr double too_uncertain = 0.05;    // half-width, beyond which a record is marked
+constexpr std::size_t most_attempts = 2;  // samples, spoilt ones included, per good one wanted
+constexpr double most_preparing = 0.4;    // share of a group's time
 constexpr int most_warm_up_rounds = 3;
+constexpr double warm = 0.98;  // a warm-up round that is less than 2 % faster is the last
 
-struct Subjects {
+struct Prepared {
+  int task = 0;
   std::unique_ptr<Subject> subject;
-  int runs = 1;
   std::int64_t read_at = 0;  ///< bytes that had been read by everybody at the last visit
 };
 
@@ -33,33 +43,43 @@ class Sampler {
         hooks_(hooks),
         random_(options.seed),
         samples_(tasks.size()),
-        disturbed_(tasks.size(), 0),
-        runs_(tasks.size(), 1),
         start_ns_(machine.now_ns()) {
-    for (const Sample& sample : hooks.known) keep(sample);
-    for (int i = 0; i < 20; ++i) calibrations_.push_back(machine_.calibrate_ns());
+    for (const Sample& sample : hooks.known) {
+      if (sample.task < 0 || static_cast<std::size_t>(sample.task) >= tasks.size())
+        throw std::invalid_argument(fmt::format("known sample of task {}, but there are {} tasks",
+                                                sample.task, tasks.size()));
+      if (calibrations_.empty() || sample.calibration_ns != last_calibration_)
+        note_calibration(sample.calibration_ns);
+      samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
+    }
+    for (int i = 0; i < first_calibrations; ++i) note_calibration(machine_.calibrate_ns());
+    stolen_ns_ = machine_.stolen_ns();
+    block_start_ns_ = machine_.now_ns();
   }
 
   SampleReport run() {
     std::vector<int> todo;
     for (std::size_t i = 0; i < tasks_.size(); ++i)
       if (!finished(i)) todo.push_back(static_cast<int>(i));
-    for (std::size_t begin = 0; begin < todo.size() && !stopped();) {
+    for (std::size_t begin = 0; begin < todo.size() && !over(options_.budget_s);) {
       const std::size_t end = group_end(todo, begin);
       // What is left of the budget is shared out evenly over the tasks that are left.
       const double share =
           static_cast<double>(end - begin) / static_cast<double>(todo.size() - begin);
-      run_group({todo.begin() + static_cast<std::ptrdiff_t>(begin),
-                 todo.begin() + static_cast<std::ptrdiff_t>(end)},
-                elapsed_s() + share * (options_.budget_s - elapsed_s()));
-      begin = end;
+      begin += run_group({todo.begin() + static_cast<std::ptrdiff_t>(begin),
+                          todo.begin() + static_cast<std::ptrdiff_t>(end)},
+                         share * (options_.budget_s - spent_s()));
     }
+    progress(0, true);
     return report();
   }
 
  private:
   double elapsed_s() const { return (machine_.now_ns() - start_ns_) * 1e-9; }
-  bool stopped() const { return hooks_.cancelled && hooks_.cancelled(); }
+  double spent_s() const { return elapsed_s() + hooks_.known_s; }
+  bool over(double deadline_s) const {
+    return spent_s() >= deadline_s || (hooks_.cancelled && hooks_.cancelled());
+  }
 
   int runs_per_sample(const Task& task) const {
     const double runs = std::ceil(options_.batch_ns / std::max(task.guess_ns, 1.0));
@@ -83,137 +103,176 @@ class Sampler {
     return end;
   }
 
-  bool finished(std::size_t task) const {
-    const auto& samples = samples_[task];
-    if (samples.size() >= options_.most_samples) return true;
-    return samples.size() >= options_.fewest_samples &&
-           relative_half_width(samples) < options_.relative_half_width;
+  double usual() const { return sorted_quantile(calibrations_, usual_quantile); }
+  bool good(const Sample& sample) const {
+    return !sample.interrupted && sample.calibration_ns <= slow_calibration * usual();
   }
-
-  void keep(const Sample& sample) {
-    const auto task = static_cast<std::size_t>(sample.task);
-    samples_.at(task).push_back(sample.ns);
-    disturbed_[task] += sample.disturbed ? 1 : 0;
-  }
-
-  void run_group(const std::vector<int>& group, double deadline_s) {
-    std::vector<Subjects> subjects;
-    for (const int i : group) {
-      const Task& task = tasks_[static_cast<std::size_t>(i)];
-      subjects.push_back({task.prepare(copies(task)), runs_per_sample(task), 0});
-      runs_[static_cast<std::size_t>(i)] = subjects.back().runs;
-      if (stopped()) return;
-    }
-    warm_up(group, subjects);
-    std::vector<std::size_t> open(group.size());
-    std::iota(open.begin(), open.end(), 0);
-    bool first = true;
-    while (!open.empty() && !stopped() && (first || elapsed_s() < deadline_s)) {
-      std::shuffle(open.begin(), open.end(), random_);
-      round_.clear();
-      for (const std::size_t k : open) {
-        if (stopped() || (!first && elapsed_s() >= deadline_s)) break;
-        visit(group[k], subjects[k]);
-        calibrate_if_due();
-      }
-      commit();
-      first = false;
-      if (hooks_.on_round && !round_.empty()) hooks_.on_round(round_);
-      std::erase_if(open,
-                    [&](std::size_t k) { return finished(static_cast<std::size_t>(group[k])); });
-      progress();
-    }
-  }
-
-  /// Untimed rounds until the sum of all durations stops falling.
-  void warm_up(const std::vector<int>& group, std::vector<Subjects>& subjects) {
-    double before = 0;
-    for (int round = 0; round < most_warm_up_rounds && !stopped(); ++round) {
-      double total = 0;
-      for (std::size_t k = 0; k < group.size(); ++k) total += timed_runs(group[k], subjects[k]);
-      if (round > 0 && total > 0.98 * before) break;
-      before = total;
-    }
-  }
-
-  double timed_runs(int task_index, Subjects& subjects) {
-    const Task& task = tasks_[static_cast<std::size_t>(task_index)];
-    const bool cold = options_.cache == CacheMode::cold;
-    if (cold && task.weight_bytes > 0 &&
-        bytes_read_ - subjects.read_at < machine_.eviction_bytes()) {
-      machine_.evict_caches();
-      bytes_read_ += machine_.eviction_bytes();
-    }
-    subjects.subject->feed();
-    subjects.subject->run(0);
-    const double begin = machine_.now_ns();
-    for (int run = 1; run <= subjects.runs; ++run) subjects.subject->run(cold ? run : 0);
-    const double ns = (machine_.now_ns() - begin) / subjects.runs;
-    bytes_read_ += task.weight_bytes * (cold ? subjects.runs + 1 : 1);
-    subjects.read_at = bytes_read_;
+  std::vector<double> durations(std::size_t task, bool spoilt_too) const {
+    std::vector<double> ns;
+    for (const Sample& sample : samples_[task])
+      if (spoilt_too || good(sample)) ns.push_back(sample.ns);
     return ns;
   }
 
-  void visit(int task, Subjects& subjects) {
-    for (int attempt = 0;; ++attempt) {
-      const std::uint64_t before = machine_.disturbances();
-      const double ns = timed_runs(task, subjects);
-      const bool disturbed = machine_.disturbances() != before;
-      if (!disturbed || attempt == most_retries) {
-        pending_.push_back({task, ns, disturbed});
-        return;
+  bool finished(std::size_t task) const {
+    if (samples_[task].size() < options_.fewest_samples) return false;
+    if (samples_[task].size() >= most_attempts * options_.most_samples) return true;
+    const std::vector<double> ns = durations(task, false);
+    return ns.size() >= options_.most_samples ||
+           (ns.size() >= options_.fewest_samples &&
+            relative_half_width(ns) < options_.relative_half_width);
+  }
+
+  /// Prepares and times the first tasks of the group, as many as leave time to measure them;
+  /// returns how many.
+  std::size_t run_group(const std::vector<int>& group, double share_s) {
+    const double start_s = spent_s();
+    std::vector<Prepared> prepared;
+    for (const int i : group) {
+      if (!prepared.empty() && over(start_s + most_preparing * share_s)) break;
+      const Task& task = tasks_[static_cast<std::size_t>(i)];
+      prepared.push_back({i, task.prepare(copies(task)), never_read});
+      progress(static_cast<double>(prepared.size()));
+    }
+    prepared_ += static_cast<double>(prepared.size());
+    const double deadline_s = start_s + share_s;
+    warm_up(prepared, deadline_s);
+    std::vector<std::size_t> open(prepared.size());
+    std::iota(open.begin(), open.end(), 0);
+    while (!open.empty() && !over(deadline_s)) {
+      std::shuffle(open.begin(), open.end(), random_);
+      round_.clear();
+      for (const std::size_t k : open) {
+        if (over(deadline_s)) break;
+        visit(prepared[k]);
+        if (machine_.now_ns() - block_start_ns_ > calibration_interval_ns) close_block();
       }
-      ++discarded_;
+      close_block();
+      if (hooks_.on_round && !round_.empty()) hooks_.on_round(round_);
+      std::erase_if(open, [&](std::size_t k) {
+        return finished(static_cast<std::size_t>(prepared[k].task));
+      });
+      progress(0);
+    }
+    return prepared.size();
+  }
+
+  /// Untimed rounds until the sum of all durations stops falling.
+  void warm_up(std::vector<Prepared>& prepared, double deadline_s) {
+    double before = 0;
+    for (int round = 0; round < most_warm_up_rounds; ++round) {
+      double total = 0;
+      for (Prepared& one : prepared) {
+        if (over(deadline_s)) return;
+        total += timed_runs(one).ns;
+      }
+      if (round > 0 && total > warm * before) break;
+      before = total;
+    }
+    close_block();
+  }
+
+  Sample timed_runs(Prepared& prepared) {
+    const Task& task = tasks_[static_cast<std::size_t>(prepared.task)];
+    const bool cold = options_.cache == CacheMode::cold;
+    const int runs = runs_per_sample(task);
+    if (cold && task.weight_bytes > 0 && prepared.read_at != never_read &&
+        bytes_read_ - prepared.read_at < machine_.eviction_bytes()) {
+      machine_.evict_caches();
+      bytes_read_ += machine_.eviction_bytes();
+    }
+    Subject& subject = *prepared.subject;
+    const double lost = machine_.lost_ns();
+    subject.feed();
+    subject.run(0);
+    const double begin = machine_.now_ns();
+    for (int run = 1; run <= runs; ++run) subject.run(cold ? run : 0);
+    const double ns = machine_.now_ns() - begin;
+    const bool interrupted = machine_.lost_ns() - lost > lost_share * ns;
+    bytes_read_ += task.weight_bytes * (cold ? runs + 1 : 1);
+    prepared.read_at = bytes_read_;
+    return {prepared.task, ns / runs, 0, interrupted};
+  }
+
+  void visit(Prepared& prepared) {
+    for (int attempt = 0; attempt <= most_retries; ++attempt) {
+      block_.push_back(timed_runs(prepared));
+      if (!block_.back().interrupted) return;
     }
   }
 
-  void calibrate_if_due() {
-    if (machine_.now_ns() - calibrated_ns_ > calibration_interval_ns) commit();
+  void note_calibration(double ns) {
+    last_calibration_ = ns;
+    calibrations_.insert(std::lower_bound(calibrations_.begin(), calibrations_.end(), ns), ns);
   }
 
-  /// Accepts what was measured since the last calibration unless the machine is slower now.
-  void commit() {
-    const double now = machine_.calibrate_ns();
-    calibrations_.push_back(now);
-    if (calibrations_.size() > 4096)
-      calibrations_.erase(calibrations_.begin(), calibrations_.begin() + 2048);
-    const double usual = quantile(calibrations_, 0.1);
+  /// Calibrates; what was measured since the last time is as good as the machine is now.
+  void close_block() {
+    double now = machine_.calibrate_ns();
+    note_calibration(now);
     // One slow calibration may itself have been hit; a second opinion is cheap.
-    const bool slow =
-        now > slow_calibration * usual && machine_.calibrate_ns() > slow_calibration * usual;
-    calibrated_ns_ = machine_.now_ns();
-    slowest_ = std::max(slowest_, slow ? now / usual : 1.0);
-    const bool give_up = discarded_ > accepted_ + 100;  // always slow: keep, but marked
-    if (slow && !give_up) {
-      discarded_ += static_cast<int>(pending_.size());
-    } else {
-      for (Sample& sample : pending_) {
-        sample.disturbed = sample.disturbed || slow;
-        keep(sample);
-        round_.push_back(sample);
-        ++accepted_;
-      }
+    if (now > slow_calibration * usual()) now = std::min(now, machine_.calibrate_ns());
+    const double stolen = machine_.stolen_ns();
+    const double end = machine_.now_ns();
+    const bool robbed = stolen - stolen_ns_ > lost_share * (end - block_start_ns_);
+    for (Sample& sample : block_) {
+      sample.calibration_ns = now;
+      sample.interrupted = sample.interrupted || robbed;
+      samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
+      round_.push_back(sample);
     }
-    pending_.clear();
+    block_.clear();
+    stolen_ns_ = stolen;
+    look_around();
+    block_start_ns_ = machine_.now_ns();
   }
 
-  void progress() {
+  void look_around() {
+    if (machine_.now_ns() - looked_ns_ < conditions_interval_ns) return;
+    const Conditions now = machine_.conditions();
+    looked_ns_ = machine_.now_ns();
+    ++looks_;
+    competitors_ += now.competitors;
+    worst_.competitors = std::max(worst_.competitors, now.competitors);
+    if (worst_.frequency_mhz == 0 ||
+        (now.frequency_mhz > 0 && now.frequency_mhz < worst_.frequency_mhz))
+      worst_.frequency_mhz = now.frequency_mhz;
+    highest_mhz_ = std::max(highest_mhz_, now.frequency_mhz);
+    worst_.celsius = std::max(worst_.celsius, now.celsius);
+    worst_.throttled = worst_.throttled || now.throttled;
+  }
+
+  /// Samples that a task will have taken, as far as can be told now.
+  double samples_needed(std::size_t task) const {
+    const auto fewest = static_cast<double>(options_.fewest_samples);
+    const auto most = static_cast<double>(options_.most_samples);
+    const std::vector<double> ns = durations(task, false);
+    if (ns.size() < options_.fewest_samples) return 2 * fewest;
+    const double ratio = relative_half_width(ns) / options_.relative_half_width;
+    return std::clamp(static_cast<double>(ns.size()) * ratio * ratio, fewest, most);
+  }
+
+  void progress(double preparing, bool last = false) {
     if (!hooks_.on_progress) return;
+    if (!last && machine_.now_ns() - progress_ns_ < progress_interval_ns) return;
+    progress_ns_ = machine_.now_ns();
+    constexpr double samples_of_preparing = 3;
     SampleProgress progress;
     progress.tasks = static_cast<int>(tasks_.size());
-    double work = 0;
+    double done = samples_of_preparing * (prepared_ + preparing);
+    double all = samples_of_preparing * static_cast<double>(tasks_.size());
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      const bool done = finished(i);
-      progress.done += done ? 1 : 0;
-      const double samples = static_cast<double>(samples_[i].size());
-      work +=
-          done ? 1.0
-               : std::min(0.95, samples / (samples + static_cast<double>(options_.fewest_samples)));
+      const bool is_done = finished(i);
+      progress.done += is_done ? 1 : 0;
+      const double needed = samples_needed(i);
+      all += needed;
+      done += is_done ? needed : std::min(static_cast<double>(samples_[i].size()), 0.95 * needed);
     }
-    progress.fraction = work / static_cast<double>(tasks_.size());
-    const double by_speed =
-        progress.fraction > 0 ? elapsed_s() * (1 / progress.fraction - 1) : options_.budget_s;
-    progress.remaining_s = std::max(0.0, std::min(by_speed, options_.budget_s - elapsed_s()));
+    fraction_ = last ? 1.0 : std::clamp(done / all, fraction_, 1.0);
+    progress.fraction = fraction_;
+    const double left_s = std::max(0.0, options_.budget_s - spent_s());
+    progress.remaining_s =
+        fraction_ > 0 ? std::min(left_s, elapsed_s() * (1 / fraction_ - 1)) : left_s;
     hooks_.on_progress(progress);
   }
 
@@ -224,36 +283,50 @@ class Sampler {
         report.timings.emplace_back();
         continue;
       }
-      Timing timing = summarise(samples_[i], runs_[i]);
-      const double share =
-          static_cast<double>(disturbed_[i]) / static_cast<double>(samples_[i].size());
-      timing.disturbed = share > most_disturbed || relative_half_width(samples_[i]) > too_uncertain;
+      std::vector<double> ns = durations(i, false);
+      report.good += static_cast<int>(ns.size());
+      report.spoilt += static_cast<int>(samples_[i].size() - ns.size());
+      const bool few = ns.size() < options_.fewest_samples;
+      if (few) ns = durations(i, true);
+      Timing timing = summarise(ns, runs_per_sample(tasks_[i]));
+      timing.disturbed = few || relative_half_width(ns) > too_uncertain;
       report.timings.push_back(std::move(timing));
+      for (const Sample& sample : samples_[i])
+        report.slowest_calibration =
+            std::max(report.slowest_calibration, sample.calibration_ns / usual());
     }
     report.seconds = elapsed_s();
-    report.discarded = discarded_;
-    report.accepted = accepted_;
-    report.slowest_calibration = slowest_;
+    report.mean_competitors = looks_ > 0 ? competitors_ / looks_ : 0;
+    report.worst = worst_;
+    report.highest_mhz = highest_mhz_;
     return report;
   }
+
+  static constexpr std::int64_t never_read = -1;
+  static constexpr double long_ago = -1e18;
 
   std::span<const Task> tasks_;
   Machine& machine_;
   const SampleOptions& options_;
   const SampleHooks& hooks_;
   std::mt19937_64 random_;
-  std::vector<std::vector<double>> samples_;
-  std::vector<int> disturbed_;
-  std::vector<int> runs_;
-  std::vector<double> calibrations_;
-  std::vector<Sample> pending_;  ///< since the last calibration
+  std::vector<std::vector<Sample>> samples_;
+  std::vector<double> calibrations_;  ///< sorted
+  double last_calibration_ = 0;
+  std::vector<Sample> block_;  ///< since the last calibration
   std::vector<Sample> round_;
-  std::int64_t bytes_read_ = std::int64_t{1} << 60;  // everything is cold at first
+  std::int64_t bytes_read_ = 0;
   double start_ns_;
-  double calibrated_ns_ = 0;
-  double slowest_ = 1;
-  int discarded_ = 0;
-  int accepted_ = 0;
+  double block_start_ns_ = 0;
+  double stolen_ns_ = 0;
+  double looked_ns_ = long_ago;
+  double progress_ns_ = long_ago;
+  double competitors_ = 0;
+  int looks_ = 0;
+  Conditions worst_;
+  double highest_mhz_ = 0;
+  double prepared_ = 0;
+  double fraction_ = 0;
 };
 
 }  // namespace

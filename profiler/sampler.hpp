@@ -28,7 +28,7 @@ struct Task {
 };
 
 struct SampleOptions {
-  double budget_s = 60;
+  double budget_s = 60;  ///< wall time, preparation and warm-up included
   CacheMode cache = CacheMode::cold;
   std::uint64_t seed = 1;  ///< of the order of rounds
   double batch_ns = 50e3;  ///< a sample lasts at least about this long, where copies allow
@@ -39,33 +39,40 @@ struct SampleOptions {
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< most that copies of weights may take
 };
 
-/// A sample that was accepted.
+/// A sample, good or spoilt.
 struct Sample {
   int task = 0;
-  double ns = 0;  ///< of one run
-  bool disturbed = false;
+  double ns = 0;              ///< of one run
+  double calibration_ns = 0;  ///< what the calibration kernel took around it
+  bool interrupted = false;   ///< the CPU was taken away meanwhile
   bool operator==(const Sample&) const = default;
 };
 
 struct SampleProgress {
-  double fraction = 0;     ///< of the work
-  double remaining_s = 0;  ///< estimate
+  double fraction = 0;     ///< of the work; never falls
+  double remaining_s = 0;  ///< estimate, at most what is left of the budget
   int done = 0;            ///< tasks
   int tasks = 0;
 };
 
 /// How a sampling run went.
 struct SampleReport {
-  std::vector<Timing>
-      timings;  ///< of each task; no samples where the budget ended before the first
-  double seconds = 0;
-  int discarded = 0;  ///< samples that interference spoilt
-  int accepted = 0;
-  double slowest_calibration = 1;  ///< relative to the fastest, where samples were kept
+  /// Of each task; without samples where the budget ended before the first. Disturbed: fewer than
+  /// the fewest samples were good, so that spoilt ones are among them, or they scatter widely.
+  std::vector<Timing> timings;
+  double seconds = 0;  ///< without those of an interrupted run
+  int good = 0;        ///< samples
+  int spoilt = 0;      ///< samples that interference spoilt
+  /// Slowest calibration relative to the usual one, of those that samples were taken around.
+  double slowest_calibration = 1;
+  double mean_competitors = 0;  ///< other threads that wanted a CPU, averaged over the run
+  Conditions worst;             ///< lowest frequency, highest temperature, most competitors
+  double highest_mhz = 0;
 };
 
 struct SampleHooks {
   std::vector<Sample> known;  ///< samples of an interrupted run
+  double known_s = 0;         ///< that it took; counts towards the budget
   std::function<void(std::span<const Sample>)>
       on_round;  ///< after every round, the round's samples
   std::function<void(const SampleProgress&)> on_progress;
@@ -74,9 +81,9 @@ struct SampleHooks {
 
 /// Times tasks in interleaved rounds of random order until the confidence interval of each median
 /// is narrow enough or the budget is spent. Cold mode: each timed run uses a copy whose weights
-/// have left the caches since its last run, with input and code warm. Samples during which
-/// something else ran, or around which a calibration kernel was slow, are discarded and taken
-/// again; what cannot be had otherwise is kept and marked as disturbed.
+/// have left the caches since its last run, with input and code warm. Samples during which the CPU
+/// was taken away, or around which a calibration kernel was slow, are spoilt and taken again; a
+/// task that cannot be had otherwise keeps them and is marked as disturbed.
 SampleReport sample(std::span<const Task> tasks, Machine& machine, const SampleOptions& options,
                     const SampleHooks& hooks = {});
 

@@ -21,14 +21,18 @@ double median_absolute_deviation(std::span<const double> values, double centre) 
 
 }  // namespace
 
-double quantile(std::span<const double> values, double q) {
-  if (values.empty()) throw std::invalid_argument("a quantile needs at least one value, got none");
-  std::vector<double> sorted(values.begin(), values.end());
-  std::sort(sorted.begin(), sorted.end());
+double sorted_quantile(std::span<const double> sorted, double q) {
+  if (sorted.empty()) throw std::invalid_argument("a quantile needs at least one value, got none");
   const double position = std::clamp(q, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(position);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   return std::lerp(sorted[below], sorted[above], position - static_cast<double>(below));
+}
+
+double quantile(std::span<const double> values, double q) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted_quantile(sorted, q);
 }
 
 double median(std::span<const double> values) {

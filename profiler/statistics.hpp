@@ -11,6 +11,9 @@ double median(std::span<const double> values);
 /// Value below which the fraction `q` in [0, 1] of `values` lies, interpolated linearly.
 double quantile(std::span<const double> values, double q);
 
+/// The same of values in ascending order. Throws std::invalid_argument for none.
+double sorted_quantile(std::span<const double> sorted, double q);
+
 /// Median, its 95 % confidence interval and MdAPE of run times; keeps the samples. The interval is
 /// median +- 1.96 * 1.2533 * 1.4826 MAD / sqrt(n): the standard error of a median where the spread
 /// is normal, with a spread that outliers do not move. Throws std::invalid_argument for no samples.
