@@ -206,17 +206,20 @@ class Sampler {
     calibrations_.insert(std::lower_bound(calibrations_.begin(), calibrations_.end(), ns), ns);
   }
 
-  /// Calibrates; what was measured since the last time is as good as the machine is now.
+  /// Calibrates; what was measured since the last time is as good as the machine was at the worse
+  /// of both times.
   void close_block() {
     double now = machine_.calibrate_ns();
     note_calibration(now);
     // One slow calibration may itself have been hit; a second opinion is cheap.
     if (now > slow_calibration * usual()) now = std::min(now, machine_.calibrate_ns());
+    const double worse = std::max(before_block_, now);
+    before_block_ = now;
     const double stolen = machine_.stolen_ns();
     const double end = machine_.now_ns();
     const bool robbed = stolen - stolen_ns_ > lost_share * (end - block_start_ns_);
     for (Sample& sample : block_) {
-      sample.calibration_ns = now;
+      sample.calibration_ns = worse;
       sample.interrupted = sample.interrupted || robbed;
       samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
       round_.push_back(sample);
@@ -313,6 +316,7 @@ class Sampler {
   std::vector<std::vector<Sample>> samples_;
   std::vector<double> calibrations_;  ///< sorted
   double last_calibration_ = 0;
+  double before_block_ = 0;    ///< calibration
   std::vector<Sample> block_;  ///< since the last calibration
   std::vector<Sample> round_;
   std::int64_t bytes_read_ = 0;

@@ -1,0 +1,63 @@
+#include "profiler/host.hpp"
+
+#include <algorithm>
+
+#include <stdexcept>
+
+#include "space/error.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+TEST_CASE("lists of CPUs are numbers and ranges", "[host]") {
+  CHECK(parse_cpus("3") == std::vector<int>{3});
+  CHECK(parse_cpus("0-3,6") == std::vector<int>{0, 1, 2, 3, 6});
+  CHECK(parse_cpus("5,1,1-2") == std::vector<int>{1, 2, 5});
+}
+
+TEST_CASE("a list of CPUs that makes no sense is refused by its part", "[host]") {
+  for (const std::string text : {"", "a", "1,", "3-1", "-1", "1-", "99999", "1 ", "big2"})
+    CHECK_THROWS_AS(parse_cpus(text), std::invalid_argument);
+  CHECK_THROWS_WITH(parse_cpus("0,3-1"),
+                    "CPUs: got \"3-1\" in \"0,3-1\", expected a list such as 0-3,6");
+}
+
+TEST_CASE("all CPUs are those of all clusters", "[host]") {
+  std::vector<int> cpus;
+  for (const auto& cluster : cpu_clusters())
+    cpus.insert(cpus.end(), cluster.begin(), cluster.end());
+  std::sort(cpus.begin(), cpus.end());
+  CHECK(parse_cpus("all") == cpus);
+}
+
+TEST_CASE("a cluster exists only where CPUs differ", "[host]") {
+  if (cpu_clusters().size() == 1) {
+    CHECK_THROWS_WITH(parse_cpus("big"), ContainsSubstring("all CPUs of this machine are alike"));
+  } else {
+    CHECK(parse_cpus("big") == cpu_clusters().front());
+    CHECK(parse_cpus("little") == cpu_clusters().back());
+  }
+}
+
+TEST_CASE("pinning to a CPU that does not exist names it", "[host]") {
+  CHECK_THROWS_WITH(pin_to_cpus({4095}), ContainsSubstring("cannot pin to CPU 4095"));
+}
+
+TEST_CASE("this machine describes itself the same every time", "[host]") {
+  const Device device = describe_host();
+  CHECK(device.name == "host");
+  CHECK_FALSE(device.cpu.empty());
+  CHECK_FALSE(device.architecture.empty());
+  CHECK(device.cores >= 1);
+  CHECK(device.memory_bytes > 0);
+  CHECK_THAT(device.runtime, ContainsSubstring("XNNPACK"));
+  CHECK(device.runtime_hash.size() == 16);
+  CHECK(fingerprint(device, {}) == fingerprint(describe_host(), {}));
+}
+
+TEST_CASE("every warning about this machine comes with a remedy", "[host]") {
+  for (const Warning& warning : host_warnings()) {
+    CHECK_FALSE(warning.what.empty());
+    CHECK_FALSE(warning.remedy.empty());
+  }
+}

@@ -1,0 +1,151 @@
+#include "profiler/journal.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "space/error.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A path in a folder of its own that goes with the test.
+class TemporaryPath {
+ public:
+  TemporaryPath() {
+    std::string name = (fs::temp_directory_path() / "cpubone-journal-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    folder_ = name;
+  }
+  ~TemporaryPath() { fs::remove_all(folder_); }
+  fs::path path() const { return folder_ / "run.journal"; }
+
+ private:
+  fs::path folder_;
+};
+
+std::string content(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void write(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+const nlohmann::json header = {
+    {"schema", "cpubone/journal/1"}, {"fingerprint", "0123"}, {"tasks", {"a", "b"}}};
+const std::vector<Sample> first_round{{1, 20.5, 7, false}, {0, 10.25, 7, true}};
+const std::vector<Sample> second_round{{0, 10, 7.5, false}};
+
+void write_two_rounds(const fs::path& path) {
+  Journal journal(path, header, false);
+  journal.append(first_round, 1.5);
+  journal.append(second_round, 2.5);
+}
+
+}  // namespace
+
+TEST_CASE("a journal gives back what was appended", "[journal]") {
+  const TemporaryPath temporary;
+  write_two_rounds(temporary.path());
+  const Journal journal(temporary.path(), header, true);
+  CHECK(journal.known() == std::vector<Sample>{first_round[0], first_round[1], second_round[0]});
+  CHECK(journal.known_s() == 2.5);
+}
+
+TEST_CASE("a journal that goes on counts the seconds of both runs", "[journal]") {
+  const TemporaryPath temporary;
+  write_two_rounds(temporary.path());
+  { Journal(temporary.path(), header, true).append(second_round, 4); }
+  const Journal journal(temporary.path(), header, true);
+  CHECK(journal.known().size() == 4);
+  CHECK(journal.known_s() == 6.5);
+}
+
+TEST_CASE("wherever a journal is torn, whole rounds are kept and the run goes on", "[journal]") {
+  const TemporaryPath temporary;
+  write_two_rounds(temporary.path());
+  const std::string whole = content(temporary.path());
+  const std::size_t first_end = whole.find('\n') + 1;
+  const std::size_t second_end = whole.find('\n', first_end) + 1;
+  for (std::size_t length = 0; length <= whole.size(); ++length) {
+    write(temporary.path(), whole.substr(0, length));
+    {
+      Journal journal(temporary.path(), header, true);
+      const std::size_t expected = length < second_end ? 0 : length < whole.size() ? 2 : 3;
+      CHECK(journal.known().size() == expected);
+      journal.append(second_round, 1);
+    }
+    const Journal again(temporary.path(), header, true);
+    CHECK(again.known().back() == second_round[0]);
+    CHECK(content(temporary.path()).substr(0, first_end) == whole.substr(0, first_end));
+  }
+}
+
+TEST_CASE("without resuming a journal starts anew", "[journal]") {
+  const TemporaryPath temporary;
+  write_two_rounds(temporary.path());
+  const Journal journal(temporary.path(), header, false);
+  CHECK(journal.known().empty());
+  CHECK(content(temporary.path()) == header.dump() + "\n");
+}
+
+TEST_CASE("resuming without a journal starts one", "[journal]") {
+  const TemporaryPath temporary;
+  const Journal journal(temporary.path(), header, true);
+  CHECK(journal.known().empty());
+  CHECK(content(temporary.path()) == header.dump() + "\n");
+}
+
+TEST_CASE("a journal of another run is refused by what differs, and left alone", "[journal]") {
+  const TemporaryPath temporary;
+  write_two_rounds(temporary.path());
+  const std::string before = content(temporary.path());
+  nlohmann::json other = header;
+  other["fingerprint"] = "4567";
+  CHECK_THROWS_WITH(Journal(temporary.path(), other, true),
+                    temporary.path().string() +
+                        ":1: the journal is of a run with another \"fingerprint\"; delete it, or "
+                        "start without --resume");
+  other = header;
+  other["tasks"] = {"a", "c"};
+  CHECK_THROWS_WITH(Journal(temporary.path(), other, true), ContainsSubstring("another \"tasks\""));
+  CHECK(content(temporary.path()) == before);
+}
+
+TEST_CASE("a damaged line is refused with its number", "[journal]") {
+  const TemporaryPath temporary;
+  const std::string start = header.dump() + "\n";
+  const auto error_of = [&](const std::string& line) {
+    write(temporary.path(), start + line + "\n");
+    try {
+      Journal(temporary.path(), header, true);
+    } catch (const Error& e) {
+      return std::string(e.what()).substr(temporary.path().string().size());
+    }
+    return std::string("none");
+  };
+  CHECK_THAT(error_of("{"), ContainsSubstring(":2: not valid JSON"));
+  CHECK(error_of(R"({"seconds": 1, "samples": [[2, 1, 1, false]]})") ==
+        ":2#/samples/0/0: expected a whole number in 0..1, got 2");
+  CHECK_THAT(error_of(R"({"seconds": 1, "samples": [[0, 1, false]]})"),
+             ContainsSubstring(":2#/samples/0: expected [task, ns, calibration_ns, interrupted]"));
+  CHECK_THAT(error_of(R"({"seconds": 1, "other": 1})"), ContainsSubstring("other"));
+}
+
+TEST_CASE("a journal that cannot be written says so", "[journal]") {
+  CHECK_THROWS_WITH(
+      Journal("/nonexistent/run.journal", header, false),
+      "/nonexistent/run.journal: cannot write the journal: No such file or directory");
+}
+
+TEST_CASE("an empty path keeps no journal", "[journal]") {
+  Journal journal("", header, true);
+  journal.append(first_round, 1);
+  CHECK(journal.known().empty());
+}
