@@ -9,8 +9,7 @@
 namespace cpubone {
 namespace {
 
-// Normal quantile x standard error of a median relative to a mean x MAD to standard deviation.
-constexpr double half_width_of_mad = 1.96 * 1.2533 * 1.4826;
+constexpr double normal_quantile = 1.96;  // of 97.5 %
 constexpr std::size_t fewest_samples = 5;
 
 double median_absolute_deviation(std::span<const double> values, double centre) {
@@ -40,13 +39,20 @@ double median(std::span<const double> values) {
 }
 
 Timing summarise(std::span<const double> samples_ns, int runs_per_sample) {
+  std::vector<double> sorted(samples_ns.begin(), samples_ns.end());
+  std::sort(sorted.begin(), sorted.end());
   Timing timing;
-  timing.median_ns = median(samples_ns);
-  const double mad = median_absolute_deviation(samples_ns, timing.median_ns);
-  const double half = half_width_of_mad * mad / std::sqrt(static_cast<double>(samples_ns.size()));
-  timing.low_ns = std::max(0.0, timing.median_ns - half);
-  timing.high_ns = timing.median_ns + half;
-  timing.mdape = timing.median_ns > 0 ? mad / timing.median_ns : 0;
+  timing.median_ns = sorted_quantile(sorted, 0.5);
+  const auto n = static_cast<double>(sorted.size());
+  const double spread = normal_quantile * std::sqrt(n);
+  const auto at_rank = [&](double rank) {  // from 1
+    return sorted[static_cast<std::size_t>(std::clamp(rank, 1.0, n)) - 1];
+  };
+  timing.low_ns = at_rank(std::floor((n - spread) / 2));
+  timing.high_ns = at_rank(std::ceil(1 + (n + spread) / 2));
+  timing.mdape = timing.median_ns > 0
+                     ? median_absolute_deviation(sorted, timing.median_ns) / timing.median_ns
+                     : 0;
   timing.samples_ns.assign(samples_ns.begin(), samples_ns.end());
   timing.runs_per_sample = runs_per_sample;
   return timing;
@@ -55,7 +61,7 @@ Timing summarise(std::span<const double> samples_ns, int runs_per_sample) {
 double relative_half_width(std::span<const double> samples_ns) {
   if (samples_ns.size() < fewest_samples) return std::numeric_limits<double>::infinity();
   const Timing timing = summarise(samples_ns, 1);
-  return timing.median_ns > 0 ? (timing.high_ns - timing.median_ns) / timing.median_ns : 0;
+  return timing.median_ns > 0 ? (timing.high_ns - timing.low_ns) / 2 / timing.median_ns : 0;
 }
 
 }  // namespace cpubone

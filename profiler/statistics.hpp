@@ -15,8 +15,9 @@ double quantile(std::span<const double> values, double q);
 double sorted_quantile(std::span<const double> sorted, double q);
 
 /// Median, its 95 % confidence interval and MdAPE of run times; keeps the samples. The interval is
-/// median +- 1.96 * 1.2533 * 1.4826 MAD / sqrt(n): the standard error of a median where the spread
-/// is normal, with a spread that outliers do not move. Throws std::invalid_argument for no samples.
+/// that of order statistics, which holds for any distribution: the samples of ranks
+/// floor((n - 1.96 sqrt(n)) / 2) and ceil(1 + (n + 1.96 sqrt(n)) / 2), or the outermost ones.
+/// Throws std::invalid_argument for no samples.
 Timing summarise(std::span<const double> samples_ns, int runs_per_sample);
 
 /// Half the confidence interval relative to the median; infinite for fewer than 5 samples.
