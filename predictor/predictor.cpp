@@ -167,18 +167,6 @@ double network_ns(const Predictor& predictor, const LatencyTerms& t) {
 
 }  // namespace
 
-std::string_view name(Bound bound) {
-  switch (bound) {
-    case Bound::compute:
-      return "compute";
-    case Bound::memory:
-      return "memory";
-    case Bound::overhead:
-      return "overhead";
-  }
-  return "";
-}
-
 Predictor fit_predictor(const Profile& profile, std::span<const Network> calibration) {
   Predictor predictor;
   predictor.device = profile.device;

@@ -8,16 +8,13 @@
 #include "predictor/features.hpp"
 #include "predictor/gaussian_process.hpp"
 #include "predictor/terms.hpp"
+#include "space/bound.hpp"
 #include "space/network.hpp"
 #include "space/profile.hpp"
 
 namespace cpubone {
 
 class JsonReader;
-
-/// What bounds an operator on this device: the largest of the three terms of its class's law.
-enum class Bound { compute, memory, overhead };
-std::string_view name(Bound bound);
 
 /// The law of a class of operators: latency = (padded MACs ns_per_mac + weight bytes
 /// ns_per_weight_byte + activation bytes ns_per_activation_byte + ns_per_run), times a factor whose
@@ -82,9 +79,9 @@ struct OpPrediction {
   std::string node;
   std::string stage;
   Op op;
-  double latency_ns = 0;  ///< the operators' latencies sum to the network's
-  double spread_ns = 0;   ///< standard deviation
-  Bound bound = Bound::compute;
+  double latency_ns = 0;         ///< the operators' latencies sum to the network's
+  double spread_ns = 0;          ///< standard deviation
+  Bound bound = Bound::compute;  ///< the largest of the terms of its class's law
 };
 
 struct NetworkPrediction {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "space/op.hpp"
+#include "space/warning.hpp"
 
 namespace cpubone {
 
@@ -86,13 +87,6 @@ struct NetworkRecord {
   std::vector<Part> ops;
   std::int64_t peak_memory_bytes = 0;  ///< weights and activations, 0 where not measured
   bool operator==(const NetworkRecord&) const = default;
-};
-
-/// What was found wrong with a measurement and what to do about it.
-struct Warning {
-  std::string what;
-  std::string remedy;
-  bool operator==(const Warning&) const = default;
 };
 
 struct Profile {

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "space/bound.hpp"
 #include "space/json_file.hpp"
+#include "space/warning.hpp"
 
 namespace cpubone {
 
@@ -27,10 +29,6 @@ std::string_view name(Evidence evidence);
 enum class Origin { published, proposal };
 std::string_view name(Origin origin);
 
-/// What limits a part of a network.
-enum class Bound { compute, memory, overhead };
-std::string_view name(Bound bound);
-
 /// A labelled line of text, e.g. `governor`: `performance`.
 struct Labelled {
   std::string label;
@@ -48,13 +46,6 @@ struct ResultDevice {
   std::string precision;  ///< e.g. `f32`
   std::vector<Labelled> conditions;
   bool operator==(const ResultDevice&) const = default;
-};
-
-/// What is wrong with a number, and what to do about it.
-struct Warning {
-  std::string what;
-  std::string remedy;
-  bool operator==(const Warning&) const = default;
 };
 
 /// A network that the search saw: predicted latency and estimated accuracy.
