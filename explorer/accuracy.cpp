@@ -1,0 +1,452 @@
+#include "explorer/accuracy.hpp"
+
+#include <fmt/format.h>
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+namespace cpubone {
+namespace {
+
+// Columns of the regression; family offsets follow.
+enum Column : Eigen::Index { intercept, log_macs, log_params, grouped, classic, fixed_columns };
+
+constexpr double nearest_weight = 3;  // a network of the family tells more about its neighbours
+constexpr double weak_weight = 0.3;
+constexpr double family_precision = 0.3;  // shrinks offsets of families with one or two members
+constexpr double free_precision = 1e-6;
+constexpr double anchor_trust = 0.8;  // of a residual of the nearest family; the rest is seed noise
+constexpr double ratio_slack = 1.25;  // parameters per MAC may leave the family's range that far
+constexpr double refusal_factor = 3;
+constexpr double z90 = 1.645;
+
+Eigen::VectorXd slope_features(double macs, double params, double grouped_macs) {
+  Eigen::VectorXd x(3);
+  x << std::log(macs), std::log(params), grouped_macs / macs;
+  return x;
+}
+
+struct Anchor {
+  double index;  ///< as the slopes see it; higher is less accurate
+  double value;  ///< as it was trained
+};
+
+/// What a fit leaves behind for estimating; plain numbers, so that estimating costs nanoseconds.
+struct Fit {
+  double base = 0;  ///< intercept with recipe and offset of the nearest family
+  double slope_macs = 0;
+  double slope_params = 0;
+  double slope_grouped = 0;
+  std::vector<Anchor> anchors;  ///< ascending
+  double sd_points = 0;
+  double macs_low = 0, macs_high = 0;      ///< of the nearest family
+  double params_low = 0, params_high = 0;  ///< of the nearest family
+  double ratio_low = 0, ratio_high = 0;    ///< parameters per MAC of the nearest family
+  double all_macs_low = 0, all_macs_high = 0;
+
+  double index(double macs, double params, double grouped_macs) const {
+    return base + slope_macs * std::log(macs) + slope_params * std::log(params) +
+           slope_grouped * grouped_macs / macs;
+  }
+  /// Monotone: linear between anchors, parallel to the slopes outside.
+  double anchored(double x) const {
+    if (anchors.empty()) return x;
+    if (x <= anchors.front().index) return x + anchors.front().value - anchors.front().index;
+    if (x >= anchors.back().index) return x + anchors.back().value - anchors.back().index;
+    const auto right = std::lower_bound(anchors.begin(), anchors.end(), x,
+                                        [](const Anchor& a, double v) { return a.index < v; });
+    const auto left = right - 1;
+    const double width = right->index - left->index;
+    const double t = width > 0 ? (x - left->index) / width : 0;
+    return left->value + t * (right->value - left->value);
+  }
+};
+
+double excess(double v, double low, double high) {
+  return v < low ? std::log(low / v) : v > high ? std::log(v / high) : 0;
+}
+
+AccuracyEstimate estimate(const Fit& fit, const Capacity& c) {
+  // Parameters without MACs, or MACs without parameters, earn nothing beyond what was ever trained.
+  const double params = std::min(c.body_params, c.macs * fit.ratio_high * ratio_slack);
+  const double macs = std::min(c.macs, c.body_params / (fit.ratio_low / ratio_slack));
+  const double unused = std::log(c.body_params / params) + std::log(c.macs / macs);
+  const double outside = excess(macs, fit.macs_low, fit.macs_high) +
+                         excess(params, fit.params_low, fit.params_high) + unused;
+  AccuracyEstimate e;
+  e.top1 = 100 -
+           std::exp(fit.anchored(fit.index(macs, params, std::min(c.grouped_macs, 4 * macs)))) +
+           c.prior_points;
+  // One point of doubt for every factor e outside of the family's range.
+  const double sd = std::sqrt(fit.sd_points * fit.sd_points + c.novelty + outside * outside);
+  e.low = std::max(0.0, e.top1 - z90 * sd);
+  e.high = std::min(100.0, e.top1 + z90 * sd);
+  e.refused = macs < fit.all_macs_low / refusal_factor ||
+              macs > fit.all_macs_high * refusal_factor ||
+              c.macs > fit.macs_high * refusal_factor || c.macs < fit.macs_low / refusal_factor;
+  return e;
+}
+
+/// Pool adjacent violators: the non-decreasing sequence nearest to the values.
+std::vector<double> isotonic(const std::vector<double>& values) {
+  struct Pool {
+    double sum;
+    int count;
+  };
+  std::vector<Pool> pools;
+  for (const double v : values) {
+    pools.push_back({v, 1});
+    while (pools.size() > 1) {
+      const Pool last = pools.back();
+      Pool& before = pools[pools.size() - 2];
+      if (before.sum / before.count <= last.sum / last.count) break;
+      before = {before.sum + last.sum, before.count + last.count};
+      pools.pop_back();
+    }
+  }
+  std::vector<double> out;
+  for (const Pool& pool : pools)
+    out.insert(out.end(), static_cast<std::size_t>(pool.count), pool.sum / pool.count);
+  return out;
+}
+
+class Regression {
+ public:
+  Regression(std::span<const AccuracyPoint> points, std::string_view nearest)
+      : points_(points.begin(), points.end()), nearest_(nearest) {
+    std::set<std::string> families;
+    for (const AccuracyPoint& p : points_) families.insert(p.family);
+    for (const std::string& family : families)
+      family_column_[family] = fixed_columns + static_cast<Eigen::Index>(family_column_.size());
+  }
+
+  /// Fitted on the points for which `keep` holds; estimates networks of `family`.
+  template <typename Keep>
+  Fit fit(Keep keep, const std::string& family, bool is_classic) const {
+    const Eigen::Index columns = fixed_columns + static_cast<Eigen::Index>(family_column_.size());
+    Eigen::MatrixXd normal = Eigen::MatrixXd::Zero(columns, columns);
+    Eigen::VectorXd right = Eigen::VectorXd::Zero(columns);
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      if (!keep(i)) continue;
+      const AccuracyPoint& p = points_[i];
+      const double weight = p.weak ? weak_weight : p.family == nearest_ ? nearest_weight : 1;
+      const Eigen::VectorXd x = row(p);
+      normal += weight * x * x.transpose();
+      right += weight * std::log(100 - p.top1) * x;
+    }
+    for (Eigen::Index c = 0; c < columns; ++c)
+      normal(c, c) += c < fixed_columns ? free_precision : family_precision;
+    const Eigen::VectorXd theta = solve_monotone(normal, right);
+
+    Fit fit;
+    const auto offset = family_column_.find(family);
+    fit.base = theta(intercept) + (is_classic ? theta(classic) : 0) +
+               (offset == family_column_.end() ? 0 : theta(offset->second));
+    fit.slope_macs = theta(log_macs);
+    fit.slope_params = theta(log_params);
+    fit.slope_grouped = theta(grouped);
+    anchor(fit, keep, family);
+    range(fit, keep, family);
+    return fit;
+  }
+
+  const std::vector<AccuracyPoint>& points() const { return points_; }
+
+ private:
+  Eigen::VectorXd row(const AccuracyPoint& p) const {
+    Eigen::VectorXd x =
+        Eigen::VectorXd::Zero(fixed_columns + static_cast<Eigen::Index>(family_column_.size()));
+    x(intercept) = 1;
+    x.segment(log_macs, 3) = slope_features(p.macs, p.body_params, p.grouped_macs);
+    x(classic) = p.classic ? 1 : 0;
+    x(family_column_.at(p.family)) = 1;
+    return x;
+  }
+
+  /// Least squares whose capacity slopes are <= 0 and whose grouping slope is >= 0: a slope of the
+  /// wrong sign is held at 0 and the rest solved again.
+  static Eigen::VectorXd solve_monotone(Eigen::MatrixXd normal, Eigen::VectorXd right) {
+    Eigen::VectorXd theta = normal.ldlt().solve(right);
+    for (int pass = 0; pass < 3; ++pass) {
+      bool changed = false;
+      for (const Eigen::Index c :
+           {Eigen::Index{log_macs}, Eigen::Index{log_params}, Eigen::Index{grouped}}) {
+        const bool wrong = c == grouped ? theta(c) < 0 : theta(c) > 0;
+        if (!wrong) continue;
+        normal.row(c).setZero();
+        normal.col(c).setZero();
+        normal(c, c) = 1;
+        right(c) = 0;
+        changed = true;
+      }
+      if (!changed) break;
+      theta = normal.ldlt().solve(right);
+    }
+    return theta;
+  }
+
+  template <typename Keep>
+  void anchor(Fit& fit, Keep keep, const std::string& family) const {
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      const AccuracyPoint& p = points_[i];
+      if (!keep(i) || p.weak || p.family != family) continue;
+      const double index = fit.index(p.macs, p.body_params, p.grouped_macs);
+      fit.anchors.push_back({index, index + anchor_trust * (std::log(100 - p.top1) - index)});
+    }
+    std::sort(fit.anchors.begin(), fit.anchors.end(), [](const Anchor& a, const Anchor& b) {
+      return std::pair(a.index, a.value) < std::pair(b.index, b.value);
+    });
+    std::vector<double> values;
+    for (const Anchor& a : fit.anchors) values.push_back(a.value);
+    values = isotonic(values);
+    for (std::size_t k = 0; k < values.size(); ++k) fit.anchors[k].value = values[k];
+  }
+
+  template <typename Keep>
+  void range(Fit& fit, Keep keep, const std::string& family) const {
+    const double inf = std::numeric_limits<double>::infinity();
+    fit.macs_low = fit.params_low = fit.ratio_low = fit.all_macs_low = inf;
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      const AccuracyPoint& p = points_[i];
+      if (!keep(i) || p.weak) continue;
+      fit.all_macs_low = std::min(fit.all_macs_low, p.macs);
+      fit.all_macs_high = std::max(fit.all_macs_high, p.macs);
+      if (p.family != family) continue;
+      fit.macs_low = std::min(fit.macs_low, p.macs);
+      fit.macs_high = std::max(fit.macs_high, p.macs);
+      fit.params_low = std::min(fit.params_low, p.body_params);
+      fit.params_high = std::max(fit.params_high, p.body_params);
+      fit.ratio_low = std::min(fit.ratio_low, p.body_params / p.macs);
+      fit.ratio_high = std::max(fit.ratio_high, p.body_params / p.macs);
+    }
+  }
+
+  std::vector<AccuracyPoint> points_;
+  std::string nearest_;
+  std::map<std::string, Eigen::Index> family_column_;
+};
+
+void check_points(std::span<const AccuracyPoint> points, std::string_view nearest) {
+  int near = 0;
+  for (const AccuracyPoint& p : points) {
+    const auto expect = [&](std::string_view what, double got, bool ok, std::string_view range) {
+      if (!ok)
+        throw std::invalid_argument(
+            fmt::format("accuracy of \"{}\": {} must be {}, got {}", p.network, what, range, got));
+    };
+    expect("top1", p.top1, p.top1 > 0 && p.top1 < 100, "between 0 and 100 percent");
+    expect("MACs", p.macs, p.macs >= 1 && std::isfinite(p.macs), "positive");
+    expect("parameters without the head", p.body_params,
+           p.body_params >= 1 && std::isfinite(p.body_params), "positive");
+    near += p.family == nearest && !p.weak;
+  }
+  if (near < 3)
+    throw std::invalid_argument(fmt::format(
+        "accuracy model: expected at least 3 networks of family \"{}\", got {}", nearest, near));
+}
+
+}  // namespace
+
+AccuracyModel fit_accuracy(std::span<const AccuracyPoint> points, std::string_view nearest_family) {
+  check_points(points, nearest_family);
+  const Regression regression(points, nearest_family);
+  const std::string nearest(nearest_family);
+  const auto& all = regression.points();
+
+  // Errors of networks that the fit did not see, and of families of which it saw none.
+  double loo = 0;
+  double leave_family = 0;
+  double near_square = 0;
+  double near_error = 0;
+  int count = 0;
+  int near = 0;
+  int families = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const AccuracyPoint& p = all[i];
+    if (p.weak) continue;
+    ++count;
+    const auto error = [&](const Fit& fit) {
+      return 100 - std::exp(fit.anchored(fit.index(p.macs, p.body_params, p.grouped_macs))) -
+             p.top1;
+    };
+    const double left_out =
+        error(regression.fit([&](std::size_t k) { return k != i; }, p.family, p.classic));
+    loo += std::abs(left_out);
+    if (p.family == nearest) {
+      ++near;
+      near_square += left_out * left_out;
+      near_error += std::abs(left_out);
+    }
+    const bool others = std::any_of(all.begin(), all.end(),
+                                    [&](const AccuracyPoint& q) { return q.family != p.family; });
+    if (!others) continue;
+    ++families;
+    // A family that was never seen: recipe and slopes only.
+    leave_family += std::abs(error(
+        regression.fit([&](std::size_t k) { return all[k].family != p.family; }, "", p.classic)));
+  }
+
+  Fit fit = regression.fit([](std::size_t) { return true; }, nearest, false);
+  fit.sd_points = std::max(0.3, std::sqrt(near_square / near));
+
+  AccuracyModel model;
+  model.summary.description = fmt::format(
+      "log(100 - top1) = family + recipe {:+.3f} log MACs {:+.3f} log parameters without head "
+      "{:+.3f} MAC share in more than 2 groups, monotone through {} networks of {}",
+      fit.slope_macs, fit.slope_params, fit.slope_grouped, near, nearest);
+  model.summary.points = count;
+  model.summary.loo_mae = loo / count;
+  if (families > 0) model.summary.family_mae = leave_family / families;
+  model.summary.note = fmt::format(
+      "An estimate, no result: training decides. Networks of {} left out one by one: {:.2f} points "
+      "mean error. {}",
+      nearest, near_error / near, choice_prior_note());
+  model.estimate = [fit](const Capacity& c) { return estimate(fit, c); };
+  return model;
+}
+
+AccuracyModel published_accuracy_model() {
+  return fit_accuracy(published_accuracy_points());
+}
+
+AccuracyModel load_accuracy_model(const std::filesystem::path& path) {
+  const std::vector<AccuracyPoint> points = load_accuracy_points(path);
+  try {
+    return fit_accuracy(points, points.front().family);
+  } catch (const std::invalid_argument& e) {
+    throw Error(fmt::format("{}: {}", path.string(), e.what()));
+  }
+}
+
+std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  if (!in) throw Error(fmt::format("{}: cannot be read", path.string()));
+  const auto split = [](std::string line) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    std::vector<std::string> cells;
+    std::stringstream stream(line);
+    std::string cell;
+    while (std::getline(stream, cell, ',')) {
+      const auto first = cell.find_first_not_of(" \t");
+      const auto last = cell.find_last_not_of(" \t");
+      cells.push_back(first == std::string::npos ? "" : cell.substr(first, last - first + 1));
+    }
+    if (!line.empty() && line.back() == ',') cells.emplace_back();
+    return cells;
+  };
+  std::string line;
+  std::getline(in, line);
+  const std::vector<std::string> header = split(line);
+  const std::vector<std::string> known{"network", "params_m",      "macs_m",
+                                       "top1",    "head_params_m", "family"};
+  std::map<std::string, std::size_t> column;
+  for (std::size_t k = 0; k < header.size(); ++k) {
+    if (std::find(known.begin(), known.end(), header[k]) == known.end())
+      throw Error(fmt::format("{}:1: unknown column \"{}\", expected among {}", path.string(),
+                              header[k], fmt::join(known, ", ")));
+    if (!column.emplace(header[k], k).second)
+      throw Error(fmt::format("{}:1: column \"{}\" is there twice", path.string(), header[k]));
+  }
+  for (const char* needed : {"network", "params_m", "macs_m", "top1"})
+    if (!column.contains(needed))
+      throw Error(fmt::format("{}:1: missing column \"{}\", expected network,params_m,macs_m,top1",
+                              path.string(), needed));
+
+  std::vector<AccuracyPoint> points;
+  for (int number = 2; std::getline(in, line); ++number) {
+    if (line.empty() || line == "\r") continue;
+    const std::vector<std::string> cells = split(line);
+    if (cells.size() != header.size())
+      throw Error(fmt::format("{}:{}: got {} cells, expected {}", path.string(), number,
+                              cells.size(), header.size()));
+    const auto real = [&](const std::string& name, double low, double high) {
+      const std::string& cell = cells[column.at(name)];
+      double v = 0;
+      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), v);
+      if (error != std::errc() || end != cell.data() + cell.size() || !(v > low && v < high))
+        throw Error(fmt::format("{}:{}: {} must be a number between {} and {}, got \"{}\"",
+                                path.string(), number, name, low, high, cell));
+      return v;
+    };
+    AccuracyPoint p;
+    p.network = cells[column.at("network")];
+    const bool has_family = column.contains("family") && !cells[column.at("family")].empty();
+    p.family = has_family ? cells[column.at("family")] : "own";
+    p.top1 = real("top1", 0, 100);
+    p.macs = real("macs_m", 0, 1e6) * 1e6;
+    const double params_m = real("params_m", 0, 1e5);
+    const bool has_head =
+        column.contains("head_params_m") && !cells[column.at("head_params_m")].empty();
+    const double head_m =
+        has_head ? real("head_params_m", -1e-9, params_m) : std::min(1.28, params_m / 3);
+    p.body_params = (params_m - head_m) * 1e6;
+    p.source = path.string();
+    points.push_back(p);
+  }
+  if (points.empty()) throw Error(fmt::format("{}: no networks below the header", path.string()));
+  return points;
+}
+
+ChoicePrior choice_prior(const SearchSpace& space, std::size_t position, int index) {
+  const auto k = static_cast<std::size_t>(index);
+  const auto activation_prior = [](Activation got, Activation usual, double points) {
+    return got == usual ? ChoicePrior{} : ChoicePrior{points, 0.04};
+  };
+  const auto outside = [](bool unusual, double variance) {
+    return ChoicePrior{0, unusual ? variance : 0};
+  };
+  switch (position) {
+    case gene::resolution:
+      return outside(space.resolutions[k] != 224, 0.16);
+    case gene::mlp_expansion:
+      return outside(space.mlp_expansions[k] != 4, 0.02);
+    case gene::upsampling:
+      return outside(space.upsamplings[k] != Upsampling::nearest, 0.02);
+    case gene::activation:
+      return activation_prior(space.activations[k], Activation::hardswish, -0.4);
+    case gene::mlp_activation:
+      return activation_prior(space.mlp_activations[k], Activation::gelu, -0.2);
+    case gene::fused_below:
+    case gene::down_fused_below:
+    case gene::head:
+      return {};
+  }
+  const int stage_number = static_cast<int>(position - gene::global_count) / gene::stage_count;
+  const StageChoices& stage = space.stages[static_cast<std::size_t>(stage_number)];
+  const bool late = stage_number >= 3;
+  switch (static_cast<gene::Stage>(static_cast<int>(position - gene::global_count) %
+                                   gene::stage_count)) {
+    case gene::groups:
+      return outside(stage.groups[k] != 2, 0.01);
+    case gene::down_expansion:
+      return outside(stage.down_expansions[k] != 4 && stage.down_expansions[k] != 6, 0.02);
+    case gene::expansion:
+      return outside(stage.expansions[k] != 4, 0.02);
+    case gene::down_kernel:
+      return outside(stage.down_kernels[k] != 3, 0.03);
+    case gene::kernel:
+      return outside(stage.kernels[k] != (late ? 2 : 3), 0.02);
+    case gene::attention:
+      if ((stage.attention[k] != 0) == late) return {};
+      return late ? ChoicePrior{-0.3, 0.16} : ChoicePrior{0, 0.04};
+    default:
+      return {};
+  }
+}
+
+std::string choice_prior_note() {
+  return "Assumed, not published: -0.4 points for ReLU in place of hardswish, -0.2 for another "
+         "activation than GELU in the MLP, -0.3 for each of stages 3 and 4 without attention; "
+         "choices that no published member makes widen the interval.";
+}
+
+}  // namespace cpubone

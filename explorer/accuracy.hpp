@@ -1,0 +1,64 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explorer/objectives.hpp"
+#include "space/result.hpp"
+#include "space/search_space.hpp"
+
+namespace cpubone {
+
+/// A trained network: what an accuracy model is fitted on.
+struct AccuracyPoint {
+  std::string network;
+  std::string family;
+  bool classic = false;  ///< trained by a recipe from before strong augmentation
+  double macs = 0;
+  double body_params = 0;  ///< parameters without the classification head
+  double grouped_macs = 0;
+  double top1 = 0;    ///< percent
+  bool weak = false;  ///< second-hand: a weak prior, and not counted in any error
+  std::string source;
+};
+
+/// Published ImageNet-1k results. CPUBone's members are counted from their networks; of the others,
+/// for which only totals are published, a linear classifier of usual size is taken off.
+std::vector<AccuracyPoint> published_accuracy_points();
+
+/// A table of trained networks as CSV: columns `network,params_m,macs_m,top1`, optionally
+/// `head_params_m`, `family`. Throws cpubone::Error naming path, line and column, got and expected.
+std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& path);
+
+/// Estimates top-1. Any function will do: the explorer knows only these two members.
+struct AccuracyModel {
+  std::function<AccuracyEstimate(const Capacity&)> estimate;  ///< called from several threads
+  AccuracySummary summary;
+};
+
+/// Fits `log(100 - top1)` linearly on log MACs, log parameters, grouped MACs, recipe and family
+/// offsets; slopes never reward less capacity. Networks of the nearest family weigh most, and a
+/// monotone curve through them corrects the rest. Throws std::invalid_argument for fewer than three
+/// points of the nearest family, or values out of range.
+AccuracyModel fit_accuracy(std::span<const AccuracyPoint> points,
+                           std::string_view nearest_family = "CPUBone");
+
+/// The model of `published_accuracy_points()`.
+AccuracyModel published_accuracy_model();
+/// The model of a table; its first network's family is the nearest one.
+AccuracyModel load_accuracy_model(const std::filesystem::path& path);
+
+/// Assumed effect of a choice on top-1 where nothing is published, and the doubt that it adds.
+struct ChoicePrior {
+  double points = 0;
+  double variance = 0;  ///< points squared
+};
+/// Of choice `index` of a gene; see explorer/accuracy.cpp for the assumptions.
+ChoicePrior choice_prior(const SearchSpace& space, std::size_t position, int index);
+/// The assumptions in a sentence, for reports.
+std::string choice_prior_note();
+
+}  // namespace cpubone

@@ -1,0 +1,48 @@
+#pragma once
+#include <array>
+#include <memory>
+#include <shared_mutex>
+#include <span>
+#include <vector>
+
+#include "explorer/accuracy.hpp"
+#include "explorer/objectives.hpp"
+#include "space/search_space.hpp"
+
+namespace cpubone {
+
+/// Evaluates networks of a space without building them: a network is a stem, strided blocks, runs
+/// of equal residual blocks and a head, and the counts and latency terms of each such unit are
+/// computed once. Safe to use from several threads; results depend on the genome only.
+class Evaluator {
+ public:
+  /// Throws std::invalid_argument where the space is wrong (`check`) or a model is missing.
+  Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy);
+  ~Evaluator();
+
+  /// Of the network that `canonical(genome)` stands for. `genome` must be in the space.
+  Evaluation evaluate(const Genome& genome) const;
+  /// `results[i]` of `genomes[i]`.
+  void evaluate(std::span<const Genome> genomes, std::span<Evaluation> results) const;
+
+  const SearchSpace& space() const { return space_; }
+  const LatencyModel& latency() const { return latency_; }
+  const AccuracyModel& accuracy() const { return accuracy_; }
+  /// Uses another rule from terms to latency, e.g. a corrected one; cached terms stay. Not while
+  /// others evaluate.
+  void set_combine(std::function<LatencyEstimate(const LatencyTerms&)> combine);
+  /// Distinct units that were computed.
+  std::size_t units() const;
+
+ private:
+  struct Impl;
+  SearchSpace space_;
+  LatencyModel latency_;
+  AccuracyModel accuracy_;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Terms of a whole network: the sum over its executed operators.
+LatencyTerms latency_terms(const Network& network, const LatencyModel& model);
+
+}  // namespace cpubone

@@ -1,0 +1,80 @@
+#include "explorer/objectives.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <stdexcept>
+
+namespace cpubone {
+namespace {
+
+constexpr std::array<std::string_view, objective_count> names{"latency", "top1",   "macs",
+                                                              "params",  "memory", "file-size"};
+constexpr std::array<std::string_view, objective_count> units{"ms", "%", "M", "M", "MB", "MB"};
+
+}  // namespace
+
+Capacity capacity(const Network& network) {
+  Capacity total;
+  for (const Node& node : network.nodes) {
+    const auto op_macs = static_cast<double>(macs(node.op));
+    total.macs += op_macs;
+    if (node.stage != "head") total.body_params += static_cast<double>(params(node.op));
+    if (node.op.kind == OpKind::conv2d && node.op.groups > 2 && !is_depthwise(node.op))
+      total.grouped_macs += op_macs * std::log2(node.op.groups / 2.0);
+  }
+  return total;
+}
+
+std::string_view name(Objective objective) {
+  return names[static_cast<std::size_t>(objective)];
+}
+
+std::string_view unit(Objective objective) {
+  return units[static_cast<std::size_t>(objective)];
+}
+
+Objective parse_objective(std::string_view text) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end())
+    throw std::invalid_argument(fmt::format(
+        "objective: got \"{}\", expected latency, top1, macs, params, memory or file-size", text));
+  return static_cast<Objective>(found - names.begin());
+}
+
+double value(const Evaluation& e, Objective objective) {
+  switch (objective) {
+    case Objective::latency:
+      return e.latency.ms;
+    case Objective::top1:
+      return e.accuracy.top1;
+    case Objective::macs:
+      return static_cast<double>(e.macs) / 1e6;
+    case Objective::params:
+      return static_cast<double>(e.params) / 1e6;
+    case Objective::memory:
+      return static_cast<double>(e.weight_bytes + e.peak_activation_bytes) / 1e6;
+    case Objective::file_size:
+      return static_cast<double>(e.weight_bytes) / 1e6;
+  }
+  return 0;
+}
+
+double cost(const Evaluation& evaluation, Objective objective) {
+  const double v = value(evaluation, objective);
+  return objective == Objective::top1 ? -v : v;
+}
+
+double violation(const Evaluation& evaluation, const std::vector<Constraint>& constraints) {
+  double sum = evaluation.accuracy.refused ? 1 : 0;
+  for (const Constraint& c : constraints) {
+    const double v = value(evaluation, c.objective);
+    const double excess = c.objective == Objective::top1 ? c.limit - v : v - c.limit;
+    if (excess > 0) sum += excess / std::max(std::abs(c.limit), 1e-12);
+  }
+  return sum;
+}
+
+}  // namespace cpubone

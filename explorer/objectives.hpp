@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "predictor/terms.hpp"
+#include "space/network.hpp"
+
+namespace cpubone {
+
+/// Latency as the explorer needs it; both are called from several threads.
+struct LatencyModel {
+  std::function<LatencyTerms(const Op&)> op_terms;  ///< of an executed operator
+  std::function<LatencyEstimate(const LatencyTerms&)> combine;
+};
+
+/// What a network's accuracy is estimated from.
+struct Capacity {
+  double macs = 0;
+  double body_params = 0;   ///< parameters without the classification head
+  double grouped_macs = 0;  ///< MACs of convolutions in more than 2 groups, times log2(groups / 2)
+  double prior_points = 0;  ///< sum of assumed effects of choices, points of top-1
+  double novelty = 0;       ///< variance that choices nobody published add, points squared
+  bool operator==(const Capacity&) const = default;
+};
+
+/// Capacity of a network; the head is its stage `head`. No priors, no novelty.
+Capacity capacity(const Network& network);
+
+/// Estimated ImageNet-1k top-1 in percent with its 90 % interval.
+struct AccuracyEstimate {
+  double top1 = 0;
+  double low = 0;
+  double high = 0;
+  bool refused = false;  ///< too far from all that was published to be estimated
+  bool operator==(const AccuracyEstimate&) const = default;
+};
+
+/// All that a search may look at.
+struct Evaluation {
+  LatencyEstimate latency;
+  AccuracyEstimate accuracy;
+  std::int64_t macs = 0;
+  std::int64_t params = 0;
+  std::int64_t weight_bytes = 0;
+  std::int64_t peak_activation_bytes = 0;
+};
+
+enum class Objective { latency, top1, macs, params, memory, file_size };
+inline constexpr int objective_count = 6;
+
+/// `latency`, `top1`, `macs`, `params`, `memory` or `file-size`.
+std::string_view name(Objective objective);
+/// Throws std::invalid_argument listing the known ones.
+Objective parse_objective(std::string_view text);
+/// Value for people: ms, %, millions, millions, MB, MB.
+double value(const Evaluation& evaluation, Objective objective);
+std::string_view unit(Objective objective);
+/// The value as it is minimised: top-1 negated.
+double cost(const Evaluation& evaluation, Objective objective);
+
+/// A bound in the objective's unit: at most, of top-1 at least.
+struct Constraint {
+  Objective objective = Objective::latency;
+  double limit = 0;
+  bool operator==(const Constraint&) const = default;
+};
+
+/// Sum of relative excesses over the constraints; 0 where all hold. A refused estimate adds 1.
+double violation(const Evaluation& evaluation, const std::vector<Constraint>& constraints);
+
+}  // namespace cpubone

@@ -1,0 +1,77 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explorer/evaluator.hpp"
+#include "explorer/pareto.hpp"
+#include "space/error.hpp"
+
+namespace cpubone {
+
+enum class Algorithm {
+  nsga2,   ///< pagmo's NSGA-II
+  moead,   ///< pagmo's MOEA/D-DE
+  local,   ///< changes members of the front found so far
+  random,  ///< uniform samples
+};
+/// `nsga2`, `moead`, `local` or `random`.
+std::string_view name(Algorithm algorithm);
+/// Throws std::invalid_argument listing the known ones.
+Algorithm parse_algorithm(std::string_view text);
+
+/// How to search. Results depend on everything here but `threads`, `checkpoint` and the callbacks.
+struct SearchOptions {
+  Algorithm algorithm = Algorithm::nsga2;
+  std::vector<Objective> objectives{Objective::latency, Objective::top1};  ///< one to three
+  std::vector<Constraint> constraints;
+  std::int64_t evaluations = 100'000;  ///< distinct networks, exceeded by less than an epoch
+  int islands = 4;
+  int population = 100;  ///< of an island; for nsga2 a multiple of 4
+  int generations = 5;   ///< of an epoch, after which islands exchange their best
+  std::uint64_t seed = 1;
+  int threads = 1;
+  std::vector<Genome> start;         ///< evaluated first, e.g. the published members
+  std::filesystem::path checkpoint;  ///< written while searching where not empty
+  bool resume = false;               ///< continue from `checkpoint` where it exists
+  std::function<void(double fraction, const std::string& text)> progress;
+  const std::atomic<bool>* cancel = nullptr;  ///< ends the search early with what it has
+};
+
+/// A network that was evaluated.
+struct Found {
+  Genome genome{};
+  Evaluation evaluation;
+};
+
+struct SearchResult {
+  std::vector<Found> front;      ///< feasible, by ascending first cost
+  std::vector<Found> cloud;      ///< some hundreds of all feasible ones, for pictures
+  std::int64_t evaluations = 0;  ///< asked for by the algorithm
+  std::int64_t distinct = 0;     ///< of them different networks
+  std::vector<HypervolumePoint> hypervolume;
+  Costs reference;  ///< of the hypervolume: the worst of the first epoch's networks
+  double seconds = 0;
+  double evaluate_seconds = 0;  ///< spent in the evaluator, summed over the threads
+  double busy_seconds = 0;      ///< of islands, summed over the threads
+  bool cancelled = false;
+};
+
+/// No network of the space meets the constraints; the message tells how near one comes.
+class Infeasible : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Searches for the front. Throws std::invalid_argument for wrong options, Infeasible at once where
+/// the constraints cannot be met, cpubone::Error for a checkpoint that is of another search.
+SearchResult search(const Evaluator& evaluator, const SearchOptions& options);
+
+/// Costs of an evaluation under the objectives.
+Costs costs(const Evaluation& evaluation, const std::vector<Objective>& objectives);
+
+}  // namespace cpubone

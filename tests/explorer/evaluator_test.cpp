@@ -1,0 +1,66 @@
+#include "explorer/evaluator.hpp"
+
+#include <thread>
+
+#include "tests/catch.hpp"
+#include "tests/explorer/models.hpp"
+
+using namespace cpubone;
+
+TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
+  const LatencyModel latency = fake_latency();
+  const Evaluator evaluator(default_search_space(), latency, published_accuracy_model());
+  Rng rng(11);
+  std::vector<Genome> genomes;
+  for (const CpuboneConfig& member : cpubone_family())
+    genomes.push_back(encode(evaluator.space(), member));
+  for (int i = 0; i < 150; ++i) genomes.push_back(sample(evaluator.space(), rng));
+  for (int i = 0; i < 150; ++i) genomes.push_back(mutate(evaluator.space(), genomes[3], 0.1, rng));
+  for (const Genome& genome : genomes) {
+    const Evaluation e = evaluator.evaluate(genome);
+    const Network network = build(decode(evaluator.space(), genome));
+    INFO(describe(decode(evaluator.space(), genome)));
+    CHECK(e.macs == macs(network));
+    CHECK(e.params == params(network));
+    CHECK(e.weight_bytes == weight_bytes(network));
+    CHECK(e.peak_activation_bytes == peak_activation_bytes(network));
+    const LatencyEstimate whole = latency.combine(latency_terms(network, latency));
+    CHECK(e.latency.ms == Approx(whole.ms).epsilon(1e-12));
+    CHECK(e.latency.high_ms == Approx(whole.high_ms).epsilon(1e-12));
+    // Priors of choices are the genome's; the counted rest is the network's.
+    const Capacity counted = capacity(network);
+    Capacity with_priors = counted;
+    const Genome g = canonical(evaluator.space(), genome);
+    for (std::size_t p = 0; p < g.size(); ++p) {
+      const ChoicePrior prior = choice_prior(evaluator.space(), p, g[p]);
+      with_priors.prior_points += prior.points;
+      with_priors.novelty += prior.variance;
+    }
+    CHECK(e.accuracy.top1 ==
+          Approx(evaluator.accuracy().estimate(with_priors).top1).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("threads share what they compute and agree", "[explorer]") {
+  const AccuracyModel accuracy = published_accuracy_model();
+  const Evaluator shared(default_search_space(), fake_latency(), accuracy);
+  const Evaluator alone(default_search_space(), fake_latency(), accuracy);
+  Rng rng(4);
+  std::vector<Genome> genomes;
+  for (int i = 0; i < 200; ++i) genomes.push_back(sample(shared.space(), rng));
+  std::vector<Evaluation> first(genomes.size());
+  std::vector<Evaluation> second(genomes.size());
+  std::thread other([&] { shared.evaluate(genomes, first); });
+  shared.evaluate(genomes, second);
+  other.join();
+  for (std::size_t i = 0; i < genomes.size(); ++i) {
+    CHECK(first[i].latency.ms == second[i].latency.ms);
+    CHECK(first[i].latency.ms == alone.evaluate(genomes[i]).latency.ms);
+  }
+  CHECK(shared.units() == alone.units());
+}
+
+TEST_CASE("a model without functions is refused", "[explorer]") {
+  CHECK_THROWS_WITH(Evaluator(default_search_space(), {}, published_accuracy_model()),
+                    "evaluator: the latency model has no functions");
+}

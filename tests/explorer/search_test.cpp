@@ -1,0 +1,235 @@
+#include "explorer/search.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "tests/catch.hpp"
+#include "tests/explorer/models.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+const std::vector<Objective> objectives{Objective::latency, Objective::top1};
+
+const AccuracyModel& accuracy() {
+  static const AccuracyModel model = published_accuracy_model();
+  return model;
+}
+
+std::vector<Costs> front_costs(const SearchResult& result) {
+  std::vector<Costs> points;
+  for (const Found& f : result.front) points.push_back(costs(f.evaluation, objectives));
+  return points;
+}
+
+/// All networks of a space, once each.
+std::vector<Genome> enumerate(const SearchSpace& space) {
+  const auto counts = choices(space);
+  std::set<Genome> seen;
+  Genome g{};
+  for (std::size_t i = 0; i < g.size();) {
+    if (i == 0) seen.insert(canonical(space, g));
+    if (++g[i] < counts[i]) {
+      i = 0;
+    } else {
+      g[i++] = 0;
+    }
+  }
+  return {seen.begin(), seen.end()};
+}
+
+SearchSpace small_space() {
+  SearchSpace space = tiny_space();
+  space.stages[2].widths = {64};
+  space.stages[3].widths = {96, 128};
+  space.stages[3].groups = {1, 2};
+  space.stages[4].groups = {1, 2};
+  space.stages[4].widths = {192, 256};
+  return space;
+}
+
+bool same(const SearchResult& a, const SearchResult& b) {
+  const auto equal = [](const std::vector<Found>& x, const std::vector<Found>& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const Found& f, const Found& g) {
+      return f.genome == g.genome && f.evaluation.latency.ms == g.evaluation.latency.ms &&
+             f.evaluation.accuracy == g.evaluation.accuracy;
+    });
+  };
+  return equal(a.front, b.front) && equal(a.cloud, b.cloud) && a.evaluations == b.evaluations &&
+         a.distinct == b.distinct && a.hypervolume == b.hypervolume;
+}
+
+SearchOptions quick(Algorithm algorithm) {
+  SearchOptions options;
+  options.algorithm = algorithm;
+  options.population = 20;
+  options.generations = 3;
+  options.evaluations = 3000;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a search finds the front of a space that can be enumerated", "[explorer]") {
+  const Evaluator evaluator(small_space(), fake_latency(), accuracy());
+  const std::vector<Genome> all = enumerate(evaluator.space());
+  std::vector<Costs> points;
+  Costs reference{0, -100};
+  for (const Genome& g : all) {
+    const Evaluation e = evaluator.evaluate(g);
+    if (e.accuracy.refused) continue;
+    points.push_back(costs(e, objectives));
+    for (std::size_t i = 0; i < 2; ++i) reference[i] = std::max(reference[i], points.back()[i]);
+  }
+  const double exact = hypervolume(points, reference);
+  for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::local}) {
+    SearchOptions options = quick(algorithm);
+    options.evaluations = static_cast<std::int64_t>(all.size()) / 5;
+    const SearchResult result = search(evaluator, options);
+    INFO(name(algorithm) << ": " << result.distinct << " of " << all.size());
+    CHECK(hypervolume(front_costs(result), reference) >= 0.999 * exact);
+    CHECK(result.distinct < static_cast<std::int64_t>(all.size()) / 4);
+  }
+}
+
+TEST_CASE("the same seed gives the same result on one thread and two", "[explorer]") {
+  for (const Algorithm algorithm :
+       {Algorithm::nsga2, Algorithm::moead, Algorithm::local, Algorithm::random}) {
+    INFO(name(algorithm));
+    SearchOptions options = quick(algorithm);
+    options.constraints = {{Objective::latency, 20}};
+    const Evaluator one(default_search_space(), fake_latency(), accuracy());
+    const SearchResult a = search(one, options);
+    options.threads = 2;
+    const Evaluator two(default_search_space(), fake_latency(), accuracy());
+    const SearchResult b = search(two, options);
+    CHECK(same(a, b));
+    options.seed = 2;
+    CHECK_FALSE(same(a, search(two, options)));
+    REQUIRE_FALSE(a.front.empty());
+    for (const Found& f : a.front) CHECK(f.evaluation.latency.ms <= 20);
+    // The volume never shrinks.
+    for (std::size_t i = 1; i < a.hypervolume.size(); ++i)
+      CHECK(a.hypervolume[i].value >= a.hypervolume[i - 1].value);
+  }
+}
+
+TEST_CASE("constraints on other quantities hold for the whole front", "[explorer]") {
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::nsga2);
+  options.objectives = {Objective::latency, Objective::top1, Objective::memory};
+  options.constraints = {{Objective::params, 12}, {Objective::top1, 74}, {Objective::macs, 900}};
+  const SearchResult result = search(evaluator, options);
+  REQUIRE_FALSE(result.front.empty());
+  for (const Found& f : result.front) {
+    CHECK(f.evaluation.params <= 12'000'000);
+    CHECK(f.evaluation.macs <= 900'000'000);
+    CHECK(f.evaluation.accuracy.top1 >= 74);
+  }
+}
+
+TEST_CASE("a start is part of what is found", "[explorer]") {
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::random);
+  options.evaluations = 100;
+  for (const CpuboneConfig& member : cpubone_family())
+    options.start.push_back(encode(evaluator.space(), member));
+  const SearchResult result = search(evaluator, options);
+  for (const Genome& g : options.start) {
+    const Costs member = costs(evaluator.evaluate(g), objectives);
+    const auto points = front_costs(result);
+    CHECK(std::any_of(points.begin(), points.end(),
+                      [&](const Costs& p) { return p == member || dominates(p, member); }));
+  }
+}
+
+TEST_CASE("constraints that nothing meets end at once with the nearest value", "[explorer]") {
+  const Evaluator evaluator(small_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::nsga2);
+  options.constraints = {{Objective::latency, 0.1}};
+  double least = 1e9;
+  for (const Genome& g : enumerate(evaluator.space())) {
+    const Evaluation e = evaluator.evaluate(g);
+    if (!e.accuracy.refused) least = std::min(least, e.latency.ms);
+  }
+  try {
+    search(evaluator, options);
+    FAIL("accepted");
+  } catch (const Infeasible& e) {
+    const std::string what = e.what();
+    CHECK_THAT(what, ContainsSubstring("no network of the space \"tiny\" meets latency <= 0.1 ms; "
+                                       "the nearest has latency "));
+    const double nearest = std::stod(what.substr(what.find("has latency ") + 12));
+    CHECK(nearest == Approx(least).epsilon(1e-3));
+  }
+  options.constraints = {{Objective::latency, 2}, {Objective::top1, 95}};
+  CHECK_THROWS_WITH(search(evaluator, options),
+                    ContainsSubstring("latency <= 2 ms and top1 >= 95 %; the nearest has"));
+}
+
+TEST_CASE("a search that was stopped continues as if it had not been", "[explorer]") {
+  const auto path = std::filesystem::temp_directory_path() / "cpubone_search_test.json";
+  for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::local}) {
+    std::filesystem::remove(path);
+    const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+    SearchOptions options = quick(algorithm);
+    options.constraints = {{Objective::latency, 30}};
+    const SearchResult whole = search(evaluator, options);
+
+    std::atomic<bool> stop = false;
+    options.checkpoint = path;
+    options.resume = true;
+    options.cancel = &stop;
+    options.progress = [&](double fraction, const std::string&) { stop = fraction > 0.4; };
+    const SearchResult half = search(evaluator, options);
+    CHECK(half.cancelled);
+    CHECK(half.distinct < whole.distinct);
+    options.progress = nullptr;
+    stop = false;
+    const SearchResult resumed = search(evaluator, options);
+    CHECK_FALSE(resumed.cancelled);
+    INFO(name(algorithm));
+    CHECK(same(resumed, whole));
+
+    options.seed = 9;
+    CHECK_THROWS_WITH(search(evaluator, options),
+                      ContainsSubstring("checkpoint is of a search with other options"));
+    std::ofstream(path) << "{\"schema\": \"cpubone/search/1\", \"epoch\": ";
+    CHECK_THROWS_AS(search(evaluator, options), Error);
+  }
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("a search of a space smaller than its budget ends", "[explorer]") {
+  SearchSpace space = small_space();
+  space.stages[3].blocks = {1};
+  space.stages[4].blocks = {1};
+  const Evaluator evaluator(space, fake_latency(), accuracy());
+  const SearchResult result = search(evaluator, quick(Algorithm::nsga2));
+  CHECK(result.distinct < 3000);
+  CHECK(result.evaluations <= 5 * 3000 + 4 * 3 * 20);
+}
+
+TEST_CASE("wrong options are refused", "[explorer]") {
+  const Evaluator evaluator(small_space(), fake_latency(), accuracy());
+  SearchOptions options;
+  options.objectives = {Objective::top1};
+  CHECK_THROWS_WITH(search(evaluator, options),
+                    "search: nsga2 needs two or three objectives, got 1");
+  options = {};
+  options.population = 10;
+  CHECK_THROWS_WITH(search(evaluator, options),
+                    "search: population must be a multiple of 4 and >= 8, got 10");
+  options = {};
+  options.constraints = {{Objective::latency, -1}};
+  CHECK_THROWS_WITH(search(evaluator, options),
+                    "search: limit of latency must be positive, got -1");
+  options = {};
+  options.threads = 0;
+  CHECK_THROWS_WITH(search(evaluator, options), "search: threads must be in 1..1024, got 0");
+  CHECK_THROWS_WITH(parse_algorithm("nsga3"),
+                    "algorithm: got \"nsga3\", expected nsga2, moead, local or random");
+  CHECK_THROWS_WITH(parse_objective("speed"), ContainsSubstring("got \"speed\""));
+}

@@ -1,0 +1,193 @@
+#include "space/search_space.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+using nlohmann::json;
+
+namespace {
+
+SearchSpace read(const json& value) {
+  return read_search_space(JsonReader(value, "space.json#"));
+}
+
+json small_json() {
+  json stages = json::array();
+  const char* names[] = {"stem", "stage1", "stage2", "stage3", "stage4"};
+  for (int i = 0; i < 5; ++i)
+    stages.push_back({{"name", names[i]}, {"width", {16 << i}}, {"blocks", {0, 1}}});
+  return {{"schema", "cpubone/space/1"}, {"name", "small"}, {"stages", stages}};
+}
+
+}  // namespace
+
+TEST_CASE("the default space holds the published family", "[space]") {
+  const SearchSpace space = default_search_space();
+  check(space);
+  CHECK(size(space) > 1e20);
+  for (CpuboneConfig member : cpubone_family()) {
+    INFO(member.name);
+    const Genome genome = encode(space, member);
+    const Network published = build(member);
+    Network rebuilt = build(decode(space, genome));
+    rebuilt.name = published.name;
+    rebuilt.family = published.family;
+    CHECK(rebuilt == published);
+    CHECK(canonical(space, genome) == genome);
+  }
+}
+
+TEST_CASE("every sample, mutant and child builds, and is its own canonical form", "[space]") {
+  const SearchSpace space = default_search_space();
+  Rng rng(3);
+  Genome before = sample(space, rng);
+  for (int i = 0; i < 300; ++i) {
+    Genome g = sample(space, rng);
+    if (i % 3 == 1) g = mutate(space, before, 0.1, rng);
+    if (i % 3 == 2) g = crossover(space, before, g, rng);
+    CHECK(canonical(space, g) == g);
+    const CpuboneConfig config = decode(space, g);
+    CHECK_NOTHROW(check(config));
+    CHECK(encode(space, config) == g);
+    before = g;
+  }
+  CHECK_NOTHROW(build(decode(space, before)));
+}
+
+TEST_CASE("genomes of the same network have one canonical form", "[space]") {
+  SearchSpace space = default_search_space();
+  Rng rng(5);
+  int equal = 0;
+  for (int i = 0; i < 2000; ++i) {
+    Genome a = sample(space, rng);
+    // Without blocks in stages 3 and 4 neither attention nor the MLP exists.
+    a[gene::of(3, gene::blocks)] = a[gene::of(4, gene::blocks)] = 0;
+    Genome b = a;
+    for (const auto which : {gene::expansion, gene::kernel, gene::attention})
+      b[gene::of(4, which)] = 1;
+    b[gene::mlp_expansion] = static_cast<std::uint8_t>((a[gene::mlp_expansion] + 1) % 3);
+    equal += canonical(space, a) == canonical(space, b);
+    // Groups that expansion or kernel need not share keep both equal.
+  }
+  CHECK(equal == 2000);
+
+  Genome g = encode(space, cpubone_config("b0"));
+  Genome threshold = g;
+  threshold[gene::fused_below] = 3;  // 256 and 512 differ: stage 4 has 256 channels
+  CHECK(decode(space, canonical(space, threshold)).stages[4].width == 256);
+  threshold[gene::down_fused_below] = 2;  // unfuses the strided block to 256 channels
+  CHECK(canonical(space, threshold) != g);
+}
+
+TEST_CASE("groups and attention strides are reduced to what divides", "[space]") {
+  SearchSpace space = default_search_space();
+  Genome g = encode(space, cpubone_config("s0"));  // widths 14, 28, ...
+  g[gene::of(1, gene::groups)] = 3;
+  CHECK(decode(space, g).stages[1].groups == 2);  // neither 8 nor 4 divides 14
+  g = encode(space, cpubone_config("b0"));
+  space.stages[4].attention_strides = {1, 2};
+  g[gene::of(4, gene::attention_stride)] = 1;
+  CHECK(decode(space, g).stages[4].attention_stride == 1);  // 7 pixels
+}
+
+TEST_CASE("encoding tells which choice the space lacks", "[space]") {
+  const SearchSpace space = default_search_space();
+  CpuboneConfig config = cpubone_config("b0");
+  config.stages[3].kernel = 7;
+  CHECK_THROWS_WITH(encode(space, config),
+                    "search space \"default\": stage3.kernel of \"cpubone-b0\" must be one of 2, "
+                    "3, 5, got 7");
+  CHECK_FALSE(contains(space, config));
+  CHECK(contains(space, cpubone_config("b3")));
+}
+
+TEST_CASE("sampling reaches every choice and repeats with its seed", "[space]") {
+  const SearchSpace space = default_search_space();
+  const auto counts = choices(space);
+  std::array<std::set<int>, gene::count> seen;
+  Rng rng(1);
+  Rng again(1);
+  for (int i = 0; i < 4000; ++i) {
+    const Genome g = sample(space, rng);
+    REQUIRE(sample(space, again) == g);
+    for (std::size_t k = 0; k < g.size(); ++k) seen[k].insert(g[k]);
+  }
+  for (std::size_t k = 0; k < seen.size(); ++k) {
+    INFO(gene::name(k));
+    CHECK(static_cast<int>(seen[k].size()) == counts[k]);
+  }
+}
+
+TEST_CASE("a space survives its file", "[space]") {
+  const SearchSpace space = default_search_space();
+  CHECK(read(to_json(space)) == space);
+  const auto path = std::filesystem::temp_directory_path() / "cpubone_space_test.json";
+  save_search_space(space, path);
+  CHECK(load_search_space(path) == space);
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("choices that a file leaves out are CPUBone's", "[space]") {
+  const SearchSpace space = read(small_json());
+  CHECK(space.resolutions == std::vector{224});
+  CHECK(space.stages[2].groups == std::vector{2});
+  CHECK(size(space) == 32);
+}
+
+TEST_CASE("a wrong space is refused with what is wrong", "[space]") {
+  const auto message = [](const json& value) {
+    try {
+      read(value);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("accepted");
+  };
+  json value = small_json();
+  value["stages"][3]["kernels"] = {3};
+  CHECK_THAT(message(value),
+             ContainsSubstring("space.json#/stages/3") && ContainsSubstring("kernels"));
+  value = small_json();
+  value["stages"][1]["groups"] = {0, 2};
+  CHECK_THAT(message(value), ContainsSubstring("stage1.groups must be in 1..65536, got 0"));
+  value = small_json();
+  value["stages"][2]["width"] = {64, 32};
+  CHECK_THAT(message(value),
+             ContainsSubstring("choices of stage2.width must be ascending and distinct, got 64, "
+                               "32"));
+  value = small_json();
+  value["stages"][2]["width"] = json::array();
+  CHECK_THAT(message(value), ContainsSubstring("stage2.width has no choices"));
+  value = small_json();
+  value["stages"][1]["groups"] = {3};
+  CHECK_THAT(message(value),
+             ContainsSubstring("stage1.groups: the first choice 3 must divide 16 channels"));
+  value = small_json();
+  value["resolution"] = {100};
+  CHECK_THAT(message(value), ContainsSubstring("resolution"));
+  value = small_json();
+  value["stages"][4]["width"] = {-8};
+  CHECK_THAT(message(value), ContainsSubstring("space.json#/stages/4/width/0"));
+  value = small_json();
+  value["fused_below"] = {"sometimes"};
+  CHECK_THAT(message(value), ContainsSubstring("\"never\", a number of channels or \"always\""));
+  value = small_json();
+  value["stages"].erase(4);
+  CHECK_THAT(message(value), ContainsSubstring("five stages"));
+  value = small_json();
+  value["activation"] = {"swish"};
+  CHECK_THAT(message(value), ContainsSubstring("/activation/0") && ContainsSubstring("swish"));
+}
+
+TEST_CASE("a genome out of range is refused by its gene", "[space]") {
+  const SearchSpace space = default_search_space();
+  Genome g{};
+  g[gene::of(3, gene::kernel)] = 9;
+  CHECK_THROWS_WITH(decode(space, g),
+                    "search space \"default\": gene stage3.kernel must be in 0..2, got 9");
+}
