@@ -1,6 +1,7 @@
 #include "profiler/measure.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstring>
@@ -83,24 +84,22 @@ Network network_of(const Op& op) {
   return network;
 }
 
-/// Copies of an operator or a network that share their activations; `first_step` is where the part
-/// that is timed begins.
+/// Copies of a network that share their activations. What is timed is the network from a node on;
+/// the nodes before it make its input.
 class ExecutorSubject : public Subject {
  public:
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
-                  bool only_last_node) {
+                  std::size_t first_node) {
     const ParameterSource parameters = random_parameters();
     ExecutorOptions options;
-    options.one_step_per_op = only_last_node;
+    options.one_step_per_op = first_node > 0;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
       options.arena = executors_[0].arena();
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
-    const int last_node = steps.back().nodes.back();
-    while (only_last_node && first_step_ < last_step_ && steps[first_step_].nodes[0] != last_node)
-      ++first_step_;
+    while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
   }
 
   void feed() override {
@@ -116,6 +115,18 @@ class ExecutorSubject : public Subject {
   std::size_t first_step_ = 0;
   std::size_t last_step_ = 0;
 };
+
+/// The engine, or engines, of an operator with its activation.
+std::string engine_name(const Op& op) {
+  const Network network = network_of(op);
+  const Network executed = split_activations(network);
+  std::string engine;
+  for (std::size_t i = network.nodes.size() - 1; i < executed.nodes.size(); ++i) {
+    const std::string_view one = name(engine_of(executed.nodes[i].op));
+    engine = engine.empty() || engine == one ? one : name(Engine::mixed);
+  }
+  return engine;
+}
 
 SampleOptions sample_options(const MeasureOptions& options, const Device& device) {
   SampleOptions sampling;
@@ -201,17 +212,23 @@ Profile host_profile(const MeasureSettings& settings) {
   return profile;
 }
 
+void check_measurable(const Op& op) {
+  check(op);
+  engine_name(op);
+}
+
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
   if (!options.settings.cpus.empty()) pin_to_cpus(options.settings.cpus);
   const auto pool = std::make_shared<ThreadPool>(options.settings.threads);
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
   for (const Op& op : ops) {
-    check(op);
-    engine_of(op);
+    check_measurable(op);
     labels.push_back(text(op));
     tasks.push_back({weight_bytes(op), guess_ns(op), [&op, &pool](int copies) {
-                       return std::make_unique<ExecutorSubject>(network_of(op), copies, pool, true);
+                       const Network network = network_of(op);
+                       return std::make_unique<ExecutorSubject>(network, copies, pool,
+                                                                network.nodes.size() - 1);
                      }});
   }
   const SampleReport report =
@@ -222,11 +239,30 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   measured.seconds = 0;
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!report.timings[i].samples_ns.empty())
-      measured.ops.push_back({ops[i], std::string(name(engine_of(ops[i]))), report.timings[i]});
+      measured.ops.push_back({ops[i], engine_name(ops[i]), report.timings[i]});
   merge(profile, measured);
 }
 
 namespace {
+
+/// Bytes that malloc has given out and not got back; 0 where the C library does not tell.
+std::int64_t heap_bytes() {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+#else
+  return 0;
+#endif
+}
+
+/// Everything that a network holds while it runs: packed weights, activations and what XNNPACK
+/// allocates beside them.
+std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool) {
+  const std::int64_t before = heap_bytes();
+  Executor executor(network, random_parameters(), pool);
+  executor.run();
+  return std::max<std::int64_t>(0, heap_bytes() - before);
+}
 
 /// Median time of each step over a few runs, scaled so that they add up to the whole network's.
 std::vector<NetworkRecord::Part> breakdown(const Network& network,
@@ -272,7 +308,7 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
     labels.push_back(to_json(network));
     // A network runs again and again with the same weights, as applications run it.
     tasks.push_back({weight_bytes(network), guess_ns(network), [&network, &pool](int) {
-                       return std::make_unique<ExecutorSubject>(network, 1, pool, false);
+                       return std::make_unique<ExecutorSubject>(network, 1, pool, 0);
                      }});
   }
   SampleOptions sampling = sample_options(options, profile.device);
@@ -284,9 +320,9 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
   measured.seconds = 0;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     if (report.timings[i].samples_ns.empty()) continue;
-    measured.networks.push_back({networks[i].name, params(networks[i]), macs(networks[i]),
-                                 report.timings[i],
-                                 breakdown(networks[i], pool, report.timings[i].median_ns), 0});
+    measured.networks.push_back(
+        {networks[i].name, params(networks[i]), macs(networks[i]), report.timings[i],
+         breakdown(networks[i], pool, report.timings[i].median_ns), memory_of(networks[i], pool)});
   }
   merge(profile, measured);
 }

@@ -24,9 +24,13 @@ struct MeasureOptions {
   std::function<bool()> cancelled;
 };
 
+/// Throws std::invalid_argument naming the operator where no engine runs it.
+void check_measurable(const Op& op);
+
 /// Measures distinct operators on this machine and appends records, warnings and seconds to
-/// `profile`, whose device and settings it must be. Operators are taken as they are executed
-/// (`split_activations`). Throws std::invalid_argument naming an operator that no engine runs.
+/// `profile`, whose device and settings it must be. An activation that its operator cannot apply
+/// while it writes is part of the time. Throws std::invalid_argument naming an operator that no
+/// engine runs.
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile);
 
 /// Measures whole networks as chains, interleaved, with a breakdown by operator.

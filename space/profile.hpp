@@ -85,7 +85,7 @@ struct NetworkRecord {
     bool operator==(const Part&) const = default;
   };
   std::vector<Part> ops;
-  std::int64_t peak_memory_bytes = 0;  ///< weights and activations, 0 where not measured
+  std::int64_t peak_memory_bytes = 0;  ///< allocated while it runs, 0 where not measured
   bool operator==(const NetworkRecord&) const = default;
 };
 

@@ -182,4 +182,11 @@ Network random_network(std::uint64_t seed) {
   return RandomBuilder(seed).build();
 }
 
+std::vector<Network> calibration_networks() {
+  constexpr std::uint64_t count = 12;
+  std::vector<Network> networks;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) networks.push_back(random_network(seed));
+  return networks;
+}
+
 }  // namespace cpubone

@@ -1,0 +1,454 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <map>
+
+#include "cli/terminal.hpp"
+#include "profiler/host.hpp"
+#include "profiler/host_profile.hpp"
+#include "profiler/measure.hpp"
+#include "profiler/statistics.hpp"
+#include "space/error.hpp"
+#include "space/zoo.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Arguments {
+  std::string device = "host";
+  std::vector<std::string> networks;
+  std::string ops;
+  int threads = 1;
+  std::string cpus;
+  std::string cache = "cold";
+  std::string precision = "f32";
+  std::string budget = "90s";
+  std::string output;
+  bool resume = false;
+  bool features = false;
+  int resolution = 0;
+  std::string format = "table";
+  bool quiet = false;
+  std::uint64_t seed = 1;
+  bool list_devices = false;
+};
+
+std::atomic<bool> interrupted = false;
+
+/// Seconds of `90`, `90s`, `2m` or `1h`.
+double parse_seconds(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  double factor = 0;
+  if (unit.empty() || unit == "s") factor = 1;
+  if (unit == "m" || unit == "min") factor = 60;
+  if (unit == "h") factor = 3600;
+  constexpr double longest = 24 * 3600;
+  if (error != std::errc{} || factor == 0 || !(value > 0) || value * factor > longest)
+    throw std::invalid_argument(
+        fmt::format("--budget: got \"{}\", expected a time up to 24h such as 90s or 2m", text));
+  return value * factor;
+}
+
+MeasureSettings settings_of(const Arguments& arguments) {
+  MeasureSettings settings;
+  if (arguments.threads < 1 || arguments.threads > 1024)
+    throw std::invalid_argument(
+        fmt::format("--threads: got {}, expected 1..1024", arguments.threads));
+  settings.threads = arguments.threads;
+  settings.dtype = parse_dtype(arguments.precision);
+  if (arguments.cache != "cold" && arguments.cache != "hot")
+    throw std::invalid_argument(
+        fmt::format("--cache: got \"{}\", expected cold or hot", arguments.cache));
+  settings.cache = arguments.cache == "hot" ? CacheMode::hot : CacheMode::cold;
+  if (!arguments.cpus.empty()) settings.cpus = parse_cpus(arguments.cpus);
+  return settings;
+}
+
+/// A file where the name looks like one, else a network of the zoo.
+Network find(const std::string& name) {
+  if (name.ends_with(".json") || name.find('/') != std::string::npos) return load_network(name);
+  return find_network(name);
+}
+
+Network network_of(const Arguments& arguments, const std::string& name) {
+  Network network = find(name);
+  if (arguments.resolution != 0)
+    network = with_resolution(network, arguments.resolution, arguments.resolution);
+  if (arguments.features) network = feature_network(network);
+  return network;
+}
+
+/// One operator a line; blank lines and those that start with `#` do not count.
+std::vector<Op> read_ops(const std::string& path, DType dtype) {
+  std::ifstream file;
+  const std::string shown = path == "-" ? "<stdin>" : path;
+  if (path != "-") {
+    file.open(path);
+    if (!file) throw Error(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
+  }
+  std::istream& stream = path == "-" ? std::cin : file;
+  std::vector<Op> ops;
+  int number = 0;
+  for (std::string line; std::getline(stream, line);) {
+    ++number;
+    const auto begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string::npos || line[begin] == '#') continue;
+    const auto end = line.find_last_not_of(" \t\r");
+    try {
+      Op op = parse_op(std::string_view(line).substr(begin, end - begin + 1));
+      if (op.dtype != dtype)
+        throw std::invalid_argument(
+            fmt::format("op \"{}\": its data type is {}, but --precision is {}", text(op),
+                        name(op.dtype), name(dtype)));
+      check_measurable(op);
+      if (std::find(ops.begin(), ops.end(), op) == ops.end()) ops.push_back(std::move(op));
+    } catch (const std::invalid_argument& e) {
+      throw Error(fmt::format("{}:{}: {}", shown, number, e.what()));
+    }
+  }
+  if (ops.empty()) throw Error(fmt::format("{}: no operators in it", shown));
+  return ops;
+}
+
+/// Finds out before anything is measured that the result could not be written.
+void require_writable(const fs::path& path) {
+  std::error_code code;
+  const auto fail = [&](std::string_view reason) {
+    throw Error(fmt::format("{}: cannot write: {}", path.string(), reason));
+  };
+  if (fs::is_directory(path, code)) fail("it is a directory");
+  std::string probe = path.string() + ".XXXXXX";
+  const int file = ::mkstemp(probe.data());
+  if (file < 0) fail(std::strerror(errno));
+  ::close(file);
+  fs::remove(probe, code);
+}
+
+double gmacps(std::int64_t macs, double ns) {
+  return ns > 0 ? static_cast<double>(macs) / ns : 0;
+}
+
+nlohmann::json to_contract(const NetworkRecord& record) {
+  nlohmann::json ops = nlohmann::json::array();
+  for (const NetworkRecord::Part& part : record.ops)
+    ops.push_back({{"op", text(part.op)},
+                   {"stage", part.stage},
+                   {"engine", part.engine},
+                   {"macs", macs(part.op)},
+                   {"latency_ms", part.latency_ns * 1e-6}});
+  return {{"name", record.name},
+          {"params", record.params},
+          {"macs", record.macs},
+          {"latency_ms", record.timing.median_ns * 1e-6},
+          {"latency_low_ms", record.timing.low_ns * 1e-6},
+          {"latency_high_ms", record.timing.high_ns * 1e-6},
+          {"gmacps", gmacps(record.macs, record.timing.median_ns)},
+          {"source", "measured"},
+          {"disturbed", record.timing.disturbed},
+          {"samples", record.timing.samples_ns.size()},
+          {"peak_memory_bytes", record.peak_memory_bytes},
+          {"ops", std::move(ops)}};
+}
+
+nlohmann::json to_contract(const OpRecord& record) {
+  return {{"op", text(record.op)},
+          {"engine", record.engine},
+          {"macs", macs(record.op)},
+          {"latency_ms", record.timing.median_ns * 1e-6},
+          {"latency_low_ms", record.timing.low_ns * 1e-6},
+          {"latency_high_ms", record.timing.high_ns * 1e-6},
+          {"gmacps", gmacps(macs(record.op), record.timing.median_ns)},
+          {"source", "measured"},
+          {"disturbed", record.timing.disturbed},
+          {"samples", record.timing.samples_ns.size()}};
+}
+
+std::string state(const Timing& timing) {
+  return timing.disturbed ? "disturbed" : "good";
+}
+
+Table table_of(const std::vector<NetworkRecord>& networks) {
+  Table table{"Networks",
+              {{"network"},
+               {"params M", true},
+               {"MACs M", true},
+               {"latency ms", true},
+               {"low ms", true},
+               {"high ms", true},
+               {"GMACpS", true},
+               {"memory MiB", true},
+               {"samples", true},
+               {"state"}},
+              {}};
+  for (const NetworkRecord& record : networks)
+    table.rows.push_back(
+        {record.name, fmt::format("{:.2f}", static_cast<double>(record.params) * 1e-6),
+         fmt::format("{:.1f}", static_cast<double>(record.macs) * 1e-6),
+         fmt::format("{:.3f}", record.timing.median_ns * 1e-6),
+         fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
+         fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
+         fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
+         fmt::format("{:.1f}", static_cast<double>(record.peak_memory_bytes) / (1 << 20)),
+         fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
+  return table;
+}
+
+Table breakdown_of(const NetworkRecord& record) {
+  Table table{record.name,
+              {{"stage"},
+               {"operator"},
+               {"engine"},
+               {"MACs M", true},
+               {"latency us", true},
+               {"share %", true},
+               {"GMACpS", true}},
+              {}};
+  for (const NetworkRecord::Part& part : record.ops)
+    table.rows.push_back({part.stage, text(part.op), part.engine,
+                          fmt::format("{:.2f}", static_cast<double>(macs(part.op)) * 1e-6),
+                          fmt::format("{:.1f}", part.latency_ns * 1e-3),
+                          fmt::format("{:.1f}", 100 * part.latency_ns / record.timing.median_ns),
+                          fmt::format("{:.1f}", gmacps(macs(part.op), part.latency_ns))});
+  return table;
+}
+
+Table table_of(const std::vector<OpRecord>& ops) {
+  Table table{"Operators",
+              {{"operator"},
+               {"engine"},
+               {"MACs M", true},
+               {"latency us", true},
+               {"low us", true},
+               {"high us", true},
+               {"GMACpS", true},
+               {"samples", true},
+               {"state"}},
+              {}};
+  for (const OpRecord& record : ops)
+    table.rows.push_back({text(record.op), record.engine,
+                          fmt::format("{:.3f}", static_cast<double>(macs(record.op)) * 1e-6),
+                          fmt::format("{:.2f}", record.timing.median_ns * 1e-3),
+                          fmt::format("{:.2f}", record.timing.low_ns * 1e-3),
+                          fmt::format("{:.2f}", record.timing.high_ns * 1e-3),
+                          fmt::format("{:.2f}", gmacps(macs(record.op), record.timing.median_ns)),
+                          fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
+  return table;
+}
+
+/// What people call an operator's class in a summary.
+std::string class_of(const Op& op) {
+  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_depthwise(op)) return "conv2d depthwise";
+  std::string which =
+      is_pointwise(op) ? "conv2d 1x1" : fmt::format("conv2d {}x{}", op.kernel_h, op.kernel_w);
+  return which + (op.groups > 1 ? " grouped" : "");
+}
+
+Table summary_of(const Profile& profile) {
+  std::map<std::string, std::vector<const OpRecord*>> classes;
+  for (const OpRecord& record : profile.ops) classes[class_of(record.op)].push_back(&record);
+  Table table{"Profile",
+              {{"class"},
+               {"operators", true},
+               {"median us", true},
+               {"median GMACpS", true},
+               {"median interval %", true},
+               {"disturbed", true}},
+              {}};
+  for (const auto& [which, records] : classes) {
+    std::vector<double> us;
+    std::vector<double> speed;
+    std::vector<double> interval;
+    int disturbed = 0;
+    for (const OpRecord* record : records) {
+      const Timing& timing = record->timing;
+      us.push_back(timing.median_ns * 1e-3);
+      speed.push_back(gmacps(macs(record->op), timing.median_ns));
+      interval.push_back(50 * (timing.high_ns - timing.low_ns) / timing.median_ns);
+      disturbed += timing.disturbed ? 1 : 0;
+    }
+    table.rows.push_back({which, fmt::to_string(records.size()), fmt::format("{:.1f}", median(us)),
+                          median(speed) > 0 ? fmt::format("{:.2f}", median(speed)) : "",
+                          fmt::format("{:.2f}", median(interval)), fmt::to_string(disturbed)});
+  }
+  return table;
+}
+
+template <typename Records>
+void print(const cli::Terminal& terminal, const Records& records, cli::Format format) {
+  if (format != cli::Format::json) return terminal.print(table_of(records), format);
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& record : records) list.push_back(to_contract(record));
+  terminal.print(list.dump(1) + "\n");
+}
+
+void list_devices(const cli::Terminal& terminal, cli::Format format) {
+  const Device host = describe_host();
+  Table table{"Devices",
+              {{"device"},
+               {"cpu"},
+               {"cores", true},
+               {"last-level cache MiB", true},
+               {"memory GiB", true},
+               {"runtime"},
+               {"features"}},
+              {}};
+  table.rows.push_back({host.name, host.cpu, fmt::to_string(host.cores),
+                        fmt::format("{:.1f}", static_cast<double>(host.llc_bytes) / (1 << 20)),
+                        fmt::format("{:.1f}", static_cast<double>(host.memory_bytes) / (1 << 30)),
+                        host.runtime, fmt::format("{}", fmt::join(host.features, " "))});
+  terminal.print(table, format);
+}
+
+void profile(const Arguments& arguments) {
+  const cli::Format format = cli::parse_format(arguments.format);
+  const cli::Terminal terminal(arguments.quiet);
+  if (arguments.list_devices) return list_devices(terminal, format);
+  if (arguments.device != "host")
+    throw std::invalid_argument(fmt::format(
+        "--device: got \"{}\", but only \"host\" can be measured; to predict for other devices use "
+        "cpubone-predict --device {}",
+        arguments.device, arguments.device));
+
+  MeasureOptions options;
+  options.settings = settings_of(arguments);
+  options.budget_s = parse_seconds(arguments.budget);
+  options.seed = arguments.seed;
+  options.resume = arguments.resume;
+  options.cancelled = [] { return interrupted.load(); };
+  const bool whole_plan = arguments.networks.empty() && arguments.ops.empty();
+  std::vector<Network> networks;
+  for (const std::string& name : arguments.networks)
+    networks.push_back(network_of(arguments, name));
+  std::vector<Op> ops;
+  if (!arguments.ops.empty()) ops = read_ops(arguments.ops, options.settings.dtype);
+  if (!networks.empty() && options.settings.dtype != DType::f32)
+    throw std::invalid_argument(
+        fmt::format("--precision: whole networks are measured in f32 only, got {}",
+                    name(options.settings.dtype)));
+
+  fs::path output = arguments.output;
+  if (whole_plan && output.empty()) {
+    output = host_profile_path(options.settings);
+    fs::create_directories(output.parent_path());
+  }
+  if (arguments.resume && output.empty())
+    throw std::invalid_argument("--resume continues the profile that -o names; there is none");
+  // What a file of the same machine and settings has already is kept.
+  Profile result = host_profile(options.settings);
+  if (!output.empty()) {
+    require_writable(output);
+    options.journal = output.string() + ".journal";
+    if (fs::exists(output) && !(whole_plan && arguments.output.empty())) {
+      try {
+        merge(result, load_profile(output));
+      } catch (const Error& e) {
+        throw Error(fmt::format("{}: {}; name another file with -o", output.string(), e.what()));
+      }
+    }
+  }
+
+  std::signal(SIGINT, [](int) { interrupted = true; });
+  std::signal(SIGTERM, [](int) { interrupted = true; });
+  Profile measured = host_profile(options.settings);
+  {
+    cli::Progress progress(terminal, "measuring");
+    options.on_progress = [&](const SampleProgress& p) {
+      progress.update(p.fraction, 1, fmt::format("{} of {}", p.done, p.tasks));
+    };
+    if (whole_plan) {
+      measured = measure_host_profile(options);
+    } else if (!networks.empty()) {
+      measure_networks(networks, options, measured);
+    } else {
+      measure_ops(ops, options, measured);
+    }
+  }
+  if (interrupted)
+    throw Error(output.empty() ? "interrupted" : "interrupted; --resume goes on from here");
+  if (measured.ops.empty() && measured.networks.empty())
+    throw Error(
+        fmt::format("nothing could be measured within {}; raise --budget", arguments.budget));
+  merge(result, measured);
+  result.created = measured.created;
+  if (!output.empty()) {
+    save_profile(result, output);
+    for (const char* part : {"", ".ops", ".networks"}) {
+      std::error_code code;
+      fs::remove(options.journal.string() + part, code);
+    }
+  }
+
+  for (const Warning& warning : measured.warnings)
+    terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
+  if (whole_plan) {
+    terminal.print(summary_of(measured), format);
+  } else if (!networks.empty()) {
+    print(terminal, measured.networks, format);
+    if (format == cli::Format::table && measured.networks.size() == 1) {
+      terminal.print("\n");
+      terminal.print(breakdown_of(measured.networks[0]), format);
+    }
+  } else {
+    print(terminal, measured.ops, format);
+  }
+  if (!output.empty())
+    terminal.note(fmt::format("{} operators and {} networks in {:.1f} s: {}", measured.ops.size(),
+                              measured.networks.size(), measured.seconds, output.string()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments a;
+  CLI::App app(
+      "Measure how long operators and networks take on this machine. Without --network and --ops:\n"
+      "the operators that a predictor for it needs.",
+      "cpubone-profile");
+  app.add_option("--device", a.device, "machine to measure")->capture_default_str();
+  auto* networks = app.add_option("--network", a.networks,
+                                  "whole network, by name (cpubone-predict --list) or JSON file");
+  app.add_option("--ops", a.ops, "file with one operator a line, - for standard input")
+      ->excludes(networks);
+  app.add_option("--threads", a.threads, "threads that share an operator's work")
+      ->capture_default_str();
+  app.add_option("--cpus", a.cpus, "pin to these CPUs: a list such as 0-3,6, or big, little, all");
+  app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
+      ->capture_default_str();
+  app.add_option("--precision", a.precision, "of operators: f32, f16 or qs8 (int8)")
+      ->capture_default_str();
+  app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
+      ->capture_default_str();
+  app.add_option("-o,--output", a.output,
+                 "profile that is written, or added to; without --network and --ops by default "
+                 "in ~/.cache/cpubone");
+  app.add_flag("--resume", a.resume, "go on where a run with the same -o was interrupted");
+  app.add_flag("--features", a.features, "networks without their heads, as detectors use them");
+  app.add_option("--resolution", a.resolution, "height and width of the networks' input in pixels")
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--format", a.format, "table, json or csv")->capture_default_str();
+  app.add_flag("--quiet", a.quiet, "no progress and notes, only warnings and errors");
+  app.add_option("--seed", a.seed, "of the plan and of the order of measuring")
+      ->capture_default_str();
+  app.add_flag("--list-devices", a.list_devices, "say what can be measured, and end");
+  app.set_version_flag("--version", CPUBONE_VERSION);
+  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  return cli::run("cpubone-profile", [&] { profile(a); });
+}
