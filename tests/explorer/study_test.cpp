@@ -1,0 +1,141 @@
+#include "explorer/study.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// A device whose depthwise and pointwise operators are slow by the given factors; +- 0.5 %.
+StudyContext fake(double depthwise_factor, int threads = 1) {
+  StudyContext context;
+  context.device = "fake";
+  context.threads = threads;
+  context.latencies = [=](std::span<const Network> networks, int on_threads) {
+    std::vector<Interval> latencies;
+    for (const Network& network : networks) {
+      double ms = 0;
+      for (const Node& node : network.nodes)
+        ms += static_cast<double>(macs(node.op)) * 1e-8 *
+                  (is_depthwise(node.op) ? depthwise_factor : 1.0) +
+              static_cast<double>(output_bytes(node.op)) * 1e-9 + 1e-4;
+      ms /= on_threads;
+      latencies.push_back({ms, 0.995 * ms, 1.005 * ms});
+    }
+    return latencies;
+  };
+  return context;
+}
+
+Study run(std::string_view name, const StudyContext& context) {
+  return run_study(study_plan(name, context), context);
+}
+
+}  // namespace
+
+TEST_CASE("a quotient's interval joins both intervals", "[explorer]") {
+  const Interval q = ratio({2, 1.9, 2.1}, {1, 0.95, 1.05});
+  CHECK(q.value == 2);
+  CHECK(std::log(q.high / q.value) == Approx(std::sqrt(2.0) * 0.5 * std::log(2.1 / 1.9)));
+  CHECK(q.low * q.high == Approx(4));
+}
+
+TEST_CASE("rank correlation equals hand-worked values", "[explorer]") {
+  const std::vector<double> a{1, 2, 3, 4, 5};
+  CHECK(spearman(a, std::vector<double>{10, 20, 30, 40, 50}).rho == Approx(1));
+  CHECK(spearman(a, std::vector<double>{5, 4, 3, 2, 1}).rho == Approx(-1));
+  // d = 1,-1,0,1,-1: rho = 1 - 6*4/(5*24) = 0.8; t = 2.309 on 3 degrees: p = 0.1041.
+  const RankCorrelation c = spearman(a, std::vector<double>{2, 1, 3, 5, 4});
+  CHECK(c.rho == Approx(0.8));
+  CHECK(c.p == Approx(0.1041).epsilon(1e-3));
+  CHECK(spearman(std::vector<double>{1, 1, 2}, std::vector<double>{3, 3, 9}).rho == Approx(1));
+  CHECK_THROWS_WITH(spearman(a, std::vector<double>{1, 2}), ContainsSubstring("got 5 and 2"));
+}
+
+TEST_CASE("every study fills its table and says a sentence", "[explorer]") {
+  for (const std::string_view name : study_names()) {
+    CAPTURE(name);
+    const Study study = run(name, fake(10, 4));
+    CHECK(study.name == name);
+    CHECK(study.sentence.size() > 40);
+    CHECK(study.sentence.find("fake") != std::string::npos);
+    CHECK(!study.rows.empty());
+    for (const auto& row : study.rows) REQUIRE(row.size() == study.columns.size());
+    if (!study.chart.is_null()) CHECK(study.chart["data"]["values"].size() == study.rows.size());
+  }
+  CHECK_THROWS_WITH(study_plan("colour", fake(1)),
+                    ContainsSubstring("study: got \"colour\", expected one of operators"));
+}
+
+TEST_CASE("predicted studies say so", "[explorer]") {
+  StudyContext context = fake(10);
+  context.predicted = true;
+  CHECK_THAT(run("upsampling", context).sentence,
+             Matchers::EndsWith("Latencies are predicted, not measured."));
+}
+
+TEST_CASE("two groups leave the MACs that the algebra says", "[explorer]") {
+  const StudyPlan plan = study_plan("grouping", fake(1));
+  int checked = 0;
+  for (const StudySubject& subject : plan.subjects) {
+    if (subject.labels[3] != 2) continue;
+    const double c = subject.labels[1].get<double>();
+    const double share = static_cast<double>(macs(subject.network)) /
+                         static_cast<double>(macs(
+                             plan.subjects[static_cast<std::size_t>(subject.baseline)].network));
+    CHECK(share == Approx(subject.labels[0] == "fused" ? 0.55 : (6 * c + 36) / (8 * c + 36)));
+    ++checked;
+  }
+  CHECK(checked > 30);
+}
+
+TEST_CASE("ten stacked layers have the MACs of FasterNet's Table 1", "[explorer]") {
+  const StudyPlan plan = study_plan("operators", fake(1));
+  const auto millions = [&](std::size_t i) {
+    return std::round(static_cast<double>(macs(plan.subjects[i].network)) * 1e-6);
+  };
+  CHECK(millions(0) == 2601);
+  CHECK(millions(4) == 163);
+  CHECK(millions(8) == 27);
+  CHECK(millions(12) == 163);
+}
+
+TEST_CASE("a published finding holds, fails or drowns in noise", "[explorer]") {
+  CHECK(run("operators", fake(10)).holds == true);
+  CHECK(run("operators", fake(0.01)).holds == false);
+  StudyContext flat = fake(1);
+  flat.latencies = [](std::span<const Network> networks, int) {
+    return std::vector<Interval>(networks.size(), Interval{1, 0.9, 1.1});
+  };
+  const Study upsampling = run("upsampling", flat);
+  CHECK(!upsampling.holds.has_value());
+  CHECK_THAT(upsampling.sentence, ContainsSubstring("take the same time within noise (+0 %"));
+}
+
+TEST_CASE("the crossover is told between the last fused and the first unfused win", "[explorer]") {
+  StudyContext context = fake(1);
+  context.latencies = [](std::span<const Network> networks, int) {
+    std::vector<Interval> latencies;
+    for (const Network& network : networks) {
+      const bool fused = network.nodes.size() == 3;  // spatial, projection, addition
+      const double ms = fused && network.input.c >= 192 ? 2.0 : fused ? 0.5 : 1.0;
+      latencies.push_back({ms, 0.99 * ms, 1.01 * ms});
+    }
+    return latencies;
+  };
+  const Study study = run("fusion", context);
+  CHECK_THAT(study.sentence, ContainsSubstring("from between 128 and 192 channels at 14²"));
+  CHECK(study.holds == true);
+}
+
+TEST_CASE("prediction is compared where there is a predictor", "[explorer]") {
+  StudyContext context = fake(10);
+  context.predict_ms = [](const Network& network) { return static_cast<double>(macs(network)); };
+  const Study study = run("correlation", context);
+  CHECK_THAT(study.sentence, ContainsSubstring("prediction by MACs / MACpS reaches"));
+  CHECK(study.rows.size() == zoo().size());
+}
