@@ -1,23 +1,19 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <charconv>
-#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
 
+#include "cli/arguments.hpp"
 #include "cli/terminal.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/statistics.hpp"
 #include "space/error.hpp"
-#include "space/zoo.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -43,24 +39,6 @@ struct Arguments {
   bool list_devices = false;
 };
 
-std::atomic<bool> interrupted = false;
-
-/// Seconds of `90`, `90s`, `2m` or `1h`.
-double parse_seconds(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  double factor = 0;
-  if (unit.empty() || unit == "s") factor = 1;
-  if (unit == "m" || unit == "min") factor = 60;
-  if (unit == "h") factor = 3600;
-  constexpr double longest = 24 * 3600;
-  if (error != std::errc{} || factor == 0 || !(value > 0) || value * factor > longest)
-    throw std::invalid_argument(
-        fmt::format("--budget: got \"{}\", expected a time up to 24h such as 90s or 2m", text));
-  return value * factor;
-}
-
 MeasureSettings settings_of(const Arguments& arguments) {
   MeasureSettings settings;
   if (arguments.threads < 1 || arguments.threads > 1024)
@@ -76,14 +54,8 @@ MeasureSettings settings_of(const Arguments& arguments) {
   return settings;
 }
 
-/// A file where the name looks like one, else a network of the zoo.
-Network find(const std::string& name) {
-  if (name.ends_with(".json") || name.find('/') != std::string::npos) return load_network(name);
-  return find_network(name);
-}
-
 Network network_of(const Arguments& arguments, const std::string& name) {
-  Network network = find(name);
+  Network network = cli::parse_network(name);
   if (arguments.resolution != 0)
     network = with_resolution(network, arguments.resolution, arguments.resolution);
   if (arguments.features) network = feature_network(network);
@@ -120,20 +92,6 @@ std::vector<Op> read_ops(const std::string& path, DType dtype) {
   }
   if (ops.empty()) throw Error(fmt::format("{}: no operators in it", shown));
   return ops;
-}
-
-/// Finds out before anything is measured that the result could not be written.
-void require_writable(const fs::path& path) {
-  std::error_code code;
-  const auto fail = [&](std::string_view reason) {
-    throw Error(fmt::format("{}: cannot write: {}", path.string(), reason));
-  };
-  if (fs::is_directory(path, code)) fail("it is a directory");
-  std::string probe = path.string() + ".XXXXXX";
-  const int file = ::mkstemp(probe.data());
-  if (file < 0) fail(std::strerror(errno));
-  ::close(file);
-  fs::remove(probe, code);
 }
 
 double gmacps(std::int64_t macs, double ns) {
@@ -324,10 +282,10 @@ void profile(const Arguments& arguments) {
 
   MeasureOptions options;
   options.settings = settings_of(arguments);
-  options.budget_s = parse_seconds(arguments.budget);
+  options.budget_s = cli::parse_seconds("--budget", arguments.budget);
   options.seed = arguments.seed;
   options.resume = arguments.resume;
-  options.cancelled = [] { return interrupted.load(); };
+  options.cancelled = [] { return cli::interrupted().load(); };
   const bool whole_plan = arguments.networks.empty() && arguments.ops.empty();
   std::vector<Network> networks;
   for (const std::string& name : arguments.networks)
@@ -349,7 +307,7 @@ void profile(const Arguments& arguments) {
   // What a file of the same machine and settings has already is kept.
   Profile result = host_profile(options.settings);
   if (!output.empty()) {
-    require_writable(output);
+    cli::require_writable(output);
     options.journal = output.string() + ".journal";
     if (fs::exists(output) && !(whole_plan && arguments.output.empty())) {
       try {
@@ -360,8 +318,6 @@ void profile(const Arguments& arguments) {
     }
   }
 
-  std::signal(SIGINT, [](int) { interrupted = true; });
-  std::signal(SIGTERM, [](int) { interrupted = true; });
   Profile measured = host_profile(options.settings);
   {
     cli::Progress progress(terminal, "measuring");
@@ -376,7 +332,7 @@ void profile(const Arguments& arguments) {
       measure_ops(ops, options, measured);
     }
   }
-  if (interrupted)
+  if (cli::interrupted())
     throw Error(output.empty() ? "interrupted" : "interrupted; --resume goes on from here");
   if (measured.ops.empty() && measured.networks.empty())
     throw Error(

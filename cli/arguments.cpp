@@ -1,0 +1,97 @@
+#include "cli/arguments.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "space/error.hpp"
+#include "space/zoo.hpp"
+
+namespace cpubone::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::atomic<bool> was_interrupted = false;
+
+}  // namespace
+
+double parse_seconds(std::string_view option, std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  double factor = 0;
+  if (unit.empty() || unit == "s") factor = 1;
+  if (unit == "m" || unit == "min") factor = 60;
+  if (unit == "h") factor = 3600;
+  constexpr double longest = 24 * 3600;
+  if (error != std::errc{} || factor == 0 || !(value > 0) || value * factor > longest)
+    throw std::invalid_argument(
+        fmt::format("{}: got \"{}\", expected a time up to 24h such as 90s or 2m", option, text));
+  return value * factor;
+}
+
+std::vector<double> parse_numbers(std::string_view option, std::string_view text) {
+  std::vector<double> values;
+  for (std::string_view rest = text;;) {
+    const auto comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc{} || end != part.data() + part.size() || !std::isfinite(value) ||
+        value <= 0)
+      throw std::invalid_argument(fmt::format(
+          "{}: got \"{}\" in \"{}\", expected numbers above 0 such as 10,20", option, part, text));
+    values.push_back(value);
+    if (comma == std::string_view::npos) return values;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+Network parse_network(const std::string& name) {
+  if (name.ends_with(".json") || name.find('/') != std::string::npos) return load_network(name);
+  return find_network(name);
+}
+
+void require_writable(const fs::path& file) {
+  std::error_code code;
+  const auto fail = [&](std::string_view reason) {
+    throw Error(fmt::format("{}: cannot write: {}", file.string(), reason));
+  };
+  if (fs::is_directory(file, code)) fail("it is a directory");
+  std::string probe = file.string() + ".XXXXXX";
+  const int descriptor = ::mkstemp(probe.data());
+  if (descriptor < 0) fail(std::strerror(errno));
+  ::close(descriptor);
+  fs::remove(probe, code);
+}
+
+void require_writable_folder(const fs::path& folder) {
+  std::error_code code;
+  fs::create_directories(folder, code);
+  if (code)
+    throw Error(fmt::format("{}: cannot create the folder: {}", folder.string(), code.message()));
+  require_writable(folder / "result.json");
+}
+
+const std::atomic<bool>& interrupted() {
+  static const bool installed = [] {
+    const auto handler = [](int signal) {
+      was_interrupted = true;
+      std::signal(signal, SIG_DFL);
+    };
+    std::signal(SIGINT, handler);
+    std::signal(SIGTERM, handler);
+    return true;
+  }();
+  (void)installed;
+  return was_interrupted;
+}
+
+}  // namespace cpubone::cli

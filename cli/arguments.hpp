@@ -1,0 +1,31 @@
+#pragma once
+#include <atomic>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "space/network.hpp"
+
+/// What command-line tools read from their arguments alike.
+namespace cpubone::cli {
+
+/// Seconds of `90`, `90s`, `2m` or `1h`. Throws std::invalid_argument naming the option.
+double parse_seconds(std::string_view option, std::string_view text);
+
+/// Numbers of `10,20`. Throws std::invalid_argument naming the option and the part that is wrong.
+std::vector<double> parse_numbers(std::string_view option, std::string_view text);
+
+/// A network file where the name looks like one (`.json`, a slash), else a network of the zoo.
+Network parse_network(const std::string& name);
+
+/// Throws cpubone::Error where the file could not be written: found out before long work.
+void require_writable(const std::filesystem::path& file);
+
+/// Creates the folder where needed; throws cpubone::Error where files could not be written in it.
+void require_writable_folder(const std::filesystem::path& folder);
+
+/// True once the user has pressed Ctrl-C or the process was told to end; the first call installs
+/// the handlers. A second signal ends the process at once.
+const std::atomic<bool>& interrupted();
+
+}  // namespace cpubone::cli
