@@ -6,7 +6,7 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 20> names{"log2 output pixels",
+constexpr std::array<std::string_view, 22> names{"log2 output pixels",
                                                  "log2 output width",
                                                  "log2 input channels of a group",
                                                  "log2 output channels of a group",
@@ -19,20 +19,39 @@ constexpr std::array<std::string_view, 20> names{"log2 output pixels",
                                                  "log2 input bytes",
                                                  "log2 output bytes",
                                                  "log2 MACs per byte",
-                                                 "weight bytes beyond L2, log2",
-                                                 "activation bytes beyond L1, log2",
-                                                 "activation bytes beyond L2, log2",
-                                                 "activation bytes beyond LLC, log2",
+                                                 "log2 weight bytes of a group / L2",
+                                                 "log2 activation bytes / L1",
+                                                 "log2 input bytes of a tile / L1",
+                                                 "log2 input bytes of a window's lines / L2",
+                                                 "log2 bytes / L2",
+                                                 "log2 bytes / LLC",
                                                  "filled share of the last tile's rows",
                                                  "filled share of the last tile's channels",
                                                  "second input is one pixel"};
 
-double log2_at_least_1(double value) {
-  return std::log2(std::max(value, 1.0));
+double log2_at_least(double value, double least) {
+  return std::log2(std::max(value, least));
 }
 
-double fill_up(double value, double tile) {
-  return std::ceil(value / tile) * tile;
+double log2_at_least_1(double value) {
+  return log2_at_least(value, 1.0);
+}
+
+/// Taps that XNNPACK's depthwise kernels of one pass are unrolled for.
+constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
+
+int taps_of(const Op& op) {
+  return op.kernel_h * op.kernel_w;
+}
+
+/// Larger windows run as a matrix product of one output channel a group.
+bool runs_depthwise(const Op& op) {
+  return is_depthwise(op) && taps_of(op) <= unrolled_taps.back();
+}
+
+double depthwise_taps(const Op& op) {
+  return *std::find_if(unrolled_taps.begin(), unrolled_taps.end(),
+                       [&](int taps) { return taps >= taps_of(op); });
 }
 
 /// 1 where `value` is a multiple of `tile`, else the used share of the last tile.
@@ -76,6 +95,29 @@ Matrix matrix(const Op& op) {
   }
 }
 
+/// Second input of one pixel, repeated for all.
+bool broadcasts(const Op& op) {
+  return op.inputs.size() > 1 && op.inputs[1].h == 1 && op.inputs[1].w == 1;
+}
+
+/// Without MACs: an inner loop over the channels of each pixel, not one over the whole tensor.
+bool runs_by_pixel(const Op& op) {
+  switch (op.kind) {
+    case OpKind::activation:
+      return false;
+    case OpKind::add:
+    case OpKind::mul:
+      return broadcasts(op);
+    default:
+      return true;
+  }
+}
+
+/// For a single pixel there are kernels of one row.
+double tile_rows(const Matrix& m, const CpuTraits& cpu) {
+  return m.pixels == 1 ? 1 : cpu.tile_rows;
+}
+
 }  // namespace
 
 CpuTraits cpu_traits(const Device& device) {
@@ -112,13 +154,24 @@ Work work(const Op& op, const CpuTraits& cpu) {
   Work w;
   w.macs = static_cast<double>(macs(op));
   w.weight_bytes = static_cast<double>(weight_bytes(op));
-  w.activation_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
+  w.activation_bytes = static_cast<double>(
+      (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
+  w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
   const Matrix m = matrix(op);
-  if (is_depthwise(op)) {
-    w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * m.taps;
+  if (runs_depthwise(op)) {
+    w.passes = m.pixels * std::ceil(m.groups / cpu.vector_channels);
+    w.padded_macs = w.passes * cpu.vector_channels * depthwise_taps(op);
   } else if (w.macs > 0) {
-    w.padded_macs = fill_up(m.pixels, cpu.tile_rows) * fill_up(m.group_out, cpu.tile_channels) *
-                    m.groups * m.group_in * m.taps;
+    const double rows = tile_rows(m, cpu);
+    const double tiles =
+        std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
+    w.passes = tiles * m.taps;
+    w.padded_macs = w.passes * rows * cpu.tile_channels * m.group_in;
+    const double group_bytes = w.weight_bytes / m.groups;
+    w.streamed_bytes =
+        (std::ceil(m.pixels / rows) - 1) * m.groups * std::max(0.0, group_bytes - cpu.l2_bytes);
+  } else if (runs_by_pixel(op)) {
+    w.passes = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
   }
   return w;
 }
@@ -134,7 +187,10 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
   const auto out_bytes = static_cast<double>(output_bytes(op));
   const bool depthwise = is_depthwise(op);
   const double channels = depthwise ? m.groups : m.group_out;
-  const bool broadcast = op.inputs.size() > 1 && op.inputs[1].h == 1 && op.inputs[1].w == 1;
+  const double element = bytes_per_element(op.dtype);
+  const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
+  const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
+  const double line_bytes = double{1} * op.kernel_h * op.inputs[0].w * op.inputs[0].c * element;
   return {log2_at_least_1(m.pixels),
           log2_at_least_1(op.output.w),
           std::log2(m.group_in),
@@ -148,13 +204,15 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           log2_at_least_1(in_bytes),
           log2_at_least_1(out_bytes),
           std::log2(std::max(w.macs, 1.0) / (w.weight_bytes + w.activation_bytes)),
-          log2_at_least_1(w.weight_bytes / cpu.l2_bytes),
-          log2_at_least_1(w.activation_bytes / cpu.l1d_bytes),
-          log2_at_least_1((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes),
+          log2_at_least(w.weight_bytes / m.groups / cpu.l2_bytes, 1.0 / 8),
+          log2_at_least(w.activation_bytes / cpu.l1d_bytes, 1.0 / 8),
+          log2_at_least(window_bytes / cpu.l1d_bytes, 1.0 / 8),
+          log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
+          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
           log2_at_least_1((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes),
-          last_tile_share(m.pixels, cpu.tile_rows),
+          last_tile_share(m.pixels, tile_rows(m, cpu)),
           last_tile_share(channels, depthwise ? cpu.vector_channels : cpu.tile_channels),
-          broadcast ? 1.0 : 0.0};
+          broadcasts(op) ? 1.0 : 0.0};
 }
 
 }  // namespace cpubone

@@ -28,12 +28,15 @@ CpuTraits cpu_traits(const Device& device);
 /// Operators whose cost follows one law, e.g. `pointwise`, `convolution`, `depthwise`, `gelu`.
 std::string op_class(const Op& op);
 
-/// Physical quantities of an operator; the regression's inputs follow from them.
+/// Physical quantities of an operator, which a class's law weights with what each costs.
 struct Work {
   double macs = 0;
   double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
+  double passes = 0;       ///< starts of an inner loop: tiles times taps; pixels where no MACs
   double weight_bytes = 0;
-  double activation_bytes = 0;  ///< read and written
+  double streamed_bytes = 0;  ///< weights that a block of rows reads again, as L2 cannot hold them
+  double activation_bytes = 0;            ///< read and written
+  double activation_bytes_beyond_l2 = 0;  ///< of these
 };
 Work work(const Op& op, const CpuTraits& cpu);
 

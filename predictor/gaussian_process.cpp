@@ -15,21 +15,19 @@ using Eigen::VectorXd;
 
 constexpr Index most_fit_points = 240;  // lengths are learnt on so many; all are used to predict
 constexpr int iterations = 70;
+constexpr double prior_log_length = 1.5;
+constexpr double prior_length_deviation = 1.4;
+constexpr double prior_log_signal = -3;
+constexpr double prior_log_noise = -8;
+constexpr double prior_variance_deviation = 2.8;
 constexpr double outlier = 4.0;  // left-out residuals beyond so many deviations count less
-
-/// Logarithms of lengths, signal variance and noise variance.
-struct Hyper {
-  VectorXd log_lengths;
-  double log_signal = 0;
-  double log_noise = 0;
-};
 
 double matern(double distance) {
   const double r = std::sqrt(5.0) * distance;
   return (1 + r + r * r / 3) * std::exp(-r);
 }
 
-MatrixXd scaled(const MatrixXd& x, const Hyper& hyper) {
+MatrixXd scaled(const MatrixXd& x, const Hyperparameters& hyper) {
   return x.array().rowwise() / hyper.log_lengths.transpose().array().exp();
 }
 
@@ -41,29 +39,44 @@ MatrixXd distances(const MatrixXd& z) {
   return d.cwiseMax(0.0).cwiseSqrt();
 }
 
-MatrixXd covariance(const MatrixXd& d, const Hyper& hyper, const VectorXd& variances) {
+MatrixXd covariance(const MatrixXd& d, const Hyperparameters& hyper, const VectorXd& variances) {
   MatrixXd k = d.unaryExpr(&matern) * std::exp(hyper.log_signal);
   k.diagonal() += variances;
   k.diagonal().array() += std::exp(hyper.log_noise);
   return k;
 }
 
-/// Gradient of the log marginal likelihood with a weak prior that keeps lengths within reason.
-Hyper gradient(const MatrixXd& x, const VectorXd& y, const VectorXd& variances,
-               const Hyper& hyper) {
-  const Index n = x.rows();
-  const MatrixXd z = scaled(x, hyper);
+}  // namespace
+
+double log_posterior(const MatrixXd& inputs, const VectorXd& outputs, const VectorXd& variances,
+                     const Hyperparameters& hyper, Hyperparameters* gradient) {
+  const Index n = inputs.rows();
+  const MatrixXd z = scaled(inputs, hyper);
   const MatrixXd d = distances(z);
   const Eigen::LLT<MatrixXd> factor(covariance(d, hyper, variances));
   const MatrixXd inverse = factor.solve(MatrixXd::Identity(n, n));
-  const VectorXd alpha = inverse * y;
+  const VectorXd alpha = inverse * outputs;
+  const double log_determinant = 2 * MatrixXd(factor.matrixL()).diagonal().array().log().sum();
+  // Weak priors keep everything within reason where there are few observations.
+  const auto log_prior = [](double value, double mean, double deviation) {
+    return -(value - mean) * (value - mean) / (2 * deviation * deviation);
+  };
+  double value = -0.5 * outputs.dot(alpha) - 0.5 * log_determinant +
+                 log_prior(hyper.log_signal, prior_log_signal, prior_variance_deviation) +
+                 log_prior(hyper.log_noise, prior_log_noise, prior_variance_deviation);
+  for (const double log_length : hyper.log_lengths)
+    value += log_prior(log_length, prior_log_length, prior_length_deviation);
+  if (gradient == nullptr) return value;
+
+  const auto slope = [](double at, double mean, double deviation) {
+    return -(at - mean) / (deviation * deviation);
+  };
   const MatrixXd a = alpha * alpha.transpose() - inverse;
   const double signal = std::exp(hyper.log_signal);
-
-  Hyper g{VectorXd::Zero(x.cols()), 0, 0};
-  g.log_signal =
-      0.5 * (a.array() * d.unaryExpr(&matern).array()).sum() * signal - (hyper.log_signal + 3) / 8;
-  g.log_noise = 0.5 * a.diagonal().sum() * std::exp(hyper.log_noise) - (hyper.log_noise + 8) / 8;
+  gradient->log_signal = 0.5 * (a.array() * d.unaryExpr(&matern).array()).sum() * signal +
+                         slope(hyper.log_signal, prior_log_signal, prior_variance_deviation);
+  gradient->log_noise = 0.5 * a.diagonal().sum() * std::exp(hyper.log_noise) +
+                        slope(hyper.log_noise, prior_log_noise, prior_variance_deviation);
   // dk / d log length_i = signal 5/3 (1 + sqrt5 r) exp(-sqrt5 r) (difference_i / length_i)^2
   const MatrixXd common =
       (a.array() * d.unaryExpr([](double r) {
@@ -71,25 +84,30 @@ Hyper gradient(const MatrixXd& x, const VectorXd& y, const VectorXd& variances,
                     }).array())
           .matrix() *
       (signal * 5.0 / 3.0);
-  for (Index i = 0; i < x.cols(); ++i) {
+  gradient->log_lengths = VectorXd::Zero(inputs.cols());
+  for (Index i = 0; i < inputs.cols(); ++i) {
     const VectorXd zi = z.col(i);
     const VectorXd square = zi.array().square();
     // sum over pairs of common (z_a - z_b)^2
     const double sum = 2.0 * (square.dot(common.rowwise().sum()) - zi.dot(common * zi));
-    const double log_length = hyper.log_lengths(i);
-    g.log_lengths(i) = 0.5 * sum - (log_length - 1.5) / 2.0;
+    gradient->log_lengths(i) =
+        0.5 * sum + slope(hyper.log_lengths(i), prior_log_length, prior_length_deviation);
   }
-  return g;
+  return value;
 }
+
+namespace {
 
 /// Ascent with a step of its own for each parameter that grows while its gradient keeps its sign
 /// (Rprop): needs no line search and no scale of the objective.
-void climb(const MatrixXd& x, const VectorXd& y, const VectorXd& variances, Hyper& hyper) {
+void climb(const MatrixXd& x, const VectorXd& y, const VectorXd& variances,
+           Hyperparameters& hyper) {
   const Index count = x.cols() + 2;
   VectorXd step = VectorXd::Constant(count, 0.3);
   VectorXd before = VectorXd::Zero(count);
   for (int i = 0; i < iterations; ++i) {
-    const Hyper g = gradient(x, y, variances, hyper);
+    Hyperparameters g;
+    log_posterior(x, y, variances, hyper, &g);
     VectorXd now(count);
     now << g.log_lengths, g.log_signal, g.log_noise;
     for (Index k = 0; k < count; ++k) {
@@ -130,8 +148,9 @@ GaussianProcess fit_gaussian_process(const MatrixXd& inputs, const VectorXd& out
     standard.col(k) = x.col(i) / deviation(i);
   }
 
-  Hyper hyper{VectorXd::Constant(standard.cols(), 1.0),
-              std::log(std::max(outputs.squaredNorm() / static_cast<double>(n), 1e-4)), -7.0};
+  Hyperparameters hyper{VectorXd::Constant(standard.cols(), 1.0),
+                        std::log(std::max(outputs.squaredNorm() / static_cast<double>(n), 1e-4)),
+                        -7.0};
   VectorXd known = variances;
   if (n >= 4 && standard.cols() > 0) {
     // Every k-th observation: the order of observations is that of a low-discrepancy plan.

@@ -31,6 +31,20 @@ struct FitReport {
   Eigen::VectorXd left_out_residuals;  ///< the same with the observation left out of the fit
 };
 
+/// What is learnt: logarithms of each input's length (in standard deviations of it), of the
+/// signal's variance and of the noise's.
+struct Hyperparameters {
+  Eigen::VectorXd log_lengths;
+  double log_signal = 0;
+  double log_noise = 0;
+};
+
+/// Logarithm, up to a constant, of the marginal likelihood of standardised observations times the
+/// prior of the hyperparameters; its gradient with respect to them where wanted.
+double log_posterior(const Eigen::MatrixXd& inputs, const Eigen::VectorXd& outputs,
+                     const Eigen::VectorXd& variances, const Hyperparameters& hyper,
+                     Hyperparameters* gradient = nullptr);
+
 /// Fits lengths, signal and noise by the marginal likelihood, deterministic. `inputs` has one row
 /// for each observation; `variances` is the known noise of each, on top of the fitted one. Throws
 /// std::invalid_argument where sizes differ or there is no observation.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 
+#include "predictor/least_squares.hpp"
 #include "space/error.hpp"
 
 namespace cpubone {
@@ -20,63 +21,62 @@ using Eigen::VectorXd;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
 
-/// Weights w >= 0 that minimise |A w - b|^2 + sum ridge_i (w_i - prior_i)^2, by cyclic coordinate
-/// descent: the objective is convex and the problem tiny.
-VectorXd non_negative_least_squares(const MatrixXd& a, const VectorXd& b, const VectorXd& ridge,
-                                    const VectorXd& prior) {
-  const MatrixXd gram = a.transpose() * a + MatrixXd(ridge.asDiagonal());
-  const VectorXd target = a.transpose() * b + ridge.cwiseProduct(prior);
-  VectorXd w = prior.cwiseMax(0.0);
-  for (int sweep = 0; sweep < 2000; ++sweep) {
-    double moved = 0;
-    for (Index i = 0; i < w.size(); ++i) {
-      if (gram(i, i) <= 0) continue;
-      const double next = std::max(0.0, w(i) + (target(i) - gram.row(i).dot(w)) / gram(i, i));
-      moved = std::max(moved, std::abs(next - w(i)) * std::sqrt(gram(i, i)));
-      w(i) = next;
-    }
-    if (moved < 1e-12) break;
-  }
-  return w;
+struct LawNs {
+  double compute = 0;
+  double memory = 0;
+  double overhead = 0;
+  double total() const { return compute + memory + overhead; }
+};
+
+LawNs law_ns(const Law& law, const Work& w) {
+  return {w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass,
+          w.weight_bytes * law.ns_per_weight_byte + w.streamed_bytes * law.ns_per_streamed_byte +
+              w.activation_bytes * law.ns_per_activation_byte +
+              w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2,
+          law.ns_per_run};
 }
 
-double law_ns(const ClassModel& model, const Work& w) {
-  return w.padded_macs * model.ns_per_mac + w.weight_bytes * model.ns_per_weight_byte +
-         w.activation_bytes * model.ns_per_activation_byte + model.ns_per_run;
+Bound bound_of(const LawNs& ns) {
+  if (ns.compute >= ns.memory && ns.compute >= ns.overhead) return Bound::compute;
+  return ns.memory >= ns.overhead ? Bound::memory : Bound::overhead;
 }
 
-Bound bound_of(const ClassModel& model, const Work& w) {
-  const double compute = w.padded_macs * model.ns_per_mac;
-  const double memory =
-      w.weight_bytes * model.ns_per_weight_byte + w.activation_bytes * model.ns_per_activation_byte;
-  if (compute >= memory && compute >= model.ns_per_run) return Bound::compute;
-  return memory >= model.ns_per_run ? Bound::memory : Bound::overhead;
-}
+using Records = std::vector<const OpRecord*>;
 
-ClassModel fit_class(const std::string& name, std::span<const OpRecord* const> records,
-                     const CpuTraits& cpu) {
-  ClassModel model;
-  model.name = name;
-  model.operators = static_cast<int>(records.size());
+/// Costs of `Work`'s quantities by least squares of relative errors. `prior` counts as much as two
+/// operators, so that a class of few is not read into its noise.
+Law fit_law(const Records& records, const CpuTraits& cpu, const Law* prior) {
+  constexpr Index terms = 7;
   const auto n = static_cast<Index>(records.size());
-  std::vector<Work> works;
-  MatrixXd relative(n, 4);  // each term of the law over the measured latency
+  MatrixXd relative(n, terms);  // each term of the law over the measured latency
   for (Index i = 0; i < n; ++i) {
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const Work w = work(record.op, cpu);
-    works.push_back(w);
-    relative.row(i) << w.padded_macs, w.weight_bytes, w.activation_bytes, 1.0;
+    relative.row(i) << w.padded_macs, w.passes, w.weight_bytes, w.streamed_bytes,
+        w.activation_bytes, w.activation_bytes_beyond_l2, 1.0;
     relative.row(i) /= record.timing.median_ns;
   }
-  // Ridge in units of each column, so that a class without MACs keeps a term of 0.
-  const VectorXd ridge = 1e-4 * relative.colwise().squaredNorm().transpose();
-  const VectorXd law =
-      non_negative_least_squares(relative, VectorXd::Ones(n), ridge, VectorXd::Zero(4));
-  model.ns_per_mac = law(0);
-  model.ns_per_weight_byte = law(1);
-  model.ns_per_activation_byte = law(2);
-  model.ns_per_run = std::max(law(3), 1.0);
+  // In units of each column, so that a class without MACs keeps a term of 0.
+  const VectorXd squares = relative.colwise().squaredNorm();
+  VectorXd expected = VectorXd::Zero(terms);
+  VectorXd ridge = 1e-4 * squares;
+  if (prior != nullptr) {
+    expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
+        prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
+        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run;
+    ridge += 0.05 * squares / static_cast<double>(n);
+  }
+  const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
+  return {w(0), w(1), w(2), w(3), w(4), w(5), std::max(w(6), 1.0)};
+}
 
+ClassModel fit_class(const std::string& name, const Records& records, const CpuTraits& cpu,
+                     const Law* prior) {
+  ClassModel model;
+  model.name = name;
+  model.operators = static_cast<int>(records.size());
+  model.law = fit_law(records, cpu, prior);
+  const auto n = static_cast<Index>(records.size());
   MatrixXd inputs(n, static_cast<Index>(feature_names().size()));
   VectorXd outputs(n);
   VectorXd variances(n);
@@ -84,8 +84,8 @@ ClassModel fit_class(const std::string& name, std::span<const OpRecord* const> r
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const std::vector<double> x = features(record.op, cpu);
     inputs.row(i) = Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size()));
-    outputs(i) =
-        std::log(record.timing.median_ns / law_ns(model, works[static_cast<std::size_t>(i)]));
+    outputs(i) = std::log(record.timing.median_ns /
+                          law_ns(model.law, works[static_cast<std::size_t>(i)]).total());
     const double standard_error =
         (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
     variances(i) = standard_error * standard_error;
@@ -123,8 +123,9 @@ OpLatency op_latency(const Predictor& predictor, const CpuTraits& cpu, const Op&
   const std::vector<double> x = features(op, cpu);
   const Prediction factor =
       predict(model.factor, Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size())));
-  const double ns = law_ns(model, w) * std::exp(factor.mean);
-  return {ns, ns * factor.spread, bound_of(model, w)};
+  const LawNs law = law_ns(model.law, w);
+  const double ns = law.total() * std::exp(factor.mean);
+  return {ns, ns * factor.spread, bound_of(law)};
 }
 
 LatencyTerms terms_of(const Op& op, const OpLatency& latency) {
@@ -174,19 +175,23 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   predictor.tool_version = version();
   predictor.created = profile.created;
   predictor.evidence = "measured";
-  std::map<std::string, std::vector<const OpRecord*>> by_class;
+  std::map<std::string, Records> by_class;
+  Records without_macs;
   std::string training;
   for (const OpRecord& record : profile.ops) {
     if (record.timing.disturbed || !(record.timing.median_ns > 0)) continue;
     by_class[op_class(record.op)].push_back(&record);
+    if (macs(record.op) == 0) without_macs.push_back(&record);
     training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
   }
   if (by_class.empty())
     throw Error("the profile has no undisturbed operator to fit a predictor to");
   predictor.training_hash = hash_text(training);
   const CpuTraits cpu = cpu_traits(profile.device);
+  const Law moving_data = without_macs.empty() ? Law{} : fit_law(without_macs, cpu, nullptr);
   for (const auto& [name, records] : by_class)
-    predictor.classes.push_back(fit_class(name, records, cpu));
+    predictor.classes.push_back(
+        fit_class(name, records, cpu, macs(records[0]->op) == 0 ? &moving_data : nullptr));
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
@@ -288,7 +293,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
 double best_macps(const Predictor& predictor) {
   double best = 0;
   for (const ClassModel& model : predictor.classes)
-    if (model.ns_per_mac > 0) best = std::max(best, 1e9 / model.ns_per_mac);
+    if (model.law.ns_per_mac > 0) best = std::max(best, 1e9 / model.law.ns_per_mac);
   return best;
 }
 

@@ -16,15 +16,23 @@ namespace cpubone {
 
 class JsonReader;
 
-/// The law of a class of operators: latency = (padded MACs ns_per_mac + weight bytes
-/// ns_per_weight_byte + activation bytes ns_per_activation_byte + ns_per_run), times a factor whose
-/// logarithm a Gaussian process predicts from the features.
+/// What the quantities of `Work` cost in a class of operators.
+struct Law {
+  double ns_per_mac = 0;  ///< of padded ones
+  double ns_per_pass = 0;
+  double ns_per_weight_byte = 0;
+  double ns_per_streamed_byte = 0;
+  double ns_per_activation_byte = 0;
+  double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
+  double ns_per_run = 0;
+  bool operator==(const Law&) const = default;
+};
+
+/// A class of operators: latency = its law's, times a factor whose logarithm a Gaussian process
+/// predicts from the features.
 struct ClassModel {
   std::string name;
-  double ns_per_mac = 0;
-  double ns_per_weight_byte = 0;
-  double ns_per_activation_byte = 0;
-  double ns_per_run = 0;
+  Law law;
   GaussianProcess factor;
   int operators = 0;          ///< measured ones that it was fitted on
   double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %

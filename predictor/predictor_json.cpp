@@ -55,12 +55,32 @@ GaussianProcess process_from_json(const JsonReader& json) {
   return process;
 }
 
+nlohmann::json to_json(const Law& law) {
+  return {{"ns_per_mac", law.ns_per_mac},
+          {"ns_per_pass", law.ns_per_pass},
+          {"ns_per_weight_byte", law.ns_per_weight_byte},
+          {"ns_per_streamed_byte", law.ns_per_streamed_byte},
+          {"ns_per_activation_byte", law.ns_per_activation_byte},
+          {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
+          {"ns_per_run", law.ns_per_run}};
+}
+
+Law law_from_json(const JsonReader& json) {
+  json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
+                    "ns_per_activation_byte", "ns_per_activation_byte_beyond_l2", "ns_per_run"});
+  const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
+  return {cost("ns_per_mac"),
+          cost("ns_per_pass"),
+          cost("ns_per_weight_byte"),
+          cost("ns_per_streamed_byte"),
+          cost("ns_per_activation_byte"),
+          cost("ns_per_activation_byte_beyond_l2"),
+          cost("ns_per_run")};
+}
+
 nlohmann::json to_json(const ClassModel& model) {
   return {{"class", model.name},
-          {"ns_per_mac", model.ns_per_mac},
-          {"ns_per_weight_byte", model.ns_per_weight_byte},
-          {"ns_per_activation_byte", model.ns_per_activation_byte},
-          {"ns_per_run", model.ns_per_run},
+          {"law", to_json(model.law)},
           {"operators", model.operators},
           {"train_mape", model.train_mape},
           {"test_mape", model.test_mape},
@@ -69,15 +89,11 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "ns_per_mac", "ns_per_weight_byte", "ns_per_activation_byte",
-                    "ns_per_run", "operators", "train_mape", "test_mape", "test_within_10",
-                    "factor"});
+  json.expect_keys(
+      {"class", "law", "operators", "train_mape", "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
-  model.ns_per_mac = json.at("ns_per_mac").number(0, 1e9);
-  model.ns_per_weight_byte = json.at("ns_per_weight_byte").number(0, 1e9);
-  model.ns_per_activation_byte = json.at("ns_per_activation_byte").number(0, 1e9);
-  model.ns_per_run = json.at("ns_per_run").number(0, 1e12);
+  model.law = law_from_json(json.at("law"));
   model.operators =
       static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));
   model.train_mape = json.at("train_mape").number();
