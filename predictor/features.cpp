@@ -144,7 +144,7 @@ CpuTraits cpu_traits(const Device& device) {
 std::string op_class(const Op& op) {
   if (op.kind == OpKind::activation) return std::string(name(op.activation));
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
-  if (is_depthwise(op)) return "depthwise";
+  if (runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride == 1 && op.padding == Padding{}) return "pointwise";
   return "convolution";
@@ -185,7 +185,7 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
   const Work w = work(op, cpu);
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
-  const bool depthwise = is_depthwise(op);
+  const bool depthwise = runs_depthwise(op);
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype);
   const double window_rows = depthwise ? 1 : tile_rows(m, cpu);

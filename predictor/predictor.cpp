@@ -74,6 +74,7 @@ ClassModel fit_class(const std::string& name, const Records& records, const CpuT
                      const Law* prior) {
   ClassModel model;
   model.name = name;
+  model.engine = records[0]->engine;
   model.operators = static_cast<int>(records.size());
   model.law = fit_law(records, cpu, prior);
   const auto n = static_cast<Index>(records.size());
@@ -84,8 +85,8 @@ ClassModel fit_class(const std::string& name, const Records& records, const CpuT
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const std::vector<double> x = features(record.op, cpu);
     inputs.row(i) = Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size()));
-    outputs(i) = std::log(record.timing.median_ns /
-                          law_ns(model.law, works[static_cast<std::size_t>(i)]).total());
+    outputs(i) =
+        std::log(record.timing.median_ns / law_ns(model.law, work(record.op, cpu)).total());
     const double standard_error =
         (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
     variances(i) = standard_error * standard_error;
@@ -115,6 +116,7 @@ struct OpLatency {
   double ns = 0;
   double spread_ns = 0;
   Bound bound = Bound::compute;
+  std::string_view engine;
 };
 
 OpLatency op_latency(const Predictor& predictor, const CpuTraits& cpu, const Op& op) {
@@ -125,7 +127,7 @@ OpLatency op_latency(const Predictor& predictor, const CpuTraits& cpu, const Op&
       predict(model.factor, Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size())));
   const LawNs law = law_ns(model.law, w);
   const double ns = law.total() * std::exp(factor.mean);
-  return {ns, ns * factor.spread, bound_of(law)};
+  return {ns, ns * factor.spread, bound_of(law), model.engine};
 }
 
 LatencyTerms terms_of(const Op& op, const OpLatency& latency) {
@@ -283,8 +285,8 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;
   for (const Node& node : split_activations(network).nodes) {
     const OpLatency latency = op_latency(predictor, cpu, node.op);
-    prediction.ops.push_back({node.name, node.stage, node.op, latency.ns * scale,
-                              latency.spread_ns * scale, latency.bound});
+    prediction.ops.push_back({node.name, node.stage, node.op, std::string(latency.engine),
+                              latency.ns * scale, latency.spread_ns * scale, latency.bound});
   }
   prediction.at_best_macps_ms = static_cast<double>(macs(network)) / best_macps(predictor) * 1e3;
   return prediction;

@@ -32,6 +32,7 @@ struct Law {
 /// predicts from the features.
 struct ClassModel {
   std::string name;
+  std::string engine;  ///< that ran its operators
   Law law;
   GaussianProcess factor;
   int operators = 0;          ///< measured ones that it was fitted on
@@ -87,6 +88,7 @@ struct OpPrediction {
   std::string node;
   std::string stage;
   Op op;
+  std::string engine;
   double latency_ns = 0;         ///< the operators' latencies sum to the network's
   double spread_ns = 0;          ///< standard deviation
   Bound bound = Bound::compute;  ///< the largest of the terms of its class's law

@@ -80,6 +80,7 @@ Law law_from_json(const JsonReader& json) {
 
 nlohmann::json to_json(const ClassModel& model) {
   return {{"class", model.name},
+          {"engine", model.engine},
           {"law", to_json(model.law)},
           {"operators", model.operators},
           {"train_mape", model.train_mape},
@@ -89,10 +90,11 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys(
-      {"class", "law", "operators", "train_mape", "test_mape", "test_within_10", "factor"});
+  json.expect_keys({"class", "engine", "law", "operators", "train_mape", "test_mape",
+                    "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
+  model.engine = json.at("engine").string();
   model.law = law_from_json(json.at("law"));
   model.operators =
       static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));

@@ -1,0 +1,81 @@
+#include "cli/device.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "space/error.hpp"
+#include "space/json_file.hpp"
+#include "space/random_network.hpp"
+#include "space/zoo.hpp"
+#ifdef CPUBONE_WITH_PROFILER
+#include "profiler/host.hpp"
+#include "profiler/host_profile.hpp"
+#endif
+
+namespace cpubone::cli {
+namespace {
+
+Predictor fitted(const Profile& profile) {
+  return fit_predictor(profile, calibration_networks());
+}
+
+#ifdef CPUBONE_WITH_PROFILER
+Predictor host_predictor(const MeasureSettings& settings) {
+  const std::filesystem::path path = host_profile_path(settings);
+  if (!std::filesystem::exists(path))
+    throw Error(fmt::format(
+        "device \"host\": this machine has no profile for {} thread{} yet ({}); run "
+        "`cpubone-profile --device host --threads {}` once",
+        settings.threads, settings.threads == 1 ? "" : "s", path.string(), settings.threads));
+  return fitted(load_profile(path));
+}
+
+void warn_of_other_machine(const Predictor& predictor, const std::string& file,
+                           const Terminal& terminal) {
+  if (predictor.device.name != "host" || fingerprint(predictor.device, predictor.settings) ==
+                                             fingerprint(describe_host(), predictor.settings))
+    return;
+  terminal.warn(fmt::format(
+      "{}: made on another machine or runtime ({}, {}): its latencies are not this machine's; "
+      "`--device host` is",
+      file, predictor.device.cpu, predictor.device.runtime));
+}
+#else
+Predictor host_predictor(const MeasureSettings&) {
+  throw Error(
+      "device \"host\": built without XNNPACK, so this machine cannot be measured; name a file "
+      "with --device");
+}
+
+void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&) {}
+#endif
+
+}  // namespace
+
+Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
+                           const Terminal& terminal) {
+  if (device == "host") return host_predictor(settings);
+  if (!std::filesystem::exists(device))
+    throw std::invalid_argument(fmt::format(
+        "--device: expected \"host\" or a file of cpubone-profile, got \"{}\"", device));
+  const nlohmann::json json = read_json_file(device);
+  const JsonReader reader(json, device + "#");
+  const bool is_profile = json.is_object() && json.value("schema", "") == "cpubone/profile/1";
+  Predictor predictor =
+      is_profile ? fitted(profile_from_json(reader)) : predictor_from_json(reader);
+  warn_of_other_machine(predictor, device, terminal);
+  return predictor;
+}
+
+Network named_network(const std::string& name_or_file) {
+  const std::filesystem::path path = name_or_file;
+  if (path.extension() == ".onnx")
+    throw std::invalid_argument(fmt::format(
+        "{}: ONNX files are not read; expected a name of --list or a cpubone/network/1 JSON file",
+        name_or_file));
+  if (path.extension() == ".json" || std::filesystem::exists(path)) return load_network(path);
+  return find_network(name_or_file);
+}
+
+}  // namespace cpubone::cli

@@ -1,0 +1,353 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+
+#include "cli/device.hpp"
+#include "cli/terminal.hpp"
+#include "predictor/evaluation.hpp"
+#include "predictor/predictor.hpp"
+#include "space/published.hpp"
+#include "space/random_network.hpp"
+#include "space/zoo.hpp"
+#ifdef CPUBONE_WITH_PROFILER
+#include "profiler/measure.hpp"
+#endif
+
+using namespace cpubone;
+using cli::Format;
+
+namespace {
+
+void print_json(const cli::Terminal& terminal, const nlohmann::json& json) {
+  terminal.print(json.dump(1) + "\n");
+}
+
+/// Every network by name, or what `--list` shows of it.
+void list_networks(const cli::Terminal& terminal, Format format) {
+  nlohmann::json list = nlohmann::json::array();
+  Table table{
+      "Networks",
+      {{"name"}, {"family"}, {"params M", true}, {"MACs M", true}, {"top-1 %", true}, {"source"}},
+      {}};
+  if (format == Format::csv)
+    table.columns = {{"name"},       {"family"},     {"params", true},
+                     {"macs", true}, {"top1", true}, {"source"}};
+  for (const ZooEntry& entry : zoo()) {
+    const Network network = entry.build();
+    const auto published = published_accuracy(entry.name);
+    const bool has_top1 = published && published->top1 > 0;
+    list.push_back({{"name", entry.name},
+                    {"family", entry.family},
+                    {"params", params(network)},
+                    {"macs", macs(network)},
+                    {"top1", has_top1 ? nlohmann::json(published->top1) : nlohmann::json()},
+                    {"source", entry.source}});
+    const auto count = [&](std::int64_t n) {
+      return format == Format::csv ? fmt::to_string(n)
+                                   : fmt::format("{:.2f}", static_cast<double>(n) * 1e-6);
+    };
+    table.rows.push_back({entry.name, entry.family, count(params(network)), count(macs(network)),
+                          has_top1 ? fmt::format("{:.2f}", published->top1) : "", entry.source});
+  }
+  if (format == Format::json) return print_json(terminal, list);
+  terminal.print(table, format);
+}
+
+struct Predicted {
+  Network network;
+  NetworkPrediction prediction;
+};
+
+double gmacps(std::int64_t macs, double ms) {
+  return ms > 0 ? static_cast<double>(macs) * 1e-6 / ms : 0;
+}
+
+/// Operators of a prediction that are shown as one.
+struct Part {
+  std::string name;
+  std::int64_t macs = 0;
+  double ns = 0;
+  std::array<double, 3> bound_ns{};
+};
+
+Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator) {
+  std::vector<Part> parts;
+  for (const OpPrediction& op : p.prediction.ops) {
+    const std::string name = by_operator ? text(op.op) : op.stage;
+    auto part = std::find_if(parts.begin(), parts.end(),
+                             [&](const Part& known) { return known.name == name; });
+    if (part == parts.end()) part = parts.insert(parts.end(), Part{name, 0, 0, {}});
+    part->macs += macs(op.op);
+    part->ns += op.latency_ns;
+    part->bound_ns.at(static_cast<std::size_t>(op.bound)) += op.latency_ns;
+  }
+  if (by_operator)
+    std::stable_sort(parts.begin(), parts.end(),
+                     [](const Part& a, const Part& b) { return a.ns > b.ns; });
+  const double best = best_macps(predictor);
+  Table table{"Where the time goes",
+              {{by_operator ? "operator" : "stage"},
+               {"MACs M", true},
+               {"ms", true},
+               {"share", true},
+               {"GMACpS", true},
+               {"bound"},
+               {"ms at best MACpS", true}},
+              {}};
+  for (const Part& part : parts) {
+    const auto most = std::max_element(part.bound_ns.begin(), part.bound_ns.end());
+    table.rows.push_back({part.name, fmt::format("{:.2f}", static_cast<double>(part.macs) * 1e-6),
+                          fmt::format("{:.4f}", part.ns * 1e-6),
+                          percent_text(part.ns * 1e-6 / p.prediction.latency.ms),
+                          fmt::format("{:.1f}", gmacps(part.macs, part.ns * 1e-6)),
+                          std::string(name(static_cast<Bound>(most - part.bound_ns.begin()))),
+                          fmt::format("{:.4f}", static_cast<double>(part.macs) / best * 1e3)});
+  }
+  return table;
+}
+
+nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
+  const LatencyEstimate& latency = p.prediction.latency;
+  const double best = best_macps(predictor);
+  nlohmann::json ops = nlohmann::json::array();
+  for (const OpPrediction& op : p.prediction.ops)
+    ops.push_back({{"op", text(op.op)},
+                   {"node", op.node},
+                   {"stage", op.stage},
+                   {"engine", op.engine},
+                   {"macs", macs(op.op)},
+                   {"latency_ms", op.latency_ns * 1e-6},
+                   {"spread_ms", op.spread_ns * 1e-6},
+                   {"share", op.latency_ns * 1e-6 / latency.ms},
+                   {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
+                   {"bound", name(op.bound)},
+                   {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
+  return {{"name", p.network.name},
+          {"params", params(p.network)},
+          {"macs", macs(p.network)},
+          {"latency_ms", latency.ms},
+          {"latency_low_ms", latency.low_ms},
+          {"latency_high_ms", latency.high_ms},
+          {"gmacps", gmacps(macs(p.network), latency.ms)},
+          {"at_best_macps_ms", p.prediction.at_best_macps_ms},
+          {"source", "predicted"},
+          {"ops", std::move(ops)}};
+}
+
+void print_predictions(const cli::Terminal& terminal, const Predictor& predictor,
+                       const std::vector<Predicted>& predicted, Format format,
+                       const std::string& by) {
+  if (format == Format::json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Predicted& p : predicted) list.push_back(prediction_json(predictor, p));
+    return print_json(terminal, list);
+  }
+  const bool csv = format == Format::csv;
+  Table table{"Predicted latency", {}, {}};
+  if (csv)
+    table.columns = {{"name"},
+                     {"params", true},
+                     {"macs", true},
+                     {"latency_ms", true},
+                     {"latency_low_ms", true},
+                     {"latency_high_ms", true},
+                     {"gmacps", true},
+                     {"at_best_macps_ms", true},
+                     {"source"}};
+  else
+    table.columns = {{"network"},
+                     {"params M", true},
+                     {"MACs M", true},
+                     {"ms", true},
+                     {"90 % interval", true},
+                     {"GMACpS", true},
+                     {"ms at best MACpS", true}};
+  for (const Predicted& p : predicted) {
+    const LatencyEstimate& t = p.prediction.latency;
+    const double speed = gmacps(macs(p.network), t.ms);
+    if (csv)
+      table.rows.push_back({p.network.name, fmt::to_string(params(p.network)),
+                            fmt::to_string(macs(p.network)), fmt::format("{:.6g}", t.ms),
+                            fmt::format("{:.6g}", t.low_ms), fmt::format("{:.6g}", t.high_ms),
+                            fmt::format("{:.6g}", speed),
+                            fmt::format("{:.6g}", p.prediction.at_best_macps_ms), "predicted"});
+    else
+      table.rows.push_back(
+          {p.network.name, fmt::format("{:.2f}", static_cast<double>(params(p.network)) * 1e-6),
+           fmt::format("{:.1f}", static_cast<double>(macs(p.network)) * 1e-6),
+           fmt::format("{:.3f}", t.ms), fmt::format("{:.3f}–{:.3f}", t.low_ms, t.high_ms),
+           fmt::format("{:.1f}", speed), fmt::format("{:.3f}", p.prediction.at_best_macps_ms)});
+  }
+  terminal.print(table, format);
+  if (csv) return;
+  if (by == "none" || (by == "auto" && predicted.size() > 1)) return;
+  for (const Predicted& p : predicted) {
+    if (by != "op") {
+      terminal.print(fmt::format("\n{} by stage\n", p.network.name));
+      terminal.print(breakdown(predictor, p, false), format);
+    }
+    if (by != "stage") {
+      terminal.print(fmt::format("\n{} by operator\n", p.network.name));
+      terminal.print(breakdown(predictor, p, true), format);
+    }
+  }
+}
+
+#ifdef CPUBONE_WITH_PROFILER
+/// Measures networks that the predictor was not fitted to and tells how right it is about them.
+void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
+              const std::vector<Network>& networks, double budget_s, Format format) {
+  Profile profile = host_profile(predictor.settings);
+  {
+    cli::Progress progress(terminal, "measuring networks");
+    MeasureOptions options;
+    options.settings = predictor.settings;
+    options.budget_s = budget_s;
+    options.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
+    measure_networks(networks, options, profile);
+  }
+  for (const Warning& warning : profile.warnings)
+    terminal.warn(fmt::format("{}; {}", warning.what, warning.remedy));
+  std::vector<Comparison> comparisons;
+  for (const NetworkRecord& record : profile.networks) {
+    const auto network =
+        std::find_if(networks.begin(), networks.end(),
+                     [&](const Network& candidate) { return candidate.name == record.name; });
+    const LatencyEstimate latency = predict(predictor, *network).latency;
+    comparisons.push_back(
+        {record.name, record.timing.median_ns * 1e-6, latency.ms, latency.low_ms, latency.high_ms});
+  }
+  const Accuracy a = accuracy(comparisons);
+  if (format == Format::json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Comparison& c : comparisons)
+      list.push_back({{"name", c.network},
+                      {"measured_ms", c.measured_ms},
+                      {"predicted_ms", c.predicted_ms},
+                      {"predicted_low_ms", c.low_ms},
+                      {"predicted_high_ms", c.high_ms},
+                      {"error", c.predicted_ms / c.measured_ms - 1}});
+    return print_json(
+        terminal,
+        {{"networks", std::move(list)},
+         {"count", a.count},
+         {"rmspe", a.rmspe},
+         {"mape", a.mape},
+         {"bias", a.bias},
+         {"worst", a.worst},
+         {"within_5", a.within_5},
+         {"within_10", a.within_10},
+         {"spearman", std::isfinite(a.spearman) ? nlohmann::json(a.spearman) : nlohmann::json()},
+         {"kendall", std::isfinite(a.kendall) ? nlohmann::json(a.kendall) : nlohmann::json()},
+         {"interval_covers", a.covered}});
+  }
+  Table table{"Predicted and measured",
+              {{"name"},
+               {"measured_ms", true},
+               {"predicted_ms", true},
+               {"low_ms", true},
+               {"high_ms", true},
+               {"error", true}},
+              {}};
+  for (const Comparison& c : comparisons)
+    table.rows.push_back({c.network, fmt::format("{:.3f}", c.measured_ms),
+                          fmt::format("{:.3f}", c.predicted_ms), fmt::format("{:.3f}", c.low_ms),
+                          fmt::format("{:.3f}", c.high_ms),
+                          fmt::format("{:+.1f} %", 100 * (c.predicted_ms / c.measured_ms - 1))});
+  terminal.print(table, format);
+  if (format == Format::csv) return;
+  Table summary{"Summary", {{"over all networks"}, {"", true}}, {}};
+  const auto row = [&](const char* what, const std::string& value) {
+    summary.rows.push_back({what, value});
+  };
+  row("networks", fmt::to_string(a.count));
+  row("RMSPE", percent_text(a.rmspe));
+  row("MAPE", percent_text(a.mape));
+  row("mean error", percent_text(a.bias));
+  row("worst error", percent_text(a.worst));
+  row("within 5 %", percent_text(a.within_5));
+  row("within 10 %", percent_text(a.within_10));
+  row("Spearman", fmt::format("{:.4f}", a.spearman));
+  row("Kendall", fmt::format("{:.4f}", a.kendall));
+  row("90 % interval covers", percent_text(a.covered));
+  terminal.print("\n");
+  terminal.print(summary, format);
+}
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Predict the latency of networks on a device, with a 90 % interval and where the time goes.",
+      "cpubone-predict");
+  std::vector<std::string> names;
+  std::string device = "host";
+  std::string format_name = "table";
+  std::string by = "auto";
+  MeasureSettings settings;
+  double budget_s = 60;
+  bool list = false;
+  bool evaluates = false;
+  bool quiet = false;
+  app.add_option("network", names, "names of --list, or network files (.json)");
+  app.add_option("--device", device, "host, or a file of cpubone-profile or a predictor")
+      ->capture_default_str();
+  app.add_option("--threads", settings.threads, "of the host's profile")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--list", list, "every network that has a name");
+  app.add_option("--by", by, "breakdown of tables: auto, stage, op, both or none")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
+  app.add_flag("--evaluate", evaluates,
+               "measure the networks (default: all of --list) on this machine and compare");
+  app.add_option("--budget", budget_s, "seconds that measuring may take")
+      ->capture_default_str()
+      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}},
+                                        CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
+  app.add_option("--format", format_name, "table, json or csv")->capture_default_str();
+  app.add_flag("--quiet", quiet, "no notes and no progress, only warnings and errors");
+  app.set_version_flag("--version", CPUBONE_VERSION);
+  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+
+  return cli::run("cpubone-predict", [&] {
+    const Format format = cli::parse_format(format_name);
+    const cli::Terminal terminal(quiet);
+    if (list) return list_networks(terminal, format);
+    if (names.empty() && !evaluates)
+      throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
+    std::vector<Network> networks;
+    for (const std::string& name : names) networks.push_back(cli::named_network(name));
+    const Predictor predictor = cli::device_predictor(device, settings, terminal);
+    terminal.note(fmt::format(
+        "{} ({}), {}, {} thread{}, {}, profile of {}", predictor.device.name, predictor.device.cpu,
+        predictor.device.runtime, predictor.settings.threads,
+        predictor.settings.threads == 1 ? "" : "s", predictor.evidence, predictor.created));
+    if (evaluates) {
+#ifdef CPUBONE_WITH_PROFILER
+      if (device != "host")
+        throw std::invalid_argument(
+            "--evaluate measures this machine: expected --device host, got \"" + device + "\"");
+      if (networks.empty())
+        for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+      return evaluate(terminal, predictor, networks, budget_s, format);
+#else
+      throw Error("--evaluate: built without XNNPACK, so nothing can be measured");
+#endif
+    }
+    std::vector<Predicted> predicted;
+    for (Network& network : networks) {
+      NetworkPrediction prediction = predict(predictor, network);
+      predicted.push_back({std::move(network), std::move(prediction)});
+    }
+    print_predictions(terminal, predictor, predicted, format, by);
+  });
+}
