@@ -86,7 +86,7 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
   if (by_operator)
     std::stable_sort(parts.begin(), parts.end(),
                      [](const Part& a, const Part& b) { return a.ns > b.ns; });
-  const double best = best_macps(predictor);
+  const double best = predictor.best_macps;
   Table table{"Where the time goes",
               {{by_operator ? "operator" : "stage"},
                {"MACs M", true},
@@ -110,7 +110,7 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
 
 nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
   const LatencyEstimate& latency = p.prediction.latency;
-  const double best = best_macps(predictor);
+  const double best = predictor.best_macps;
   nlohmann::json ops = nlohmann::json::array();
   for (const OpPrediction& op : p.prediction.ops)
     ops.push_back({{"op", text(op.op)},

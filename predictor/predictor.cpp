@@ -183,6 +183,8 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   for (const OpRecord& record : profile.ops) {
     if (record.timing.disturbed || !(record.timing.median_ns > 0)) continue;
     by_class[op_class(record.op)].push_back(&record);
+    predictor.best_macps = std::max(
+        predictor.best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
     if (macs(record.op) == 0) without_macs.push_back(&record);
     training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
   }
@@ -288,15 +290,8 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
     prediction.ops.push_back({node.name, node.stage, node.op, std::string(latency.engine),
                               latency.ns * scale, latency.spread_ns * scale, latency.bound});
   }
-  prediction.at_best_macps_ms = static_cast<double>(macs(network)) / best_macps(predictor) * 1e3;
+  prediction.at_best_macps_ms = static_cast<double>(macs(network)) / predictor.best_macps * 1e3;
   return prediction;
-}
-
-double best_macps(const Predictor& predictor) {
-  double best = 0;
-  for (const ClassModel& model : predictor.classes)
-    if (model.law.ns_per_mac > 0) best = std::max(best, 1e9 / model.law.ns_per_mac);
-  return best;
 }
 
 }  // namespace cpubone

@@ -63,6 +63,7 @@ struct Predictor {
   std::string created;        ///< of the profile
   std::string training_hash;  ///< of the operators and latencies that it was fitted on
   std::string evidence;       ///< `measured`, or what else its numbers stand on
+  double best_macps = 0;      ///< highest MACs per second that a measured operator reached
   std::vector<ClassModel> classes;
   NetworkModel network;
 };
@@ -101,9 +102,6 @@ struct NetworkPrediction {
 };
 
 NetworkPrediction predict(const Predictor& predictor, const Network& network);
-
-/// Highest MACs per second that an operator of the training set reached, as the laws tell it.
-double best_macps(const Predictor& predictor);
 
 nlohmann::json to_json(const Predictor& predictor);
 Predictor predictor_from_json(const JsonReader& json);

@@ -146,6 +146,7 @@ nlohmann::json to_json(const Predictor& predictor) {
           {"created", predictor.created},
           {"training_hash", predictor.training_hash},
           {"evidence", predictor.evidence},
+          {"best_macps", predictor.best_macps},
           {"features", std::move(names)},
           {"classes", std::move(classes)},
           {"network", to_json(predictor.network)}};
@@ -154,7 +155,7 @@ nlohmann::json to_json(const Predictor& predictor) {
 Predictor predictor_from_json(const JsonReader& json) {
   json.expect_schema("predictor");
   json.expect_keys({"schema", "device", "settings", "tool_version", "created", "training_hash",
-                    "evidence", "features", "classes", "network"});
+                    "evidence", "best_macps", "features", "classes", "network"});
   // Points of a Gaussian process mean nothing among other features.
   std::vector<std::string> names;
   json.at("features").each([&](const JsonReader& item) { names.push_back(item.string()); });
@@ -169,6 +170,7 @@ Predictor predictor_from_json(const JsonReader& json) {
   predictor.created = json.at("created").string();
   predictor.training_hash = json.at("training_hash").string();
   predictor.evidence = json.at("evidence").string();
+  predictor.best_macps = json.at("best_macps").number(0, 1e18);
   json.at("classes").each(
       [&](const JsonReader& item) { predictor.classes.push_back(class_from_json(item)); });
   predictor.network = network_from(json.at("network"));

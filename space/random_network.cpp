@@ -183,9 +183,9 @@ Network random_network(std::uint64_t seed) {
 }
 
 std::vector<Network> calibration_networks() {
-  constexpr std::uint64_t count = 12;
+  constexpr std::uint64_t count = 40;
   std::vector<Network> networks;
-  for (std::uint64_t seed = 1; seed <= count; ++seed) networks.push_back(random_network(seed));
+  for (std::uint64_t seed = 0; seed < count; ++seed) networks.push_back(random_network(seed));
   return networks;
 }
 

@@ -1,0 +1,125 @@
+#include "predictor/features.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+const CpuTraits cpu{7, 16, 16, 32 << 10, 1 << 20, 32 << 20};
+
+double feature(const Op& op, std::string_view name) {
+  const auto names = feature_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  REQUIRE(found != names.end());
+  return features(op, cpu).at(static_cast<std::size_t>(found - names.begin()));
+}
+
+}  // namespace
+
+TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
+  Device device;
+  device.architecture = "aarch64";
+  device.features = {"neon"};
+  device.l2_bytes = 512 << 10;
+  CpuTraits traits = cpu_traits(device);
+  CHECK(traits.tile_rows == 6);
+  CHECK(traits.tile_channels == 8);
+  CHECK(traits.l2_bytes == 512 << 10);
+  CHECK(traits.llc_bytes == 2 << 20);  // not known: the default
+  device.architecture = "x86_64";
+  device.features = {"avx", "avx512f", "fma"};
+  traits = cpu_traits(device);
+  CHECK(traits.tile_rows == 7);
+  CHECK(traits.tile_channels == 16);
+  device.features = {"avx", "fma"};
+  CHECK(cpu_traits(device).tile_rows == 5);
+  device.features = {};
+  CHECK(cpu_traits(device).tile_rows == 4);
+}
+
+TEST_CASE("operators of one law are one class", "[predictor]") {
+  const auto of = [](const char* line) { return op_class(parse_op(line)); };
+  CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 f32") == "pointwise");
+  CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g2 f32") == "pointwise");
+  CHECK(of("conv2d 1x8x8x8->1x4x4x16 k1x1 s2 p0,0,0,0 g1 f32") == "convolution");
+  CHECK(of("conv2d 1x7x7x8->1x7x7x16 k3x3 s1 p1,1,1,1 g4 f32") == "convolution");
+  CHECK(of("conv2d 1x7x7x8->1x7x7x8 k5x5 s1 p2,2,2,2 g8 f32") == "depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "convolution");
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
+  CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
+}
+
+TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]") {
+  // 14 x 14 pixels in 28 blocks of 7 rows; 24 channels of a group in 2 tiles of 16; 2 groups, 9
+  // taps, 10 input channels of a group.
+  const Op op = parse_op("conv2d 1x28x28x20->1x14x14x48 k3x3 s2 p1,1,1,1 g2 f32");
+  const Work w = work(op, cpu);
+  CHECK(w.macs == 14 * 14 * 48 * 10 * 9);
+  CHECK(w.passes == 28 * 2 * 2 * 9);
+  CHECK(w.padded_macs == 28 * 2 * 2 * 9 * 7 * 16 * 10);
+  CHECK(w.weight_bytes == 4 * (48 * 10 * 9 + 48));
+  CHECK(w.activation_bytes == 4 * (28 * 28 * 20 + 14 * 14 * 48));
+  CHECK(w.activation_bytes_beyond_l2 == 0);
+  CHECK(w.streamed_bytes == 0);
+  CHECK(feature(op, "log2 MACs padded / MACs") == Approx(std::log2(32.0 / 24)));
+  CHECK(feature(op, "filled share of the last tile's channels") == 0.5);
+  CHECK(feature(op, "filled share of the last tile's rows") == 1);
+  CHECK(feature(op, "log2 groups") == 1);
+}
+
+TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[predictor]") {
+  // 2 x 2 runs on the kernel of 4 taps, 3 x 3 on that of 9; 24 channels are two vectors of 16.
+  const Op small = parse_op("conv2d 1x7x7x24->1x7x7x24 k2x2 s1 p1,0,1,0 g24 f32");
+  CHECK(work(small, cpu).passes == 49 * 2);
+  CHECK(work(small, cpu).padded_macs == 49 * 2 * 16 * 4);
+  const Op three = parse_op("conv2d 1x7x7x24->1x7x7x24 k3x3 s1 p1,1,1,1 g24 f32");
+  CHECK(work(three, cpu).padded_macs == 49 * 2 * 16 * 9);
+  // 7 x 7 has no such kernel: a product of one channel a group, in tiles of 7 x 16.
+  const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 f32");
+  CHECK(work(seven, cpu).padded_macs == 49.0 * 16 * 24 * 49);
+}
+
+TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
+  const Op op = parse_op("linear 1x1x1x100->1x1x1x32 f32");
+  CHECK(work(op, cpu).padded_macs == 3200);
+  CHECK(feature(op, "filled share of the last tile's rows") == 1);
+}
+
+TEST_CASE("weights beyond L2 are read again for every block of rows", "[predictor]") {
+  // 4 MiB of weights, 49 pixels in 7 blocks: six times what L2 (1 MiB) cannot hold.
+  const Op op = parse_op("conv2d 1x7x7x1024->1x7x7x1024 k1x1 s1 p0,0,0,0 g1 nobias f32");
+  CHECK(work(op, cpu).streamed_bytes == 6.0 * (3 << 20));
+  CHECK(feature(op, "log2 weight bytes of a group / L2") == 2);
+}
+
+TEST_CASE("attention counts tokens of both products", "[predictor]") {
+  // 49 tokens, 4 heads of 16: per head 7 blocks, 4 tiles, 16 deep, two products.
+  const Op op = parse_op("attention 1x7x7x192->1x7x7x64 heads=4 f32");
+  CHECK(work(op, cpu).macs == 2 * 4 * 49 * 49 * 16);
+  CHECK(work(op, cpu).padded_macs == 2 * 4 * 7 * 7 * 4 * 16 * 16);
+}
+
+TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {
+  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).passes == 49);
+  CHECK(work(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).passes == 0);
+  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).passes == 0);
+  // A slice does not read the channels that it leaves out.
+  CHECK(work(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).activation_bytes ==
+        2 * 4 * 49 * 8);
+}
+
+TEST_CASE("features of every operator of every network are finite", "[predictor]") {
+  std::vector<Network> networks;
+  for (const ZooEntry& entry : zoo()) networks.push_back(split_activations(entry.build()));
+  for (const Op& op : distinct_ops(networks)) {
+    const std::vector<double> values = features(op, cpu);
+    REQUIRE(values.size() == feature_names().size());
+    INFO(text(op));
+    CHECK(std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); }));
+  }
+}

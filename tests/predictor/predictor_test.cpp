@@ -1,0 +1,264 @@
+#include "predictor/predictor.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+#include <random>
+
+#include "predictor/evaluation.hpp"
+#include "space/error.hpp"
+#include "space/json_file.hpp"
+#include "space/random_network.hpp"
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+Device imaginary_device() {
+  Device device;
+  device.name = "imaginary";
+  device.cpu = "Imaginary 1";
+  device.architecture = "x86_64";
+  device.features = {"avx512f"};
+  device.cores = 2;
+  device.l1d_bytes = 32 << 10;
+  device.l2_bytes = 1 << 20;
+  device.llc_bytes = 32 << 20;
+  device.runtime = "imagined";
+  return device;
+}
+
+/// What an operator takes on the imaginary device: 20 MACs/ns, weights at 10 B/ns, activations at
+/// 50 B/ns, 1 us a run.
+double imagined_ns(const Op& op) {
+  const Work w = work(op, cpu_traits(imaginary_device()));
+  return w.padded_macs / 20 + w.weight_bytes / 10 + w.activation_bytes / 50 + 1000;
+}
+
+double imagined_ns(const Network& network) {
+  double sum = 0;
+  for (const Node& node : split_activations(network).nodes) sum += imagined_ns(node.op);
+  return sum;
+}
+
+double noise(std::mt19937_64& random, double size) {
+  return std::exp(size * (static_cast<double>(random() >> 11) * 0x1p-52 - 1));
+}
+
+Timing timing(double ns) {
+  return {ns, 0.998 * ns, 1.002 * ns, 0.001, {ns, ns}, 1, false};
+}
+
+/// Operators of random networks with the latencies that they would have there.
+Profile imagined_profile(int networks, double noise_size = 0, int first = 500) {
+  Profile profile;
+  profile.device = imaginary_device();
+  profile.tool_version = version();
+  profile.created = "2026-01-01T00:00:00Z";
+  std::vector<Network> all;
+  for (int i = 0; i < networks; ++i)
+    all.push_back(split_activations(random_network(static_cast<std::uint64_t>(first + i))));
+  std::mt19937_64 random(1);
+  for (const Op& op : distinct_ops(all))
+    profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op) * noise(random, noise_size))});
+  return profile;
+}
+
+/// A profile and predictor that several tests look at.
+const Profile& exact_profile() {
+  static const Profile profile = imagined_profile(12);
+  return profile;
+}
+const Predictor& exact_predictor() {
+  static const Predictor predictor = fit_predictor(exact_profile());
+  return predictor;
+}
+
+const ClassModel& class_named(const Predictor& predictor, std::string_view name) {
+  for (const ClassModel& model : predictor.classes)
+    if (model.name == name) return model;
+  throw Error("no such class");
+}
+
+}  // namespace
+
+TEST_CASE("a law is recovered from what it gave", "[predictor]") {
+  for (const char* name : {"pointwise", "convolution"}) {
+    INFO(name);
+    const ClassModel& model = class_named(exact_predictor(), name);
+    CHECK(model.law.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
+    CHECK(model.law.ns_per_weight_byte == Approx(1.0 / 10).epsilon(0.1));
+    CHECK(model.engine == "xnnpack");
+    CHECK(model.test_mape < 0.01);
+    CHECK(model.test_within_10 == Approx(1));
+  }
+}
+
+TEST_CASE("operators that were never measured are predicted", "[predictor]") {
+  std::vector<Network> unseen;
+  for (std::uint64_t seed = 700; seed < 705; ++seed)
+    unseen.push_back(split_activations(random_network(seed)));
+  double error = 0;
+  int count = 0;
+  for (const Op& op : distinct_ops(unseen)) {
+    if (macs(op) == 0) continue;
+    error += std::abs(terms(exact_predictor(), op).ops_ns / imagined_ns(op) - 1);
+    ++count;
+  }
+  CHECK(error / count < 0.02);
+}
+
+TEST_CASE("the bound is the largest term of the law", "[predictor]") {
+  const NetworkPrediction p = predict(exact_predictor(), random_network(501));
+  int seen = 0;
+  for (const OpPrediction& op : p.ops) {
+    if (op.op.kind == OpKind::add && op.op.output.h > 20) {
+      CHECK(op.bound == Bound::memory);
+      ++seen;
+    }
+    if (op.op.kind == OpKind::conv2d && macs(op.op) > 10'000'000 && op.op.output.h > 10) {
+      CHECK(op.bound == Bound::compute);
+      ++seen;
+    }
+  }
+  CHECK(seen > 2);
+}
+
+TEST_CASE("terms of operators add up to the network's", "[predictor]") {
+  const Network network = random_network(501);
+  LatencyTerms sum;
+  for (const Node& node : split_activations(network).nodes)
+    sum += terms(exact_predictor(), node.op);
+  const NetworkPrediction p = predict(exact_predictor(), network);
+  CHECK(combine(exact_predictor(), sum).ms == Approx(p.latency.ms));
+  CHECK(p.latency.low_ms < p.latency.ms);
+  CHECK(p.latency.ms < p.latency.high_ms);
+  double ops_ns = 0;
+  for (const OpPrediction& op : p.ops) ops_ns += op.latency_ns;
+  CHECK(ops_ns * 1e-6 == Approx(p.latency.ms));
+  CHECK(sum.nodes == static_cast<double>(p.ops.size()));
+  CHECK(p.latency.ms == Approx(imagined_ns(network) * 1e-6).epsilon(0.02));
+}
+
+TEST_CASE("the best MACpS is the highest that was measured", "[predictor]") {
+  double best = 0;
+  for (const OpRecord& record : exact_profile().ops)
+    best = std::max(best, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
+  CHECK(exact_predictor().best_macps == best);
+  const Network network = random_network(501);
+  CHECK(predict(exact_predictor(), network).at_best_macps_ms ==
+        Approx(static_cast<double>(macs(network)) / best * 1e3));
+}
+
+TEST_CASE("what the sum of operators misses is learnt from measured networks", "[predictor]") {
+  // Networks take 4 % more than their operators, and 0.5 us an operator.
+  Profile profile = exact_profile();
+  std::vector<Network> calibration;
+  const auto truth = [](const Network& network) {
+    return 1.04 * imagined_ns(network) +
+           500.0 * static_cast<double>(split_activations(network).nodes.size());
+  };
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    calibration.push_back(random_network(seed));
+    NetworkRecord record;
+    record.name = calibration.back().name;
+    record.timing = timing(truth(calibration.back()));
+    profile.networks.push_back(record);
+  }
+  const Predictor predictor = fit_predictor(profile, calibration);
+  CHECK(predictor.network.networks == 20);
+  CHECK(predictor.network.test_mape < 0.015);
+  for (std::uint64_t seed = 900; seed < 910; ++seed) {
+    const Network network = random_network(seed);
+    CHECK(predict(predictor, network).latency.ms == Approx(truth(network) * 1e-6).epsilon(0.03));
+  }
+}
+
+TEST_CASE("nine tenths of noisy networks are inside of their intervals", "[predictor]") {
+  Profile profile = imagined_profile(12, 0.03);
+  std::vector<Network> calibration;
+  std::mt19937_64 random(3);
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    calibration.push_back(random_network(seed));
+    NetworkRecord record;
+    record.name = calibration.back().name;
+    record.timing = timing(imagined_ns(calibration.back()) * noise(random, 0.06));
+    profile.networks.push_back(record);
+  }
+  const Predictor predictor = fit_predictor(profile, calibration);
+  int inside = 0;
+  constexpr int count = 100;
+  for (std::uint64_t seed = 1000; seed < 1000 + count; ++seed) {
+    const Network network = random_network(seed);
+    const double ms = imagined_ns(network) * noise(random, 0.06) * 1e-6;
+    const LatencyEstimate e = predict(predictor, network).latency;
+    inside += e.low_ms <= ms && ms <= e.high_ms ? 1 : 0;
+  }
+  CHECK(inside >= 82);
+  CHECK(inside <= 98);
+}
+
+TEST_CASE("a class without model is an error that names it", "[predictor]") {
+  const Op op = parse_op("conv_transpose2d 1x7x7x8->1x14x14x8 k2x2 s2 p0,0,0,0 g1 f32");
+  CHECK_THROWS_WITH(terms(exact_predictor(), op),
+                    "op \"" + text(op) +
+                        "\": the predictor has no model of class \"conv_transpose2d\"; measure "
+                        "some with cpubone-profile --ops and fit again");
+}
+
+TEST_CASE("disturbed records are not used", "[predictor]") {
+  Profile profile = exact_profile();
+  for (OpRecord& record : profile.ops) record.timing.disturbed = true;
+  CHECK_THROWS_WITH(fit_predictor(profile),
+                    "the profile has no undisturbed operator to fit a predictor to");
+  Profile mixed = exact_profile();
+  OpRecord wild = mixed.ops[0];
+  wild.timing.median_ns *= 100;
+  wild.timing.disturbed = true;
+  mixed.ops.push_back(wild);
+  CHECK(fit_predictor(mixed).training_hash == exact_predictor().training_hash);
+}
+
+TEST_CASE("the same profile gives the same bytes", "[predictor]") {
+  CHECK(to_json(fit_predictor(exact_profile())).dump() == to_json(exact_predictor()).dump());
+}
+
+TEST_CASE("a saved predictor predicts the same", "[predictor]") {
+  const auto path = std::filesystem::temp_directory_path() / "cpubone-predictor-test.json";
+  save_predictor(exact_predictor(), path);
+  const Predictor loaded = load_predictor(path);
+  std::filesystem::remove(path);
+  CHECK(to_json(loaded) == to_json(exact_predictor()));
+  const Network network = random_network(601);
+  CHECK(predict(loaded, network).latency.ms == predict(exact_predictor(), network).latency.ms);
+}
+
+TEST_CASE("a predictor file that does not fit says why", "[predictor]") {
+  nlohmann::json json = to_json(exact_predictor());
+  const auto read = [&] { return predictor_from_json(JsonReader(json, "p.json#")); };
+  SECTION("an unknown key") {
+    json["colour"] = "red";
+    CHECK_THROWS_WITH(read(), ContainsSubstring("colour"));
+  }
+  SECTION("another version") {
+    json["schema"] = "cpubone/predictor/2";
+    CHECK_THROWS_WITH(read(), ContainsSubstring("cpubone/predictor/2"));
+  }
+  SECTION("other features") {
+    json["features"][3] = "phase of the moon";
+    CHECK_THROWS_WITH(read(), "p.json#/features: made with other features than version " +
+                                  version() + " has; fit it again from its profile");
+  }
+  SECTION("a point with too few inputs") {
+    json["classes"][0]["factor"]["points"][0].erase(0);
+    CHECK_THROWS_WITH(read(),
+                      ContainsSubstring("/classes/0/factor/points/0: expected " +
+                                        std::to_string(feature_names().size()) + " numbers, got "));
+  }
+  SECTION("a negative cost") {
+    json["classes"][0]["law"]["ns_per_mac"] = -1;
+    CHECK_THROWS_WITH(read(), ContainsSubstring("/classes/0/law/ns_per_mac"));
+  }
+}
