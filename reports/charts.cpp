@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -209,14 +210,32 @@ json front_spec(const ChartFrame& r) {
                       {"shape", shape()},
                       {"opacity", within},
                       {"tooltip", network_tooltip()}}}});
-  layers.push_back({{"data", data_name("networks")},
-                    {"transform", {known, shown_series(), {{"filter", "datum.label !== ''"}}}},
-                    {"mark", {{"type", "text"}, {"style", "label"}, {"clip", true}}},
-                    {"encoding",
-                     {{"x", x},
-                      {"y", y},
-                      {"text", {{"field", "label"}, {"type", "nominal"}}},
-                      {"opacity", within}}}});
+  // A label that would leave the chart on the right stands on the left of its point.
+  const double edge_ms = r.latency_high_ms / std::pow(r.latency_high_ms / r.latency_low_ms, 0.16);
+  const auto beside = [&](const char* at_edge, const char* elsewhere) {
+    const char* quote = std::isalpha(static_cast<unsigned char>(*elsewhere)) != 0 ? "'" : "";
+    return json{{"expr", fmt::format("datum.latency > {} ? {}{}{} : {}{}{}", rounded(edge_ms, 3),
+                                     quote, at_edge, quote, quote, elsewhere, quote)}};
+  };
+  // Proposals are labelled above on the left and published ones below on the right: they are close.
+  for (const bool is_proposal : {true, false}) {
+    const char* kind = is_proposal ? "datum.label !== '' && datum.origin === 'proposal'"
+                                   : "datum.label !== '' && datum.origin === 'published'";
+    json mark = {{"type", "text"},
+                 {"style", "label"},
+                 {"clip", true},
+                 {"align", is_proposal ? json("right") : beside("right", "left")},
+                 {"dx", is_proposal ? json(-5) : beside("-5", "7")},
+                 {"dy", is_proposal ? -9 : 9}};
+    layers.push_back({{"data", data_name("networks")},
+                      {"transform", {known, shown_series(), {{"filter", kind}}}},
+                      {"mark", mark},
+                      {"encoding",
+                       {{"x", x},
+                        {"y", y},
+                        {"text", {{"field", "label"}, {"type", "nominal"}}},
+                        {"opacity", within}}}});
+  }
   json budget_x = x;
   budget_x["field"] = "at";
   layers.push_back({{"data", {{"values", json::array({{{"budget", 0}}})}}},
@@ -355,11 +374,15 @@ json rebuilt_rows(const Result& result) {
 
 json rebuilt_spec(const json& rows) {
   std::set<std::string> names;
-  for (const json& row : rows) names.insert(row["name"].get<std::string>());
-  const json x = {{"field", "latency"},
-                  {"type", "quantitative"},
-                  {"scale", {{"type", "log"}}},
-                  {"axis", axis("latency, ms")}};
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (const json& row : rows) {
+    names.insert(row["name"].get<std::string>());
+    low = std::min(low, row["latency"].get<double>());
+    high = std::max(high, row["latency"].get<double>());
+  }
+  const json x =
+      quantity("latency", "latency, ms", rounded(low / 1.2, 2), rounded(high * 1.2, 2), true);
   const json y = {{"field", "name"},
                   {"type", "nominal"},
                   {"sort", {{"field", "macs"}, {"op", "min"}}},
@@ -384,32 +407,62 @@ json rebuilt_spec(const json& rows) {
               tooltip("latency", "latency, ms")}}}}};
 }
 
+/// The networks whose breakdown is drawn: the front and CPUBone; the others are in the table.
+std::vector<const ResultNetwork*> broken_down(const Result& result) {
+  const auto on_front = front(result);
+  std::vector<const ResultNetwork*> networks;
+  for (const ResultNetwork& network : result.networks) {
+    const bool wanted = network.family == "cpubone" ||
+                        std::find(on_front.begin(), on_front.end(), &network) != on_front.end();
+    if (wanted && !network.breakdown.empty()) networks.push_back(&network);
+  }
+  if (networks.empty())
+    for (const ResultNetwork& network : result.networks)
+      if (!network.breakdown.empty()) networks.push_back(&network);
+  return networks;
+}
+
 json breakdown_rows(const Result& result) {
   json rows = json::array();
-  for (const ResultNetwork& network : result.networks)
-    for (const BreakdownRow& row : network.breakdown)
-      rows.push_back({{"name", network.name},
+  std::vector<std::string> stages;
+  std::vector<std::string> classes;
+  const auto place = [](std::vector<std::string>& seen, const std::string& name) {
+    const auto found = std::find(seen.begin(), seen.end(), name);
+    if (found != seen.end()) return found - seen.begin();
+    seen.push_back(name);
+    return static_cast<std::ptrdiff_t>(seen.size()) - 1;
+  };
+  for (const ResultNetwork* network : broken_down(result))
+    for (const BreakdownRow& row : network->breakdown)
+      rows.push_back({{"name", network->name},
                       {"stage", row.stage},
+                      {"stage_order", place(stages, row.stage)},
                       {"class", row.op_class},
+                      {"class_order", place(classes, row.op_class)},
                       {"ms", rounded(row.latency_ms, 4)},
-                      {"bound", name(row.bound)},
-                      {"macs", network.macs}});
+                      {"macs", network->macs}});
   return rows;
 }
 
-json breakdown_spec(const Result& result, const char* field, const char* title) {
-  const auto count = std::count_if(result.networks.begin(), result.networks.end(),
-                                   [](const auto& n) { return !n.breakdown.empty(); });
-  json x = {{"field", "ms"},
-            {"type", "quantitative"},
-            {"aggregate", "sum"},
-            {"stack", "normalize"},
-            {"axis", {{"title", "share of the latency"}, {"format", "%"}, {"tickCount", 5}}}};
-  return {{"height", std::max<long>(120, count * 28)},
+json breakdown_spec(const json& rows, const std::string& field) {
+  std::set<std::string> networks;
+  std::vector<std::string> domain;
+  for (const json& row : rows) {
+    networks.insert(row["name"].get<std::string>());
+    const auto value = row[field].get<std::string>();
+    if (std::find(domain.begin(), domain.end(), value) == domain.end()) domain.push_back(value);
+  }
+  const std::string order = field + "_order";
+  return {{"height", std::max<std::size_t>(120, networks.size() * 26)},
           {"data", data_name("breakdown")},
           {"mark", {{"type", "bar"}, {"style", "part"}}},
           {"encoding",
-           {{"x", x},
+           {{"x",
+             {{"field", "ms"},
+              {"type", "quantitative"},
+              {"aggregate", "sum"},
+              {"stack", "normalize"},
+              {"axis", {{"title", "share of the latency"}, {"format", "%"}, {"tickCount", 5}}}}},
             {"y",
              {{"field", "name"},
               {"type", "nominal"},
@@ -418,13 +471,15 @@ json breakdown_spec(const Result& result, const char* field, const char* title) 
             {"color",
              {{"field", field},
               {"type", "nominal"},
-              {"sort", nullptr},
-              {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 5}}}}},
+              {"scale", {{"domain", domain}}},
+              {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 7}}}}},
+            {"order", {{"field", order}, {"type", "quantitative"}}},
             {"tooltip",
              {tooltip("name", "network", "nominal"),
-              tooltip(field, title, "nominal"),
+              tooltip(field.c_str(), field.c_str(), "nominal"),
               {{"field", "ms"},
                {"aggregate", "sum"},
+               {"type", "quantitative"},
                {"title", "latency, ms"},
                {"format", ".3~r"}}}}}}};
 }
@@ -485,15 +540,15 @@ json plain_look() {
               "#7e22ce", "#57534e", "#b91c1c", "#0891b2", "#65a30d"}}}},
           {"style",
            {{"cloud", {{"color", "#7c8a87"}, {"size", 9}, {"opacity", 0.28}}},
-            {"front", {{"stroke", "#0f766e"}, {"strokeWidth", 1.6}, {"opacity", 0.8}}},
+            {"front", {{"color", "#0f766e"}, {"strokeWidth", 1.6}, {"opacity", 0.75}}},
             {"interval", {{"strokeWidth", 1.2}}},
-            {"network", {{"filled", true}, {"size", 70}}},
-            {"label",
-             {{"dy", -9}, {"dx", -4}, {"align", "right"}, {"fontSize", 10}, {"fill", "#24302d"}}},
-            {"budget", {{"stroke", "#c2410c"}, {"strokeDash", {5, 4}}}},
-            {"iso", {{"stroke", "#b5bfbc"}, {"strokeWidth", 1}}},
-            {"iso-label", {{"fill", "#5d6a67"}, {"fontSize", 10}, {"align", "left"}, {"dx", 4}}},
-            {"band", {{"fill", "#7c8a87"}, {"fillOpacity", 0.14}}},
+            {"network", {{"filled", true}, {"size", 70}, {"opacity", 1}}},
+            {"label", {{"fontSize", 10}, {"color", "#24302d"}}},
+            {"budget", {{"color", "#c2410c"}, {"strokeDash", {5, 4}}}},
+            {"iso", {{"color", "#c6cbc6"}, {"strokeWidth", 1}}},
+            {"iso-label",
+             {{"color", "#5d6a67"}, {"fontSize", 10}, {"align", "right"}, {"dx", -4}, {"dy", 11}}},
+            {"band", {{"color", "#7c8a87"}, {"opacity", 0.14}}},
             {"part", {{"stroke", "#ffffff"}, {"strokeWidth", 0.5}}}}}};
 }
 
@@ -535,8 +590,8 @@ ChartFrame chart_frame(std::span<const Result> results) {
   frame.series = {proposals};
   frame.series.insert(frame.series.end(), families.begin(), families.end());
   if (latency.high > 0) {
-    frame.latency_low_ms = rounded(latency.low / 1.15, 2);
-    frame.latency_high_ms = rounded(latency.high * 1.15, 2);
+    frame.latency_low_ms = rounded(latency.low / 1.2, 2);
+    frame.latency_high_ms = rounded(latency.high * 1.3, 2);
     frame.top1_low = std::floor(accuracy.low - 0.5);
     frame.top1_high = std::min(100.0, std::ceil(accuracy.high + 0.5));
   }
@@ -579,10 +634,10 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
   if (!set.data["breakdown"].empty()) {
     add("time-by-class", "Share of latency by class of operator",
         "Share of each network's latency by class of operator. The table below lists it.",
-        breakdown_spec(result, "class", "class"));
+        breakdown_spec(set.data["breakdown"], "class"));
     add("time-by-stage", "Share of latency by stage",
         "Share of each network's latency by stage. The table below lists it.",
-        breakdown_spec(result, "stage", "stage"));
+        breakdown_spec(set.data["breakdown"], "stage"));
   }
   if (result.search && result.search->hypervolume.size() > 1)
     add("search", "Hypervolume over the search",

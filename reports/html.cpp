@@ -25,6 +25,15 @@ std::string script_json(const nlohmann::json& json) {
   return escaped;
 }
 
+/// Text in which a number stays on the line of its unit.
+std::string prose(std::string_view text) {
+  std::string html = escape_html(text);
+  for (const std::string_view unit : {" %", " ms", " M ", " GMACpS"})
+    for (std::size_t at = html.find(unit); at != std::string::npos; at = html.find(unit, at + 1))
+      if (at > 0 && html[at - 1] >= '0' && html[at - 1] <= '9') html.replace(at, 1, "&nbsp;");
+  return html;
+}
+
 std::string details(std::string_view title, const Table& table) {
   if (table.rows.empty()) return "";
   return fmt::format("<details><summary>{}</summary>{}</details>\n", escape_html(title),
@@ -50,7 +59,7 @@ std::string chart_html(const Part& part, std::string_view name, std::string_view
   if (chart == nullptr) return "";
   return fmt::format(
       "<figure id=\"{0}-{1}\"><figcaption>{2}</figcaption>{3}"
-      "<div class=\"chart\" role=\"img\" aria-label=\"{4}\" data-result=\"{0}\" "
+      "<div class=\"chart\" data-alt=\"{4}\" data-result=\"{0}\" "
       "data-chart=\"{1}\"></div></figure>\n",
       part.id, chart->name, escape_html(chart->title), controls, escape_html(chart->alt));
 }
@@ -84,9 +93,9 @@ struct Sections {
   std::string html;
   std::string navigation;
 
-  void add(std::string_view id, std::string_view title, std::string_view introduction,
-           std::string_view content) {
-    navigation += fmt::format("<a href=\"#{}\">{}</a>", id, escape_html(title));
+  void add(std::string_view id, std::string_view label, std::string_view title,
+           std::string_view introduction, std::string_view content) {
+    navigation += fmt::format("<a href=\"#{}\">{}</a>", id, label);
     html += fmt::format(
         "<section id=\"{0}\" aria-labelledby=\"{0}-title\"><h2 id=\"{0}-title\">{1}</h2>{2}{3}"
         "</section>\n",
@@ -97,7 +106,8 @@ struct Sections {
 
 /// A section with the same content for each result, side by side; nothing where none has any.
 void add_section(Sections& sections, const std::vector<Part>& parts, std::string_view id,
-                 std::string_view title, std::string_view introduction, const Column& content) {
+                 std::string_view label, std::string_view title, std::string_view introduction,
+                 const Column& content) {
   std::string columns;
   bool any = false;
   for (const Part& part : parts) {
@@ -110,13 +120,14 @@ void add_section(Sections& sections, const std::vector<Part>& parts, std::string
     columns += "</div>\n";
   }
   if (any)
-    sections.add(id, title, introduction, fmt::format("<div class=\"columns\">{}</div>", columns));
+    sections.add(id, label, title, introduction,
+                 fmt::format("<div class=\"columns\">{}</div>", columns));
 }
 
 std::string choice_part(const Part& part) {
   std::string html = "<div class=\"lead\">";
   for (const std::string& sentence : summary_sentences(*part.result))
-    html += fmt::format("<p>{}</p>", escape_html(sentence));
+    html += fmt::format("<p>{}</p>", prose(sentence));
   html += "</div>\n";
   const Table table = choice_table(*part.result);
   if (!table.rows.empty()) html += to_html(table);
@@ -133,7 +144,7 @@ std::string rebuilt_part(const Part& part) {
 std::string predicted_part(const Part& part) {
   std::string html;
   const std::string sentence = prediction_sentence(*part.result);
-  if (!sentence.empty()) html += fmt::format("<p>{}</p>", escape_html(sentence));
+  if (!sentence.empty()) html += fmt::format("<p>{}</p>", prose(sentence));
   html += chart_html(part, "predicted");
   html += details("Table: predicted and measured", prediction_table(*part.result));
   return html + details("Table: error by class of operator", predictor_class_table(*part.result));
@@ -141,15 +152,23 @@ std::string predicted_part(const Part& part) {
 
 std::string insight_part(const Part& part) {
   std::string html;
+  if (!part.result->insights.empty()) html += "<div class=\"insights\">";
   for (const Insight& insight : part.result->insights)
     html += fmt::format("<article class=\"insight\"><h4>{} {}</h4><p>{}</p></article>\n",
                         escape_html(insight.title), verdict_html(insight.holds),
-                        escape_html(insight.sentence));
+                        prose(insight.sentence));
+  if (!part.result->insights.empty()) html += "</div>";
   for (const Study& study : part.result->studies) {
+    const std::string chart = chart_html(part, fmt::format("study-{}", study.name));
+    const Table table = study_table(study);
+    std::string rows;
+    if (!chart.empty())
+      rows = details(fmt::format("Table: {}", study.title), table);
+    else if (!table.rows.empty())
+      rows = to_html(table);
     html += fmt::format("<article class=\"study\"><h4>{} {}</h4><p>{}</p>{}{}</article>\n",
-                        escape_html(study.title), verdict_html(study.holds),
-                        escape_html(study.sentence), chart_html(part, fmt::format("study-{}", study.name)),
-                        details(fmt::format("Table: {}", study.title), study_table(study)));
+                        escape_html(study.title), verdict_html(study.holds), prose(study.sentence),
+                        chart, rows);
   }
   return html;
 }
@@ -178,23 +197,28 @@ std::string head(const std::vector<Part>& parts) {
   html += "</h1><ul class=\"facts\">";
   for (const Part& part : parts) {
     const ResultDevice& device = part.result->device;
-    html += fmt::format(
-        "<li><strong>{}</strong> {} · {} · {} thread{} · {} · {} networks, {} "
-        "candidates · {}</li>",
-        escape_html(part.name), escape_html(device.model), escape_html(device.runtime),
-        device.threads, device.threads == 1 ? "" : "s", name(device.evidence),
-        part.result->networks.size(), part.result->candidates.size(),
-        escape_html(part.result->created.substr(0, 10)));
+    html += fmt::format("<li><strong>{}</strong>", escape_html(part.name));
+    const std::string threads =
+        fmt::format("{} thread{}", device.threads, device.threads == 1 ? "" : "s");
+    const std::string size = fmt::format("{} networks, {} candidates", part.result->networks.size(),
+                                         part.result->candidates.size());
+    const std::string evidence(name(device.evidence));
+    for (const std::string& fact : {device.model, device.runtime, threads, device.precision,
+                                    evidence, size, part.result->created.substr(0, 10)})
+      if (!fact.empty()) html += fmt::format("<span>{}</span>", escape_html(fact));
+    html += "</li>";
   }
   html += "</ul>";
-  for (const Part& part : parts)
-    if (!part.result->warnings.empty())
-      html += fmt::format(
-          "<p class=\"warning\"><strong>{}</strong> {} <a href=\"#device\">{} warning{} of {}</a>"
-          "</p>",
-          escape_html(part.result->warnings.front().what),
-          escape_html(part.result->warnings.front().remedy), part.result->warnings.size(),
-          part.result->warnings.size() == 1 ? "" : "s", escape_html(part.name));
+  for (const Part& part : parts) {
+    const auto& warnings = part.result->warnings;
+    if (warnings.empty()) continue;
+    html += fmt::format("<p class=\"warning\"><strong>{}</strong> {}",
+                        escape_html(warnings.front().what), prose(warnings.front().remedy));
+    if (warnings.size() > 1)
+      html += fmt::format(" <a href=\"#device\">All {} warnings of {}</a>", warnings.size(),
+                          escape_html(part.name));
+    html += "</p>";
+  }
   return html + "</header>\n";
 }
 
@@ -227,36 +251,40 @@ std::string report_html(std::span<const Result> results) {
   html += "<a class=\"skip\" href=\"#use\">Skip to the recommendation</a>\n";
   html += head(parts);
   Sections sections;
-  add_section(sections, parts, "use", "What to use on this device", "", choice_part);
+  add_section(sections, parts, "use", "What to use", "What to use on this device", "", choice_part);
   if (results.size() > 1) {
     const Table table = comparison_table(results);
-    if (!table.rows.empty()) sections.add("both", "Side by side", "", to_html(table));
+    if (!table.rows.empty())
+      sections.add("both", "Side by side", "Side by side", "", to_html(table));
   }
-  add_section(sections, parts, "speed", "Speed and accuracy",
+  add_section(sections, parts, "speed", "Speed and accuracy", "Speed and accuracy",
               "Up and left is better. Grey dots are the networks that the search looked at, "
               "predicted; diamonds are proposals; bars are intervals.",
               [](const Part& part) {
                 return chart_html(part, "front", front_controls(part)) +
                        details("Table: the front", front_table(*part.result));
               });
-  add_section(sections, parts, "macs", "MACs against MACpS",
+  add_section(sections, parts, "macs", "MACs and MACpS", "MACs against MACpS",
               "Latency is MACs divided by MACpS. Networks on one line are equally fast: a "
               "network may have more MACs and be no slower where the CPU runs them better.",
               [](const Part& part) {
                 return chart_html(part, "macs") +
                        details("Table: MACs and MACpS", macs_table(*part.result));
               });
-  add_section(sections, parts, "predicted", "Predicted against measured", "", predicted_part);
-  add_section(sections, parts, "rebuilt", "Rebuilt networks beside their published numbers",
+  add_section(sections, parts, "predicted", "Predictions", "Predicted against measured", "",
+              predicted_part);
+  add_section(sections, parts, "rebuilt", "Rebuilt",
+              "Rebuilt networks beside their published numbers",
               "Published latencies come from other devices, runtimes and thread counts: compare "
               "their order, not their size.",
               rebuilt_part);
-  add_section(sections, parts, "time", "Where the time goes", "", [](const Part& part) {
-    return chart_html(part, "time-by-class") + chart_html(part, "time-by-stage") +
-           details("Table: time by stage and class", breakdown_table(*part.result));
-  });
-  add_section(sections, parts, "studies", "Insights and studies", "", insight_part);
-  add_section(sections, parts, "device", "Device, conditions and how to repeat this", "",
+  add_section(sections, parts, "time", "Where time goes", "Where the time goes", "",
+              [](const Part& part) {
+                return chart_html(part, "time-by-class") + chart_html(part, "time-by-stage") +
+                       details("Table: time by stage and class", breakdown_table(*part.result));
+              });
+  add_section(sections, parts, "studies", "Studies", "Insights and studies", "", insight_part);
+  add_section(sections, parts, "device", "Device", "Device, conditions and how to repeat this", "",
               device_part);
   html += fmt::format("<nav aria-label=\"Sections\">{}</nav>\n<main>\n", sections.navigation);
   if (!has_scripts)

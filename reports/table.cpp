@@ -5,6 +5,11 @@
 #include <cmath>
 
 namespace cpubone {
+namespace {
+
+constexpr std::size_t longest_line = 40;  // bytes of a cell that is not wrapped
+
+}  // namespace
 
 std::string short_number(double value) {
   if (!std::isfinite(value)) return "–";
@@ -101,8 +106,12 @@ std::string to_html(const Table& table) {
     html += "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::string_view tag = i == 0 ? "th scope=\"row\"" : "td";
-      html += fmt::format("<{}{}>{}</{}>", tag, table.columns[i].is_number ? " class=\"n\"" : "",
-                          escape_html(row[i]), tag.substr(0, 2));
+      std::string_view kind;
+      if (row[i].size() > longest_line)
+        kind = " class=\"w\"";
+      else if (table.columns[i].is_number)
+        kind = " class=\"n\"";
+      html += fmt::format("<{}{}>{}</{}>", tag, kind, escape_html(row[i]), tag.substr(0, 2));
     }
     html += "</tr>";
   }

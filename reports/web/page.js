@@ -28,17 +28,18 @@
       title: { color: value('ink') },
       header: text,
       range: { category: palette() },
+      // `color`, because a mark's own default would win over `stroke` and `fill`.
       style: {
         cloud: { color: value('soft'), size: 10, opacity: is_dark() ? 0.3 : 0.22 },
-        front: { stroke: value('accent'), strokeWidth: 1.6, opacity: 0.8 },
+        front: { color: value('accent'), strokeWidth: 1.6, opacity: 0.75 },
         interval: { strokeWidth: 1.2 },
-        network: { filled: true, size: 80 },
-        label: { dy: -10, dx: -5, align: 'right', fontSize: 11, fill: value('ink') },
-        budget: { stroke: value('warn'), strokeDash: [5, 4], strokeWidth: 1.5 },
-        iso: { stroke: value('rule'), strokeWidth: 1 },
-        'iso-label': { fill: value('soft'), fontSize: 10, align: 'right', dx: -3, dy: 10 },
-        band: { fill: value('soft'), fillOpacity: 0.13 },
-        part: { stroke: value('card'), strokeWidth: 1 },
+        network: { filled: true, size: 80, opacity: 1 },
+        label: { color: value('ink'), fontSize: 11 },
+        budget: { color: value('warn'), strokeDash: [5, 4], strokeWidth: 1.5 },
+        iso: { color: value('rule'), strokeWidth: 1 },
+        'iso-label': { color: value('soft'), fontSize: 10, align: 'right', dx: -4, dy: 11 },
+        band: { color: value('soft'), opacity: 0.13 },
+        part: { stroke: value('card'), strokeWidth: 1, fillOpacity: 0.85 },
       },
     };
   };
@@ -105,12 +106,19 @@
     });
     if (old) old.finalize();
     now.views[name] = result.view;
-    // The element already says what the chart shows; its hundred marks would only be noise.
-    for (const drawing of element.querySelectorAll('svg, canvas')) {
-      drawing.setAttribute('aria-hidden', 'true');
-      drawing.removeAttribute('role');
+    // One picture with a description; its hundreds of marks would only be noise to a screen reader.
+    for (const drawing of element.querySelectorAll('svg.marks, canvas.marks')) {
+      drawing.setAttribute('role', 'img');
+      drawing.setAttribute('aria-label', element.dataset.alt);
       drawing.removeAttribute('aria-roledescription');
+      for (const part of drawing.querySelectorAll('[role], [aria-label]')) {
+        part.removeAttribute('role');
+        part.removeAttribute('aria-label');
+        part.removeAttribute('aria-roledescription');
+      }
     }
+    const menu = element.querySelector('summary');
+    if (menu) menu.setAttribute('aria-label', 'Save this chart as SVG or PNG');
     element.dataset.drawn = 'true';
   };
 

@@ -1,0 +1,301 @@
+// Opens reports in Chromium as a user does: from a file. node --test report.test.js
+// CHROMIUM: the browser; REPORT: cpubone-report; EXAMPLE: a result.json; OUT: where pages and screenshots go.
+'use strict';
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { pathToFileURL } = require('node:url');
+const { after, before, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { chromium } = require('playwright-core');
+
+const { CHROMIUM, REPORT, EXAMPLE, OUT } = process.env;
+const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+let browser;
+
+const example = () => JSON.parse(fs.readFileSync(EXAMPLE, 'utf8'));
+
+/// Writes the page of these results and returns its file.
+function write_report(name, results) {
+  const folder = path.join(OUT, name);
+  fs.mkdirSync(folder, { recursive: true });
+  const inputs = results.map((result, index) => {
+    const file = path.join(folder, `result-${index}.json`);
+    fs.writeFileSync(file, JSON.stringify(result));
+    return file;
+  });
+  execFileSync(REPORT, [...inputs, '-o', folder, '--quiet']);
+  return path.join(folder, 'report.html');
+}
+
+/// A page without history, with what it complained about and asked for.
+async function open(file, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.complaints = [];
+  page.requested = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) page.complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => page.complaints.push(error.message));
+  page.on('request', (request) => page.requested.push(request.url()));
+  const start = Date.now();
+  await page.goto(pathToFileURL(file).href);
+  await page.waitForSelector('#r0-front .chart[data-drawn]');
+  page.interactive_ms = Date.now() - start;
+  return page;
+}
+
+const draw_all = (page) => page.evaluate(() => window.cpubone_report.ensure_all());
+
+async function shoot(page, name) {
+  await draw_all(page);
+  await page.screenshot({ path: path.join(OUT, `${name}.png`), fullPage: true });
+}
+
+function expect_silence(page, file) {
+  assert.deepEqual(page.complaints, []);
+  assert.deepEqual(page.requested.filter((url) => !/^(data|blob):/.test(url)), [pathToFileURL(file).href]);
+}
+
+/// Position on the screen of a network's mark in the front.
+const position = (page, name) => page.evaluate((wanted) => {
+  const view = window.cpubone_report.state.r0.views.front;
+  const row = view.data('networks').find((other) => other.name === wanted);
+  const [left, top] = view.origin();
+  const box = document.querySelector('#r0-front .marks').getBoundingClientRect();
+  const padding = view.padding();
+  return {
+    x: box.x + padding.left + left + view.scale('x')(row.latency),
+    y: box.y + padding.top + top + view.scale('y')(row.top1),
+  };
+}, name);
+
+before(async () => {
+  fs.mkdirSync(OUT, { recursive: true });
+  // playwright-core makes a new profile for each browser that it starts.
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: flags });
+});
+after(() => browser.close());
+
+test('every chart is drawn, nothing complains, nothing leaves the page', async () => {
+  const file = write_report('example', [example()]);
+  assert.ok(fs.statSync(file).size < 2e6, 'the page is smaller than 2 MB');
+  const page = await open(file);
+  await shoot(page, 'desktop');
+  const charts = await page.locator('.chart').count();
+  assert.ok(charts >= 7, `${charts} charts`);
+  assert.equal(await page.locator('.chart[data-drawn]').count(), charts);
+  assert.equal(await page.locator('.chart svg, .chart canvas').count() >= charts, true);
+  expect_silence(page, file);
+});
+
+test('hovering a network tells what it is', async () => {
+  const page = await open(write_report('example', [example()]));
+  await page.locator('#r0-front').scrollIntoViewIfNeeded();
+  const { x, y } = await position(page, 'cpubone-b3');
+  await page.mouse.move(x - 40, y - 20);
+  await page.mouse.move(x, y, { steps: 5 });
+  const tip = page.locator('#vg-tooltip-element.visible');
+  await tip.waitFor();
+  assert.match(await tip.innerText(), /cpubone-b3[\s\S]*measured[\s\S]*83\.1 % published/);
+});
+
+test('the latency budget moves by keyboard and names the best network in it', async () => {
+  const page = await open(write_report('example', [example()]));
+  const slider = page.locator('#r0-budget');
+  const output = page.locator('#r0-front output');
+  assert.match(await output.innerText(), /^no limit: cpubone-b3/);
+  await slider.fill('400');
+  const limit = await page.evaluate(() => window.cpubone_report.state.r0.views.front.signal('budget'));
+  const text = await output.innerText();
+  assert.match(text, /^≤ [\d.]+ ms: /);
+  const best = example().networks.filter((n) => n.measured_ms.value <= limit)
+    .sort((a, b) => b.top1.value - a.top1.value)[0];
+  assert.ok(text.includes(`: ${best.name},`), `${text} names ${best.name}`);
+  await slider.focus();
+  await page.keyboard.press('ArrowLeft');
+  assert.ok(await page.evaluate(() => window.cpubone_report.state.r0.views.front.signal('budget')) < limit);
+  await slider.fill('0');
+  assert.match(await output.innerText(), /no network is that fast/);
+});
+
+test('a family is hidden and shown by its button, in both charts', async () => {
+  const page = await open(write_report('example', [example()]));
+  await draw_all(page);
+  const button = page.locator('.families button', { hasText: 'proposals' });
+  const shown = () => page.evaluate(() => {
+    const count = (view) => {
+      let found = 0;
+      const walk = (item) => {
+        if (item.marktype === 'symbol' && item.role === 'mark')
+          found += item.items.filter((mark) => mark.datum.series === 'proposals').length;
+        (item.items || []).forEach((child) => child.items && walk(child));
+      };
+      walk(view.scenegraph().root);
+      return found;
+    };
+    const { front, macs } = window.cpubone_report.state.r0.views;
+    return [count(front), count(macs)];
+  });
+  const proposals = example().networks.filter((n) => n.origin === 'proposal').length;
+  assert.deepEqual(await shown(), [proposals, proposals]);
+  await button.focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await button.getAttribute('aria-pressed'), 'false');
+  await page.waitForTimeout(100);
+  assert.deepEqual(await shown(), [0, 0]);
+  await button.click();
+  await page.waitForTimeout(100);
+  assert.deepEqual(await shown(), [proposals, proposals]);
+});
+
+test('the front zooms by buttons and changes to a linear axis', async () => {
+  const page = await open(write_report('example', [example()]));
+  const domain = () => page.evaluate(() => window.cpubone_report.state.r0.views.front.scale('x').domain());
+  const [low, high] = await domain();
+  await page.locator('.in').click();
+  await page.waitForTimeout(100);
+  const [zoomed_low, zoomed_high] = await domain();
+  assert.ok(zoomed_low > low && zoomed_high < high, `${zoomed_low}..${zoomed_high} in ${low}..${high}`);
+  await page.locator('.reset').click();
+  await page.waitForTimeout(100);
+  assert.deepEqual((await domain()).map(Math.round), [low, high].map(Math.round));
+  await page.locator('.log').uncheck();
+  await page.waitForFunction(() => window.cpubone_report.state.r0.views.front.scale('x').type === 'linear');
+  expect_silence(page, path.join(OUT, 'example', 'report.html'));
+});
+
+test('text of a result is shown as text', async () => {
+  const evil = '<script>window.stolen = 1</script><img src=x onerror="window.stolen = 1">';
+  const result = example();
+  const old = result.networks[0].name;
+  result.networks[0].name = evil;
+  result.networks[0].family = evil;
+  result.front = result.front.map((name) => (name === old ? evil : name));
+  result.device.name = evil;
+  result.insights[0].title = evil;
+  result.studies[0].title = evil;
+  result.command = evil;
+  const file = write_report('evil', [result]);
+  const page = await open(file);
+  await draw_all(page);
+  assert.equal(await page.evaluate(() => window.stolen), undefined);
+  assert.ok((await page.locator('h1').innerText()).includes('<script>window.stolen = 1</script>'));
+  await page.locator('#r0-front').scrollIntoViewIfNeeded();
+  const { x, y } = await position(page, evil);
+  await page.mouse.move(x - 40, y - 20);
+  await page.mouse.move(x, y, { steps: 5 });
+  await page.locator('#vg-tooltip-element.visible').waitFor();
+  assert.ok((await page.locator('#vg-tooltip-element').innerText()).includes('<script>'));
+  assert.equal(await page.evaluate(() => window.stolen), undefined);
+  assert.equal(await page.locator('#vg-tooltip-element img, main img').count(), 0);
+  expect_silence(page, file);
+});
+
+test('ten thousand candidates are drawn and answer', async () => {
+  const result = example();
+  const few = result.candidates;
+  result.candidates = Array.from({ length: 10000 }, (unused, i) => {
+    const [latency, top1, macs, params] = few[i % few.length];
+    const wobble = 1 + 0.03 * Math.sin(i);
+    return [latency * wobble, top1 - 0.3 * Math.abs(Math.cos(i)), Math.round(macs * wobble), params];
+  });
+  const start = Date.now();
+  const file = write_report('many', [result]);
+  const written_ms = Date.now() - start;
+  assert.ok(fs.statSync(file).size < 2e6, 'the page is smaller than 2 MB');
+  const page = await open(file);
+  const slide_ms = await page.evaluate(async () => {
+    const begin = performance.now();
+    const slider = document.getElementById('r0-budget');
+    slider.value = 500;
+    slider.dispatchEvent(new Event('input'));
+    await window.cpubone_report.state.r0.views.front.runAsync();
+    return performance.now() - begin;
+  });
+  console.log(`10,000 candidates: written in ${written_ms} ms, interactive after ${page.interactive_ms} ms, ` +
+    `slider answers in ${slide_ms.toFixed(0)} ms, page of ${fs.statSync(file).size} bytes`);
+  await shoot(page, 'many');
+  expect_silence(page, file);
+});
+
+test('a phone needs no sideways scrolling, and dark colours are used where they are wanted', async () => {
+  const file = write_report('example', [example()]);
+  const phone = await open(file, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  await shoot(phone, 'phone');
+  assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 390);
+  const dark = await open(file, { colorScheme: 'dark' });
+  await shoot(dark, 'dark');
+  assert.equal(await dark.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(18, 23, 22)');
+  await dark.locator('.theme').click();
+  assert.equal(await dark.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(251, 250, 247)');
+  await draw_all(dark);
+  expect_silence(dark, file);
+});
+
+test('two results stand side by side', async () => {
+  const other = example();
+  other.device.name = 'laptop';
+  for (const network of other.networks) {
+    for (const key of ['value', 'low', 'high']) network.measured_ms[key] *= 2;
+    network.gmacps /= 2;
+  }
+  const file = write_report('two', [example(), other]);
+  const page = await open(file);
+  await shoot(page, 'two');
+  const boxes = await page.evaluate(() => ['r0-front', 'r1-front'].map((id) => {
+    const { left, top } = document.getElementById(id).getBoundingClientRect();
+    return { left, top };
+  }));
+  assert.ok(boxes[1].left > boxes[0].left + 300, 'the second is right of the first');
+  assert.ok(await page.locator('#both table').isVisible());
+  expect_silence(page, file);
+});
+
+test('who cannot see or point gets the same', async () => {
+  const page = await open(write_report('example', [example()]));
+  await draw_all(page);
+  const gaps = await page.evaluate(() => {
+    const found = [];
+    for (const chart of document.querySelectorAll('.chart')) {
+      const drawing = chart.querySelector('[role=img]');
+      if (!drawing || !(drawing.getAttribute('aria-label') || '').includes(' '))
+        found.push(`${chart.dataset.chart}: no description`);
+      const around = chart.closest('.study') || chart.closest('section');
+      if (!around.querySelector('table')) found.push(`${chart.dataset.chart}: no table`);
+    }
+    for (const table of document.querySelectorAll('table')) {
+      if (!table.caption || !table.caption.textContent) found.push('a table without caption');
+      if (!table.querySelector('thead th[scope=col]')) found.push('a table without header');
+    }
+    for (const control of document.querySelectorAll('button, input, summary'))
+      if (!(control.textContent.trim() || control.title || control.getAttribute('aria-label') || control.labels?.length))
+        found.push(`unnamed ${control.outerHTML.slice(0, 80)}`);
+    if (document.documentElement.lang !== 'en') found.push('no language');
+    if (document.querySelectorAll('h1').length !== 1) found.push('not one h1');
+    return found;
+  });
+  assert.deepEqual(gaps, []);
+  // Contrast of text on its ground, WCAG AA: 4.5 to 1; in both colour schemes.
+  for (const theme of ['light', 'dark']) {
+    const low = await page.evaluate((wanted) => {
+      document.documentElement.dataset.theme = wanted;
+      const css = getComputedStyle(document.documentElement);
+      const luminance = (name) => {
+        const hex = css.getPropertyValue('--' + name).trim().slice(1);
+        const [r, g, b] = [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+          .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const pairs = [['ink', 'ground'], ['ink', 'card'], ['soft', 'ground'], ['soft', 'card'], ['accent', 'ground'],
+        ['accent', 'card'], ['warn', 'warn-ground'], ['yes', 'yes-ground'], ['no', 'no-ground'], ['soft', 'line']];
+      return pairs.map(([text, ground]) => {
+        const [a, b] = [luminance(text), luminance(ground)].sort((x, y) => y - x);
+        return [text, ground, (a + 0.05) / (b + 0.05)];
+      }).filter(([, , ratio]) => ratio < 4.5);
+    }, theme);
+    assert.deepEqual(low, [], theme);
+  }
+});
