@@ -15,6 +15,8 @@ const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', 
 let browser;
 
 const example = () => JSON.parse(fs.readFileSync(EXAMPLE, 'utf8'));
+let example_file;
+const example_report = () => (example_file ??= write_report('example', [example()]));
 
 /// Writes the page of these results and returns its file.
 function write_report(name, results) {
@@ -80,7 +82,7 @@ before(async () => {
 after(() => browser.close());
 
 test('every chart is drawn, nothing complains, nothing leaves the page', async () => {
-  const file = write_report('example', [example()]);
+  const file = example_report();
   assert.ok(fs.statSync(file).size < 2e6, 'the page is smaller than 2 MB');
   const page = await open(file);
   await shoot(page, 'desktop');
@@ -92,7 +94,7 @@ test('every chart is drawn, nothing complains, nothing leaves the page', async (
 });
 
 test('hovering a network tells what it is', async () => {
-  const page = await open(write_report('example', [example()]));
+  const page = await open(example_report());
   await page.locator('#r0-front').scrollIntoViewIfNeeded();
   const { x, y } = await position(page, 'cpubone-b3');
   await page.mouse.move(x - 40, y - 20);
@@ -103,7 +105,7 @@ test('hovering a network tells what it is', async () => {
 });
 
 test('the latency budget moves by keyboard and names the best network in it', async () => {
-  const page = await open(write_report('example', [example()]));
+  const page = await open(example_report());
   const slider = page.locator('#r0-budget');
   const output = page.locator('#r0-front output');
   assert.match(await output.innerText(), /^no limit: cpubone-b3/);
@@ -122,7 +124,7 @@ test('the latency budget moves by keyboard and names the best network in it', as
 });
 
 test('a family is hidden and shown by its button, in both charts', async () => {
-  const page = await open(write_report('example', [example()]));
+  const page = await open(example_report());
   await draw_all(page);
   const button = page.locator('.families button', { hasText: 'proposals' });
   const shown = () => page.evaluate(() => {
@@ -152,7 +154,7 @@ test('a family is hidden and shown by its button, in both charts', async () => {
 });
 
 test('the front zooms by buttons and changes to a linear axis', async () => {
-  const page = await open(write_report('example', [example()]));
+  const page = await open(example_report());
   const domain = () => page.evaluate(() => window.cpubone_report.state.r0.views.front.scale('x').domain());
   const [low, high] = await domain();
   await page.locator('.in').click();
@@ -222,7 +224,7 @@ test('ten thousand candidates are drawn and answer', async () => {
 });
 
 test('a phone needs no sideways scrolling, and dark colours are used where they are wanted', async () => {
-  const file = write_report('example', [example()]);
+  const file = example_report();
   const phone = await open(file, { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
   await shoot(phone, 'phone');
   assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 390);
@@ -255,7 +257,7 @@ test('two results stand side by side', async () => {
 });
 
 test('who cannot see or point gets the same', async () => {
-  const page = await open(write_report('example', [example()]));
+  const page = await open(example_report());
   await draw_all(page);
   const gaps = await page.evaluate(() => {
     const found = [];
