@@ -14,6 +14,9 @@ struct EigenKernels {
   /// shifts with gamma and beta that repeat every `channels`. In place allowed.
   void (*normalise)(const float* in, const float* gamma, const float* beta, float* out,
                     std::size_t rows, std::size_t width, std::size_t channels);
+  /// in * scale + shift, a scale and a shift a channel. In place allowed.
+  void (*affine)(const float* in, const float* scale, const float* shift, float* out,
+                 std::size_t pixels, std::size_t channels);
   /// softmax(Q K^T / sqrt(d)) V; `qkv` is tokens x (heads x 3 x d), `out` tokens x (heads x d),
   /// `scores` room for tokens x tokens.
   void (*attention)(const float* qkv, float* out, float* scores, std::size_t tokens,

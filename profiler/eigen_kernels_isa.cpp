@@ -115,6 +115,16 @@ void normalise(const float* in, const float* gamma, const float* beta, float* ou
   }
 }
 
+void affine(const float* in, const float* scale, const float* shift, float* out, std::size_t pixels,
+            std::size_t channels) {
+  const Array a(scale, index(channels));
+  const Array b(shift, index(channels));
+  for (std::size_t begin = 0; begin < pixels * channels; begin += channels) {
+    ArrayOut y(out + begin, index(channels));
+    y = Array(in + begin, index(channels)) * a + b;
+  }
+}
+
 void attention(const float* qkv, float* out, float* scores, std::size_t tokens, std::size_t heads,
                std::size_t head_dim) {
   const Index t = index(tokens);
@@ -142,7 +152,7 @@ void attention(const float* qkv, float* out, float* scores, std::size_t tokens, 
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate, normalise, attention,
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate, normalise, affine, attention,
                                                              CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
-#include <random>
 #include <set>
 #include <stdexcept>
 
@@ -180,8 +179,7 @@ int in_place_input(const PlanOp& op) {
   if (op.on_xnnpack) return -1;
   if (op.scatter) return op.op.partial_form == PartialForm::slicing ? op.inputs[1] : -1;
   const OpKind kind = op.op.kind;
-  const bool elementwise =
-      kind == OpKind::activation || kind == OpKind::group_norm || kind == OpKind::layer_norm;
+  const bool elementwise = kind == OpKind::activation || is_norm(kind);
   return elementwise ? op.inputs[0] : -1;
 }
 
@@ -243,33 +241,10 @@ Engine engine_of(const Op& op) {
   if (fused && op.activation != Activation::relu && op.activation != Activation::relu6)
     throw std::invalid_argument(fmt::format(
         "op \"{}\": its activation must be a node of its own (split_activations)", text(op)));
-  if (fused)
+  if (fused && op.kind != OpKind::batch_norm)
     throw std::invalid_argument(fmt::format("op \"{}\": no engine fuses {} into {}", text(op),
                                             name(op.activation), name(op.kind)));
   return Engine::eigen;
-}
-
-ParameterSource random_parameters(std::uint64_t seed) {
-  return [seed](const Node& node) {
-    const Op& op = node.op;
-    std::mt19937 random(static_cast<std::mt19937::result_type>(std::hash<std::string>{}(node.name) ^
-                                                               (seed * 0x9E3779B97F4A7C15ULL)));
-    const auto fill = [&](std::int64_t size, float centre, float spread) {
-      std::uniform_real_distribution<float> uniform(centre - spread, centre + spread);
-      std::vector<float> values(static_cast<std::size_t>(size));
-      for (float& value : values) value = uniform(random);
-      return values;
-    };
-    if (op.kind == OpKind::group_norm || op.kind == OpKind::layer_norm)
-      return Parameters{fill(op.output.c, 1.0F, 0.25F), fill(op.output.c, 0.0F, 0.1F)};
-    const int biases = !op.bias                            ? 0
-                       : op.kind == OpKind::partial_conv2d ? op.conv_channels
-                                                           : op.output.c;
-    const std::int64_t weights = params(op) - biases;
-    const int outputs = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output.c;
-    const auto fan_in = static_cast<float>(weights) / static_cast<float>(outputs);
-    return Parameters{fill(weights, 0.0F, std::sqrt(3.0F / fan_in)), fill(biases, 0.0F, 0.1F)};
-  };
 }
 
 Arena::Arena(std::size_t bytes)
@@ -331,6 +306,22 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
       return [=, &kernels, p = std::move(parameters)] {
         kernels.normalise(in, p.weight.data(), p.bias.data(), out, whole ? 1 : pixels,
                           whole ? pixels * channels : channels, channels);
+      };
+    }
+    case OpKind::batch_norm: {
+      std::vector<float> scale(channels);
+      std::vector<float> shift(channels);
+      for (std::size_t c = 0; c < channels; ++c) {
+        const double factor =
+            double{parameters.weight[c]} / std::sqrt(double{parameters.variance[c]} + 1e-5);
+        scale[c] = static_cast<float>(factor);
+        shift[c] =
+            static_cast<float>(double{parameters.bias[c]} - double{parameters.mean[c]} * factor);
+      }
+      const auto activate = op.activation == Activation::none ? nullptr : kernels.activate;
+      return [=, &kernels, activation = op.activation] {
+        kernels.affine(in, scale.data(), shift.data(), out, pixels, channels);
+        if (activate) activate(activation, out, out, pixels * channels);
       };
     }
     case OpKind::attention: {
@@ -432,8 +423,11 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
     const auto node_of = [&](int i) { return plan.ops[static_cast<std::size_t>(i)].node; };
     const auto parameters_of = [&](int i) {
       const PlanOp& op = plan.ops[static_cast<std::size_t>(i)];
-      return params(op.op) > 0 ? parameters(plan.network.nodes[static_cast<std::size_t>(op.node)])
-                               : Parameters{};
+      if (params(op.op) == 0) return Parameters{};
+      const Node& node = plan.network.nodes[static_cast<std::size_t>(op.node)];
+      Parameters values = parameters(node);
+      cpubone::check(node, values);
+      return values;
     };
     for (const int i : ops) step.nodes.push_back(node_of(i));
     if (!plan.ops[static_cast<std::size_t>(ops[0])].on_xnnpack) {

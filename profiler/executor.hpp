@@ -8,6 +8,7 @@
 
 #include "profiler/xnnpack_runtime.hpp"
 #include "space/network.hpp"
+#include "space/parameters.hpp"
 
 namespace cpubone {
 
@@ -20,11 +21,6 @@ std::string_view name(Engine engine);
 /// Which engine runs an operator of a network after `split_activations`. Throws
 /// std::invalid_argument naming the operator where none does.
 Engine engine_of(const Op& op);
-
-/// The parameters of a node; asked once for each node that has some.
-using ParameterSource = std::function<Parameters(const Node&)>;
-/// Small reproducible weights: uniform in +-sqrt(3 / fan-in), so that activations keep their size.
-ParameterSource random_parameters(std::uint64_t seed = 1);
 
 /// Memory for activations, aligned to 64 bytes, with room for reads past the end.
 class Arena {

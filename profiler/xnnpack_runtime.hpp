@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "space/op.hpp"
+#include "space/parameters.hpp"
 
 struct pthreadpool;
 
@@ -24,14 +24,6 @@ class ThreadPool {
  private:
   int threads_;
   std::unique_ptr<pthreadpool, void (*)(pthreadpool*)> pool_;
-};
-
-/// Weights as PyTorch lays them out: convolutions out x in/groups x kh x kw, transposed ones in x
-/// out/groups x kh x kw, linear out x in; `bias` is empty where the operator has none. For
-/// normalisations `weight` is gamma and `bias` beta.
-struct Parameters {
-  std::vector<float> weight;
-  std::vector<float> bias;
 };
 
 /// An operator in a subgraph; tensors are numbered by the caller.

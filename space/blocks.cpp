@@ -11,7 +11,8 @@ namespace {
 
 int project(NetworkBuilder& b, int input, int hidden, const std::string& name,
             const MbConv& block) {
-  const int out = b.conv2d(hidden, name + ".project", {.out_channels = block.out_channels});
+  const int out = b.conv2d(hidden, name + ".project",
+                           {.out_channels = block.out_channels, .bias = false, .norm = true});
   const bool residual = block.stride == 1 && b.shape(input) == b.shape(out);
   return residual ? b.add(out, input, name + ".add") : out;
 }
@@ -34,12 +35,16 @@ int mbconv(NetworkBuilder& b, int input, const std::string& name, const MbConv& 
     hidden = b.conv2d(input, name + ".expand",
                       {.out_channels = block.hidden_channels,
                        .groups = block.groups,
-                       .activation = block.activation});
+                       .activation = block.activation,
+                       .bias = block.inner_bias,
+                       .norm = block.inner_norm});
   hidden = b.depthwise(hidden, name + ".depthwise",
                        {.kernel = block.kernel,
                         .stride = block.stride,
                         .activation = block.activation,
-                        .padding = block_padding(block.kernel, block.stride)});
+                        .bias = block.inner_bias,
+                        .padding = block_padding(block.kernel, block.stride),
+                        .norm = block.inner_norm});
   if (block.squeeze_channels > 0)
     hidden = squeeze_excite(b, hidden, name + ".squeeze", block.squeeze_channels,
                             block.squeeze_activation, block.squeeze_gate);
@@ -53,7 +58,9 @@ int fused_mbconv(NetworkBuilder& b, int input, const std::string& name, const Mb
                                .stride = block.stride,
                                .groups = block.groups,
                                .activation = block.activation,
-                               .padding = block_padding(block.kernel, block.stride)});
+                               .bias = block.inner_bias,
+                               .padding = block_padding(block.kernel, block.stride),
+                               .norm = block.inner_norm});
   return project(b, input, hidden, name, block);
 }
 
@@ -92,7 +99,9 @@ int attention_block(NetworkBuilder& b, int input, const std::string& name,
   x = b.depthwise(x, name + ".reduce",
                   {.kernel = attention.kernel,
                    .stride = attention.stride,
-                   .padding = block_padding(attention.kernel, attention.stride)});
+                   .bias = false,
+                   .padding = block_padding(attention.kernel, attention.stride),
+                   .norm = true});
   x = b.conv2d(x, name + ".qkv", {.out_channels = 3 * inner, .bias = false});
   x = b.attention(x, name + ".attention", attention.heads);
   if (attention.upsampling == Upsampling::transposed) {
@@ -123,7 +132,9 @@ int mlp_block(NetworkBuilder& b, int input, const std::string& name, int hidden_
 
 int classification_head(NetworkBuilder& b, int input, const Head& head) {
   b.stage("head");
-  int x = b.conv2d(input, "conv", {.out_channels = head.channels, .activation = head.activation});
+  int x = b.conv2d(
+      input, "conv",
+      {.out_channels = head.channels, .activation = head.activation, .bias = false, .norm = true});
   x = b.global_avg_pool(x, "pool");
   x = b.linear(x, "features", head.features, false);
   x = b.layer_norm(x, "norm", head.activation);

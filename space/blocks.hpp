@@ -18,6 +18,8 @@ struct MbConv {
   int squeeze_channels = 0;  ///< of the squeeze-excite after the depthwise convolution; 0: none
   Activation squeeze_activation = Activation::relu;
   Activation squeeze_gate = Activation::sigmoid;
+  bool inner_norm = true;   ///< train form: batch norms before the projection, which has one itself
+  bool inner_bias = false;  ///< train form: biases there
 };
 
 /// Channels after an expansion, rounded to the nearest whole number.

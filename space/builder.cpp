@@ -27,7 +27,8 @@ Op plain_op(OpKind kind, Activation activation = Activation::none) {
 
 }  // namespace
 
-NetworkBuilder::NetworkBuilder(std::string name, std::string family, Shape input) {
+NetworkBuilder::NetworkBuilder(std::string name, std::string family, Shape input, Form form)
+    : form_(form) {
   network_.name = std::move(name);
   network_.family = std::move(family);
   network_.input = input;
@@ -48,7 +49,14 @@ int NetworkBuilder::append(std::string_view name, Op op, std::span<const int> in
 }
 
 int NetworkBuilder::conv2d(int input, std::string_view name, const Conv& conv) {
-  return append(name, window_op(OpKind::conv2d, conv), std::array{input});
+  Op op = window_op(OpKind::conv2d, conv);
+  if (!conv.norm || form_ == Form::inference) {
+    op.bias = conv.bias || conv.norm;
+    return append(name, op, std::array{input});
+  }
+  op.activation = Activation::none;
+  const int x = append(name, op, std::array{input});
+  return batch_norm(x, std::string(name) + ".norm", conv.activation);
 }
 
 int NetworkBuilder::depthwise(int input, std::string_view name, Conv conv) {
@@ -96,6 +104,10 @@ int NetworkBuilder::mul(int a, int b, std::string_view name) {
 
 int NetworkBuilder::group_norm(int input, std::string_view name) {
   return append(name, plain_op(OpKind::group_norm), std::array{input});
+}
+
+int NetworkBuilder::batch_norm(int input, std::string_view name, Activation activation) {
+  return append(name, plain_op(OpKind::batch_norm, activation), std::array{input});
 }
 
 int NetworkBuilder::layer_norm(int input, std::string_view name, Activation activation) {

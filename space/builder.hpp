@@ -7,6 +7,12 @@
 
 namespace cpubone {
 
+/// How a network is built.
+enum class Form {
+  inference,  ///< batch norms are part of the convolutions before them, parallel branches are one
+  train,      ///< as it was trained, in evaluation mode
+};
+
 /// Attributes of a convolution; the input's shape comes from the builder.
 struct Conv {
   int out_channels = 0;
@@ -16,6 +22,8 @@ struct Conv {
   Activation activation = Activation::none;
   bool bias = true;
   std::optional<Padding> padding = std::nullopt;  ///< `same_padding(kernel)` where not given
+  /// A batch norm `<name>.norm` follows and takes the activation; in inference form it is the bias.
+  bool norm = false;
 };
 
 /// Appends operators to a network; each call returns the index of the new node. Shapes are
@@ -23,7 +31,8 @@ struct Conv {
 /// fit.
 class NetworkBuilder {
  public:
-  NetworkBuilder(std::string name, std::string family, Shape input);
+  NetworkBuilder(std::string name, std::string family, Shape input, Form form = Form::inference);
+  Form form() const { return form_; }
 
   /// Nodes that follow belong to this stage; their names start with it.
   void stage(std::string stage) { stage_ = std::move(stage); }
@@ -42,6 +51,7 @@ class NetworkBuilder {
   int add(int a, int b, std::string_view name, Activation activation = Activation::none);
   int mul(int a, int b, std::string_view name);
   int group_norm(int input, std::string_view name);
+  int batch_norm(int input, std::string_view name, Activation activation = Activation::none);
   int layer_norm(int input, std::string_view name, Activation activation = Activation::none);
   int global_avg_pool(int input, std::string_view name);
   int max_pool2d(int input, std::string_view name, int kernel, int stride, Padding padding);
@@ -57,6 +67,7 @@ class NetworkBuilder {
   int append(std::string_view name, Op op, std::span<const int> inputs);
 
   Network network_;
+  Form form_;
   std::string stage_ = "stem";
 };
 

@@ -67,7 +67,9 @@ int residual_block(NetworkBuilder& b, int x, const std::string& name, const Cpub
                      .hidden_channels = expanded(stage.width, stage.expansion),
                      .kernel = stage.kernel,
                      .groups = stage.groups,
-                     .activation = config.activation};
+                     .activation = config.activation,
+                     .inner_norm = !stage.attention || stage.width < config.fused_below,
+                     .inner_bias = stage.attention};
   return stage.width < config.fused_below ? fused_mbconv(b, x, local, block)
                                           : mbconv(b, x, local, block);
 }
@@ -159,14 +161,16 @@ void check(const CpuboneConfig& config) {
   }
 }
 
-Network build(const CpuboneConfig& config) {
+Network build(const CpuboneConfig& config, Form form) {
   check(config);
-  NetworkBuilder b(config.name, config.family, {1, config.resolution, config.resolution, 3});
+  NetworkBuilder b(config.name, config.family, {1, config.resolution, config.resolution, 3}, form);
   int x = b.conv2d(network_input, "conv",
                    {.out_channels = config.stages[0].width,
                     .kernel = 3,
                     .stride = 2,
-                    .activation = config.activation});
+                    .activation = config.activation,
+                    .bias = false,
+                    .norm = true});
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
     const CpuboneStage& stage = config.stages[i];
     b.stage(stage_name(i));

@@ -51,7 +51,7 @@ struct CpuboneConfig {
 void check(const CpuboneConfig& config);
 
 /// The network of a configuration; checks it. Feature maps are the last nodes of stage1..stage4.
-Network build(const CpuboneConfig& config);
+Network build(const CpuboneConfig& config, Form form = Form::inference);
 
 /// Short description in the papers' notation, e.g. `w16-32-64-128-256 d0-1-1-3-4 g2`: depths of
 /// stages 1 and 2 count the strided block. Lists what else differs from B0's choices.

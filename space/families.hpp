@@ -26,7 +26,7 @@ int rounded_channels(double channels, int divisor = 8);
 /// resolution of 1 / 2^(n + 1); what comes before stage 1 is the stem.
 class Backbone {
  public:
-  Backbone(std::string name, std::string family);
+  Backbone(std::string name, std::string family, Form form = Form::inference);
 
   /// Name of the next block; one with a stride begins the next stage.
   std::string next_block(int stride = 1);

@@ -22,7 +22,10 @@ int block(NetworkBuilder& b, int input, const std::string& name, Activation acti
   const int channels = b.shape(input).c;
   int x = b.partial_conv2d(input, name + ".partial", channels / partial_ratio, 3, false, form);
   x = b.conv2d(x, name + ".expand",
-               {.out_channels = mlp_ratio * channels, .activation = activation});
+               {.out_channels = mlp_ratio * channels,
+                .activation = activation,
+                .bias = false,
+                .norm = true});
   x = b.conv2d(x, name + ".project", {.out_channels = channels, .bias = false});
   return b.add(x, input, name + ".add");
 }
@@ -33,19 +36,23 @@ std::span<const FasterNetSize> fasternet_sizes() {
   return sizes;
 }
 
-Network build(const FasterNetSize& size, PartialForm form) {
-  Backbone net(size.name, "FasterNet");
+Network build(const FasterNetSize& size, PartialForm partial, Form form) {
+  Backbone net(size.name, "FasterNet", form);
   const auto patches = [&](std::string_view name, int channels, int patch) {
-    net.x = net.b.conv2d(
-        net.x, name,
-        {.out_channels = channels, .kernel = patch, .stride = patch, .padding = Padding{}});
+    net.x = net.b.conv2d(net.x, name,
+                         {.out_channels = channels,
+                          .kernel = patch,
+                          .stride = patch,
+                          .bias = false,
+                          .padding = Padding{},
+                          .norm = true});
   };
   patches("embed", size.width, 4);
   for (std::size_t stage = 0; stage < size.blocks.size(); ++stage) {
     net.begin_stage();
     if (stage > 0) patches("merge", size.width << stage, 2);
     for (int i = 0; i < size.blocks[stage]; ++i)
-      net.x = block(net.b, net.x, net.next_block(), size.activation, form);
+      net.x = block(net.b, net.x, net.next_block(), size.activation, partial);
   }
   net.b.stage("head");
   net.x = net.b.global_avg_pool(net.x, "pool");
@@ -57,8 +64,9 @@ Network build(const FasterNetSize& size, PartialForm form) {
 std::vector<ZooEntry> fasternet_family() {
   std::vector<ZooEntry> entries;
   for (const FasterNetSize& size : sizes)
-    entries.push_back(
-        {size.name, "FasterNet", "FasterNet, arXiv 2303.03667", [&size] { return build(size); }});
+    entries.push_back({size.name, "FasterNet", "FasterNet, arXiv 2303.03667",
+                       [&size] { return build(size); },
+                       [&size] { return build(size, PartialForm::slicing, Form::train); }});
   return entries;
 }
 

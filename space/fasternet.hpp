@@ -2,7 +2,7 @@
 #include <array>
 #include <span>
 
-#include "space/network.hpp"
+#include "space/builder.hpp"
 
 namespace cpubone {
 
@@ -18,6 +18,7 @@ struct FasterNetSize {
 std::span<const FasterNetSize> fasternet_sizes();
 
 /// The network; partial convolutions in this form.
-Network build(const FasterNetSize& size, PartialForm form = PartialForm::slicing);
+Network build(const FasterNetSize& size, PartialForm partial = PartialForm::slicing,
+              Form form = Form::inference);
 
 }  // namespace cpubone

@@ -4,13 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "space/builder.hpp"
+
 namespace cpubone {
 
 /// A size of MobileOne (arXiv 2206.04040, Table 2 and its appendix).
 struct MobileOneSize {
   const char* name;
   std::array<double, 4> widths;  ///< multipliers of 64, 128, 256, 512 channels
-  int branches;                  ///< k: over-parameterisation branches of the train form
+  int branches;                  ///< k: convolutions in a sum of the train form (stem: one)
   bool squeeze_excite;           ///< in the second half of stage 3 and in stage 4
 };
 
@@ -34,6 +36,10 @@ struct MobileOneConv {
   bool depthwise;
   bool squeeze_excite;  ///< between the convolution and its ReLU
 };
+
+/// The network. In train form every convolution is a sum of `branches` of them, a 1x1 convolution
+/// where it is larger, and its input where shapes allow, each with a batch norm.
+Network build(const MobileOneSize& size, Form form = Form::inference);
 
 /// The convolutions of a size in order.
 std::vector<MobileOneConv> mobileone_convs(const MobileOneSize& size);

@@ -15,7 +15,7 @@ constexpr int max_dimension = 1 << 16;
 constexpr int max_kernel = 128;
 constexpr std::int64_t max_elements = std::int64_t{1} << 31;
 
-constexpr std::array<std::string_view, 16> kind_names{"conv2d",
+constexpr std::array<std::string_view, 17> kind_names{"conv2d",
                                                       "partial_conv2d",
                                                       "conv_transpose2d",
                                                       "linear",
@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, 16> kind_names{"conv2d",
                                                       "upsample_nearest",
                                                       "slice",
                                                       "concat",
-                                                      "channel_shuffle"};
+                                                      "channel_shuffle",
+                                                      "batch_norm"};
 constexpr std::array<std::string_view, 9> activation_names{
     "none", "relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu", "gelu_tanh"};
 constexpr std::array<std::string_view, 3> dtype_names{"f32", "f16", "qs8"};
@@ -337,6 +338,7 @@ Shape infer_output(const Op& op) {
     case OpKind::group_norm:
     case OpKind::layer_norm:
     case OpKind::channel_shuffle:
+    case OpKind::batch_norm:
       break;
   }
   return out;
@@ -412,6 +414,10 @@ void check(const Op& op) {
     fail(op, fmt::format("output must be {}, got {}", text(expected), text(op.output)));
 }
 
+bool is_norm(OpKind kind) {
+  return kind == OpKind::group_norm || kind == OpKind::layer_norm || kind == OpKind::batch_norm;
+}
+
 bool is_depthwise(const Op& op) {
   return op.kind == OpKind::conv2d && op.groups > 1 && op.groups == op.inputs[0].c &&
          op.groups == op.output.c;
@@ -457,6 +463,7 @@ std::int64_t params(const Op& op) {
       return std::int64_t{in.c} * op.output.c + bias;
     case OpKind::group_norm:
     case OpKind::layer_norm:
+    case OpKind::batch_norm:
       return 2 * std::int64_t{in.c};
     default:
       return 0;

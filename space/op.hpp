@@ -35,6 +35,7 @@ enum class OpKind {
   slice,             ///< channels `begin`..`begin` + output.c - 1
   concat,            ///< over the channels
   channel_shuffle,   ///< ShuffleNet: channels seen as groups x c/groups, transposed
+  batch_norm,        ///< train form: normalises by running statistics, affine, eps 1e-5
 };
 
 enum class Activation { none, relu, relu6, hardswish, hardsigmoid, sigmoid, silu, gelu, gelu_tanh };
@@ -103,6 +104,8 @@ void check(const Op& op);
 /// the attribute: channels of convolutions, linear and slice).
 Shape infer_output(const Op& op);
 
+/// A normalisation: its parameters are a scale and a shift a channel.
+bool is_norm(OpKind kind);
 /// conv2d whose groups are its input and output channels, more than one of them.
 bool is_depthwise(const Op& op);
 /// conv2d with a 1x1 kernel.
@@ -111,7 +114,7 @@ bool is_pointwise(const Op& op);
 /// Multiply-accumulates of convolutions (taps on padding included; transposed ones count input
 /// positions), linear layers and attention products; all else is none.
 std::int64_t macs(const Op& op);
-/// Weights, biases and the two vectors of a normalisation.
+/// Weights, biases and the two vectors of a normalisation; running statistics are none.
 std::int64_t params(const Op& op);
 int bytes_per_element(DType dtype);
 /// Bytes of the parameters as they are stored (biases of qs8 are int32, its scales float).

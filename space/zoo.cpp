@@ -62,8 +62,8 @@ int rounded_channels(double channels, int divisor) {
   return nearest < 0.9 * channels ? nearest + divisor : nearest;
 }
 
-Backbone::Backbone(std::string name, std::string family)
-    : b(std::move(name), std::move(family), {1, 224, 224, 3}) {}
+Backbone::Backbone(std::string name, std::string family, Form form)
+    : b(std::move(name), std::move(family), {1, 224, 224, 3}, form) {}
 
 void Backbone::begin_stage() {
   b.stage(fmt::format("stage{}", ++stage_));
@@ -103,7 +103,8 @@ const std::vector<ZooEntry>& zoo() {
     std::vector<ZooEntry> entries;
     for (const CpuboneConfig& config : cpubone_family())
       entries.push_back({config.name, config.family, "CPUBone, arXiv 2603.26425",
-                         [config] { return build(config); }});
+                         [config] { return build(config); },
+                         [config] { return build(config, Form::train); }});
     for (auto family :
          {lowformer_family, mobileone_family, fasternet_family, repvit_family, mobilenet_family,
           efficientnet_family, shufflenet_family, ghostnet_family, resnet_family})
@@ -128,6 +129,18 @@ Network find_network(std::string_view name) {
     if (entry.name == found) return entry.build();
   throw std::invalid_argument(fmt::format("network: got \"{}\", expected a name such as {}", name,
                                           near_names(normalised(name))));
+}
+
+Network find_train_form(std::string_view name) {
+  const std::string found = zoo_name(name);
+  std::string known;
+  for (const ZooEntry& entry : zoo()) {
+    if (!entry.train_form) continue;
+    if (entry.name == found) return entry.train_form();
+    fmt::format_to(std::back_inserter(known), "{}{}", known.empty() ? "" : ", ", entry.name);
+  }
+  throw std::invalid_argument(
+      fmt::format("train form: got \"{}\", expected one of {}", name, known));
 }
 
 }  // namespace cpubone

@@ -14,6 +14,7 @@ struct ZooEntry {
   std::string family;              ///< e.g. `CPUBone`
   std::string source;              ///< paper or code that describes it
   std::function<Network()> build;  ///< inference form, 224 x 224 pixels, 1000 classes
+  std::function<Network()> train_form = nullptr;  ///< empty where the toolkit has none
 };
 
 /// All published networks, by family.
@@ -26,5 +27,9 @@ std::string zoo_name(std::string_view name);
 /// The network of that name, spelled as `zoo_name` reads it. Throws std::invalid_argument listing
 /// names that are near.
 Network find_network(std::string_view name);
+
+/// The network as it was trained, with batch norms and parallel branches (CPUBone, MobileOne,
+/// FasterNet). Throws std::invalid_argument listing those that have one.
+Network find_train_form(std::string_view name);
 
 }  // namespace cpubone

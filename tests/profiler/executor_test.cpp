@@ -144,6 +144,8 @@ TEST_CASE("every operator computes what the slow reference computes", "[profiler
            "mul 1x5x5x8,1x1x1x8->1x5x5x8 f32",
            "group_norm 1x6x6x10->1x6x6x10 f32",
            "layer_norm 1x2x2x30->1x2x2x30 f32",
+           "batch_norm 1x5x4x30->1x5x4x30 f32",
+           "batch_norm 1x5x4x7->1x5x4x7 act=relu6 f32",
            "global_avg_pool 1x7x7x20->1x1x1x20 f32",
            "max_pool2d 1x9x9x12->1x5x5x12 k3x3 s2 p1,1,1,1 f32",
            "upsample_nearest 1x3x4x5->1x9x12x5 s3 f32",

@@ -4,8 +4,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "profiler/xnnpack_runtime.hpp"
 #include "space/op.hpp"
+#include "space/parameters.hpp"
 
 namespace cpubone::test {
 
@@ -166,6 +166,14 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       }
       break;
     }
+    case OpKind::batch_norm:
+      each([&](int i, int j, int c) {
+        const auto k = static_cast<std::size_t>(c);
+        return (x[at(in, i, j, c)] - double{p.mean[k]}) / std::sqrt(double{p.variance[k]} + 1e-5) *
+                   double{p.weight[k]} +
+               double{p.bias[k]};
+      });
+      break;
     case OpKind::global_avg_pool:
       each([&](int, int, int c) {
         double sum = 0;

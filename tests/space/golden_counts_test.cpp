@@ -92,6 +92,20 @@ TEST_CASE("every golden file belongs to a network", "[golden]") {
     if (file.path().extension() == ".json") CHECK(zoo_name(file.path().stem().string()) != "");
 }
 
+TEST_CASE("train forms have their references' parameters and MACs", "[golden]") {
+  int compared = 0;
+  for (const ZooEntry& entry : zoo()) {
+    if (!entry.train_form || !std::filesystem::exists(golden::folder() / (entry.name + ".json")))
+      continue;
+    INFO(entry.name);
+    const Network train = entry.train_form();
+    CHECK(params(train) == golden::load(entry.name).params_train_form);
+    if (entry.family != "MobileOne") CHECK(macs(train) == golden::load(entry.name).macs);
+    ++compared;
+  }
+  CHECK(compared == 7 + 4 + 4);
+}
+
 TEST_CASE("tensors of the train forms add up to the published parameters", "[golden]") {
   for (const char* name : {"cpubone-nano", "cpubone-s0", "cpubone-b0"}) {
     INFO(name);

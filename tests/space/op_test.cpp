@@ -26,6 +26,7 @@ const char* const lines[] = {
     "slice 1x28x28x116->1x28x28x58 begin=58 f32",
     "concat 1x28x28x58,1x28x28x58->1x28x28x116 f32",
     "channel_shuffle 1x28x28x116->1x28x28x116 g2 f32",
+    "batch_norm 1x28x28x64->1x28x28x64 act=relu f32",
 };
 }  // namespace
 
@@ -58,6 +59,7 @@ TEST_CASE("MACs and parameters of each kind equal hand-worked values", "[space]"
   CHECK(count(lines[6]) == Pair{2 * 49 * 49 * 96, 0});
   CHECK(count(lines[10]) == Pair{0, 192});
   CHECK(count(lines[13]) == Pair{0, 0});
+  CHECK(count(lines[18]) == Pair{0, 128});
 }
 
 TEST_CASE("bytes follow the data type", "[space]") {
