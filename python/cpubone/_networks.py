@@ -1,0 +1,310 @@
+"""Networks: by name, as configurations of CPUBone's kind, from files."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from cpubone import _core
+from cpubone._display import Rows, frame, table
+
+if TYPE_CHECKING:
+    import pandas
+
+#: `fused_below` that fuses every block, and none.
+ALWAYS_FUSED = 1 << 16
+NEVER_FUSED = 0
+
+PathLike = Union[str, "os.PathLike[str]"]
+_COLUMNS = ("name", "stage", "kind", "input", "output", "kernel", "stride", "groups", "activation", "params", "macs", "op")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of a CPUBone network: one strided block that sets the width, then `blocks` residual blocks.
+
+    Of the stem (stage 0) the strided block is a dense 3x3 convolution, and `down_*` are not used.
+    Source: CPUBone, arXiv 2603.26425.
+    """
+
+    width: int  #: channels
+    blocks: int = 0  #: residual blocks after the strided one
+    groups: int = 2  #: of spatial convolutions in fused blocks, of expansions in unfused ones
+    down_expansion: float = 4.0
+    down_kernel: int = 3
+    expansion: float = 4.0
+    kernel: int = 3  #: of the residual blocks
+    attention: bool = False  #: residual blocks are attention, MLP, convolution
+    attention_kernel: int = 2
+    attention_stride: int = 1  #: attention sees the resolution divided by it
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A network of CPUBone's kind as data: all that the search space varies.
+
+    `build()` raises ValueError naming the field where the parts do not fit. `dataclasses.replace` makes variants.
+    """
+
+    stages: Tuple[Stage, ...]  #: five: stem and stages 1 to 4, each halving the resolution
+    name: str = "custom"
+    family: str = "custom"
+    resolution: int = 224  #: input height and width in pixels, a multiple of 32
+    fused_below: int = 256  #: residual blocks of fewer channels are fused
+    down_fused_below: int = ALWAYS_FUSED  #: the same rule for strided blocks, by their output
+    mlp_expansion: float = 4.0
+    upsampling: str = "nearest"  #: or "transposed"
+    activation: str = "hardswish"
+    mlp_activation: str = "gelu"
+    head_channels: int = 1536
+    head_features: int = 1600
+    classes: int = 1000
+
+    def build(self) -> Network:
+        """The network in inference form."""
+        return Network(self._to_core().build())
+
+    def describe(self) -> str:
+        """Short description in the papers' notation, e.g. `w16-32-64-128-256 d0-1-1-3-4 g2`."""
+        return self._to_core().describe()
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Plain values that `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(values: Dict[str, Any]) -> Config:
+        """The configuration of `to_dict`. Raises TypeError for unknown fields."""
+        stages = tuple(Stage(**stage) for stage in values["stages"])
+        return Config(**{**values, "stages": stages})
+
+    def _to_core(self) -> _core.Config:
+        if len(self.stages) != 5:
+            raise ValueError(f"config: got {len(self.stages)} stages, expected 5 (stem and stages 1 to 4)")
+        core = _core.Config()
+        for field in dataclasses.fields(self):
+            if field.name != "stages":
+                setattr(core, field.name, getattr(self, field.name))
+        stages = []
+        for stage in self.stages:
+            core_stage = _core.Stage()
+            for field in dataclasses.fields(stage):
+                setattr(core_stage, field.name, getattr(stage, field.name))
+            stages.append(core_stage)
+        core.stages = stages
+        return core
+
+    @staticmethod
+    def _from_core(core: _core.Config) -> Config:
+        stages = tuple(
+            Stage(**{field.name: getattr(stage, field.name) for field in dataclasses.fields(Stage)})
+            for stage in core.stages
+        )
+        names = [field.name for field in dataclasses.fields(Config) if field.name != "stages"]
+        return Config(stages=stages, **{name: getattr(core, name) for name in names})
+
+
+def config(name: str) -> Config:
+    """Configuration of a CPUBone member, `b0` and `cpubone-b0` alike. Raises ValueError listing them."""
+    return Config._from_core(_core.cpubone_config(name))
+
+
+class NetworkInfo(NamedTuple):
+    """A published network that `network(name)` builds."""
+
+    name: str
+    family: str
+    source: str  #: paper or code that describes it
+
+
+def networks(family: Optional[str] = None) -> List[NetworkInfo]:
+    """Published networks, of one family where given. Raises ValueError for an unknown family."""
+    rows = [NetworkInfo(*row) for row in _core.zoo()]
+    if family is None:
+        return rows
+    found = [row for row in rows if row.family.lower() == family.lower()]
+    if not found:
+        raise ValueError(f'family: got "{family}", expected one of {", ".join(families())}')
+    return found
+
+
+def families() -> List[str]:
+    """Families of the published networks."""
+    return list(dict.fromkeys(row[1] for row in _core.zoo()))
+
+
+def published(name: str) -> Dict[str, Any]:
+    """What was published of a network: `accuracy` (or None) and `latency`, a list; each with its source.
+
+    top1 is in percent on ImageNet-1k, `*_m` are millions, latencies milliseconds at batch 1.
+    """
+    return {"accuracy": _core.published_accuracy(name), "latency": _core.published_latencies(name)}
+
+
+class Network:
+    """A directed acyclic graph of operators in inference form, NHWC, batch 1.
+
+    Made by `cpubone.network`, `Config.build`, `Network.load`. Immutable; pickles as its JSON.
+    """
+
+    __slots__ = ("_core", "__weakref__")
+
+    def __init__(self, core: _core.Network) -> None:
+        self._core = core
+
+    @staticmethod
+    def load(path: PathLike) -> Network:
+        """Reads network JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
+        return Network(_core.Network.load(Path(path)))
+
+    @staticmethod
+    def from_json(text: str, source: str = "network") -> Network:
+        """Reads network JSON from text; `source` names it in errors."""
+        return Network(_core.Network.from_json(text, source))
+
+    @staticmethod
+    def random(seed: int) -> Network:
+        """A random backbone of no family, 0.05 to 4 G MACs; the same seed gives the same."""
+        return Network(_core.random_network(seed))
+
+    def save(self, path: PathLike) -> None:
+        """Writes network JSON atomically. Raises cpubone.Error naming path and reason."""
+        self._core.save(Path(path))
+
+    def json(self) -> str:
+        """The network as JSON text, `cpubone/network/1`."""
+        return self._core.json()
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def family(self) -> str:
+        return self._core.family
+
+    @property
+    def input(self) -> Tuple[int, int, int, int]:
+        """Shape of the input: n = 1, height, width, channels."""
+        return self._core.input
+
+    @property
+    def nodes(self) -> List[_core.Node]:
+        """Operators in an order that can be executed."""
+        return self._core.nodes
+
+    @property
+    def outputs(self) -> List[str]:
+        """Names of the nodes whose outputs are the network's."""
+        nodes = self._core.nodes
+        return [nodes[index].name for index in self._core.outputs]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self._core.macs
+
+    @property
+    def params(self) -> int:
+        """Parameters of the inference form."""
+        return self._core.params
+
+    @property
+    def weight_bytes(self) -> int:
+        return self._core.weight_bytes
+
+    @property
+    def peak_activation_bytes(self) -> int:
+        """Most bytes of tensors alive at one time: what a run needs beside weights."""
+        return self._core.peak_activation_bytes
+
+    def executed(self) -> Network:
+        """As it is executed: activations that no convolution applies while it writes are nodes of their own."""
+        return Network(self._core.executed())
+
+    def features(self) -> Network:
+        """The backbone alone: without its head, one output a stage. Raises ValueError without stages."""
+        return Network(self._core.features())
+
+    def at_resolution(self, height: int, width: Optional[int] = None) -> Network:
+        """The same network for another input, in pixels. Raises where a shape becomes impossible."""
+        return Network(self._core.at_resolution(height, height if width is None else width))
+
+    def rows(self) -> Rows:
+        """One dict a node: name, stage, kind, input and output (h, w, c), kernel, stride, groups, activation,
+        params, macs, op (canonical text)."""
+        rows = []
+        for node in self._core.nodes:
+            op = node.op
+            rows.append(
+                {
+                    "name": node.name,
+                    "stage": node.stage,
+                    "kind": op.kind,
+                    "input": op.inputs[0][1:],
+                    "output": op.output[1:],
+                    "kernel": op.kernel[0],
+                    "stride": op.stride,
+                    "groups": op.groups,
+                    "activation": op.activation,
+                    "params": op.params,
+                    "macs": op.macs,
+                    "op": str(op),
+                }
+            )
+        return rows
+
+    def frame(self) -> pandas.DataFrame:
+        """`rows()` as a pandas frame."""
+        return frame(self.rows(), _COLUMNS)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self._core == other._core
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.macs, self.params))
+
+    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
+        return Network.from_json, (self.json(), self.name)
+
+    def __repr__(self) -> str:
+        h, w = self.input[1:3]
+        return f"<cpubone.Network {self.name} {h}x{w}: {self.params} parameters, {self.macs} MACs>"
+
+    def _repr_html_(self) -> str:
+        stages: Dict[str, List[int]] = {}
+        for node in self._core.nodes:
+            sums = stages.setdefault(node.stage, [0, 0, 0])
+            sums[0] += 1
+            sums[1] += node.op.params
+            sums[2] += node.op.macs
+        rows: List[Sequence[object]] = [(stage, *sums) for stage, sums in stages.items()]
+        rows.append(("total", len(self._core.nodes), self.params, self.macs))
+        h, w = self.input[1:3]
+        return table(f"{self.name}, {h}x{w} pixels", ("stage", "operators", "parameters", "MACs"), rows)
+
+
+#: Whatever `network` reads.
+NetworkLike = Union[str, Config, Network, "os.PathLike[str]"]
+
+
+@functools.lru_cache(maxsize=256)
+def _by_name(name: str) -> Network:
+    return Network(_core.find_network(name))
+
+
+def network(what: NetworkLike) -> Network:
+    """The network of a published name (`b0`, `mobilenetv2-100`), a `Config` or a network file (`*.json`).
+
+    Raises ValueError listing names that are near, cpubone.Error for a bad file.
+    """
+    if isinstance(what, Network):
+        return what
+    if isinstance(what, Config):
+        return what.build()
+    if isinstance(what, os.PathLike) or what.endswith(".json"):
+        return Network.load(what)
+    return _by_name(what)

@@ -1,0 +1,235 @@
+"""Predicting latencies from measured operators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from cpubone import _core
+from cpubone._display import Chart, Progress, Rows, chart, frame, table
+from cpubone._networks import Network, NetworkLike, PathLike, network
+from cpubone._profiling import OpLike, Profile, _need_xnnpack, profile
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class OpLatency(NamedTuple):
+    """An operator of a prediction."""
+
+    name: str
+    stage: str
+    op: _core.Op
+    op_class: str
+    latency_ms: float  #: the operators' latencies sum to the network's
+    spread_ms: float  #: standard deviation
+    bound: str  #: `compute`, `memory` or `overhead`
+
+
+_COLUMNS = ("name", "stage", "class", "macs", "latency_ms", "spread_ms", "gmacps", "bound", "op")
+
+
+class Prediction:
+    """Predicted latency of a network on a device, with its parts."""
+
+    def __init__(self, core: _core.Prediction, what: Network, predictor: Predictor) -> None:
+        self._core = core
+        self.network = what
+        self.predictor = predictor
+
+    @property
+    def latency_ms(self) -> float:
+        return self._core.ms
+
+    @property
+    def low_ms(self) -> float:
+        """With `high_ms` the interval that holds the latency with 90 % probability."""
+        return self._core.low_ms
+
+    @property
+    def high_ms(self) -> float:
+        return self._core.high_ms
+
+    @property
+    def gmacps(self) -> float:
+        """Thousand million MACs a second."""
+        return self.network.macs / self.latency_ms / 1e6
+
+    @property
+    def at_best_macps_ms(self) -> float:
+        """What the MACs would take at the device's best MACpS."""
+        return self._core.at_best_macps_ms
+
+    @property
+    def ops(self) -> List[OpLatency]:
+        """The executed operators."""
+        return [
+            OpLatency(name, stage, op, op_class, latency_ns / 1e6, spread_ns / 1e6, bound)
+            for name, stage, op, op_class, latency_ns, spread_ns, bound in self._core.rows()
+        ]
+
+    def rows(self) -> Rows:
+        """One dict an operator: name, stage, class, macs, latency_ms, spread_ms, gmacps, bound, op."""
+        return [
+            {
+                "name": op.name,
+                "stage": op.stage,
+                "class": op.op_class,
+                "macs": op.op.macs,
+                "latency_ms": op.latency_ms,
+                "spread_ms": op.spread_ms,
+                "gmacps": op.op.macs / op.latency_ms / 1e6 if op.latency_ms > 0 else 0.0,
+                "bound": op.bound,
+                "op": str(op.op),
+            }
+            for op in self.ops
+        ]
+
+    def frame(self) -> pandas.DataFrame:
+        """`rows()` as a pandas frame."""
+        return frame(self.rows(), _COLUMNS)
+
+    def chart(self) -> Chart:
+        """Where the time goes, by stage and class of operator."""
+        sums: Dict[Tuple[str, str], float] = {}
+        for op in self.ops:
+            key = op.stage, op.op_class
+            sums[key] = sums.get(key, 0.0) + op.latency_ms
+        rows = [{"stage": stage, "class": cls, "latency_ms": ms} for (stage, cls), ms in sums.items()]
+        return chart(
+            f"Predicted latency of {self.network.name} by stage and class of operator",
+            rows,
+            width=480,
+            height={"step": 24},
+            mark="bar",
+            encoding={
+                "y": {"field": "stage", "type": "nominal", "sort": None, "title": None},
+                "x": {"field": "latency_ms", "type": "quantitative", "title": "predicted ms"},
+                "color": {"field": "class", "type": "nominal"},
+                "tooltip": [{"field": "stage"}, {"field": "class"}, {"field": "latency_ms", "format": ".3g"}],
+            },
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<cpubone.Prediction {self.network.name}: {self.latency_ms:.3g} ms "
+            f"({self.low_ms:.3g} to {self.high_ms:.3g}), {self.gmacps:.3g} GMACpS>"
+        )
+
+    def _repr_html_(self) -> str:
+        sums: Dict[str, List[float]] = {}
+        for op in self.ops:
+            entry = sums.setdefault(op.op_class, [0, 0, 0.0])
+            entry[0] += 1
+            entry[1] += op.op.macs
+            entry[2] += op.latency_ms
+        rows: List[Sequence[object]] = [
+            (cls, *entry, entry[1] / entry[2] / 1e6 if entry[2] > 0 else 0.0)
+            for cls, entry in sorted(sums.items(), key=lambda item: -item[1][2])
+        ]
+        return table(repr(self)[1:-1], ("class", "operators", "MACs", "ms", "GMACpS"), rows)
+
+
+class Predictor:
+    """Predicts operators and networks on one device. Immutable; pickles as its JSON."""
+
+    def __init__(self, core: _core.Predictor) -> None:
+        self._core = core
+
+    @staticmethod
+    def fit(measured: Profile, *, calibration: Optional[Iterable[NetworkLike]] = None) -> Predictor:
+        """Fits to a profile's operators, and to those of the `calibration` networks that it contains.
+
+        The default calibrates on random networks of no family, so that published ones stay unseen.
+        Raises cpubone.Error where no undisturbed operator is left.
+        """
+        if calibration is None:
+            networks = _core.calibration_networks()
+        else:
+            networks = [network(what)._core for what in calibration]
+        names = {record.name for record in measured.networks}
+        return Predictor(_core.Predictor.fit(measured._core, [n for n in networks if n.name in names]))
+
+    @staticmethod
+    def host(*, threads: int = 1, budget_s: float = 60.0, progress: Progress = True) -> Predictor:
+        """Of this machine, from the profile that the tools keep of it; measures and keeps one where there is none."""
+        _need_xnnpack()
+        path = _core.host_profile_path(_core.MeasureSettings(threads=threads, dtype="f32", cache="cold", cpus=[]))
+        if path.exists():
+            return Predictor.fit(Profile.load(path))
+        measured = profile(threads=threads, budget_s=budget_s, progress=progress)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        measured.save(path)
+        return Predictor.fit(measured)
+
+    @staticmethod
+    def load(path: PathLike) -> Predictor:
+        """Reads predictor JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
+        return Predictor(_core.Predictor.load(Path(path)))
+
+    @staticmethod
+    def from_json(text: str, source: str = "predictor") -> Predictor:
+        """Reads predictor JSON from text; `source` names it in errors."""
+        return Predictor(_core.Predictor.from_json(text, source))
+
+    def save(self, path: PathLike) -> None:
+        """Writes predictor JSON atomically. Raises cpubone.Error naming path and reason."""
+        self._core.save(Path(path))
+
+    def json(self) -> str:
+        """The predictor as JSON text, `cpubone/predictor/1`."""
+        return self._core.json()
+
+    def predict(self, what: NetworkLike) -> Prediction:
+        """Latency of a network, anything that `cpubone.network` reads.
+
+        Raises cpubone.Error naming the class of an operator that the profile had no example of.
+        """
+        built = network(what)
+        return Prediction(self._core.predict(built._core), built, self)
+
+    def predict_op(self, op: OpLike) -> float:
+        """Latency of one executed operator, in milliseconds."""
+        return self._core.predict_op_ns(_core.Op(op) if isinstance(op, str) else op) / 1e6
+
+    @property
+    def device(self) -> Dict[str, Any]:
+        """Hardware and software that it is about."""
+        return dict(json.loads(self.json())["device"])
+
+    @property
+    def threads(self) -> int:
+        return self._core.threads
+
+    @property
+    def evidence(self) -> str:
+        """What its numbers stand on: `measured`, or what else."""
+        return self._core.evidence
+
+    @property
+    def best_gmacps(self) -> float:
+        """Highest thousand million MACs a second of any operator, as the laws tell it."""
+        return self._core.best_macps / 1e9
+
+    def error_rows(self) -> Rows:
+        """One dict a class of operators: class, operators, train_mape, test_mape (each left out of the fit in turn)."""
+        keys = ("class", "operators", "train_mape", "test_mape")
+        return [dict(zip(keys, row)) for row in self._core.class_errors()]
+
+    def error_frame(self) -> pandas.DataFrame:
+        """`error_rows()` as a pandas frame."""
+        return frame(self.error_rows(), ("class", "operators", "train_mape", "test_mape"))
+
+    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
+        return Predictor.from_json, (self.json(), "predictor")
+
+    def __repr__(self) -> str:
+        return (
+            f"<cpubone.Predictor of {self._core.cpu or self._core.device}, {self.threads} threads: "
+            f"{len(self._core.class_errors())} classes of operators, {self.evidence}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(c, n, f"{train:.1%}", f"{test:.1%}") for c, n, train, test in self._core.class_errors()]
+        return table(repr(self)[1:-1], ("class", "operators", "training error", "test error"), rows)

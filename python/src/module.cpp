@@ -1,0 +1,18 @@
+#include "python/src/bindings.hpp"
+#include "space/error.hpp"
+#include "space/profile.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  namespace python = cpubone::python;
+  m.doc() = "Bindings of cpubone; private, use the package cpubone.";
+  pybind11::register_exception<cpubone::Error>(m, "Error", PyExc_RuntimeError);
+  m.attr("__version__") = cpubone::version();
+  python::register_space(m);
+  python::register_predictor(m);
+#ifdef CPUBONE_WITH_XNNPACK
+  python::register_profiler(m);
+  m.attr("has_xnnpack") = true;
+#else
+  m.attr("has_xnnpack") = false;
+#endif
+}

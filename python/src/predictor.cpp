@@ -1,0 +1,64 @@
+#include "predictor/predictor.hpp"
+
+#include "python/src/bindings.hpp"
+#include "space/random_network.hpp"
+
+namespace cpubone::python {
+
+using namespace py::literals;
+
+void register_predictor(py::module_& m) {
+  m.def("op_class", &op_class, "op"_a);
+  py::class_<NetworkPrediction>(m, "Prediction")
+      .def_property_readonly("ms", [](const NetworkPrediction& p) { return p.latency.ms; })
+      .def_property_readonly("low_ms", [](const NetworkPrediction& p) { return p.latency.low_ms; })
+      .def_property_readonly("high_ms",
+                             [](const NetworkPrediction& p) { return p.latency.high_ms; })
+      .def_readonly("at_best_macps_ms", &NetworkPrediction::at_best_macps_ms)
+      .def("rows", [](const NetworkPrediction& p) {
+        py::list rows;
+        for (const OpPrediction& op : p.ops)
+          rows.append(py::make_tuple(op.node, op.stage, op.op, op_class(op.op), op.latency_ns,
+                                     op.spread_ns, name(op.bound)));
+        return rows;
+      });
+
+  py::class_<Predictor>(m, "Predictor")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return from_text(text, source, predictor_from_json);
+          },
+          "text"_a, "source"_a)
+      .def_static("load", &load_predictor, "path"_a)
+      .def_static(
+          "fit",
+          [](const Profile& profile, const std::vector<Network>& calibration) {
+            return fit_predictor(profile, calibration);
+          },
+          "profile"_a, "calibration"_a, py::call_guard<py::gil_scoped_release>())
+      .def(
+          "save",
+          [](const Predictor& p, const std::filesystem::path& path) { save_predictor(p, path); },
+          "path"_a)
+      .def("json", &json_text<Predictor>)
+      .def(
+          "predict", [](const Predictor& p, const Network& network) { return predict(p, network); },
+          "network"_a, py::call_guard<py::gil_scoped_release>())
+      .def(
+          "predict_op_ns", [](const Predictor& p, const Op& op) { return terms(p, op).ops_ns; },
+          "op"_a)
+      .def_readonly("evidence", &Predictor::evidence)
+      .def_property_readonly("device", [](const Predictor& p) { return p.device.name; })
+      .def_property_readonly("cpu", [](const Predictor& p) { return p.device.cpu; })
+      .def_property_readonly("threads", [](const Predictor& p) { return p.settings.threads; })
+      .def_property_readonly("best_macps", [](const Predictor& p) { return best_macps(p); })
+      .def("class_errors", [](const Predictor& p) {
+        py::list rows;
+        for (const ClassModel& c : p.classes)
+          rows.append(py::make_tuple(c.name, c.operators, c.train_mape, c.test_mape));
+        return rows;
+      });
+}
+
+}  // namespace cpubone::python

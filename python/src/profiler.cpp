@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <mutex>
+
+#include "profiler/executor.hpp"
+#include "profiler/host.hpp"
+#include "profiler/host_profile.hpp"
+#include "profiler/measure.hpp"
+#include "profiler/plan.hpp"
+#include "profiler/xnnpack_runtime.hpp"
+#include "python/src/bindings.hpp"
+#include "space/error.hpp"
+
+namespace cpubone::python {
+namespace {
+
+using namespace py::literals;
+using Array = py::array_t<float, py::array::c_style | py::array::forcecast>;
+
+/// Extents of an operator's weight in PyTorch's layout.
+std::vector<py::ssize_t> weight_extents(const Op& op) {
+  switch (op.kind) {
+    case OpKind::conv2d:
+      return {op.output.c, op.inputs[0].c / op.groups, op.kernel_h, op.kernel_w};
+    case OpKind::partial_conv2d:
+      return {op.conv_channels, op.conv_channels, op.kernel_h, op.kernel_w};
+    case OpKind::conv_transpose2d:
+      return {op.inputs[0].c, op.output.c / op.groups, op.kernel_h, op.kernel_w};
+    case OpKind::linear:
+      return {op.output.c, op.inputs[0].c};
+    default:
+      return {op.output.c};
+  }
+}
+
+py::array_t<float> to_array(std::span<const float> values, std::vector<py::ssize_t> extents) {
+  return py::array_t<float>(std::move(extents), values.data());
+}
+
+std::string extents_text(const std::vector<py::ssize_t>& extents) {
+  std::string text;
+  for (const py::ssize_t extent : extents) {
+    if (!text.empty()) text += "x";
+    text += std::to_string(extent);
+  }
+  return text;
+}
+
+/// The values of `weights[name]`, which must have these extents.
+std::vector<float> values(const py::dict& weights, const std::string& name,
+                          const std::vector<py::ssize_t>& extents) {
+  if (!weights.contains(name.c_str()))
+    throw std::invalid_argument("weights: \"" + name + "\" is missing");
+  const auto array = weights[name.c_str()].cast<Array>();
+  const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
+  if (got != extents)
+    throw std::invalid_argument("weights: \"" + name + "\" is " + extents_text(got) +
+                                ", expected " + extents_text(extents));
+  return {array.data(), array.data() + array.size()};
+}
+
+/// Parameters of a node from `<node>.weight` and `<node>.bias`.
+Parameters parameters_of(const py::dict& weights, const Node& node) {
+  const std::vector<py::ssize_t> extents = weight_extents(node.op);
+  Parameters parameters;
+  parameters.weight = values(weights, node.name + ".weight", extents);
+  py::ssize_t size = 1;
+  for (const py::ssize_t extent : extents) size *= extent;
+  const py::ssize_t biases = params(node.op) - size;
+  if (biases > 0) parameters.bias = values(weights, node.name + ".bias", {biases});
+  return parameters;
+}
+
+py::dict random_weights(const Network& network, std::uint64_t seed) {
+  const ParameterSource source = random_parameters(seed);
+  py::dict weights;
+  for (const Node& node : split_activations(network).nodes) {
+    if (params(node.op) == 0) continue;
+    const Parameters parameters = source(node);
+    weights[(node.name + ".weight").c_str()] = to_array(parameters.weight, weight_extents(node.op));
+    if (!parameters.bias.empty())
+      weights[(node.name + ".bias").c_str()] =
+          to_array(parameters.bias, {static_cast<py::ssize_t>(parameters.bias.size())});
+  }
+  return weights;
+}
+
+/// A network that is ready to run, one call at a time.
+class PyExecutor {
+ public:
+  PyExecutor(const Network& network, const py::dict& weights, int threads, bool keep_outputs)
+      : executor_(
+            network, [&](const Node& node) { return parameters_of(weights, node); },
+            std::make_shared<const ThreadPool>(threads), options(keep_outputs)) {}
+
+  /// Outputs, NHWC, of one image h x w x c.
+  py::list run(const Array& image) {
+    const Shape& shape = executor_.network().input;
+    const std::vector<py::ssize_t> expected{shape.h, shape.w, shape.c};
+    const std::vector<py::ssize_t> got(image.shape(), image.shape() + image.ndim());
+    if (got != expected)
+      throw std::invalid_argument("image: got " + extents_text(got) + ", expected " +
+                                  extents_text(expected) + " (height x width x channels)");
+    const std::unique_lock lock = this->lock();
+    {
+      const py::gil_scoped_release release;
+      std::copy(image.data(), image.data() + image.size(), executor_.input().begin());
+      executor_.run();
+    }
+    py::list outputs;
+    const auto& nodes = executor_.network().nodes;
+    const auto& indices = executor_.network().outputs;
+    for (std::size_t i = 0; i < indices.size(); ++i)
+      outputs.append(
+          array(nodes[static_cast<std::size_t>(indices[i])].op.output, executor_.output(i)));
+    return outputs;
+  }
+
+  /// Output of a node of the last run.
+  py::array_t<float> node_output(const std::string& name) {
+    const auto& nodes = executor_.network().nodes;
+    const auto node =
+        std::find_if(nodes.begin(), nodes.end(), [&](const Node& n) { return n.name == name; });
+    if (node == nodes.end())
+      throw std::invalid_argument("node: the executed network has no \"" + name + "\"");
+    const std::unique_lock lock = this->lock();
+    return array(node->op.output,
+                 executor_.node_output(static_cast<std::size_t>(node - nodes.begin())));
+  }
+
+  const Network& network() const { return executor_.network(); }
+  std::size_t arena_bytes() const { return executor_.arena_bytes(); }
+
+ private:
+  static ExecutorOptions options(bool keep_outputs) {
+    ExecutorOptions options;
+    options.keep_outputs = keep_outputs;
+    return options;
+  }
+  static py::array_t<float> array(const Shape& shape, std::span<const float> values) {
+    return to_array(values, {shape.h, shape.w, shape.c});
+  }
+  /// Waits without the GIL, which the thread that runs may need to finish.
+  std::unique_lock<std::mutex> lock() {
+    const py::gil_scoped_release release;
+    return std::unique_lock(mutex_);
+  }
+
+  std::mutex mutex_;
+  Executor executor_;
+};
+
+MeasureSettings settings(int threads, const std::string& dtype, const std::string& cache,
+                         std::vector<int> cpus) {
+  MeasureSettings settings;
+  settings.threads = threads;
+  settings.dtype = parse_dtype(dtype);
+  if (cache != name(CacheMode::cold) && cache != name(CacheMode::hot))
+    throw std::invalid_argument("cache: got \"" + cache + "\", expected cold or hot");
+  settings.cache = cache == name(CacheMode::hot) ? CacheMode::hot : CacheMode::cold;
+  settings.cpus = std::move(cpus);
+  return settings;
+}
+
+/// Runs `measure` without the GIL, reporting to `progress` (a callable or None).
+template <typename Measure>
+Profile measured(MeasureOptions options, const py::object& progress, Measure measure) {
+  Interruption interruption;
+  options.cancelled = [&] { return interruption.requested(); };
+  if (!progress.is_none())
+    options.on_progress = [&](const SampleProgress& p) {
+      interruption.guarded([&] { progress(p.fraction, p.remaining_s, p.done, p.tasks); });
+    };
+  Profile profile;
+  {
+    const py::gil_scoped_release release;
+    profile = measure(options);
+  }
+  interruption.rethrow();
+  return profile;
+}
+
+MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::uint64_t seed,
+                               std::filesystem::path journal, bool resume) {
+  if (!(budget_s > 0))
+    throw std::invalid_argument("budget_s: got " + std::to_string(budget_s) +
+                                ", expected seconds above 0");
+  MeasureOptions options;
+  options.settings = std::move(settings);
+  options.budget_s = budget_s;
+  options.seed = seed;
+  options.journal = std::move(journal);
+  options.resume = resume;
+  return options;
+}
+
+}  // namespace
+
+void register_profiler(py::module_& m) {
+  py::class_<MeasureSettings>(m, "MeasureSettings")
+      .def(py::init(&settings), "threads"_a, "dtype"_a, "cache"_a, "cpus"_a);
+  py::class_<MeasureOptions>(m, "MeasureOptions")
+      .def(py::init(&measure_options), "settings"_a, "budget_s"_a, "seed"_a, "journal"_a,
+           "resume"_a);
+
+  m.def(
+      "profile",
+      [](const std::vector<Op>& ops, const std::vector<Network>& networks,
+         const MeasureOptions& all, const py::object& progress) {
+        return measured(all, progress, [&](const MeasureOptions& options) {
+          Profile profile = host_profile(options.settings);
+          const bool both = !ops.empty() && !networks.empty();
+          const auto part = [&](const char* suffix, double from, double to) {
+            MeasureOptions half = options;
+            half.budget_s *= to - from;
+            if (both && !half.journal.empty()) half.journal += suffix;
+            if (options.on_progress)
+              half.on_progress = [&options, from, to](SampleProgress p) {
+                p.fraction = from + (to - from) * p.fraction;
+                p.remaining_s += options.budget_s * (1 - to);
+                options.on_progress(p);
+              };
+            return half;
+          };
+          const double split = !both ? (ops.empty() ? 0 : 1) : 0.65;
+          if (!ops.empty()) measure_ops(ops, part(".ops", 0, split), profile);
+          if (!networks.empty() && !options.cancelled())
+            measure_networks(networks, part(".networks", split, 1), profile);
+          return profile;
+        });
+      },
+      "ops"_a, "networks"_a, "options"_a, "progress"_a);
+  m.def(
+      "profile_host",
+      [](const MeasureOptions& options, const py::object& progress) {
+        return measured(options, progress, measure_host_profile);
+      },
+      "options"_a, "progress"_a);
+  m.def("host_profile_path", &host_profile_path, "settings"_a);
+  m.def(
+      "sampling_plan",
+      [](std::uint64_t seed, int count, const std::string& dtype) {
+        return sampling_plan(seed, count, parse_dtype(dtype));
+      },
+      "seed"_a, "count"_a, "dtype"_a);
+  m.def("host_json", [] { return json_text(describe_host()); });
+  m.def("host_warnings", [] {
+    py::list warnings;
+    for (const Warning& warning : host_warnings())
+      warnings.append(py::make_tuple(warning.what, warning.remedy));
+    return warnings;
+  });
+  m.def("xnnpack_version", &xnnpack_version);
+
+  py::class_<PyExecutor>(m, "Executor")
+      .def(py::init<const Network&, const py::dict&, int, bool>(), "network"_a, "weights"_a,
+           "threads"_a, "keep_outputs"_a)
+      .def("run", &PyExecutor::run, "image"_a)
+      .def("node_output", &PyExecutor::node_output, "name"_a)
+      .def_property_readonly("network", &PyExecutor::network)
+      .def_property_readonly("arena_bytes", &PyExecutor::arena_bytes);
+  m.def("random_weights", &random_weights, "network"_a, "seed"_a);
+}
+
+}  // namespace cpubone::python

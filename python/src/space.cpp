@@ -1,0 +1,228 @@
+#include <pybind11/operators.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "python/src/bindings.hpp"
+#include "space/cpubone.hpp"
+#include "space/network.hpp"
+#include "space/op.hpp"
+#include "space/profile.hpp"
+#include "space/published.hpp"
+#include "space/random_network.hpp"
+#include "space/zoo.hpp"
+
+namespace cpubone::python {
+namespace {
+
+using namespace py::literals;
+
+py::tuple to_tuple(const Shape& shape) {
+  return py::make_tuple(shape.n, shape.h, shape.w, shape.c);
+}
+
+py::tuple to_tuple(const Padding& padding) {
+  return py::make_tuple(padding.top, padding.bottom, padding.left, padding.right);
+}
+
+void register_ops(py::module_& m) {
+  py::class_<Op>(m, "Op")
+      .def(py::init([](const std::string& text) { return parse_op(text); }), "text"_a)
+      .def_property_readonly("kind", [](const Op& op) { return name(op.kind); })
+      .def_property_readonly("inputs",
+                             [](const Op& op) {
+                               py::list shapes;
+                               for (const Shape& shape : op.inputs) shapes.append(to_tuple(shape));
+                               return py::tuple(shapes);
+                             })
+      .def_property_readonly("output", [](const Op& op) { return to_tuple(op.output); })
+      .def_property_readonly("kernel",
+                             [](const Op& op) { return py::make_tuple(op.kernel_h, op.kernel_w); })
+      .def_readonly("stride", &Op::stride)
+      .def_property_readonly("padding", [](const Op& op) { return to_tuple(op.padding); })
+      .def_readonly("groups", &Op::groups)
+      .def_readonly("heads", &Op::heads)
+      .def_readonly("begin", &Op::begin)
+      .def_readonly("conv_channels", &Op::conv_channels)
+      .def_readonly("bias", &Op::bias)
+      .def_property_readonly("activation", [](const Op& op) { return name(op.activation); })
+      .def_property_readonly("dtype", [](const Op& op) { return name(op.dtype); })
+      .def_property_readonly("macs", [](const Op& op) { return macs(op); })
+      .def_property_readonly("params", [](const Op& op) { return params(op); })
+      .def_property_readonly("weight_bytes", [](const Op& op) { return weight_bytes(op); })
+      .def_property_readonly("input_bytes", [](const Op& op) { return input_bytes(op); })
+      .def_property_readonly("output_bytes", [](const Op& op) { return output_bytes(op); })
+      .def(py::self == py::self)
+      .def("__hash__", [](const Op& op) { return std::hash<std::string>()(text(op)); })
+      .def("__str__", [](const Op& op) { return text(op); })
+      .def("__repr__", [](const Op& op) { return "cpubone.Op('" + text(op) + "')"; })
+      .def(py::pickle(
+          [](const Op& op) { return py::make_tuple(text(op)); },
+          [](const py::tuple& state) { return parse_op(state[0].cast<std::string>()); }));
+
+  py::class_<Node>(m, "Node")
+      .def_readonly("name", &Node::name)
+      .def_readonly("stage", &Node::stage)
+      .def_readonly("op", &Node::op)
+      .def_readonly("inputs", &Node::inputs)
+      .def("__repr__",
+           [](const Node& node) { return "<" + node.name + ": " + text(node.op) + ">"; });
+}
+
+void register_networks(py::module_& m) {
+  py::class_<Network>(m, "Network")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return network_from_json(parse_json(text, source));
+          },
+          "text"_a, "source"_a)
+      .def_static("load", &load_network, "path"_a)
+      .def(
+          "save",
+          [](const Network& n, const std::filesystem::path& path) { save_network(n, path); },
+          "path"_a)
+      .def("json", &json_text<Network>)
+      .def_readonly("name", &Network::name)
+      .def_readonly("family", &Network::family)
+      .def_property_readonly("input", [](const Network& n) { return to_tuple(n.input); })
+      .def_readonly("nodes", &Network::nodes)
+      .def_readonly("outputs", &Network::outputs)
+      .def_property_readonly("macs", [](const Network& n) { return macs(n); })
+      .def_property_readonly("params", [](const Network& n) { return params(n); })
+      .def_property_readonly("weight_bytes", [](const Network& n) { return weight_bytes(n); })
+      .def_property_readonly("peak_activation_bytes",
+                             [](const Network& n) { return peak_activation_bytes(n); })
+      .def("executed", &split_activations)
+      .def("features", &feature_network)
+      .def("at_resolution", &with_resolution, "height"_a, "width"_a)
+      .def(
+          "with_dtype",
+          [](const Network& n, const std::string& dtype) {
+            return with_dtype(n, parse_dtype(dtype));
+          },
+          "dtype"_a)
+      .def(py::self == py::self);
+
+  m.def("zoo", [] {
+    py::list rows;
+    for (const ZooEntry& entry : zoo())
+      rows.append(py::make_tuple(entry.name, entry.family, entry.source));
+    return rows;
+  });
+  m.def(
+      "zoo_name", [](const std::string& text) { return zoo_name(text); }, "name"_a);
+  m.def(
+      "find_network", [](const std::string& text) { return find_network(text); }, "name"_a);
+  m.def("random_network", &random_network, "seed"_a);
+  m.def("calibration_networks", &calibration_networks);
+  m.def(
+      "published_accuracy",
+      [](const std::string& text) -> py::object {
+        const auto row = published_accuracy(text);
+        if (!row) return py::none();
+        return py::dict("top1"_a = row->top1, "params_m"_a = row->params_m,
+                        "macs_m"_a = row->macs_m, "resolution"_a = row->resolution,
+                        "source"_a = row->source, "note"_a = row->note, "doubt"_a = row->doubt);
+      },
+      "name"_a);
+  m.def(
+      "published_latencies",
+      [](const std::string& text) {
+        py::list rows;
+        for (const PublishedLatencyRow& row : published_latencies(text))
+          rows.append(py::dict("device"_a = row.device, "runtime"_a = row.runtime,
+                               "threads"_a = row.threads, "precision"_a = row.precision,
+                               "latency_ms"_a = row.latency_ms, "resolution"_a = row.resolution,
+                               "source"_a = row.source, "note"_a = row.note,
+                               "doubt"_a = row.doubt));
+        return rows;
+      },
+      "name"_a);
+}
+
+void register_configs(py::module_& m) {
+  py::class_<CpuboneStage>(m, "Stage")
+      .def(py::init<>())
+      .def_readwrite("width", &CpuboneStage::width)
+      .def_readwrite("blocks", &CpuboneStage::blocks)
+      .def_readwrite("groups", &CpuboneStage::groups)
+      .def_readwrite("down_expansion", &CpuboneStage::down_expansion)
+      .def_readwrite("down_kernel", &CpuboneStage::down_kernel)
+      .def_readwrite("expansion", &CpuboneStage::expansion)
+      .def_readwrite("kernel", &CpuboneStage::kernel)
+      .def_readwrite("attention", &CpuboneStage::attention)
+      .def_readwrite("attention_kernel", &CpuboneStage::attention_kernel)
+      .def_readwrite("attention_stride", &CpuboneStage::attention_stride);
+  py::class_<CpuboneConfig>(m, "Config")
+      .def(py::init<>())
+      .def_readwrite("name", &CpuboneConfig::name)
+      .def_readwrite("family", &CpuboneConfig::family)
+      .def_readwrite("resolution", &CpuboneConfig::resolution)
+      .def_readwrite("stages", &CpuboneConfig::stages)
+      .def_readwrite("fused_below", &CpuboneConfig::fused_below)
+      .def_readwrite("down_fused_below", &CpuboneConfig::down_fused_below)
+      .def_readwrite("mlp_expansion", &CpuboneConfig::mlp_expansion)
+      .def_property(
+          "upsampling", [](const CpuboneConfig& c) { return name(c.upsampling); },
+          [](CpuboneConfig& c, const std::string& text) { c.upsampling = parse_upsampling(text); })
+      .def_property(
+          "activation", [](const CpuboneConfig& c) { return name(c.activation); },
+          [](CpuboneConfig& c, const std::string& text) { c.activation = parse_activation(text); })
+      .def_property(
+          "mlp_activation", [](const CpuboneConfig& c) { return name(c.mlp_activation); },
+          [](CpuboneConfig& c, const std::string& text) {
+            c.mlp_activation = parse_activation(text);
+          })
+      .def_readwrite("head_channels", &CpuboneConfig::head_channels)
+      .def_readwrite("head_features", &CpuboneConfig::head_features)
+      .def_readwrite("classes", &CpuboneConfig::classes)
+      .def("build", [](const CpuboneConfig& config) { return build(config); })
+      .def("describe", [](const CpuboneConfig& config) { return describe(config); });
+  m.def(
+      "cpubone_config", [](const std::string& text) { return cpubone_config(text); }, "name"_a);
+  m.def("cpubone_names", [] {
+    std::vector<std::string> names;
+    for (const CpuboneConfig& config : cpubone_family()) names.push_back(config.name);
+    return names;
+  });
+}
+
+void register_profiles(py::module_& m) {
+  py::class_<Profile>(m, "Profile")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return from_text(text, source, profile_from_json);
+          },
+          "text"_a, "source"_a)
+      .def_static("load", &load_profile, "path"_a)
+      .def(
+          "save",
+          [](const Profile& p, const std::filesystem::path& path) { save_profile(p, path); },
+          "path"_a)
+      .def("json", &json_text<Profile>)
+      .def_property_readonly("fingerprint",
+                             [](const Profile& p) { return fingerprint(p.device, p.settings); })
+      .def(
+          "merged",
+          [](Profile p, const Profile& other) {
+            merge(p, other);
+            return p;
+          },
+          "other"_a)
+      .def_readonly("seconds", &Profile::seconds)
+      .def(py::self == py::self);
+}
+
+}  // namespace
+
+void register_space(py::module_& m) {
+  register_ops(m);
+  register_networks(m);
+  register_configs(m);
+  register_profiles(m);
+}
+
+}  // namespace cpubone::python

@@ -1,0 +1,51 @@
+import pickle
+
+import pytest
+
+import cpubone
+
+pytestmark = pytest.mark.skipif(not cpubone._core.has_xnnpack, reason="built without XNNPACK")
+
+
+def test_a_prediction_is_the_sum_of_its_operators(predictor):
+    prediction = predictor.predict("b0")
+    assert prediction.low_ms <= prediction.latency_ms <= prediction.high_ms
+    assert sum(op.latency_ms for op in prediction.ops) == pytest.approx(prediction.latency_ms)
+    assert prediction.gmacps == pytest.approx(519710080 / prediction.latency_ms / 1e6)
+    assert [op.name for op in prediction.ops] == [node.name for node in cpubone.network("b0").executed().nodes]
+    assert {op.bound for op in prediction.ops} <= {"compute", "memory", "overhead"}
+
+
+def test_a_prediction_as_frame_chart_and_page(predictor):
+    pytest.importorskip("pandas")
+    prediction = predictor.predict(cpubone.config("nano"))
+    frame = prediction.frame()
+    assert frame.latency_ms.sum() == pytest.approx(prediction.latency_ms)
+    values = prediction.chart()["data"]["values"]
+    assert sum(row["latency_ms"] for row in values) == pytest.approx(prediction.latency_ms)
+    assert "depthwise" in prediction._repr_html_()
+    assert repr(prediction).startswith("<cpubone.Prediction cpubone-nano: ")
+
+
+def test_a_predictor_survives_files_and_pickles(predictor, tmp_path):
+    predictor.save(tmp_path / "predictor.json")
+    expected = predictor.predict("b0").latency_ms
+    for copy in (cpubone.Predictor.load(tmp_path / "predictor.json"), pickle.loads(pickle.dumps(predictor))):
+        assert copy.predict("b0").latency_ms == expected
+        assert copy.json() == predictor.json()
+
+
+def test_a_class_without_measurements_is_an_error(profile):
+    convolutions = [str(record.op) for record in profile.ops if record.op.kind == "conv2d"]
+    few = cpubone.Predictor.fit(cpubone.profile(ops=convolutions, budget_s=0.5, progress=False))
+    with pytest.raises(cpubone.Error, match="attention|linear|group_norm|gelu"):
+        few.predict("b0")
+
+
+def test_errors_of_classes_are_told(predictor):
+    rows = predictor.error_rows()
+    assert {"pointwise", "depthwise"} <= {row["class"] for row in rows}
+    assert all(row["operators"] > 0 and row["train_mape"] >= 0 for row in rows)
+    op = next(node.op for node in cpubone.network("b0").executed().nodes if node.op.kind == "conv2d")
+    assert predictor.predict_op(op) == predictor.predict_op(str(op)) > 0
+    assert predictor.threads == 1 and predictor.evidence == "measured"
