@@ -207,11 +207,6 @@ class Predictor:
         """What its numbers stand on: `measured`, or what else."""
         return self._core.evidence
 
-    @property
-    def best_gmacps(self) -> float:
-        """Highest thousand million MACs a second of any operator, as the laws tell it."""
-        return self._core.best_macps / 1e9
-
     def error_rows(self) -> Rows:
         """One dict a class of operators: class, operators, train_mape, test_mape (each left out of the fit in turn)."""
         keys = ("class", "operators", "train_mape", "test_mape")

@@ -5,7 +5,8 @@
 PYBIND11_MODULE(_core, m) {
   namespace python = cpubone::python;
   m.doc() = "Bindings of cpubone; private, use the package cpubone.";
-  pybind11::register_exception<cpubone::Error>(m, "Error", PyExc_RuntimeError);
+  pybind11::register_exception<cpubone::Error>(m, "Error", PyExc_RuntimeError).attr("__doc__") =
+      "A bad file or a failing library; the message says what, got and expected.";
   m.attr("__version__") = cpubone::version();
   python::register_space(m);
   python::register_predictor(m);

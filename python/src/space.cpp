@@ -27,7 +27,11 @@ py::tuple to_tuple(const Padding& padding) {
 }
 
 void register_ops(py::module_& m) {
-  py::class_<Op>(m, "Op")
+  py::class_<Op>(
+      m, "Op",
+      "An operator: the value of its canonical text, e.g. `conv2d 1x56x56x32->1x28x28x128 "
+      "k3x3 s2 p1,1,1,1 g2 act=hardswish f32` (shapes NHWC; padding top, bottom, left, "
+      "right). Raises ValueError naming the token that is wrong.")
       .def(py::init([](const std::string& text) { return parse_op(text); }), "text"_a)
       .def_property_readonly("kind", [](const Op& op) { return name(op.kind); })
       .def_property_readonly("inputs",
@@ -61,7 +65,9 @@ void register_ops(py::module_& m) {
           [](const Op& op) { return py::make_tuple(text(op)); },
           [](const py::tuple& state) { return parse_op(state[0].cast<std::string>()); }));
 
-  py::class_<Node>(m, "Node")
+  py::class_<Node>(m, "Node",
+                   "An operator in a network; `inputs` are indices of earlier nodes, -1 the "
+                   "network's input.")
       .def_readonly("name", &Node::name)
       .def_readonly("stage", &Node::stage)
       .def_readonly("op", &Node::op)

@@ -11,7 +11,7 @@ def run(code, *options):
 def test_every_public_name_is_there_and_documented():
     for name in cpubone.__all__:
         value = getattr(cpubone, name)
-        assert name.startswith("_") or isinstance(value, int) or value.__doc__
+        assert name.startswith("_") or isinstance(value, int) or value.__doc__, name
     assert set(cpubone.__all__) <= set(dir(cpubone))
 
 

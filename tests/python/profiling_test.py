@@ -9,33 +9,33 @@ import cpubone
 pytestmark = pytest.mark.skipif(not cpubone._core.has_xnnpack, reason="built without XNNPACK")
 
 
-def test_a_profile_has_every_operator_and_network_once(profile):
-    assert len({record.op for record in profile.ops}) == len(profile.ops) > 30
-    (network,) = profile.networks
+def test_a_profile_has_every_operator_and_network_once(measured):
+    assert len({record.op for record in measured.ops}) == len(measured.ops) >= 10
+    (network,) = measured.networks
     assert (network.name, network.macs) == ("cpubone-nano", cpubone.network("nano").macs)
     assert sum(part[3] for part in network.ops) == pytest.approx(network.latency_ms)
-    for record in profile.ops:
+    for record in measured.ops:
         assert 0 < record.low_ms <= record.latency_ms <= record.high_ms
-    assert profile.settings["threads"] == 1
-    assert profile.device["cores"] >= 1
+    assert measured.settings["threads"] == 1
+    assert measured.device["cores"] >= 1
 
 
-def test_a_profile_survives_files_and_pickles(profile, tmp_path):
-    profile.save(tmp_path / "profile.json")
-    assert cpubone.Profile.load(tmp_path / "profile.json") == profile == pickle.loads(pickle.dumps(profile))
-    assert profile.merged(profile) == profile
+def test_a_profile_survives_files_and_pickles(measured, tmp_path):
+    measured.save(tmp_path / "profile.json")
+    assert cpubone.Profile.load(tmp_path / "profile.json") == measured == pickle.loads(pickle.dumps(measured))
+    assert [record.op for record in measured.merged(measured).ops] == [record.op for record in measured.ops]
 
 
-def test_a_profile_as_a_frame_and_a_chart(profile):
+def test_a_profile_as_a_frame_and_a_chart(measured):
     pytest.importorskip("pandas")
-    frame = profile.frame()
-    assert len(frame) == len(profile.ops)
+    frame = measured.frame()
+    assert len(frame) == len(measured.ops)
     row = frame[frame.macs > 0].iloc[0]
     assert row.gmacps == pytest.approx(row.macs / row.latency_ms / 1e6)
-    assert list(profile.network_frame().name) == ["cpubone-nano"]
-    bundle, _ = profile.chart()._repr_mimebundle_()
+    assert list(measured.network_frame().name) == ["cpubone-nano"]
+    bundle, _ = measured.chart()._repr_mimebundle_()
     assert bundle["application/vnd.vegalite.v5+json"]["data"]["values"]
-    assert "cpubone-nano" in profile._repr_html_()
+    assert "cpubone-nano" in measured._repr_html_()
 
 
 def test_wrong_arguments_are_refused():
@@ -50,7 +50,7 @@ def test_wrong_arguments_are_refused():
         cpubone.profile(["nano"])  # keyword arguments only
 
 
-def test_progress_is_reported_and_an_exception_of_the_callback_stops(profile):
+def test_progress_is_reported_and_an_exception_of_the_callback_stops():
     seen = []
     ops = cpubone.operators(count=5)
     cpubone.profile(ops=ops, budget_s=0.3, progress=lambda *args: seen.append(args))
