@@ -129,14 +129,18 @@ json network_rows(const Result& result) {
   return rows;
 }
 
-json candidate_rows(const Result& result) {
+json candidate_rows(const Result& result, std::size_t most) {
   json rows = json::array();
-  for (const Candidate& c : result.candidates)
+  const std::size_t all = result.candidates.size();
+  const std::size_t drawn = std::min(all, most);
+  for (std::size_t i = 0; i < drawn; ++i) {
+    const Candidate& c = result.candidates[i * all / drawn];  // evenly over the search
     rows.push_back({{"l", rounded(c.latency_ms, 4)},
                     {"a", rounded(c.top1, 4)},
                     {"m", rounded(static_cast<double>(c.macs) / 1e6, 4)},
                     {"p", rounded(static_cast<double>(c.params) / 1e6, 3)},
                     {"g", rounded(static_cast<double>(c.macs) / c.latency_ms / 1e6, 3)}});
+  }
   return rows;
 }
 
@@ -587,6 +591,7 @@ ChartFrame chart_frame(std::span<const Result> results) {
     }
   }
   ChartFrame frame;
+  frame.candidates /= std::max<std::size_t>(1, results.size());
   frame.series = {proposals};
   frame.series.insert(frame.series.end(), families.begin(), families.end());
   if (latency.high > 0) {
@@ -606,15 +611,20 @@ ChartFrame chart_frame(std::span<const Result> results) {
 
 ChartSet make_charts(const Result& result, const ChartFrame& frame) {
   ChartSet set;
-  set.data = {{"networks", network_rows(result)}, {"candidates", candidate_rows(result)},
-              {"front", front_rows(result)},      {"iso", iso_rows(frame)},
-              {"rebuilt", rebuilt_rows(result)},  {"breakdown", breakdown_rows(result)}};
+  set.data = {
+      {"networks", network_rows(result)}, {"candidates", candidate_rows(result, frame.candidates)},
+      {"front", front_rows(result)},      {"iso", iso_rows(frame)},
+      {"rebuilt", rebuilt_rows(result)},  {"breakdown", breakdown_rows(result)}};
   const auto add = [&](std::string name, std::string title, std::string alt, json spec) {
     spec["$schema"] = schema;
     spec["description"] = alt;
     set.charts.push_back({std::move(name), std::move(title), std::move(alt), std::move(spec)});
   };
-  add("front", "Accuracy against latency", front_alt(result), front_spec(frame));
+  std::string front_title = "Accuracy against latency";
+  if (result.candidates.size() > frame.candidates)
+    front_title +=
+        fmt::format(" ({} of {} candidates drawn)", frame.candidates, result.candidates.size());
+  add("front", front_title, front_alt(result), front_spec(frame));
   if (!macs_table(result).rows.empty())
     add("macs", "MACs against MACpS",
         fmt::format("MACs against GMACpS of the networks on {}, with lines of equal latency: two "

@@ -32,10 +32,12 @@ struct ChartFrame {
   double macs_high_m = 10000;
   double gmacps_low = 1;
   double gmacps_high = 100;
+  std::size_t candidates = 10000;   ///< most candidates of a result that are drawn
   std::vector<std::string> series;  ///< families; `proposals` first: the order of the colours
 };
 
-/// Axes that hold every network and candidate of all results, with some air.
+/// Axes that hold every network and candidate of all results, with some air. 10,000 candidates are
+/// drawn in all: more would make the page larger than 2 MB and show nothing else.
 ChartFrame chart_frame(std::span<const Result> results);
 
 /// The charts for which the result has data, in the order of the report: `front`, `macs`,

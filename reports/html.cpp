@@ -246,8 +246,9 @@ std::string report_html(std::span<const Result> results) {
   html +=
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
       "'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:\">\n";
-  html += fmt::format("<title>cpubone: {}</title>\n<style>{}</style></head>\n<body>\n",
-                      escape_html(fmt::format("{}", fmt::join(names, ", "))), web::style());
+  html += fmt::format("<title>cpubone: {}</title>\n<style>{}</style></head>\n<body{}>\n",
+                      escape_html(fmt::format("{}", fmt::join(names, ", "))), web::style(),
+                      results.size() > 1 ? " class=\"several\"" : "");
   html += "<a class=\"skip\" href=\"#use\">Skip to the recommendation</a>\n";
   html += head(parts);
   Sections sections;

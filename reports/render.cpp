@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
@@ -23,6 +26,7 @@ namespace fs = std::filesystem;
 
 /// Dots of the cloud in a still picture; more only blacken it and make it large.
 constexpr std::size_t most_dots = 1500;
+constexpr std::chrono::seconds longest_rendering{60};
 
 struct ScratchFolder {
   fs::path path;
@@ -56,9 +60,16 @@ std::optional<int> run_node(std::vector<std::string> arguments, const fs::path& 
   const int failed = ::posix_spawnp(&process, "node", &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return std::nullopt;
+  // A chart of a study is data: it must not be able to hold the tool up.
+  const auto deadline = std::chrono::steady_clock::now() + longest_rendering;
   int status = 0;
-  while (::waitpid(process, &status, 0) < 0)
-    if (errno != EINTR) return std::nullopt;
+  for (;;) {
+    const pid_t ended = ::waitpid(process, &status, WNOHANG);
+    if (ended == process) break;
+    if (ended < 0 && errno != EINTR) return std::nullopt;
+    if (std::chrono::steady_clock::now() > deadline) ::kill(process, SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -14,7 +14,7 @@
   };
   const palette = () => colours[is_dark() ? 'dark' : 'light'];
 
-  const look = () => {
+  const look = (many) => {
     const css = getComputedStyle(root);
     const value = (name) => css.getPropertyValue('--' + name).trim();
     const text = { labelColor: value('soft'), titleColor: value('soft'), titleFontWeight: 'normal' };
@@ -30,7 +30,7 @@
       range: { category: palette() },
       // `color`, because a mark's own default would win over `stroke` and `fill`.
       style: {
-        cloud: { color: value('soft'), size: 10, opacity: is_dark() ? 0.3 : 0.22 },
+        cloud: { color: value('soft'), size: many ? 6 : 10, opacity: (is_dark() ? 0.3 : 0.22) * (many ? 0.6 : 1) },
         front: { color: value('accent'), strokeWidth: 1.6, opacity: 0.75 },
         interval: { strokeWidth: 1.2 },
         network: { filled: true, size: 80, opacity: 1 },
@@ -100,7 +100,7 @@
     const many = Object.values(spec.datasets).some((rows) => rows.length > 1500);
     const old = now.views[name];
     const result = await vegaEmbed(element, spec, {
-      renderer: many ? 'canvas' : 'svg', mode: 'vega-lite', config: look(), tooltip: { theme: is_dark() ? 'dark' : 'light' },
+      renderer: many ? 'canvas' : 'svg', mode: 'vega-lite', config: look(many), tooltip: { theme: is_dark() ? 'dark' : 'light' },
       actions: { export: true, source: false, compiled: false, editor: false }, downloadFileName: name,
       ast: false,
     });

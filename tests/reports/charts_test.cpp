@@ -80,6 +80,20 @@ TEST_CASE("data of charts are rounded to what can be seen", "[reports]") {
   CHECK(set.data["networks"][1]["top1_text"] == "75.0 % published");
 }
 
+TEST_CASE("more candidates than can be seen are thinned out evenly, and the title says so",
+          "[reports]") {
+  Result result = small_result();
+  result.candidates.clear();
+  for (int i = 1; i <= 30000; ++i)
+    result.candidates.push_back({static_cast<double>(i), 70, 1'000'000, 1'000'000});
+  const ChartFrame frame = chart_frame(std::vector{result, result});
+  const ChartSet set = make_charts(result, frame);
+  REQUIRE(set.data["candidates"].size() == 5000);
+  CHECK(set.data["candidates"][0]["l"] == 1);
+  CHECK(set.data["candidates"][4999]["l"] == 30000);  // 29995 in four digits
+  CHECK_THAT(find(set, "front")->title, ContainsSubstring("5000 of 30000 candidates drawn"));
+}
+
 TEST_CASE("lines of equal latency stay inside the chart", "[reports]") {
   const Result result = small_result();
   const ChartFrame frame = chart_frame(std::vector{result});
