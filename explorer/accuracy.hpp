@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -16,12 +17,12 @@ namespace cpubone {
 struct AccuracyPoint {
   std::string network;
   std::string family;
-  bool classic = false;  ///< trained by a recipe from before strong augmentation
-  double macs = 0;
-  double body_params = 0;  ///< parameters without the classification head
-  double grouped_macs = 0;
-  double top1 = 0;    ///< percent
-  bool weak = false;  ///< second-hand: a weak prior, and not counted in any error
+  bool classic = false;    ///< trained by a recipe from before strong augmentation
+  double macs = 0;         ///< credited where the network is known, see Capacity
+  double body_params = 0;  ///< the same, without the classification head
+  double depth = 0;        ///< residual branches; 0: unknown
+  double top1 = 0;         ///< percent
+  bool weak = false;       ///< second-hand: a weak prior, and not counted in any error
   std::string source;
 };
 
@@ -39,10 +40,11 @@ struct AccuracyModel {
   AccuracySummary summary;
 };
 
-/// Fits `log(100 - top1)` linearly on log MACs, log parameters, grouped MACs, recipe and family
-/// offsets; slopes never reward less capacity. Networks of the nearest family weigh most, and a
-/// monotone curve through them corrects the rest. Throws std::invalid_argument for fewer than three
-/// points of the nearest family, or values out of range.
+/// Fits `log(100 - top1)` linearly on log MACs, log parameters, recipe and family offsets; slopes
+/// never reward less capacity. Networks of the nearest family weigh most, and a monotone curve
+/// through them corrects the rest. Capacity that the family would spread over more depth or balance
+/// differently between parameters and MACs earns little or nothing. Throws std::invalid_argument
+/// for fewer than three points of the nearest family, or values out of range.
 AccuracyModel fit_accuracy(std::span<const AccuracyPoint> points,
                            std::string_view nearest_family = "CPUBone");
 
@@ -58,7 +60,10 @@ struct ChoicePrior {
 };
 /// Of choice `index` of a gene; see explorer/accuracy.cpp for the assumptions.
 ChoicePrior choice_prior(const SearchSpace& space, std::size_t position, int index);
-/// The assumptions in a sentence, for reports.
+/// Variance, in points squared, of widths that do not double from stage to stage as all published
+/// members' do.
+double width_novelty(const std::array<int, 5>& widths);
+/// The assumptions in sentences, for reports.
 std::string choice_prior_note();
 
 }  // namespace cpubone

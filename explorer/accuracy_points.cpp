@@ -25,7 +25,7 @@ AccuracyPoint point_of(const CpuboneConfig& config, double top1, const std::stri
   point.family = "CPUBone";
   point.macs = c.macs;
   point.body_params = c.body_params;
-  point.grouped_macs = c.grouped_macs;
+  point.depth = c.depth;
   point.top1 = top1;
   point.source = source;
   return point;

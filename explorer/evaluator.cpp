@@ -310,18 +310,25 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
       const int repeat = times[at];
       add(terms, unit.terms, repeat);
       total.body_params += repeat * unit.capacity.body_params;
-      total.grouped_macs += repeat * unit.capacity.grouped_macs;
+      total.macs += repeat * unit.capacity.macs;
+      total.depth += repeat * unit.capacity.depth;
       e.macs += repeat * unit.macs;
       e.params += repeat * unit.params;
       e.weight_bytes += repeat * unit.weight_bytes;
       e.peak_activation_bytes = std::max(e.peak_activation_bytes, unit.peak_bytes);
     }
-    total.macs = static_cast<double>(e.macs);
+    total.resolution = space_.resolutions[g[gene::resolution]];
     for (const std::size_t p : impl_->prior_genes) {
       const ChoicePrior& prior = impl_->priors[p][g[p]];
       total.prior_points += prior.points;
       total.novelty += prior.variance;
     }
+    std::array<int, 5> widths;
+    for (int k = 0; k < 5; ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      widths[at] = space_.stages[at].widths[g[gene::of(k, gene::width)]];
+    }
+    total.novelty += width_novelty(widths);
     e.latency = latency_.combine(terms);
     e.accuracy = accuracy_.estimate(total);
   }

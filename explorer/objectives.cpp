@@ -18,12 +18,16 @@ constexpr std::array<std::string_view, objective_count> units{"ms", "%", "M", "M
 
 Capacity capacity(const Network& network) {
   Capacity total;
+  total.resolution = network.input.h;
   for (const Node& node : network.nodes) {
-    const auto op_macs = static_cast<double>(macs(node.op));
-    total.macs += op_macs;
-    if (node.stage != "head") total.body_params += static_cast<double>(params(node.op));
-    if (node.op.kind == OpKind::conv2d && node.op.groups > 2 && !is_depthwise(node.op))
-      total.grouped_macs += op_macs * std::log2(node.op.groups / 2.0);
+    double credit = 1;
+    const bool dense = node.op.kind == OpKind::conv2d || node.op.kind == OpKind::conv_transpose2d;
+    if (dense && !is_depthwise(node.op))
+      credit = (1 + std::log2(node.op.kernel_h)) / (node.op.kernel_h * node.op.kernel_w) *
+               std::sqrt(node.op.groups);
+    total.macs += credit * static_cast<double>(macs(node.op));
+    if (node.op.kind == OpKind::add) total.depth += 1;
+    if (node.stage != "head") total.body_params += credit * static_cast<double>(params(node.op));
   }
   return total;
 }

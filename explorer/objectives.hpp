@@ -17,11 +17,14 @@ struct LatencyModel {
   std::function<LatencyEstimate(const LatencyTerms&)> combine;
 };
 
-/// What a network's accuracy is estimated from.
+/// What a network's accuracy is estimated from. A dense k x k convolution is credited with
+/// 1 + log2(k) of its k^2 taps and with 1 / sqrt(groups) of its channels: larger kernels, fused
+/// blocks and fewer groups are known to gain far less than their MACs.
 struct Capacity {
-  double macs = 0;
-  double body_params = 0;   ///< parameters without the classification head
-  double grouped_macs = 0;  ///< MACs of convolutions in more than 2 groups, times log2(groups / 2)
+  double macs = 0;          ///< credited
+  double body_params = 0;   ///< credited, without the classification head
+  double depth = 0;         ///< residual branches; 0: unknown
+  double resolution = 224;  ///< pixels
   double prior_points = 0;  ///< sum of assumed effects of choices, points of top-1
   double novelty = 0;       ///< variance that choices nobody published add, points squared
   bool operator==(const Capacity&) const = default;

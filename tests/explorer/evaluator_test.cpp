@@ -36,6 +36,10 @@ TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
       with_priors.prior_points += prior.points;
       with_priors.novelty += prior.variance;
     }
+    std::array<int, 5> widths;
+    for (std::size_t k = 0; k < 5; ++k)
+      widths[k] = decode(evaluator.space(), genome).stages[k].width;
+    with_priors.novelty += width_novelty(widths);
     CHECK(e.accuracy.top1 ==
           Approx(evaluator.accuracy().estimate(with_priors).top1).epsilon(1e-12));
   }

@@ -1,0 +1,74 @@
+#pragma once
+#include <atomic>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "explorer/search.hpp"
+#include "space/result.hpp"
+
+namespace cpubone {
+
+/// Measures networks end to end, interleaved; one latency a network.
+using MeasureNetworks = std::function<std::vector<MeasuredLatency>(std::span<const Network>)>;
+/// Latency of a network by stage and operator class, as predicted.
+using BreakDown = std::function<std::vector<BreakdownRow>(const Network&)>;
+
+/// A latency that was measured before the exploration.
+struct KnownLatency {
+  std::string network;  ///< name in the zoo
+  MeasuredLatency latency;
+};
+
+/// What an exploration stands on.
+struct ExploreInput {
+  SearchSpace space;
+  LatencyModel latency;
+  AccuracyModel accuracy;
+  MeasureNetworks measure;             ///< empty: predictions only, and nothing is called better
+  BreakDown break_down;                ///< empty: from `latency`, without what limits a part
+  std::vector<KnownLatency> measured;  ///< of published networks
+};
+
+struct ExploreOptions {
+  SearchOptions search;  ///< the first two objectives must be latency and top1; `start` is set here
+  int proposals = 8;     ///< at least five, at most
+  int round_size = 10;   ///< networks that a round of confirmation measures beside B0..B3
+  int rounds = 3;        ///< at most
+  double budget_seconds = 90;  ///< no round starts after it
+  std::function<void(double fraction, const std::string& text)> progress;
+  const std::atomic<bool>* cancel = nullptr;  ///< ends early with what is known
+};
+
+/// A network that the exploration proposes.
+struct Proposal {
+  CpuboneConfig config;
+  Network network;  ///< of the name that the result gives it
+};
+
+struct Exploration {
+  /// Networks, candidates, front, search, accuracy model, insights and warnings; who measured fills
+  /// tool, device and predictor.
+  Result result;
+  std::vector<Proposal> proposals;  ///< fastest first
+};
+
+/// The main job: rebuilds the published networks, searches, confirms by measuring, corrects the
+/// predictor by what was measured and searches again until the confirmed front rests. A proposal is
+/// better than a published network only where its measured latency is lower, beyond both intervals,
+/// at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for constraints.
+Exploration explore(const ExploreInput& input, const ExploreOptions& options);
+
+/// A published network of the zoo as a result tells it: counts, prediction, published facts.
+ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
+                      const LatencyModel& latency, const BreakDown& break_down);
+
+/// Prediction by stage and operator class from the model's terms.
+std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency);
+
+/// What differs between two configurations, e.g. `stage 3: blocks 3 -> 5, groups 2 -> 1; input 224
+/// -> 192`.
+std::string difference(const CpuboneConfig& config, const CpuboneConfig& from);
+
+}  // namespace cpubone

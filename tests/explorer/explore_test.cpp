@@ -1,0 +1,233 @@
+#include "explorer/explore.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "explorer/correction.hpp"
+#include "explorer/insight.hpp"
+#include "tests/catch.hpp"
+#include "tests/explorer/models.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// A machine that is slower than predicted, more so where weights are many.
+std::vector<MeasuredLatency> measure(std::span<const Network> networks) {
+  const LatencyModel model = fake_latency();
+  std::vector<MeasuredLatency> out;
+  for (const Network& n : networks) {
+    const double ms = 1.06 * model.combine(latency_terms(n, model)).ms +
+                      static_cast<double>(weight_bytes(n)) / 1e9;
+    out.push_back({{ms, 0.995 * ms, 1.005 * ms}, 20, false});
+  }
+  return out;
+}
+
+ExploreInput input(bool measuring) {
+  ExploreInput in;
+  in.space = default_search_space();
+  in.latency = fake_latency();
+  in.accuracy = published_accuracy_model();
+  if (measuring) in.measure = measure;
+  return in;
+}
+
+ExploreOptions quick() {
+  ExploreOptions options;
+  options.search.population = 40;
+  options.search.evaluations = 8000;
+  options.search.constraints = {{Objective::latency, 120}};
+  options.rounds = 3;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
+  const Exploration found = explore(input(true), quick());
+  const Result& result = found.result;
+  REQUIRE(found.proposals.size() >= 5);
+  Result whole = result;
+  whole.created = "2026-01-31T12:00:00Z";
+  whole.tool_version = "0.1.0";
+  whole.device = {"fake", "Fake CPU", Evidence::measured, "none", 1, "f32", {}};
+  const nlohmann::json json = to_json(whole);
+  CHECK(read_result(JsonReader(json, "result#")) == whole);
+  const LatencyModel model = fake_latency();
+  int better = 0;
+  double worst = 0;
+  double last = 0;
+  for (const Proposal& p : found.proposals) {
+    const ResultNetwork* n = find_network(result, p.network.name);
+    REQUIRE(n);
+    CHECK(n->macs == macs(p.network));
+    CHECK(n->params == params(p.network));
+    CHECK(n->description == describe(p.config));
+    CHECK(build(p.config) == p.network);
+    CHECK_FALSE(n->difference.empty());
+    CHECK(n->nearest.substr(0, 9) == "cpubone-b");
+    REQUIRE(n->measured_ms);
+    CHECK(n->measured_ms->ms.value == Approx(measure(std::span(&p.network, 1))[0].ms.value));
+    CHECK(n->measured_ms->ms.value >= last);
+    last = n->measured_ms->ms.value;
+    worst = std::max(worst, std::abs(n->predicted_ms->value / n->measured_ms->ms.value - 1));
+    better += !n->better_than.empty();
+    for (const std::string& other : n->better_than) {
+      const ResultNetwork* o = find_network(result, other);
+      REQUIRE(o->measured_ms);
+      CHECK(n->measured_ms->ms.value < o->measured_ms->ms.value);
+      CHECK(n->top1->percent.value >= o->top1->percent.value);
+    }
+  }
+  CHECK(better > 0);
+  CHECK(worst < 0.12);  // those of the first round were predicted before anything was measured
+  // Nobody on the front is beaten.
+  for (const std::string& a : result.front)
+    for (const ResultNetwork& b : result.networks) {
+      const ResultNetwork* n = find_network(result, a);
+      if (!b.measured_ms || !b.top1) continue;
+      CHECK_FALSE((b.measured_ms->ms.value < n->measured_ms->ms.value &&
+                   b.top1->percent.value > n->top1->percent.value));
+    }
+  const ResultNetwork* b0 = find_network(result, "cpubone-b0");
+  REQUIRE(b0);
+  CHECK(b0->published->macs_m == 519);
+  CHECK(b0->measured_ms);
+  CHECK(result.candidates.size() > 100);
+  CHECK(result.search->distinct >= 8000);
+  CHECK(result.insights.size() >= 9);
+  CHECK(result.studies.size() == 3);
+}
+
+TEST_CASE("without measuring nothing is called better", "[explorer]") {
+  const Exploration found = explore(input(false), quick());
+  CHECK(found.proposals.size() >= 5);
+  for (const ResultNetwork& n : found.result.networks) {
+    CHECK(n.better_than.empty());
+    CHECK_FALSE(n.measured_ms);
+  }
+  CHECK_THAT(found.result.warnings.at(0).what, ContainsSubstring("no proposal was measured"));
+  CHECK_FALSE(found.result.front.empty());
+}
+
+TEST_CASE("an exploration is the same on one thread and two", "[explorer]") {
+  ExploreOptions options = quick();
+  auto one = explore(input(true), options).result;
+  options.search.threads = 2;
+  auto two = explore(input(true), options).result;
+  one.search->seconds = two.search->seconds = 0;
+  CHECK(to_json(one).dump() == to_json(two).dump());
+}
+
+TEST_CASE("a machine that fails ends the exploration with what it said", "[explorer]") {
+  ExploreInput in = input(true);
+  in.measure = [](std::span<const Network> networks) {
+    return std::vector<MeasuredLatency>(networks.size() - 1);
+  };
+  CHECK_THROWS_WITH(explore(in, quick()), ContainsSubstring("networks were measured, expected"));
+  in.measure = [](std::span<const Network> networks) {
+    return std::vector<MeasuredLatency>(networks.size());
+  };
+  CHECK_THROWS_WITH(explore(in, quick()),
+                    ContainsSubstring("\"cpubone-b0\" was measured to take 0 ms"));
+  ExploreOptions options = quick();
+  options.proposals = 2;
+  CHECK_THROWS_WITH(explore(input(true), options), "explore: proposals must be in 5..100, got 2");
+  options = quick();
+  options.search.objectives = {Objective::top1, Objective::latency};
+  CHECK_THROWS_WITH(explore(input(true), options),
+                    "explore: the first two objectives must be latency and top1");
+}
+
+TEST_CASE("a cancelled exploration ends with what it has", "[explorer]") {
+  const std::atomic<bool> stop = true;
+  ExploreOptions options = quick();
+  options.cancel = &stop;
+  const Exploration found = explore(input(true), options);
+  CHECK(found.result.warnings.size() >= 1);
+}
+
+TEST_CASE("a difference names what changed and nothing else", "[explorer]") {
+  CpuboneConfig config = cpubone_config("b0");
+  CHECK(difference(config, cpubone_config("b0")).empty());
+  config.stages[3].blocks = 5;
+  config.stages[3].groups = 1;
+  config.resolution = 192;
+  config.stages[4].attention = false;
+  CHECK(difference(config, cpubone_config("b0")) ==
+        "input 224 -> 192; stage 3: blocks 3 -> 5, groups 2 -> 1; stage 4: attention with -> "
+        "without");
+}
+
+TEST_CASE("a correction follows measured networks and trusts few of them little", "[explorer]") {
+  const LatencyModel model = fake_latency();
+  std::vector<Confirmed> networks;
+  std::vector<LatencyTerms> terms;
+  for (const CpuboneConfig& member : cpubone_family()) {
+    terms.push_back(latency_terms(build(member), model));
+    const double ms = model.combine(terms.back()).ms;
+    networks.push_back({terms.back(), ms, 1.08 * ms});
+  }
+  const LatencyModel after = corrected(model, networks);
+  for (const LatencyTerms& t : terms) {
+    const LatencyEstimate e = after.combine(t);
+    CHECK(e.ms == Approx(1.08 * model.combine(t).ms).epsilon(0.005));
+    CHECK(e.low_ms <= e.ms);
+    CHECK(e.ms <= e.high_ms);
+    CHECK(e.high_ms / e.ms <= model.combine(t).high_ms / model.combine(t).ms + 1e-12);
+  }
+  CHECK(corrected(model, {}).combine(terms[0]).ms == model.combine(terms[0]).ms);
+  networks.resize(1);
+  networks[0].measured_ms = 3 * networks[0].predicted_ms;
+  CHECK(corrected(model, networks).combine(terms[0]).ms <= 1.2215 * model.combine(terms[0]).ms);
+  networks[0].measured_ms = 0;
+  CHECK_THROWS_WITH(corrected(model, networks),
+                    ContainsSubstring("latencies must be positive, got"));
+}
+
+TEST_CASE("parts of a breakdown sum to the prediction", "[explorer]") {
+  const LatencyModel model = fake_latency();
+  const Network b0 = build(cpubone_config("b0"));
+  double sum = 0;
+  std::int64_t total_macs = 0;
+  for (const BreakdownRow& row : break_down(b0, model)) {
+    sum += row.latency_ms;
+    total_macs += row.macs;
+  }
+  CHECK(sum == Approx(model.combine(latency_terms(b0, model)).ms));
+  CHECK(total_macs == macs(b0));
+}
+
+TEST_CASE("the stage that loses most is named with its cause", "[explorer]") {
+  Result result;
+  ResultNetwork b0;
+  b0.name = "cpubone-b0";
+  b0.macs = 300'000'000;
+  b0.breakdown = {{"stage1", "convolution", 200'000'000, 4, Bound::compute},
+                  {"stage2", "convolution", 90'000'000, 2, Bound::compute},
+                  {"stage2", "depthwise", 10'000'000, 3, Bound::memory}};
+  result.networks.push_back(b0);
+  const auto insights = stage_insights(result);
+  REQUIRE(insights.size() == 1);
+  CHECK(insights[0].sentence ==
+        "Of 9.00 ms predicted, 3.00 ms (33 %) are beyond what its MACs would take at the best rate "
+        "seen, 50 GMACpS. stage2 loses most, 3.00 of its 5.00 ms; of that 2.80 ms in depthwise "
+        "operators, limited by memory.");
+}
+
+TEST_CASE("a crossover is where the model has it", "[explorer]") {
+  LatencyModel model = fake_latency();
+  // Only depthwise operators cost anything, and as much as fused ones of 100 channels.
+  model.op_terms = [](const Op& op) {
+    LatencyTerms terms;
+    if (is_depthwise(op)) terms.ops_ns = 100'000;
+    if (op.kernel_h == 3 && !is_depthwise(op)) terms.ops_ns = 1000.0 * op.inputs[0].c;
+    return terms;
+  };
+  const Study study = crossover_study(model);
+  CHECK_THAT(study.sentence, ContainsSubstring("at 14x14 from 128"));
+  CHECK(study.holds == false);
+  CHECK(study.columns.size() == study.rows.at(0).size());
+}
