@@ -157,6 +157,7 @@ Work work(const Op& op, const CpuTraits& cpu) {
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
+  w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
   if (runs_depthwise(op)) {
     w.passes = m.pixels * std::ceil(m.groups / cpu.vector_channels);

@@ -37,6 +37,7 @@ struct Work {
   double streamed_bytes = 0;  ///< weights that a block of rows reads again, as L2 cannot hold them
   double activation_bytes = 0;            ///< read and written
   double activation_bytes_beyond_l2 = 0;  ///< of these
+  double activation_bytes_beyond_llc = 0;
 };
 Work work(const Op& op, const CpuTraits& cpu);
 

@@ -219,6 +219,8 @@ GaussianProcess fit_gaussian_process(const MatrixXd& inputs, const VectorXd& out
 }
 
 Prediction predict(const GaussianProcess& process, const VectorXd& input) {
+  if (process.size() == 0)
+    return {0, process.spread_factor * std::sqrt(process.signal + process.noise)};
   const Eigen::VectorXf z =
       ((input - process.centre).array() * process.scale.array()).matrix().cast<float>();
   const Eigen::ArrayXf r =

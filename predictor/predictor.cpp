@@ -32,7 +32,8 @@ LawNs law_ns(const Law& law, const Work& w) {
   return {w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass,
           w.weight_bytes * law.ns_per_weight_byte + w.streamed_bytes * law.ns_per_streamed_byte +
               w.activation_bytes * law.ns_per_activation_byte +
-              w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2,
+              w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
+              w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc,
           law.ns_per_run};
 }
 

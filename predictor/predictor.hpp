@@ -25,6 +25,7 @@ struct Law {
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_run = 0;
+  double ns_per_activation_byte_beyond_llc = 0;  ///< on top; where a device is calibrated
   bool operator==(const Law&) const = default;
 };
 

@@ -62,12 +62,13 @@ nlohmann::json to_json(const Law& law) {
           {"ns_per_streamed_byte", law.ns_per_streamed_byte},
           {"ns_per_activation_byte", law.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
+          {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
           {"ns_per_run", law.ns_per_run}};
 }
 
 Law law_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
-                    "ns_per_activation_byte", "ns_per_activation_byte_beyond_l2", "ns_per_run"});
+                    "ns_per_activation_byte", "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc", "ns_per_run"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_pass"),
@@ -75,7 +76,8 @@ Law law_from_json(const JsonReader& json) {
           cost("ns_per_streamed_byte"),
           cost("ns_per_activation_byte"),
           cost("ns_per_activation_byte_beyond_l2"),
-          cost("ns_per_run")};
+          cost("ns_per_run"),
+          cost("ns_per_activation_byte_beyond_llc")};
 }
 
 nlohmann::json to_json(const ClassModel& model) {
