@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "predictor/calibration.hpp"
 #include "space/error.hpp"
 #include "space/json_file.hpp"
 #include "space/random_network.hpp"
@@ -56,12 +57,21 @@ void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&
 Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
                            const Terminal& terminal) {
   if (device == "host") return host_predictor(settings);
-  if (!std::filesystem::exists(device))
+  if (!std::filesystem::exists(device)) {
+    std::string names;
+    for (const DeviceDescription& known : known_devices()) {
+      if (known.device.name == device) return calibrate(known);
+      names += ", " + known.device.name;
+    }
     throw std::invalid_argument(fmt::format(
-        "--device: expected \"host\" or a file of cpubone-profile, got \"{}\"", device));
+        "--device: expected host{}, or a file with a profile, a predictor or a device, got \"{}\"",
+        names, device));
+  }
   const nlohmann::json json = read_json_file(device);
   const JsonReader reader(json, device + "#");
-  const bool is_profile = json.is_object() && json.value("schema", "") == "cpubone/profile/1";
+  const std::string schema = json.is_object() ? json.value("schema", "") : "";
+  if (schema == "cpubone/device/1") return calibrate(device_description_from_json(reader));
+  const bool is_profile = schema == "cpubone/profile/1";
   Predictor predictor =
       is_profile ? fitted(profile_from_json(reader)) : predictor_from_json(reader);
   warn_of_other_machine(predictor, device, terminal);

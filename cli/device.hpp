@@ -9,8 +9,9 @@
 namespace cpubone::cli {
 
 /// The predictor that `--device` means: `host` (fitted to the profile of this machine that
-/// cpubone-profile keeps), or a file with a profile or a predictor. Warns where it was made on
-/// another machine. Throws cpubone::Error saying which command makes what is missing.
+/// cpubone-profile keeps), a device in devices/ (calibrated from published latencies), or a file
+/// with a profile, a predictor or a device. Warns where it was made on another machine. Throws
+/// cpubone::Error saying which command makes what is missing.
 Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
                            const Terminal& terminal);
 

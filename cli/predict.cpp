@@ -277,6 +277,16 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
 }
 #endif
 
+/// What the numbers stand on, with the error on networks that it did not know.
+std::string provenance(const Predictor& predictor) {
+  std::string text = predictor.evidence;
+  if (!predictor.created.empty()) text += ", profile of " + predictor.created;
+  if (predictor.network.networks > 0)
+    text += fmt::format(", mean error {:.1f} % on {} networks left out",
+                        100 * predictor.network.test_mape, predictor.network.networks);
+  return text;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -293,7 +303,8 @@ int main(int argc, char** argv) {
   bool evaluates = false;
   bool quiet = false;
   app.add_option("network", names, "names of --list, or network files (.json)");
-  app.add_option("--device", device, "host, or a file of cpubone-profile or a predictor")
+  app.add_option("--device", device,
+                 "host, a name such as pi5, or a file with a profile, a predictor or a device")
       ->capture_default_str();
   app.add_option("--threads", settings.threads, "of the host's profile")
       ->capture_default_str()
@@ -327,10 +338,10 @@ int main(int argc, char** argv) {
     std::vector<Network> networks;
     for (const std::string& name : names) networks.push_back(cli::named_network(name));
     const Predictor predictor = cli::device_predictor(device, settings, terminal);
-    terminal.note(fmt::format(
-        "{} ({}), {}, {} thread{}, {}, profile of {}", predictor.device.name, predictor.device.cpu,
-        predictor.device.runtime, predictor.settings.threads,
-        predictor.settings.threads == 1 ? "" : "s", predictor.evidence, predictor.created));
+    terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
+                              predictor.device.cpu, predictor.device.runtime,
+                              predictor.settings.threads,
+                              predictor.settings.threads == 1 ? "" : "s", provenance(predictor)));
     if (evaluates) {
 #ifdef CPUBONE_WITH_PROFILER
       if (device != "host")

@@ -278,6 +278,7 @@ Predictor calibrate(const DeviceDescription& device) {
                            : fmt::format("calibrated from published latencies ({}, {} thread{})",
                                          device.device.runtime, device.settings.threads,
                                          device.settings.threads == 1 ? "" : "s");
+  predictor.best_macps = 1e9 / c(dense_mac);
   for (const std::string& name : all_classes())
     predictor.classes.push_back(class_model(name, device.device.runtime, c, error.rms));
 
