@@ -100,6 +100,8 @@ class Explorer {
 
   Exploration run() {
     find_references();
+    // What the predictor misses on B0 to B3 today corrects it before anything is chosen by it.
+    if (input_.measure && !cancelled()) confirm({}, 0);
     double volume = 0;
     const int rounds = input_.measure ? options_.rounds : 1;
     for (int round = 0; round < rounds; ++round) {
@@ -148,15 +150,15 @@ class Explorer {
     if (round > 0) {
       o.checkpoint.clear();
       o.evaluations = std::max<std::int64_t>(1, o.evaluations / 2);
-      std::vector<Confirmed> confirmed;
-      const auto add = [&](const LatencyTerms& terms, double predicted,
-                           const std::vector<MeasuredLatency>& measured) {
-        if (!measured.empty()) confirmed.push_back({terms, predicted, merged(measured).ms.value});
-      };
-      for (const Reference& r : references_) add(r.terms, r.predicted_ms, r.measured);
-      for (const Pick& p : picks_) add(p.terms, p.uncorrected_ms, p.measured);
-      evaluator_.set_combine(corrected(input_.latency, confirmed).combine);
     }
+    std::vector<Confirmed> confirmed;
+    const auto add = [&](const LatencyTerms& terms, double predicted,
+                         const std::vector<MeasuredLatency>& measured) {
+      if (!measured.empty()) confirmed.push_back({terms, predicted, merged(measured).ms.value});
+    };
+    for (const Reference& r : references_) add(r.terms, r.predicted_ms, r.measured);
+    for (const Pick& p : picks_) add(p.terms, p.uncorrected_ms, p.measured);
+    evaluator_.set_combine(corrected(input_.latency, confirmed).combine);
     o.start.clear();
     for (const CpuboneConfig& member : cpubone_family())
       if (contains(input_.space, member)) o.start.push_back(encode(input_.space, member));
@@ -266,7 +268,8 @@ class Explorer {
     for (const Reference& r : references_) networks.push_back(r.network);
     for (const std::size_t i : chosen) networks.push_back(picks_[i].network);
     report((round + 0.35) / options_.rounds,
-           fmt::format("measuring B0 to B3 and {} candidates", chosen.size()));
+           chosen.empty() ? std::string("measuring B0 to B3")
+                          : fmt::format("measuring B0 to B3 and {} candidates", chosen.size()));
     const std::vector<MeasuredLatency> measured = input_.measure(networks);
     if (measured.size() != networks.size())
       throw Error(fmt::format("explore: {} networks were measured, expected {}", measured.size(),
