@@ -11,7 +11,6 @@
 #include <string>
 
 #include "space/error.hpp"
-#include "space/zoo.hpp"
 
 namespace cpubone::cli {
 namespace {
@@ -52,11 +51,6 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
     if (comma == std::string_view::npos) return values;
     rest.remove_prefix(comma + 1);
   }
-}
-
-Network parse_network(const std::string& name) {
-  if (name.ends_with(".json") || name.find('/') != std::string::npos) return load_network(name);
-  return find_network(name);
 }
 
 void require_writable(const fs::path& file) {

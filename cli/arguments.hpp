@@ -4,8 +4,6 @@
 #include <string_view>
 #include <vector>
 
-#include "space/network.hpp"
-
 /// What command-line tools read from their arguments alike.
 namespace cpubone::cli {
 
@@ -14,9 +12,6 @@ double parse_seconds(std::string_view option, std::string_view text);
 
 /// Numbers of `10,20`. Throws std::invalid_argument naming the option and the part that is wrong.
 std::vector<double> parse_numbers(std::string_view option, std::string_view text);
-
-/// A network file where the name looks like one (`.json`, a slash), else a network of the zoo.
-Network parse_network(const std::string& name);
 
 /// Throws cpubone::Error where the file could not be written: found out before long work.
 void require_writable(const std::filesystem::path& file);

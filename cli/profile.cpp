@@ -8,6 +8,7 @@
 #include <map>
 
 #include "cli/arguments.hpp"
+#include "cli/device.hpp"
 #include "cli/terminal.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
@@ -55,7 +56,7 @@ MeasureSettings settings_of(const Arguments& arguments) {
 }
 
 Network network_of(const Arguments& arguments, const std::string& name) {
-  Network network = cli::parse_network(name);
+  Network network = cli::named_network(name);
   if (arguments.resolution != 0)
     network = with_resolution(network, arguments.resolution, arguments.resolution);
   if (arguments.features) network = feature_network(network);
