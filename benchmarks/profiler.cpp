@@ -1,0 +1,285 @@
+// Whether measurements can be trusted: repeated, beside a busy process, summed to networks, after
+// being killed. Arguments choose some of `repeat busy threads sum overhead plan kill`; all without.
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "benchmarks/rows.hpp"
+#include "profiler/host_profile.hpp"
+#include "profiler/machine.hpp"
+#include "profiler/measure.hpp"
+#include "profiler/plan.hpp"
+#include "profiler/sampler.hpp"
+#include "profiler/statistics.hpp"
+#include "profiler/steady_clock.hpp"
+#include "space/error.hpp"
+#include "space/zoo.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int operators = 200;
+
+Profile measured(std::span<const Op> ops, const MeasureSettings& settings = {},
+                 double budget_s = 60) {
+  Profile profile = host_profile(settings);
+  MeasureOptions options;
+  options.settings = settings;
+  options.budget_s = budget_s;
+  measure_ops(ops, options, profile);
+  return profile;
+}
+
+int disturbed(const Profile& profile) {
+  return static_cast<int>(std::count_if(profile.ops.begin(), profile.ops.end(),
+                                        [](const OpRecord& r) { return r.timing.disturbed; }));
+}
+
+/// |ratio - 1| of the operators that both have, without marked ones.
+std::vector<double> deviations(const Profile& a, const Profile& b) {
+  std::map<std::string, double> known;
+  for (const OpRecord& record : a.ops)
+    if (!record.timing.disturbed) known[text(record.op)] = record.timing.median_ns;
+  std::vector<double> result;
+  for (const OpRecord& record : b.ops)
+    if (const auto found = known.find(text(record.op));
+        found != known.end() && !record.timing.disturbed)
+      result.push_back(std::abs(record.timing.median_ns / found->second - 1));
+  return result;
+}
+
+/// A process that sleeps, spins, and ends.
+class Spinner {
+ public:
+  Spinner(double sleep_s, double spin_s) : child_(::fork()) {
+    if (child_ != 0) return;
+    const auto wait = [](double s) { return std::chrono::duration<double>(s); };
+    std::this_thread::sleep_for(wait(sleep_s));
+    const double end = steady_now_ns() + spin_s * 1e9;
+    while (steady_now_ns() < end) {
+    }
+    ::_exit(0);
+  }
+  ~Spinner() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
+  Spinner(const Spinner&) = delete;
+  Spinner& operator=(const Spinner&) = delete;
+
+ private:
+  pid_t child_;
+};
+
+void repeat_and_busy(Rows& rows, bool busy) {
+  const std::vector<Op> ops = sampling_plan(1, operators);
+  const Profile first = measured(ops);
+  const Profile second = measured(ops);
+  const std::vector<double> idle = deviations(first, second);
+  rows.add("repeated profile, median |ratio - 1|", 100 * median(idle), "%", 0.5, "<=");
+  rows.add("repeated profile, 95th percentile", 100 * quantile(idle, 0.95), "%", 2, "<=");
+  rows.inform("repeated profile, largest", 100 * quantile(idle, 1), "%");
+  rows.inform("repeated profile, marked records", disturbed(first) + disturbed(second), "records");
+  rows.inform("seconds for 200 operators", first.seconds, "s");
+  if (!busy) return;
+  const auto beside = [&](const char* what, int spinners, int threads) {
+    const MeasureSettings settings{threads, DType::f32, CacheMode::cold, {}};
+    const Profile reference = threads == 1 ? first : measured(ops, settings);
+    std::vector<std::unique_ptr<Spinner>> processes;
+    for (int i = 0; i < spinners; ++i)
+      processes.push_back(std::make_unique<Spinner>(reference.seconds / 4, reference.seconds / 2));
+    const Profile profile = measured(ops, settings);
+    const std::vector<double> off = deviations(reference, profile);
+    const std::string row = fmt::format("{}, unmarked records", what);
+    const std::string note =
+        fmt::format("{} of {} records are marked", disturbed(profile), profile.ops.size());
+    if (off.empty()) {
+      rows.inform(row, 0, "records", note);
+      return;
+    }
+    if (threads == 1 && spinners == 1) {
+      rows.add(row + ", 95th percentile", 100 * quantile(off, 0.95), "%", 5, "<=", note);
+      rows.add(row + ", largest", 100 * quantile(off, 1), "%", 10, "<=", note);
+    } else {
+      rows.inform(row + ", 95th percentile", 100 * quantile(off, 0.95), "%", note);
+      rows.inform(row + ", largest", 100 * quantile(off, 1), "%", note);
+    }
+  };
+  beside("beside a spinning process", 1, 1);
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  beside("beside a spinning process on every core", cores, 1);
+  if (cores > 1) beside("all cores as threads, beside a spinning process", 1, cores);
+}
+
+/// Operators one by one against the chain, which is measured before and after them.
+void sums(Rows& rows, int threads) {
+  std::vector<Network> networks;
+  for (const char* name : {"nano", "t0", "s0", "b0", "b1", "b2", "b3"})
+    networks.push_back(find_network(name));
+  MeasureOptions options;
+  options.settings.threads = threads;
+  options.budget_s = 25;
+  std::vector<Network> executed;
+  for (const Network& network : networks) executed.push_back(split_activations(network));
+  Profile before = host_profile(options.settings);
+  measure_networks(networks, options, before);
+  const Profile parts = measured(distinct_ops(executed), options.settings);
+  Profile after = host_profile(options.settings);
+  measure_networks(networks, options, after);
+  std::map<std::string, double> known;
+  for (const OpRecord& record : parts.ops) known[text(record.op)] = record.timing.median_ns;
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    double sum = 0;
+    for (const Node& node : executed[i].nodes) sum += known.at(text(node.op));
+    const double chain =
+        (before.networks[i].timing.median_ns + after.networks[i].timing.median_ns) / 2;
+    const std::string note = fmt::format(
+        "sum {:.3f} ms, chain {:.3f} ms, its repetition {:+.2f} %", sum * 1e-6, chain * 1e-6,
+        100 * (after.networks[i].timing.median_ns / before.networks[i].timing.median_ns - 1));
+    const double error = 100 * (sum / chain - 1);
+    const std::string row = fmt::format("sum of operators against the chain, {}, {} thread{}",
+                                        networks[i].name, threads, threads > 1 ? "s" : "");
+    const bool has_goal = threads == 1 && networks[i].name.find("-b") != std::string::npos;
+    if (has_goal) {
+      rows.add("|" + row + "|", std::abs(error), "%", 3, "<=", note);
+    } else {
+      rows.inform(row, error, "%", note);
+    }
+  }
+}
+
+/// Work of a known length, by the profiler and by a plain loop, in turns.
+void overhead(Rows& rows) {
+  class Work : public Subject {
+   public:
+    void feed() override {}
+    void run(int) override {
+      // A chain of dependent additions and multiplications: about 20 us.
+      for (int i = 0; i < 20'000; ++i)
+        value_ = value_ * 6364136223846793005ULL + 1442695040888963407ULL;
+    }
+    volatile std::uint64_t value_ = 1;
+  };
+  const auto machine = host_machine(1 << 20);
+  Work work;
+  const auto plain = [&] {
+    constexpr int runs = 2000;
+    std::vector<double> means;
+    for (int batch = 0; batch < 20; ++batch) {
+      const double begin = steady_now_ns();
+      for (int i = 0; i < runs / 20; ++i) work.run(0);
+      means.push_back((steady_now_ns() - begin) / (runs / 20));
+    }
+    return median(means);
+  };
+  std::vector<double> ratios;
+  double length = plain();
+  for (int round = 0; round < 15; ++round) {
+    const double before = plain();
+    const std::vector<Task> tasks{{0, length, [](int) { return std::make_unique<Work>(); }}};
+    SampleOptions options;
+    options.fewest_samples = options.most_samples = 60;
+    options.cache = CacheMode::hot;
+    const double by_profiler = sample(tasks, *machine, options).timings[0].median_ns;
+    length = plain();
+    ratios.push_back(by_profiler / ((before + length) / 2) - 1);
+  }
+  rows.add("overhead of the profiler on known work", 100 * median(ratios), "%", 0.3,
+           "<=", fmt::format("{:.1f} us a run", length * 1e-3));
+}
+
+void default_plan(Rows& rows) {
+  MeasureOptions options;
+  options.budget_s = 90;
+  const double begin = steady_now_ns();
+  const Profile profile = measure_host_profile(options);
+  rows.add("default profile of this machine", (steady_now_ns() - begin) * 1e-9, "s", 120, "<=",
+           fmt::format("{} operators, {} networks, {} marked", profile.ops.size(),
+                       profile.networks.size(), disturbed(profile)));
+}
+
+/// Runs are killed at random moments and resumed; each must end with the records of all operators.
+void kills(Rows& rows) {
+  constexpr int times = 20;
+  const std::vector<Op> ops = sampling_plan(2, 60);
+  std::string name = (fs::temp_directory_path() / "cpubone-kill-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) throw Error("cannot make a folder for the killed runs");
+  const fs::path folder = name;
+  const auto start = [&](const fs::path& output, bool resume) {
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    Profile profile = host_profile({});
+    MeasureOptions options;
+    options.budget_s = 30;
+    options.journal = output.string() + ".journal";
+    options.resume = resume;
+    measure_ops(ops, options, profile);
+    save_profile(profile, output);
+    ::_exit(0);
+  };
+  const double begin = steady_now_ns();
+  ::waitpid(start(folder / "reference.json", false), nullptr, 0);
+  const double whole_ns = steady_now_ns() - begin;
+  std::mt19937 random(1);
+  int killed = 0;
+  int equal = 0;
+  for (int i = 0; i < times; ++i) {
+    const fs::path output = folder / fmt::format("{}.json", i);
+    const pid_t child = start(output, false);
+    std::this_thread::sleep_for(std::chrono::nanoseconds(
+        static_cast<std::int64_t>(std::uniform_real_distribution<double>(0, whole_ns)(random))));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    killed += WIFSIGNALED(status) ? 1 : 0;
+    ::waitpid(start(output, true), &status, 0);
+    std::set<std::string> got;
+    for (const OpRecord& record : load_profile(output).ops) got.insert(text(record.op));
+    equal += status == 0 && got.size() == ops.size() ? 1 : 0;
+  }
+  fs::remove_all(folder);
+  rows.add("resumed after kill -9 with all records", equal, "of 20 runs", times,
+           ">=", fmt::format("{} were killed before they ended", killed));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::set<std::string> chosen(argv + 1, argv + argc);
+  const auto wanted = [&](const char* name) { return chosen.empty() || chosen.count(name) != 0; };
+  for (const std::string& name : chosen)
+    if (!std::set<std::string>{"repeat", "busy", "threads", "sum", "overhead", "plan", "kill"}
+             .count(name)) {
+      fmt::print(stderr,
+                 "profiler: expected repeat, busy, threads, sum, overhead, plan or kill, got {}\n",
+                 name);
+      return 2;
+    }
+  try {
+    Rows rows;
+    if (wanted("repeat") || wanted("busy")) repeat_and_busy(rows, wanted("busy"));
+    if (wanted("overhead")) overhead(rows);
+    if (wanted("sum")) sums(rows, 1);
+    if (wanted("threads") && std::thread::hardware_concurrency() > 1)
+      sums(rows, static_cast<int>(std::thread::hardware_concurrency()));
+    if (wanted("plan")) default_plan(rows);
+    if (wanted("kill")) kills(rows);
+    rows.print();
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "profiler: {}\n", e.what());
+    return 1;
+  }
+}
