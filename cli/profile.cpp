@@ -293,10 +293,10 @@ void profile(const Arguments& arguments) {
     networks.push_back(network_of(arguments, name));
   std::vector<Op> ops;
   if (!arguments.ops.empty()) ops = read_ops(arguments.ops, options.settings.dtype);
-  if (!networks.empty() && options.settings.dtype != DType::f32)
+  if (!networks.empty() && options.settings.dtype == DType::qs8)
     throw std::invalid_argument(
-        fmt::format("--precision: whole networks are measured in f32 only, got {}",
-                    name(options.settings.dtype)));
+        "--precision: in int8 only conv2d and linear operators can be measured, no whole networks");
+  for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
 
   fs::path output = arguments.output;
   if (whole_plan && output.empty()) {
@@ -384,7 +384,7 @@ int main(int argc, char** argv) {
   app.add_option("--cpus", a.cpus, "pin to these CPUs: a list such as 0-3,6, or big, little, all");
   app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
       ->capture_default_str();
-  app.add_option("--precision", a.precision, "of operators: f32, f16 or qs8 (int8)")
+  app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8, operators only)")
       ->capture_default_str();
   app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
       ->capture_default_str();

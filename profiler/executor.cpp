@@ -232,9 +232,11 @@ std::string_view name(Engine engine) {
 }
 
 Engine engine_of(const Op& op) {
-  if (op.dtype != DType::f32)
-    throw std::invalid_argument(
-        fmt::format("op \"{}\": the executor runs f32, got {}", text(op), name(op.dtype)));
+  if (op.dtype == DType::qs8 && !xnnpack_has(op))
+    throw std::invalid_argument(fmt::format(
+        "op \"{}\": in int8 only conv2d and linear can be measured, with relu, relu6 or no "
+        "activation",
+        text(op)));
   if (op.kind == OpKind::partial_conv2d) return Engine::mixed;
   if (xnnpack_has(op)) return Engine::xnnpack;
   const bool fused = op.activation != Activation::none && op.kind != OpKind::activation;

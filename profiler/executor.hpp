@@ -44,7 +44,9 @@ struct ExecutorOptions {
 };
 
 /// Runs a network: maximal XNNPACK subgraphs joined by Eigen kernels, one memory plan, no
-/// allocation in `run`. Tensors are f32 NHWC.
+/// allocation in `run`. Tensors are f32 NHWC; operators of f16 convert them where a subgraph begins
+/// and ends, and Eigen kernels calculate in f32. A tensor of int8 operators takes a quarter of its
+/// memory, in steps of 1/32; a network may not mix them with others.
 class Executor {
  public:
   /// Checks the network, makes and packs its weights. Throws cpubone::Error naming the operator.

@@ -172,11 +172,22 @@ std::string kernel_release() {
   return fmt::format("{} {}", name.sysname, name.release);
 }
 
-/// Raspberry Pi: bits of the firmware's throttling word; 0 under-voltage, 1 capped, 2 throttled, 3
-/// hot, and 16 higher the same since boot.
+/// The Raspberry Pi firmware's file with its throttling word; empty elsewhere.
+fs::path find_throttle_file() {
+  std::error_code code;
+  for (const auto& bus : fs::directory_iterator("/sys/devices/platform", code)) {
+    const std::string name = bus.path().filename().string();
+    if (name.rfind("soc", 0) != 0) continue;
+    fs::path file = bus.path() / (name + ":firmware") / "get_throttled";
+    if (fs::exists(file, code)) return file;
+  }
+  return {};
+}
+
+/// Bits: 0 under-voltage, 1 capped, 2 throttled, 3 hot, and 16 higher the same since boot.
 unsigned long throttle_bits() {
-  return std::strtoul(read_line("/sys/devices/platform/soc/soc:firmware/get_throttled").c_str(),
-                      nullptr, 16);
+  static const fs::path file = find_throttle_file();
+  return file.empty() ? 0 : std::strtoul(read_line(file).c_str(), nullptr, 16);
 }
 
 double hottest_celsius() {
@@ -254,7 +265,7 @@ std::vector<Warning> host_warnings() {
   if (is_emulated())
     warnings.push_back(
         {"this process runs under an emulator: its timings say nothing about the device",
-         "run it on the device itself, or over ssh with --device ssh://USER@HOST"});
+         "run it on the device itself"});
   const std::string governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   if (!governor.empty() && governor != "performance")
     warnings.push_back(

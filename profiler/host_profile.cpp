@@ -53,8 +53,9 @@ Profile measure_host_profile(const MeasureOptions& options) {
   const std::vector<Op> ops = sampling_plan(options.seed, planned_ops, options.settings.dtype);
   measure_ops(ops, part(".ops", share_of_ops * options.budget_s, 0, share_of_ops), profile);
   if (options.cancelled && options.cancelled()) return profile;
-  if (options.settings.dtype != DType::f32) return profile;  // chains run in f32 only
-  const std::vector<Network> networks = calibration_networks();
+  if (options.settings.dtype == DType::qs8) return profile;  // only operators run in int8
+  std::vector<Network> networks = calibration_networks();
+  for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
   measure_networks(
       networks, part(".networks", (1 - share_of_ops) * options.budget_s, share_of_ops, 1), profile);
   return profile;

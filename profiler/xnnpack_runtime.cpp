@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -57,6 +58,10 @@ Range output_range(Activation activation) {
   if (activation == Activation::relu6) return {0.0F, 6.0F};
   return {};
 }
+
+/// Real value of an int8 step: activations of networks with normalised layers stay within +-4.
+constexpr float quantised_step = 1.0F / 32.0F;
+constexpr float largest_int8 = 127.0F;
 
 bool fuses(Activation activation) {
   return activation == Activation::none || activation == Activation::relu ||
@@ -110,6 +115,7 @@ class Subgraph {
       inputs.push_back(tensor(node.inputs[i], op.inputs[i]));
     const std::uint32_t output = tensor(node.output, op.output);
     produced_.push_back(node.output);
+    half_ = half_ || op.dtype == DType::f16;
     const Range range = output_range(op.activation);
     const Shape& in = op.inputs[0];
     const auto u = [](int value) { return static_cast<std::uint32_t>(value); };
@@ -120,42 +126,52 @@ class Subgraph {
     switch (op.kind) {
       case OpKind::conv2d:
         if (is_depthwise(op)) {
-          const std::uint32_t filter =
-              weights(channels_last(node.parameters.weight, 1, z(in.c), window),
-                      {1, z(op.kernel_h), z(op.kernel_w), z(in.c)});
+          const std::uint32_t weights =
+              filter(channels_last(node.parameters.weight, 1, z(in.c), window),
+                     {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
           checked(xnn_define_depthwise_convolution_2d(
               subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
               u(op.kernel_w), u(op.stride), u(op.stride), 1, 1, 1, z(in.c), range.low, range.high,
-              inputs[0], filter, bias(), output, 0));
+              inputs[0], weights, bias(), output, 0));
         } else {
           const std::size_t group_in = z(in.c / op.groups);
-          const std::uint32_t filter =
-              weights(channels_last(node.parameters.weight, z(op.output.c), group_in, window),
-                      {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in});
+          const std::uint32_t weights =
+              filter(channels_last(node.parameters.weight, z(op.output.c), group_in, window),
+                     {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
           checked(xnn_define_convolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
                                             u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride),
                                             u(op.stride), 1, 1, u(op.groups), group_in,
                                             z(op.output.c / op.groups), range.low, range.high,
-                                            inputs[0], filter, bias(), output, 0));
+                                            inputs[0], weights, bias(), output, 0));
         }
         break;
       case OpKind::conv_transpose2d: {
         const std::size_t group_in = z(in.c / op.groups);
-        const std::uint32_t filter =
-            weights(transposed_weights(node.parameters.weight, op),
-                    {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in});
+        const std::uint32_t weights =
+            filter(transposed_weights(node.parameters.weight, op),
+                   {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
         checked(xnn_define_deconvolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
                                             u(p.left), 0, 0, u(op.kernel_h), u(op.kernel_w),
                                             u(op.stride), u(op.stride), 1, 1, u(op.groups),
                                             group_in, z(op.output.c / op.groups), range.low,
-                                            range.high, inputs[0], filter, bias(), output, 0));
+                                            range.high, inputs[0], weights, bias(), output, 0));
         break;
       }
       case OpKind::linear: {
-        const std::uint32_t filter =
-            weights(std::vector(node.parameters.weight), {z(op.output.c), z(in.c)});
+        if (op.dtype == DType::qs8) {
+          // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
+          // of single pixels the same kernels take one scale a channel.
+          const std::uint32_t weights =
+              filter(std::vector(node.parameters.weight), {z(op.output.c), 1, 1, z(in.c)}, 0);
+          checked(xnn_define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
+                                            z(in.c), z(op.output.c), range.low, range.high,
+                                            inputs[0], weights, bias(), output, 0));
+          break;
+        }
+        const std::uint32_t weights =
+            filter(std::vector(node.parameters.weight), {z(op.output.c), z(in.c)}, 0);
         checked(xnn_define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0],
-                                           filter, bias(), output, 0));
+                                           weights, bias(), output, 0));
         break;
       }
       case OpKind::add:
@@ -192,7 +208,9 @@ class Subgraph {
 
   xnn_runtime_t runtime(const ThreadPool& pool) {
     xnn_runtime_t runtime = nullptr;
-    const std::uint32_t flags = pool.threads() > 1 ? XNN_FLAG_YIELD_WORKERS : 0;
+    // Tensors of f16 networks are f32 outside of the subgraph; XNNPACK converts them.
+    const std::uint32_t flags = (pool.threads() > 1 ? XNN_FLAG_YIELD_WORKERS : 0) |
+                                (half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0);
     require(xnn_create_runtime_v2(subgraph_.get(), pool.get(), flags, &runtime),
             fmt::format("runtime of {} operators ending with \"{}\"", produced_.size(),
                         text(node_->op)));
@@ -222,8 +240,14 @@ class Subgraph {
       flags = is_input(value) ? XNN_VALUE_FLAG_EXTERNAL_INPUT : XNN_VALUE_FLAG_EXTERNAL_OUTPUT;
     }
     std::uint32_t id = 0;
-    checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
-                                    nullptr, external_id, flags, &id));
+    if (node_->op.dtype == DType::qs8) {
+      checked(xnn_define_quantized_tensor_value(subgraph_.get(), xnn_datatype_qint8, 0,
+                                                quantised_step, dims.size(), dims.data(), nullptr,
+                                                external_id, flags, &id));
+    } else {
+      checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
+                                      nullptr, external_id, flags, &id));
+    }
     tensors_[value] = id;
     return id;
   }
@@ -234,31 +258,82 @@ class Subgraph {
            std::find(produced_.begin(), produced_.end(), value) == produced_.end();
   }
 
-  std::uint32_t weights(std::vector<float>&& values, std::vector<std::size_t> dims) {
+  std::uint32_t filter(std::vector<float>&& values, std::vector<std::size_t> dims,
+                       std::size_t channel_dim) {
     std::size_t expected = 1;
     for (const std::size_t d : dims) expected *= d;
     if (values.size() != expected)
       throw Error(fmt::format("op \"{}\": weight tensor must have {} values, got {}",
                               text(node_->op), expected, values.size()));
+    if (node_->op.dtype == DType::qs8) return quantised_filter(values, dims, channel_dim);
+    return constant(std::move(values), dims);
+  }
+
+  std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims) {
     values.resize(values.size() + XNN_EXTRA_BYTES / sizeof(float));
-    data_.push_back(std::move(values));
+    floats_.push_back(std::move(values));
     std::uint32_t id = 0;
     checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
-                                    data_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+                                    floats_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
     return id;
   }
 
+  /// Symmetric, with the largest weight of each output channel at 127. The channels are the first
+  /// dimension or the last.
+  std::uint32_t quantised_filter(const std::vector<float>& values,
+                                 std::span<const std::size_t> dims, std::size_t channel_dim) {
+    const std::size_t channels = dims[channel_dim];
+    const std::size_t stride = channel_dim == 0 ? values.size() / channels : 1;
+    const auto channel_of = [&](std::size_t i) { return i / stride % channels; };
+    std::vector<float> scales(channels, std::numeric_limits<float>::min());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      scales[channel_of(i)] = std::max(scales[channel_of(i)], std::abs(values[i]) / largest_int8);
+    std::vector<std::int8_t> quantised(values.size() + XNN_EXTRA_BYTES);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      quantised[i] = static_cast<std::int8_t>(std::lround(values[i] / scales[channel_of(i)]));
+    bytes_.push_back(std::move(quantised));
+    scales_.push_back(std::move(scales));
+    std::uint32_t id = 0;
+    checked(xnn_define_channelwise_quantized_tensor_value(
+        subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,
+        dims.data(), bytes_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+    return id;
+  }
+
+  /// After the filter, whose scales an int8 bias shares.
   std::uint32_t bias() {
     if (!node_->op.bias) return XNN_INVALID_VALUE_ID;
-    return weights(std::vector(node_->parameters.bias),
-                   {static_cast<std::size_t>(node_->op.output.c)});
+    const std::vector<float>& values = node_->parameters.bias;
+    const std::size_t dims[] = {static_cast<std::size_t>(node_->op.output.c)};
+    if (values.size() != dims[0])
+      throw Error(fmt::format("op \"{}\": bias must have {} values, got {}", text(node_->op),
+                              dims[0], values.size()));
+    if (node_->op.dtype != DType::qs8) return constant(std::vector(values), dims);
+    std::vector<float> scales = scales_.back();
+    std::vector<std::int32_t> quantised(values.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      scales[i] *= quantised_step;
+      quantised[i] = static_cast<std::int32_t>(std::lround(values[i] / scales[i]));
+    }
+    integers_.push_back(std::move(quantised));
+    scales_.push_back(std::move(scales));
+    std::uint32_t id = 0;
+    checked(xnn_define_channelwise_quantized_tensor_value(
+        subgraph_.get(), xnn_datatype_qcint32, scales_.back().data(), 1, 0, dims,
+        integers_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+    return id;
   }
 
   std::unique_ptr<xnn_subgraph, Delete> subgraph_;
   std::map<int, std::uint32_t> external_;
   std::map<int, std::uint32_t> tensors_;
   std::vector<int> produced_;
-  std::vector<std::vector<float>> data_;  // packed when the runtime is made, then no longer needed
+  bool half_ = false;
+  // Packed when the runtime is made, then no longer needed.
+  std::vector<std::vector<float>> floats_;
+  std::vector<std::vector<float>> scales_;
+  std::vector<std::vector<std::int8_t>> bytes_;
+  std::vector<std::vector<std::int32_t>> integers_;
   const XnnpackNode* node_ = nullptr;
 };
 
@@ -273,6 +348,8 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), pool_(nullptr, pthreadp
 }
 
 bool xnnpack_has(const Op& op) {
+  if (op.dtype == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
+    return false;
   switch (op.kind) {
     case OpKind::conv2d:
     case OpKind::conv_transpose2d:
