@@ -15,7 +15,8 @@ namespace cpubone {
 class Subject {
  public:
   virtual ~Subject() = default;
-  /// Writes the input as a preceding operator would.
+  /// Writes the input as a preceding operator would, and leaves the caches as it would; before
+  /// every timed run of cold mode.
   virtual void feed() = 0;
   virtual void run(int copy) = 0;
 };
