@@ -152,21 +152,24 @@ MeasuredLatency to_latency(const Timing& timing) {
           timing.disturbed};
 }
 
-/// Measures networks on this machine, in the order given.
+/// Measures networks on this machine, in the order given; several may have the same name.
 std::vector<MeasuredLatency> measure(std::span<const Network> networks,
                                      const MeasureOptions& options) {
+  std::vector<Network> numbered(networks.begin(), networks.end());
+  for (std::size_t i = 0; i < numbered.size(); ++i) numbered[i].name = fmt::to_string(i);
   Profile profile = host_profile(options.settings);
-  measure_networks(networks, options, profile);
-  std::vector<MeasuredLatency> latencies;
-  for (const Network& network : networks) {
-    const auto record =
-        std::find_if(profile.networks.begin(), profile.networks.end(),
-                     [&](const NetworkRecord& r) { return r.name == network.name; });
-    if (record == profile.networks.end())
-      throw Error(fmt::format("\"{}\" could not be measured in the time given; raise --budget",
-                              network.name));
-    latencies.push_back(to_latency(record->timing));
+  measure_networks(numbered, options, profile);
+  stop_if_interrupted();
+  std::vector<MeasuredLatency> latencies(networks.size());
+  std::vector<bool> found(networks.size(), false);
+  for (const NetworkRecord& record : profile.networks) {
+    const std::size_t i = std::stoul(record.name);
+    latencies[i] = to_latency(record.timing);
+    found[i] = true;
   }
+  if (const auto missing = std::find(found.begin(), found.end(), false); missing != found.end())
+    throw Error(fmt::format("\"{}\" could not be measured in the time given; raise --budget",
+                            networks[static_cast<std::size_t>(missing - found.begin())].name));
   return latencies;
 }
 
