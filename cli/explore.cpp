@@ -439,6 +439,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   ExploreOptions options;
   options.search = search_options(arguments);
   options.proposals = arguments.proposals;
+  check(options);
   const SearchSpace space =
       arguments.space.empty() ? default_search_space() : load_search_space(arguments.space);
   const AccuracyModel accuracy = arguments.accuracy.empty()
@@ -475,6 +476,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     };
     exploration = explore(input, options);
   }
+  if (!cli::interrupted()) fs::remove(options.search.checkpoint);
   Result& result = exploration.result;
   // Predicted, so that they cost no time; --study measures them.
   Target predicted = target;

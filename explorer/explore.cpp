@@ -83,19 +83,7 @@ class Explorer {
         options_(options),
         started_(std::chrono::steady_clock::now()),
         evaluator_(input.space, input.latency, input.accuracy) {
-    const auto& objectives = options.search.objectives;
-    if (objectives.size() < 2 || objectives[0] != Objective::latency ||
-        objectives[1] != Objective::top1)
-      throw std::invalid_argument("explore: the first two objectives must be latency and top1");
-    if (options.proposals < 5 || options.proposals > 100)
-      throw std::invalid_argument(
-          fmt::format("explore: proposals must be in 5..100, got {}", options.proposals));
-    if (options.rounds < 1)
-      throw std::invalid_argument(
-          fmt::format("explore: rounds must be >= 1, got {}", options.rounds));
-    if (options.round_size < 5)
-      throw std::invalid_argument(
-          fmt::format("explore: round_size must be >= 5, got {}", options.round_size));
+    check(options);
   }
 
   Exploration run() {
@@ -567,6 +555,22 @@ class Explorer {
 };
 
 }  // namespace
+
+void check(const ExploreOptions& options) {
+  const auto& objectives = options.search.objectives;
+  if (objectives.size() < 2 || objectives[0] != Objective::latency ||
+      objectives[1] != Objective::top1)
+    throw std::invalid_argument("explore: the first two objectives must be latency and top1");
+  if (options.proposals < 5 || options.proposals > 100)
+    throw std::invalid_argument(
+        fmt::format("explore: proposals must be in 5..100, got {}", options.proposals));
+  if (options.rounds < 1)
+    throw std::invalid_argument(
+        fmt::format("explore: rounds must be >= 1, got {}", options.rounds));
+  if (options.round_size < 5)
+    throw std::invalid_argument(
+        fmt::format("explore: round_size must be >= 5, got {}", options.round_size));
+}
 
 Exploration explore(const ExploreInput& input, const ExploreOptions& options) {
   return Explorer(input, options).run();

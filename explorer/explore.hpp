@@ -41,6 +41,9 @@ struct ExploreOptions {
   const std::atomic<bool>* cancel = nullptr;  ///< ends early with what is known
 };
 
+/// Throws std::invalid_argument naming the option, what was got and expected.
+void check(const ExploreOptions& options);
+
 /// A network that the exploration proposes.
 struct Proposal {
   CpuboneConfig config;
