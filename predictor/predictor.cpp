@@ -6,6 +6,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "predictor/least_squares.hpp"
@@ -18,6 +19,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+constexpr int most_image_channels = 4;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
 
@@ -114,7 +116,9 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op) {
 }
 
 struct OpLatency {
-  double ns = 0;
+  double ns = 0;  ///< within a network
+  double weights_ns = 0;
+  double far_bytes = 0;
   double spread_ns = 0;
   Bound bound = Bound::compute;
   std::string_view engine;
@@ -127,16 +131,25 @@ OpLatency op_latency(const Predictor& predictor, const CpuTraits& cpu, const Op&
   const Prediction factor =
       predict(model.factor, Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size())));
   const LawNs law = law_ns(model.law, w);
-  const double ns = law.total() * std::exp(factor.mean);
-  return {ns, ns * factor.spread, bound_of(law), model.engine};
+  const double ns = model.network_scale * law.total() * std::exp(factor.mean);
+  const double weights_share = w.weight_bytes * model.law.ns_per_weight_byte / law.total();
+  return {ns,
+          ns * weights_share,
+          w.activation_bytes_beyond_l2,
+          ns * factor.spread,
+          bound_of(law),
+          model.engine};
 }
 
 LatencyTerms terms_of(const Op& op, const OpLatency& latency) {
   LatencyTerms t;
   t.ops_ns = latency.ns;
+  t.weights_ns = latency.weights_ns;
+  t.far_bytes = latency.far_bytes;
   t.independent_ns2 = (1 - shared_variance) * latency.spread_ns * latency.spread_ns;
   t.shared_ns = std::sqrt(shared_variance) * latency.spread_ns;
   t.nodes = 1;
+  if (op.inputs[0].c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
   t.macs = static_cast<double>(macs(op));
   t.weight_bytes = static_cast<double>(weight_bytes(op));
   t.activation_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
@@ -151,10 +164,9 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   return total;
 }
 
-/// Weight bytes, weighted with how far the network is from filling the last-level cache.
-double resident_bytes(const Predictor& predictor, double weight_bytes) {
-  const double llc = cpu_traits(predictor.device).llc_bytes;
-  return weight_bytes * std::max(0.0, 1.0 - weight_bytes / llc);
+/// Share of a network's weights that stay in a cache of so many bytes from run to run.
+double resident_share(double resident_bytes, double weight_bytes) {
+  return std::max(0.0, 1.0 - weight_bytes / std::max(resident_bytes, 1.0));
 }
 
 double relative_spread(const LatencyTerms& t) {
@@ -163,9 +175,9 @@ double relative_spread(const LatencyTerms& t) {
 
 double network_ns(const Predictor& predictor, const LatencyTerms& t) {
   const NetworkModel& m = predictor.network;
-  const double ns = m.scale * t.ops_ns + m.ns_per_node * t.nodes +
-                    m.ns_per_activation_byte * t.activation_bytes -
-                    m.ns_saved_per_weight_byte * resident_bytes(predictor, t.weight_bytes);
+  const double ns = t.ops_ns + m.ns_per_node * t.nodes + m.ns_per_image_byte * t.image_bytes +
+                    m.ns_per_far_byte * t.far_bytes -
+                    m.saved_share * t.weights_ns * resident_share(m.resident_bytes, t.weight_bytes);
   return std::max(ns, 0.1 * t.ops_ns);
 }
 
@@ -210,50 +222,123 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   return predictor;
 }
 
+namespace {
+
+/// The network model as a linear one: a row for each network, a column for each class, then nodes,
+/// activation bytes and saved reading of weights; all over the measured latency.
+class NetworkFit {
+ public:
+  NetworkFit(const Predictor& predictor, std::span<const Network> networks,
+             std::span<const double> measured_ns)
+      : classes_(static_cast<Index>(predictor.classes.size())) {
+    const auto n = static_cast<Index>(networks.size());
+    rows_ = MatrixXd::Zero(n, classes_ + 4);
+    reading_ = VectorXd::Zero(n);
+    weight_bytes_ = VectorXd::Zero(n);
+    const CpuTraits cpu = cpu_traits(predictor.device);
+    for (Index i = 0; i < n; ++i) {
+      const auto k = static_cast<std::size_t>(i);
+      for (const Node& node : split_activations(networks[k]).nodes) {
+        const ClassModel& model = model_of(predictor, node.op);
+        const LatencyTerms t = terms_of(node.op, op_latency(predictor, cpu, node.op));
+        rows_(i, &model - predictor.classes.data()) += t.ops_ns;
+        rows_(i, classes_) += 1;
+        rows_(i, classes_ + 1) += t.image_bytes;
+        rows_(i, classes_ + 2) += t.far_bytes;
+        reading_(i) += t.weights_ns;
+        weight_bytes_(i) += t.weight_bytes;
+      }
+      rows_.row(i) /= measured_ns[k];
+      reading_(i) /= measured_ns[k];
+    }
+    prior_ = VectorXd::Zero(classes_ + 4);
+    prior_.head(classes_).setOnes();
+    prior_(classes_ + 3) = expected_saved_share;
+    ridge_ = VectorXd::Ones(classes_ + 4);
+    const auto ridge = [](double deviation) { return noise * noise / (deviation * deviation); };
+    ridge_.head(classes_).setConstant(ridge(class_deviation));
+    for (Index k = classes_; k < classes_ + 3; ++k) {
+      const double size = std::sqrt(rows_.col(k).squaredNorm() / static_cast<double>(n));
+      ridge_(k) = ridge(missed_share / std::max(size, 1e-300));
+    }
+    ridge_(classes_ + 3) = ridge(saved_deviation);
+  }
+
+  /// Weights with the caches holding `resident_bytes`, without the network `left_out` (-1: with
+  /// all).
+  VectorXd solve(double resident_bytes, Index left_out) {
+    set_resident(resident_bytes);
+    MatrixXd rows = rows_;
+    VectorXd targets = VectorXd::Ones(rows.rows());
+    if (left_out >= 0) {
+      rows.row(left_out).setZero();
+      targets(left_out) = 0;
+    }
+    return non_negative_least_squares(rows, targets, ridge_, prior_);
+  }
+
+  double objective(double resident_bytes, const VectorXd& w) {
+    set_resident(resident_bytes);
+    return (rows_ * w - VectorXd::Ones(rows_.rows())).squaredNorm() +
+           ((w - prior_).array().square() * ridge_.array()).sum();
+  }
+
+  /// Predicted over measured latency.
+  double ratio(Index network, const VectorXd& w) const { return rows_.row(network).dot(w); }
+
+ private:
+  // Relative: what a network's latency deviates by beyond the model, and how far the classes, what
+  // is missed and what is saved may be from their expectation.
+  static constexpr double noise = 0.015;
+  static constexpr double class_deviation = 0.1;
+  static constexpr double missed_share = 0.02;
+  static constexpr double expected_saved_share = 0.5;
+  static constexpr double saved_deviation = 0.3;
+
+  void set_resident(double resident_bytes) {
+    for (Index i = 0; i < rows_.rows(); ++i)
+      rows_(i, classes_ + 3) = -reading_(i) * resident_share(resident_bytes, weight_bytes_(i));
+  }
+
+  Index classes_;
+  MatrixXd rows_;
+  VectorXd reading_;  ///< of weights, over the measured latency
+  VectorXd weight_bytes_;
+  VectorXd prior_;
+  VectorXd ridge_;
+};
+
+}  // namespace
+
 void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> measured_ns) {
   NetworkModel& model = predictor.network;
   model = {};
+  for (ClassModel& known : predictor.classes) known.network_scale = 1;
   const auto n = static_cast<Index>(networks.size());
   model.networks = static_cast<int>(n);
   if (n < 4) return;
-  std::vector<LatencyTerms> network_terms_;
-  MatrixXd a(n, 4);
-  for (Index i = 0; i < n; ++i) {
-    const LatencyTerms t = network_terms(predictor, networks[static_cast<std::size_t>(i)]);
-    network_terms_.push_back(t);
-    a.row(i) << t.ops_ns, t.nodes, t.activation_bytes, -resident_bytes(predictor, t.weight_bytes);
-    a.row(i) /= measured_ns[static_cast<std::size_t>(i)];
+  NetworkFit fit(predictor, networks, measured_ns);
+  double least = std::numeric_limits<double>::infinity();
+  for (const double share : {0.25, 0.35, 0.5, 0.7, 1.0, 1.4}) {
+    const double resident_bytes = share * cpu_traits(predictor.device).llc_bytes;
+    const double objective = fit.objective(resident_bytes, fit.solve(resident_bytes, -1));
+    if (objective >= least) continue;
+    least = objective;
+    model.resident_bytes = resident_bytes;
   }
-  // Priors: the sum of operators is right to 3 %, and what it misses is of that order.
-  constexpr double noise = 0.02;
-  VectorXd prior(4);
-  prior << 1, 0, 0, 0;
-  VectorXd ridge(4);
-  for (Index k = 0; k < 4; ++k) {
-    const double size = std::sqrt(a.col(k).squaredNorm() / static_cast<double>(n));
-    const double deviation = k == 0 ? 0.03 : 0.05 / std::max(size, 1e-300);
-    ridge(k) = size > 0 ? noise * noise / (deviation * deviation) : 1.0;
-  }
-  const auto fit = [&](const MatrixXd& rows) {
-    return non_negative_least_squares(rows, VectorXd::Ones(rows.rows()), ridge, prior);
-  };
-  const auto use = [&](const VectorXd& w) {
-    model.scale = w(0);
-    model.ns_per_node = w(1);
-    model.ns_per_activation_byte = w(2);
-    model.ns_saved_per_weight_byte = w(3);
-  };
   std::vector<double> residuals;
-  for (Index i = 0; i < n; ++i) {
-    MatrixXd others(n - 1, 4);
-    others << a.topRows(i), a.bottomRows(n - 1 - i);
-    use(fit(others));
-    const double truth = measured_ns[static_cast<std::size_t>(i)];
-    residuals.push_back(
-        std::abs(network_ns(predictor, network_terms_[static_cast<std::size_t>(i)]) / truth - 1));
-  }
-  use(fit(a));
+  for (Index i = 0; i < n; ++i)
+    residuals.push_back(std::abs(fit.ratio(i, fit.solve(model.resident_bytes, i)) - 1));
+  const VectorXd w = fit.solve(model.resident_bytes, -1);
+  const auto classes = static_cast<Index>(predictor.classes.size());
+  for (Index k = 0; k < classes; ++k)
+    predictor.classes[static_cast<std::size_t>(k)].network_scale = w(k);
+  model.ns_per_node = w(classes);
+  model.ns_per_image_byte = w(classes + 1);
+  model.ns_per_far_byte = w(classes + 2);
+  model.saved_share = w(classes + 3);
+
   model.test_mape = 0;
   for (const double r : residuals) model.test_mape += r / static_cast<double>(n);
   // The factor that makes 90 % of the left-out networks fall inside; one network more than counted,
@@ -261,9 +346,10 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   std::vector<double> ratios;
   model.least_spread = 0.5 * model.test_mape;
   for (Index i = 0; i < n; ++i)
-    ratios.push_back(residuals[static_cast<std::size_t>(i)] /
-                     std::hypot(relative_spread(network_terms_[static_cast<std::size_t>(i)]),
-                                model.least_spread));
+    ratios.push_back(
+        residuals[static_cast<std::size_t>(i)] /
+        std::hypot(relative_spread(network_terms(predictor, networks[static_cast<std::size_t>(i)])),
+                   model.least_spread));
   std::sort(ratios.begin(), ratios.end());
   const auto rank = static_cast<std::size_t>(std::ceil(0.9 * static_cast<double>(n + 1)));
   model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);

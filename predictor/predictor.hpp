@@ -36,20 +36,23 @@ struct ClassModel {
   std::string engine;  ///< that ran its operators
   Law law;
   GaussianProcess factor;
+  double network_scale = 1;   ///< latency within networks over that of the operator alone
   int operators = 0;          ///< measured ones that it was fitted on
   double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %
   double test_mape = 0;       ///< the same, each operator left out of the fit in turn
   double test_within_10 = 0;  ///< share of left-out operators within 10 %
 };
 
-/// What the sum of operators misses: latency = scale ops + ns_per_node nodes +
-/// ns_per_activation_byte activation bytes - ns_saved_per_weight_byte weight bytes max(0, 1 -
-/// weight bytes / LLC), for weights that stay in the last-level cache between runs.
+/// What the sum of operators misses: latency = operators (each class by its `network_scale`) +
+/// ns_per_node nodes + ns_per_image_byte image bytes + ns_per_far_byte activation bytes beyond L2 -
+/// saved_share times the reading of weights max(0, 1 - weight bytes / resident_bytes), for weights
+/// that stay in the last-level cache between runs.
 struct NetworkModel {
-  double scale = 1;
   double ns_per_node = 0;
-  double ns_per_activation_byte = 0;
-  double ns_saved_per_weight_byte = 0;
+  double ns_per_image_byte = 0;
+  double ns_per_far_byte = 0;
+  double saved_share = 0;
+  double resident_bytes = 1;
   double interval_factor = 2;  ///< 90 % of networks are within so many spreads
   double least_spread = 0.01;  ///< relative
   int networks = 0;            ///< that it was fitted on

@@ -84,6 +84,7 @@ nlohmann::json to_json(const ClassModel& model) {
   return {{"class", model.name},
           {"engine", model.engine},
           {"law", to_json(model.law)},
+          {"network_scale", model.network_scale},
           {"operators", model.operators},
           {"train_mape", model.train_mape},
           {"test_mape", model.test_mape},
@@ -92,12 +93,13 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "engine", "law", "operators", "train_mape", "test_mape",
-                    "test_within_10", "factor"});
+  json.expect_keys({"class", "engine", "law", "network_scale", "operators", "train_mape",
+                    "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
   model.engine = json.at("engine").string();
   model.law = law_from_json(json.at("law"));
+  model.network_scale = json.at("network_scale").number(0, 1e6);
   model.operators =
       static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));
   model.train_mape = json.at("train_mape").number();
@@ -108,10 +110,11 @@ ClassModel class_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const NetworkModel& model) {
-  return {{"scale", model.scale},
-          {"ns_per_node", model.ns_per_node},
-          {"ns_per_activation_byte", model.ns_per_activation_byte},
-          {"ns_saved_per_weight_byte", model.ns_saved_per_weight_byte},
+  return {{"ns_per_node", model.ns_per_node},
+          {"ns_per_image_byte", model.ns_per_image_byte},
+          {"ns_per_far_byte", model.ns_per_far_byte},
+          {"saved_share", model.saved_share},
+          {"resident_bytes", model.resident_bytes},
           {"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
           {"networks", model.networks},
@@ -119,13 +122,14 @@ nlohmann::json to_json(const NetworkModel& model) {
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"scale", "ns_per_node", "ns_per_activation_byte", "ns_saved_per_weight_byte",
-                    "interval_factor", "least_spread", "networks", "test_mape"});
+  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "saved_share",
+                    "resident_bytes", "interval_factor", "least_spread", "networks", "test_mape"});
   NetworkModel model;
-  model.scale = json.at("scale").number(0, 1e6);
   model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
-  model.ns_per_activation_byte = json.at("ns_per_activation_byte").number(0, 1e9);
-  model.ns_saved_per_weight_byte = json.at("ns_saved_per_weight_byte").number(0, 1e9);
+  model.ns_per_image_byte = json.at("ns_per_image_byte").number(0, 1e9);
+  model.ns_per_far_byte = json.at("ns_per_far_byte").number(0, 1e9);
+  model.saved_share = json.at("saved_share").number(0, 1e6);
+  model.resident_bytes = json.at("resident_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
   model.networks =
