@@ -37,6 +37,10 @@ double log2_at_least_1(double value) {
   return log2_at_least(value, 1.0);
 }
 
+/// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
+/// others' cache, and replacement is not by age.
+constexpr double llc_share = 0.25;
+
 /// Taps that XNNPACK's depthwise kernels of one pass are unrolled for.
 constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
 
@@ -169,8 +173,9 @@ Work work(const Op& op, const CpuTraits& cpu) {
     w.passes = tiles * m.taps;
     w.padded_macs = w.passes * rows * cpu.tile_channels * m.group_in;
     const double group_bytes = w.weight_bytes / m.groups;
-    w.streamed_bytes =
-        (std::ceil(m.pixels / rows) - 1) * m.groups * std::max(0.0, group_bytes - cpu.l2_bytes);
+    const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
+    w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
+    w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
     w.passes = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
   }
@@ -210,7 +215,7 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           log2_at_least(window_bytes / cpu.l1d_bytes, 1.0 / 8),
           log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
           log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
-          log2_at_least_1((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes),
+          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes, 1.0 / 8),
           last_tile_share(m.pixels, tile_rows(m, cpu)),
           last_tile_share(channels, depthwise ? cpu.vector_channels : cpu.tile_channels),
           broadcasts(op) ? 1.0 : 0.0};

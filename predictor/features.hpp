@@ -34,8 +34,9 @@ struct Work {
   double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
   double passes = 0;       ///< starts of an inner loop: tiles times taps; pixels where no MACs
   double weight_bytes = 0;
-  double streamed_bytes = 0;  ///< weights that a block of rows reads again, as L2 cannot hold them
-  double activation_bytes = 0;            ///< read and written
+  double streamed_bytes = 0;      ///< weights that blocks of rows read again, beyond what L2 holds
+  double streamed_far_bytes = 0;  ///< of these, beyond a share of the LLC
+  double activation_bytes = 0;    ///< read and written
   double activation_bytes_beyond_l2 = 0;  ///< of these
   double activation_bytes_beyond_llc = 0;
 };

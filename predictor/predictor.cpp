@@ -22,6 +22,7 @@ using Eigen::VectorXd;
 constexpr int most_image_channels = 4;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
+constexpr double correction_pivot_ns = 100e3;
 
 struct LawNs {
   double compute = 0;
@@ -33,6 +34,7 @@ struct LawNs {
 LawNs law_ns(const Law& law, const Work& w) {
   return {w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass,
           w.weight_bytes * law.ns_per_weight_byte + w.streamed_bytes * law.ns_per_streamed_byte +
+              w.streamed_far_bytes * law.ns_per_streamed_far_byte +
               w.activation_bytes * law.ns_per_activation_byte +
               w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
               w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc,
@@ -49,14 +51,14 @@ using Records = std::vector<const OpRecord*>;
 /// Costs of `Work`'s quantities by least squares of relative errors. `prior` counts as much as two
 /// operators, so that a class of few is not read into its noise.
 Law fit_law(const Records& records, const CpuTraits& cpu, const Law* prior) {
-  constexpr Index terms = 7;
+  constexpr Index terms = 8;
   const auto n = static_cast<Index>(records.size());
   MatrixXd relative(n, terms);  // each term of the law over the measured latency
   for (Index i = 0; i < n; ++i) {
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const Work w = work(record.op, cpu);
     relative.row(i) << w.padded_macs, w.passes, w.weight_bytes, w.streamed_bytes,
-        w.activation_bytes, w.activation_bytes_beyond_l2, 1.0;
+        w.streamed_far_bytes, w.activation_bytes, w.activation_bytes_beyond_l2, 1.0;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -65,12 +67,12 @@ Law fit_law(const Records& records, const CpuTraits& cpu, const Law* prior) {
   VectorXd ridge = 1e-4 * squares;
   if (prior != nullptr) {
     expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
-        prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
+        prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run;
     ridge += 0.05 * squares / static_cast<double>(n);
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
-  return {w(0), w(1), w(2), w(3), w(4), w(5), std::max(w(6), 1.0)};
+  return {w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
 }
 
 ClassModel fit_class(const std::string& name, const Records& records, const CpuTraits& cpu,
@@ -115,43 +117,42 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op) {
                   text(op), wanted));
 }
 
-struct OpLatency {
-  double ns = 0;  ///< within a network
-  double weights_ns = 0;
-  double far_bytes = 0;
-  double spread_ns = 0;
-  Bound bound = Bound::compute;
-  std::string_view engine;
-};
+double correction_log(const Correction& c, double ns, double memory, double overhead) {
+  return c.offset + c.per_doubling * std::log2(ns / correction_pivot_ns) + c.memory * memory +
+         c.overhead * overhead;
+}
 
-OpLatency op_latency(const Predictor& predictor, const CpuTraits& cpu, const Op& op) {
-  const ClassModel& model = model_of(predictor, op);
-  const Work w = work(op, cpu);
+OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, const Op& op, const Work& w) {
   const std::vector<double> x = features(op, cpu);
   const Prediction factor =
       predict(model.factor, Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size())));
   const LawNs law = law_ns(model.law, w);
-  const double ns = model.network_scale * law.total() * std::exp(factor.mean);
-  const double weights_share = w.weight_bytes * model.law.ns_per_weight_byte / law.total();
-  return {ns,
-          ns * weights_share,
-          w.activation_bytes_beyond_l2,
-          ns * factor.spread,
-          bound_of(law),
-          model.engine};
+  OpEstimate e;
+  e.memory_share = law.memory / law.total();
+  e.overhead_share = law.overhead / law.total();
+  e.weights_share = w.weight_bytes * model.law.ns_per_weight_byte / law.total();
+  e.bound = bound_of(law);
+  e.ns = law.total() * std::exp(factor.mean);
+  if (model.correction != Correction{})
+    e.ns *= std::exp(correction_log(model.correction, e.ns, e.memory_share, e.overhead_share));
+  e.spread_ns = e.ns * std::hypot(factor.spread, model.correction.spread);
+  return e;
 }
 
-LatencyTerms terms_of(const Op& op, const OpLatency& latency) {
+LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, const Op& op) {
+  const Work w = work(op, cpu);
+  const OpEstimate e = estimate_of(model, cpu, op, w);
+  const double spread_ns = model.network_scale * e.spread_ns;
   LatencyTerms t;
-  t.ops_ns = latency.ns;
-  t.weights_ns = latency.weights_ns;
-  t.far_bytes = latency.far_bytes;
-  t.independent_ns2 = (1 - shared_variance) * latency.spread_ns * latency.spread_ns;
-  t.shared_ns = std::sqrt(shared_variance) * latency.spread_ns;
+  t.ops_ns = model.network_scale * e.ns;
+  t.weights_ns = t.ops_ns * e.weights_share;
+  t.far_bytes = w.activation_bytes_beyond_l2;
+  t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
+  t.shared_ns = std::sqrt(shared_variance) * spread_ns;
   t.nodes = 1;
   if (op.inputs[0].c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
-  t.macs = static_cast<double>(macs(op));
-  t.weight_bytes = static_cast<double>(weight_bytes(op));
+  t.macs = w.macs;
+  t.weight_bytes = w.weight_bytes;
   t.activation_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
   return t;
 }
@@ -160,7 +161,7 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
   for (const Node& node : split_activations(network).nodes)
-    total += terms_of(node.op, op_latency(predictor, cpu, node.op));
+    total += terms_of(model_of(predictor, node.op), cpu, node.op);
   return total;
 }
 
@@ -240,7 +241,7 @@ class NetworkFit {
       const auto k = static_cast<std::size_t>(i);
       for (const Node& node : split_activations(networks[k]).nodes) {
         const ClassModel& model = model_of(predictor, node.op);
-        const LatencyTerms t = terms_of(node.op, op_latency(predictor, cpu, node.op));
+        const LatencyTerms t = terms_of(model, cpu, node.op);
         rows_(i, &model - predictor.classes.data()) += t.ops_ns;
         rows_(i, classes_) += 1;
         rows_(i, classes_ + 1) += t.image_bytes;
@@ -355,8 +356,81 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);
 }
 
+Predictor adapt_predictor(const Predictor& base, const Profile& measured, double* expected_error) {
+  // Ridge regression of logarithms; deviations are what devices are expected to differ by.
+  constexpr double noise = 0.05;
+  constexpr double offset_deviation = 2;
+  constexpr double per_doubling_deviation = 0.1;
+  constexpr double share_deviation = 0.5;
+  constexpr double class_deviation = 0.3;
+  constexpr Index shared = 4;
+  std::vector<const OpRecord*> records;
+  for (const OpRecord& record : measured.ops)
+    if (!record.timing.disturbed && record.timing.median_ns > 0) records.push_back(&record);
+  const auto n = static_cast<Index>(records.size());
+  if (n < 4)
+    throw std::invalid_argument(
+        fmt::format("adapting a predictor needs at least 4 undisturbed operators, got {}", n));
+  const auto classes = static_cast<Index>(base.classes.size());
+  MatrixXd x = MatrixXd::Zero(n, shared + classes);
+  VectorXd y(n);
+  double best_macps = 0;
+  std::string training = base.training_hash + "\n";
+  for (Index i = 0; i < n; ++i) {
+    const OpRecord& record = *records[static_cast<std::size_t>(i)];
+    const OpEstimate e = estimate(base, record.op);
+    x.row(i).head(shared) << 1, std::log2(e.ns / correction_pivot_ns), e.memory_share,
+        e.overhead_share;
+    x(i, shared + (&model_of(base, record.op) - base.classes.data())) = 1;
+    y(i) = std::log(record.timing.median_ns / e.ns);
+    best_macps =
+        std::max(best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
+    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
+  }
+  VectorXd precision =
+      VectorXd::Constant(shared + classes, 1 / (class_deviation * class_deviation));
+  precision.head(shared) << 1 / (offset_deviation * offset_deviation),
+      1 / (per_doubling_deviation * per_doubling_deviation),
+      1 / (share_deviation * share_deviation), 1 / (share_deviation * share_deviation);
+  const MatrixXd inverse = (x.transpose() * x / (noise * noise) + MatrixXd(precision.asDiagonal()))
+                               .ldlt()
+                               .solve(MatrixXd::Identity(shared + classes, shared + classes));
+  const VectorXd w = inverse * x.transpose() * y / (noise * noise);
+  double error = 0;
+  double squares = 0;
+  for (Index i = 0; i < n; ++i) {
+    const double leverage = (x.row(i) * inverse).dot(x.row(i)) / (noise * noise);
+    const double left_out = (y(i) - x.row(i).dot(w)) / (1 - leverage);
+    error += std::abs(std::expm1(left_out)) / static_cast<double>(n);
+    squares += left_out * left_out / static_cast<double>(n);
+  }
+  if (expected_error != nullptr) *expected_error = error;
+
+  Predictor predictor = base;
+  predictor.device = measured.device;
+  predictor.settings = measured.settings;
+  predictor.created = measured.created;
+  predictor.tool_version = version();
+  predictor.training_hash = hash_text(training);
+  predictor.best_macps = best_macps;
+  predictor.evidence = fmt::format(
+      "adapted from {} ({} thread{}) by {} operators, expected error {:.1f} % an operator",
+      base.device.name, base.settings.threads, base.settings.threads == 1 ? "" : "s", n,
+      100 * error);
+  for (Index k = 0; k < classes; ++k) {
+    ClassModel& model = predictor.classes[static_cast<std::size_t>(k)];
+    model.correction = {w(0) + w(shared + k), w(1), w(2), w(3), std::sqrt(squares)};
+  }
+  return predictor;
+}
+
+OpEstimate estimate(const Predictor& predictor, const Op& op) {
+  const CpuTraits cpu = cpu_traits(predictor.device);
+  return estimate_of(model_of(predictor, op), cpu, op, work(op, cpu));
+}
+
 LatencyTerms terms(const Predictor& predictor, const Op& op) {
-  return terms_of(op, op_latency(predictor, cpu_traits(predictor.device), op));
+  return terms_of(model_of(predictor, op), cpu_traits(predictor.device), op);
 }
 
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& t) {
@@ -373,9 +447,11 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   prediction.latency = combine(predictor, total);
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;
   for (const Node& node : split_activations(network).nodes) {
-    const OpLatency latency = op_latency(predictor, cpu, node.op);
-    prediction.ops.push_back({node.name, node.stage, node.op, std::string(latency.engine),
-                              latency.ns * scale, latency.spread_ns * scale, latency.bound});
+    const ClassModel& model = model_of(predictor, node.op);
+    const OpEstimate e = estimate_of(model, cpu, node.op, work(node.op, cpu));
+    prediction.ops.push_back({node.name, node.stage, node.op, model.engine,
+                              e.ns * model.network_scale * scale,
+                              e.spread_ns * model.network_scale * scale, e.bound});
   }
   prediction.at_best_macps_ms = static_cast<double>(macs(network)) / predictor.best_macps * 1e3;
   return prediction;

@@ -22,11 +22,23 @@ struct Law {
   double ns_per_pass = 0;
   double ns_per_weight_byte = 0;
   double ns_per_streamed_byte = 0;
+  double ns_per_streamed_far_byte = 0;  ///< on top
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_run = 0;
   double ns_per_activation_byte_beyond_llc = 0;  ///< on top; where a device is calibrated
   bool operator==(const Law&) const = default;
+};
+
+/// What `adapt_predictor` learnt about a class: the logarithm of the latency on the new device over
+/// that on the old one.
+struct Correction {
+  double offset = 0;
+  double per_doubling = 0;  ///< of the old latency, from 100 us on
+  double memory = 0;        ///< times the share of memory in the old law
+  double overhead = 0;      ///< times the share of overhead
+  double spread = 0;        ///< standard deviation that it leaves
+  bool operator==(const Correction&) const = default;
 };
 
 /// A class of operators: latency = its law's, times a factor whose logarithm a Gaussian process
@@ -36,6 +48,7 @@ struct ClassModel {
   std::string engine;  ///< that ran its operators
   Law law;
   GaussianProcess factor;
+  Correction correction;
   double network_scale = 1;   ///< latency within networks over that of the operator alone
   int operators = 0;          ///< measured ones that it was fitted on
   double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %
@@ -81,12 +94,32 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> measured_ns);
 
+/// An operator on its own, as a profile measures it.
+struct OpEstimate {
+  double ns = 0;
+  double spread_ns = 0;          ///< standard deviation
+  double memory_share = 0;       ///< of the law
+  double overhead_share = 0;     ///< of the law
+  double weights_share = 0;      ///< of the law: reading weights, a part of memory
+  Bound bound = Bound::compute;  ///< the largest part of the law
+};
+/// Throws cpubone::Error naming the operator's class where the predictor has no model of it.
+OpEstimate estimate(const Predictor& predictor, const Op& op);
+
 /// Terms of one executed operator. Throws cpubone::Error naming the operator's class where the
 /// predictor has no model of it.
 LatencyTerms terms(const Predictor& predictor, const Op& op);
 
 /// Latency of a network with these terms.
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
+
+/// A predictor of another device from one's own and few operators measured there (10 to 50): its
+/// classes corrected in scale and shape, its network model kept. `expected_error` is the mean
+/// absolute percentage error of these operators, each left out in turn. Throws
+/// std::invalid_argument for fewer than 4 undisturbed records, cpubone::Error for an operator that
+/// `base` has no model of.
+Predictor adapt_predictor(const Predictor& base, const Profile& measured,
+                          double* expected_error = nullptr);
 
 /// One operator of a prediction.
 struct OpPrediction {

@@ -60,6 +60,7 @@ nlohmann::json to_json(const Law& law) {
           {"ns_per_pass", law.ns_per_pass},
           {"ns_per_weight_byte", law.ns_per_weight_byte},
           {"ns_per_streamed_byte", law.ns_per_streamed_byte},
+          {"ns_per_streamed_far_byte", law.ns_per_streamed_far_byte},
           {"ns_per_activation_byte", law.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
@@ -68,22 +69,41 @@ nlohmann::json to_json(const Law& law) {
 
 Law law_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
-                    "ns_per_activation_byte", "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc", "ns_per_run"});
+                    "ns_per_streamed_far_byte", "ns_per_activation_byte",
+                    "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
+                    "ns_per_run"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_pass"),
           cost("ns_per_weight_byte"),
           cost("ns_per_streamed_byte"),
+          cost("ns_per_streamed_far_byte"),
           cost("ns_per_activation_byte"),
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_run"),
           cost("ns_per_activation_byte_beyond_llc")};
 }
 
+nlohmann::json to_json(const Correction& correction) {
+  return {{"offset", correction.offset},
+          {"per_doubling", correction.per_doubling},
+          {"memory", correction.memory},
+          {"overhead", correction.overhead},
+          {"spread", correction.spread}};
+}
+
+Correction correction_from_json(const JsonReader& json) {
+  json.expect_keys({"offset", "per_doubling", "memory", "overhead", "spread"});
+  const auto number = [&](std::string_view key) { return json.at(key).number(-100, 100); };
+  return {number("offset"), number("per_doubling"), number("memory"), number("overhead"),
+          json.at("spread").number(0, 100)};
+}
+
 nlohmann::json to_json(const ClassModel& model) {
   return {{"class", model.name},
           {"engine", model.engine},
           {"law", to_json(model.law)},
+          {"correction", to_json(model.correction)},
           {"network_scale", model.network_scale},
           {"operators", model.operators},
           {"train_mape", model.train_mape},
@@ -93,12 +113,13 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "engine", "law", "network_scale", "operators", "train_mape",
-                    "test_mape", "test_within_10", "factor"});
+  json.expect_keys({"class", "engine", "law", "correction", "network_scale", "operators",
+                    "train_mape", "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
   model.engine = json.at("engine").string();
   model.law = law_from_json(json.at("law"));
+  model.correction = correction_from_json(json.at("correction"));
   model.network_scale = json.at("network_scale").number(0, 1e6);
   model.operators =
       static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));

@@ -1,0 +1,289 @@
+// How right a predictor of this machine is about networks and operators that it has never seen.
+// Measures everything that it reports in this one run; takes about three minutes.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "benchmarks/rows.hpp"
+#include "predictor/evaluation.hpp"
+#include "predictor/predictor.hpp"
+#include "profiler/measure.hpp"
+#include "profiler/plan.hpp"
+#include "space/cpubone.hpp"
+#include "space/random_network.hpp"
+#include "space/search_space.hpp"
+#include "space/zoo.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+constexpr int trained_ops = 900;
+constexpr int held_out_ops = 150;
+constexpr int few = 30;
+
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// B0, T0 and S0 with one thing changed.
+std::vector<Network> ablations() {
+  std::vector<Network> networks;
+  const auto add = [&](const char* base, const char* what, auto change) {
+    CpuboneConfig config = cpubone_config(base);
+    change(config);
+    config.name = fmt::format("{}-{}", base, what);
+    config.family = "CPUBone";
+    networks.push_back(build(config));
+  };
+  const auto stages = [](CpuboneConfig& config, auto change) {
+    for (CpuboneStage& stage : config.stages) change(stage);
+  };
+  for (const char* base : {"b0", "t0"}) {
+    add(base, "groups1", [&](auto& c) { stages(c, [](auto& s) { s.groups = 1; }); });
+    add(base, "groups4", [&](auto& c) { stages(c, [](auto& s) { s.groups = 4; }); });
+    add(base, "kernel2", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 2; }); });
+    add(base, "kernel5", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 5; }); });
+    add(base, "unfused", [](auto& c) { c.fused_below = never_fused; });
+    add(base, "unfused-everywhere", [](auto& c) {
+      c.fused_below = never_fused;
+      c.down_fused_below = never_fused;
+    });
+    add(base, "fused", [](auto& c) { c.fused_below = always_fused; });
+    add(base, "no-attention", [&](auto& c) { stages(c, [](auto& s) { s.attention = false; }); });
+    add(base, "expansion6", [&](auto& c) { stages(c, [](auto& s) { s.expansion = 6; }); });
+    add(base, "relu", [](auto& c) { c.activation = Activation::relu; });
+    add(base, "192px", [](auto& c) { c.resolution = 192; });
+  }
+  return networks;
+}
+
+std::vector<Network> members(int count) {
+  const SearchSpace space = default_search_space();
+  Rng rng(2024);
+  std::vector<Network> networks;
+  for (int i = 0; i < count; ++i) {
+    CpuboneConfig config = decode(space, sample(space, rng));
+    config.name = fmt::format("member-{}", i);
+    config.family = "CPUBone";
+    networks.push_back(build(config));
+  }
+  return networks;
+}
+
+Profile measured(std::span<const Network> networks, const MeasureSettings& settings,
+                 double budget_s) {
+  Profile profile = host_profile(settings);
+  MeasureOptions options;
+  options.settings = settings;
+  options.budget_s = budget_s;
+  measure_networks(networks, options, profile);
+  return profile;
+}
+
+const Timing& timing_of(const Profile& profile, const Network& network) {
+  for (const NetworkRecord& record : profile.networks)
+    if (record.name == network.name) return record.timing;
+  throw Error(fmt::format("network \"{}\" was not measured within the budget", network.name));
+}
+
+std::vector<Comparison> compared(const Predictor& predictor, std::span<const Network> networks,
+                                 const Profile& truth) {
+  std::vector<Comparison> comparisons;
+  for (const Network& network : networks) {
+    const LatencyEstimate e = predict(predictor, network).latency;
+    comparisons.push_back(
+        {network.name, timing_of(truth, network).median_ns * 1e-6, e.ms, e.low_ms, e.high_ms});
+  }
+  return comparisons;
+}
+
+Accuracy of_baseline(const Baseline& baseline, std::span<const Network> networks,
+                     const Profile& truth) {
+  std::vector<Comparison> comparisons;
+  for (const Network& network : networks)
+    comparisons.push_back({network.name, timing_of(truth, network).median_ns * 1e-6,
+                           predict_ms(baseline, network), 0, 0});
+  return accuracy(comparisons);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Rows rows;
+  const MeasureSettings one_thread;
+
+  // The profile: operators of the plan and networks of no family. Operators of another plan are
+  // taken in the same rounds, to be held out.
+  std::vector<Op> ops = sampling_plan(1, trained_ops);
+  std::set<std::string> known;
+  for (const Op& op : ops) known.insert(text(op));
+  for (const Op& op : sampling_plan(2, held_out_ops))
+    if (known.insert(text(op)).second) ops.push_back(op);
+  Profile profile = host_profile(one_thread);
+  MeasureOptions options;
+  options.budget_s = 75;
+  measure_ops(ops, options, profile);
+  std::vector<OpRecord> held_out;
+  for (std::size_t i = trained_ops; i < ops.size(); ++i) {
+    const auto record = std::find_if(profile.ops.begin(), profile.ops.end(),
+                                     [&](const OpRecord& r) { return r.op == ops[i]; });
+    if (record == profile.ops.end()) continue;
+    held_out.push_back(*record);
+    profile.ops.erase(record);
+  }
+  const std::vector<Network> calibration = calibration_networks();
+  options.budget_s = 40;
+  measure_networks(calibration, options, profile);
+  const double profile_s = profile.seconds;
+  const double fit_start = now_s();
+  const Predictor predictor = fit_predictor(profile, calibration);
+  const double fit_s = now_s() - fit_start;
+
+  // Networks to test on; none of them was measured before the fit.
+  std::vector<Network> networks;
+  for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+  const std::size_t published = networks.size();
+  for (Network& network : ablations()) networks.push_back(std::move(network));
+  const std::size_t designed = networks.size();
+  for (Network& network : members(30)) networks.push_back(std::move(network));
+  const Profile truth = measured(networks, one_thread, 90);
+  const std::vector<Comparison> comparisons = compared(predictor, networks, truth);
+  const Accuracy a = accuracy(comparisons);
+  const auto disturbed = std::count_if(truth.networks.begin(), truth.networks.end(),
+                                       [](const NetworkRecord& r) { return r.timing.disturbed; });
+  const std::string set =
+      fmt::format("{} published, {} ablations, {} members; {} disturbed", published,
+                  designed - published, networks.size() - designed, disturbed);
+  rows.inform("networks", a.count, "", set);
+  rows.add("networks: RMSPE", 100 * a.rmspe, "%", 3,
+           "<=", fmt::format("bias {:+.1f} %, worst {:.1f} %", 100 * a.bias, 100 * a.worst));
+  rows.add("networks: within 5 %", 100 * a.within_5, "%", 95, ">=");
+  rows.add("networks: within 10 %", 100 * a.within_10, "%", 100, ">=");
+  rows.add("networks: Spearman", a.spearman, "", 0.995, ">=");
+  rows.add("networks: Kendall", a.kendall, "", 0.97, ">=");
+  const auto part = [&](const char* name, std::size_t begin, std::size_t end) {
+    const Accuracy p = accuracy(std::span(comparisons).subspan(begin, end - begin));
+    rows.inform(fmt::format("{}: RMSPE", name), 100 * p.rmspe, "%",
+                fmt::format("within 5 % {:.0f} %, bias {:+.1f} %, covered {:.0f} %",
+                            100 * p.within_5, 100 * p.bias, 100 * p.covered));
+  };
+  part("published networks", 0, published);
+  part("ablations of B0 and T0", published, designed);
+  part("members of the search space", designed, networks.size());
+
+  // Calibration networks belong to no family, so that every family is left out already.
+  std::map<std::string, std::vector<Comparison>> families;
+  for (std::size_t i = 0; i < networks.size(); ++i)
+    families[networks[i].family].push_back(comparisons[i]);
+  double worst_family = 0;
+  std::string worst_name;
+  for (const auto& [family, members_of] : families)
+    if (const double rmspe = accuracy(members_of).rmspe; rmspe > worst_family) {
+      worst_family = rmspe;
+      worst_name = family;
+    }
+  const std::string how =
+      fmt::format("nothing of any family is used for training; {} families, worst {} {:.1f} %",
+                  families.size(), worst_name, 100 * worst_family);
+  rows.add("leave-family-out: RMSPE", 100 * a.rmspe, "%", 4, "<=", how);
+  rows.add("leave-family-out: within 10 %", 100 * a.within_10, "%", 99, ">=", how);
+
+  double mape = 0;
+  double within_10 = 0;
+  double covered = 0;
+  for (const OpRecord& record : held_out) {
+    const OpEstimate e = estimate(predictor, record.op);
+    const double error = e.ns / record.timing.median_ns - 1;
+    const auto n = static_cast<double>(held_out.size());
+    mape += std::abs(error) / n;
+    within_10 += (std::abs(error) <= 0.1 ? 1.0 : 0.0) / n;
+    covered += (std::abs(std::log1p(error)) <= 1.645 * e.spread_ns / e.ns ? 1.0 : 0.0) / n;
+  }
+  const std::string other_plan =
+      fmt::format("{} operators of another plan, same rounds", held_out.size());
+  rows.add("operators held out: MAPE", 100 * mape, "%", 4, "<=", other_plan);
+  rows.add("operators held out: within 10 %", 100 * within_10, "%", 95, ">=", other_plan);
+  rows.inform("operators held out: in the 90 % interval of their spread", 100 * covered, "%");
+  for (const ClassModel& model : predictor.classes)
+    if (model.operators >= 30)
+      rows.inform(fmt::format("{}: MAPE, each left out", model.name), 100 * model.test_mape, "%",
+                  fmt::format("{} operators, within 10 % {:.0f} %", model.operators,
+                              100 * model.test_within_10));
+
+  rows.add("90 % interval covers, at least", 100 * a.covered, "%", 85, ">=");
+  rows.add("90 % interval covers, at most", 100 * a.covered, "%", 95, "<=");
+
+  std::vector<double> calibration_ns;
+  for (const Network& network : calibration)
+    calibration_ns.push_back(timing_of(profile, network).median_ns);
+  const auto baseline = [&](const char* name, BaselineKind kind) {
+    const Accuracy b =
+        of_baseline(fit_baseline(kind, calibration, calibration_ns), networks, truth);
+    rows.inform(
+        fmt::format("baseline, {}: RMSPE", name), 100 * b.rmspe, "%",
+        fmt::format("within 10 % {:.0f} %, Spearman {:.3f}", 100 * b.within_10, b.spearman));
+  };
+  baseline("constant MACpS", BaselineKind::constant_macps);
+  baseline("linear in MACs, activations, parameters", BaselineKind::linear);
+
+  rows.add("profile: time", profile_s, "s", 120, "<=", "held-out operators included");
+  rows.add("profile: operators and networks", trained_ops + static_cast<double>(calibration.size()),
+           "", 1000,
+           "<=", fmt::format("{} operators, {} networks", trained_ops, calibration.size()));
+
+  // Two threads from few operators.
+  if (std::thread::hardware_concurrency() >= 2) {
+    MeasureSettings two_threads;
+    two_threads.threads = 2;
+    Profile some = host_profile(two_threads);
+    MeasureOptions quick;
+    quick.settings = two_threads;
+    quick.budget_s = 15;
+    const std::vector<Op> few_ops = sampling_plan(3, few);
+    measure_ops(few_ops, quick, some);
+    double expected = 0;
+    const Predictor adapted = adapt_predictor(predictor, some, &expected);
+    const Profile truth_2 = measured(networks, two_threads, 60);
+    const Accuracy f = accuracy(compared(adapted, networks, truth_2));
+    const std::string note = fmt::format(
+        "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %", few,
+        100 * expected, 100 * f.covered, 100 * f.bias);
+    rows.add("few-shot, one to two threads: Spearman", f.spearman, "", 0.98, ">=", note);
+    rows.add("few-shot, one to two threads: MAPE", 100 * f.mape, "%", 6, "<=", note);
+  }
+
+  std::vector<Network> executed;
+  for (const Network& network : networks) executed.push_back(split_activations(network));
+  const std::vector<Op> distinct = distinct_ops(executed);
+  const double speed_start = now_s();
+  double sum = 0;
+  std::size_t predicted = 0;
+  while (now_s() - speed_start < 1)
+    for (const Op& op : distinct) {
+      sum += terms(predictor, op).ops_ns;
+      ++predicted;
+    }
+  rows.add("prediction speed", static_cast<double>(predicted) / (now_s() - speed_start),
+           "operators/s", 100'000, ">=", sum > 0 ? "one core" : "");
+  rows.add("fit time", fit_s, "s", 10, "<=");
+
+  std::vector<Comparison> sorted = comparisons;
+  std::sort(sorted.begin(), sorted.end(), [](const Comparison& x, const Comparison& y) {
+    return x.predicted_ms / x.measured_ms < y.predicted_ms / y.measured_ms;
+  });
+  for (const Comparison& c : sorted)
+    fmt::print(stderr, "{:<32} {:9.3f} ms measured {:9.3f} predicted {:+6.1f} %{}\n", c.network,
+               c.measured_ms, c.predicted_ms, 100 * (c.predicted_ms / c.measured_ms - 1),
+               c.low_ms <= c.measured_ms && c.measured_ms <= c.high_ms ? "" : "  outside");
+  rows.print();
+  // What was measured, for whoever wants to look closer.
+  if (argc > 1) {
+    save_profile(profile, std::string(argv[1]) + "-profile.json");
+    save_profile(truth, std::string(argv[1]) + "-networks.json");
+  }
+}
