@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
     if (known.insert(text(op)).second) ops.push_back(op);
   Profile profile = host_profile(one_thread);
   MeasureOptions options;
-  options.budget_s = 75;
+  options.budget_s = 50;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
   for (std::size_t i = trained_ops; i < ops.size(); ++i) {
@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
     profile.ops.erase(record);
   }
   const std::vector<Network> calibration = calibration_networks();
-  options.budget_s = 40;
+  options.budget_s = 25;
   measure_networks(calibration, options, profile);
   const double profile_s = profile.seconds;
   const double fit_start = now_s();
@@ -151,7 +151,7 @@ int main(int argc, char** argv) {
   for (Network& network : ablations()) networks.push_back(std::move(network));
   const std::size_t designed = networks.size();
   for (Network& network : members(30)) networks.push_back(std::move(network));
-  const Profile truth = measured(networks, one_thread, 90);
+  const Profile truth = measured(networks, one_thread, 55);
   const std::vector<Comparison> comparisons = compared(predictor, networks, truth);
   const Accuracy a = accuracy(comparisons);
   const auto disturbed = std::count_if(truth.networks.begin(), truth.networks.end(),
@@ -243,12 +243,12 @@ int main(int argc, char** argv) {
     Profile some = host_profile(two_threads);
     MeasureOptions quick;
     quick.settings = two_threads;
-    quick.budget_s = 15;
+    quick.budget_s = 8;
     const std::vector<Op> few_ops = sampling_plan(3, few);
     measure_ops(few_ops, quick, some);
     double expected = 0;
     const Predictor adapted = adapt_predictor(predictor, some, &expected);
-    const Profile truth_2 = measured(networks, two_threads, 60);
+    const Profile truth_2 = measured(networks, two_threads, 35);
     const Accuracy f = accuracy(compared(adapted, networks, truth_2));
     const std::string note = fmt::format(
         "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %", few,
