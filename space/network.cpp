@@ -152,6 +152,27 @@ std::int64_t peak_activation_bytes(const Network& network) {
   return peak;
 }
 
+namespace {
+
+/// Clamps are free in XNNPACK's operators that take a range of outputs.
+bool applies_while_writing(const Op& op) {
+  if (op.activation != Activation::relu && op.activation != Activation::relu6) return false;
+  switch (op.kind) {
+    case OpKind::conv2d:
+    case OpKind::conv_transpose2d:
+    case OpKind::linear:
+    case OpKind::add:
+    case OpKind::mul:
+    case OpKind::global_avg_pool:
+    case OpKind::max_pool2d:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 Network split_activations(const Network& network) {
   Network result = network;
   result.nodes.clear();
@@ -164,7 +185,7 @@ Network split_activations(const Network& network) {
     for (int& input : node.inputs) input = index(input);
     const Activation activation = node.op.activation;
     const bool alone = node.op.kind == OpKind::activation || activation == Activation::none ||
-                       activation == Activation::relu || activation == Activation::relu6;
+                       applies_while_writing(node.op);
     if (!alone) node.op.activation = Activation::none;
     result.nodes.push_back(node);
     if (!alone) {

@@ -44,8 +44,9 @@ std::int64_t weight_bytes(const Network& network);
 /// weights.
 std::int64_t peak_activation_bytes(const Network& network);
 
-/// The same network as it is executed: an activation that no convolution can apply while it writes
-/// (all but ReLU and ReLU6) becomes a node of its own, named `<node>.<activation>`.
+/// The same network as it is executed: an activation that its operator cannot apply while it writes
+/// (all but ReLU and ReLU6 after XNNPACK's operators) becomes a node of its own, named
+/// `<node>.<activation>`.
 Network split_activations(const Network& network);
 
 /// The backbone alone, as detection and segmentation use it: without the stage `head`, its outputs

@@ -71,6 +71,16 @@ TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") 
   CHECK(split_activations(net) == net);
 }
 
+TEST_CASE("a norm's ReLU becomes a node, a convolution's does not", "[space]") {
+  NetworkBuilder b("relu", "test", {1, 4, 4, 8});
+  int x = b.conv2d(network_input, "conv", {.out_channels = 8, .activation = Activation::relu6});
+  x = b.layer_norm(x, "norm", Activation::relu);
+  const Network net = split_activations(std::move(b).finish(x));
+  REQUIRE(net.nodes.size() == 3);
+  CHECK(net.nodes[0].op.activation == Activation::relu6);
+  CHECK(net.nodes[2].name == "stem.norm.relu");
+}
+
 TEST_CASE("the feature network ends with the last stage", "[space]") {
   const Network net = feature_network(small_network());
   CHECK(net.nodes.size() == 4);
