@@ -207,10 +207,12 @@ GaussianProcess fit_gaussian_process(const MatrixXd& inputs, const VectorXd& out
     ratios.push_back(std::abs(left_out(i)) / std::sqrt(variance));
   }
   std::sort(ratios.begin(), ratios.end());
-  // The 68 % quantile, between the median (too tight for heavy tails) and the deviation (moved by
-  // them).
-  process.spread_factor =
-      std::clamp(ratios[static_cast<std::size_t>(0.683 * static_cast<double>(n - 1))], 0.1, 3.0);
+  // So that nine tenths of left-out points are within 1.645 spreads; few points say little about
+  // it.
+  constexpr double normal_90 = 1.645;
+  constexpr Index few = 10;
+  const double quantile_90 = ratios[static_cast<std::size_t>(0.9 * static_cast<double>(n - 1))];
+  process.spread_factor = std::clamp(quantile_90 / normal_90, n < few ? 1.0 : 0.3, 3.0);
   if (report) {
     report->left_out_residuals = left_out;
     report->train_residuals = d.unaryExpr(&matern) * process.signal * alpha - outputs;
