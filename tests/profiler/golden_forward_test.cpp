@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -112,12 +113,16 @@ void check_forward(const Network& network, const Golden& g) {
 
 TEST_CASE("every golden network computes its reference's forward pass, layer by layer",
           "[profiler][golden]") {
+  // An emulator takes minutes for all of them.
+  const char* only = std::getenv("CPUBONE_GOLDEN");
   std::size_t checked = 0;
   for (const auto& entry : std::filesystem::directory_iterator(golden::folder())) {
     if (entry.path().extension() != ".json") continue;
     const std::string name = entry.path().stem().string();
+    if (only && (" " + std::string(only) + " ").find(" " + name + " ") == std::string::npos)
+      continue;
     check_forward(find_network(name), golden::load(name));
     ++checked;
   }
-  CHECK(checked == 30);
+  CHECK(checked >= (only ? 1 : 30));
 }
