@@ -54,13 +54,38 @@ void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&
 
 }  // namespace
 
+std::optional<Profile> measured_profile([[maybe_unused]] const std::string& device,
+                                        [[maybe_unused]] const MeasureSettings& settings) {
+  std::optional<Profile> newest;
+#ifdef CPUBONE_WITH_PROFILER
+  namespace fs = std::filesystem;
+  std::vector<fs::path> files;
+  if (known_board(describe_host()) == device) files.push_back(host_profile_path(settings));
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(cache_folder(), code))
+    if (entry.path().extension() == ".json" &&
+        entry.path().filename().string().rfind(device + "-", 0) == 0)
+      files.push_back(entry.path());
+  for (const fs::path& file : files) {
+    if (!fs::exists(file)) continue;
+    Profile profile = load_profile(file);
+    if (profile.settings == settings && (!newest || newest->created < profile.created))
+      newest = std::move(profile);
+  }
+#endif
+  return newest;
+}
+
 Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
                            const Terminal& terminal) {
   if (device == "host") return host_predictor(settings);
   if (!std::filesystem::exists(device)) {
     std::string names;
     for (const DeviceDescription& known : known_devices()) {
-      if (known.device.name == device) return calibrate(known);
+      if (known.device.name == device) {
+        const auto measured = measured_profile(device, settings);
+        return measured ? fitted(*measured) : calibrate(known);
+      }
       names += ", " + known.device.name;
     }
     throw std::invalid_argument(fmt::format(

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,10 +9,14 @@
 
 namespace cpubone::cli {
 
+/// The newest profile that was measured on a device of that name in devices/ and kept on this
+/// machine: on the device itself, or over ssh. Its settings are those that are asked for.
+std::optional<Profile> measured_profile(const std::string& device, const MeasureSettings& settings);
+
 /// The predictor that `--device` means: `host` (fitted to the profile of this machine that
-/// cpubone-profile keeps), a device in devices/ (calibrated from published latencies), or a file
-/// with a profile, a predictor or a device. Warns where it was made on another machine. Throws
-/// cpubone::Error saying which command makes what is missing.
+/// cpubone-profile keeps), a device in devices/ (measured where it was, else calibrated from
+/// published latencies), or a file with a profile, a predictor or a device. Warns where it was made
+/// on another machine. Throws cpubone::Error saying which command makes what is missing.
 Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
                            const Terminal& terminal);
 

@@ -10,9 +10,11 @@
 #include "cli/arguments.hpp"
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
+#include "predictor/calibration.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
+#include "profiler/remote.hpp"
 #include "profiler/statistics.hpp"
 #include "space/error.hpp"
 
@@ -38,6 +40,8 @@ struct Arguments {
   bool quiet = false;
   std::uint64_t seed = 1;
   bool list_devices = false;
+  std::string agent;
+  bool serve = false;
 };
 
 MeasureSettings settings_of(const Arguments& arguments) {
@@ -254,32 +258,64 @@ void print(const cli::Terminal& terminal, const Records& records, cli::Format fo
 }
 
 void list_devices(const cli::Terminal& terminal, cli::Format format) {
-  const Device host = describe_host();
   Table table{"Devices",
-              {{"device"},
-               {"cpu"},
-               {"cores", true},
-               {"last-level cache MiB", true},
-               {"memory GiB", true},
-               {"runtime"},
-               {"features"}},
+              {{"device"}, {"hardware"}, {"runtime"}, {"evidence"}, {"expected error %", true}},
               {}};
-  table.rows.push_back({host.name, host.cpu, fmt::to_string(host.cores),
-                        fmt::format("{:.1f}", static_cast<double>(host.llc_bytes) / (1 << 20)),
-                        fmt::format("{:.1f}", static_cast<double>(host.memory_bytes) / (1 << 30)),
-                        host.runtime, fmt::format("{}", fmt::join(host.features, " "))});
+  const auto percent = [](double error) { return fmt::format("{:.1f}", 100 * error); };
+  const Device host = describe_host();
+  const fs::path path = host_profile_path({});
+  if (fs::exists(path)) {
+    const Predictor predictor = cli::device_predictor("host", {}, terminal);
+    table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores),
+                          host.runtime, "measured here, 1 thread",
+                          percent(predictor.network.test_mape)});
+  } else {
+    table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores),
+                          host.runtime, "none yet: run cpubone-profile", ""});
+  }
+  for (const DeviceDescription& known : known_devices()) {
+    const auto measured = cli::measured_profile(known.device.name, {});
+    const DeviceSummary summary = summarise(known);
+    table.rows.push_back(
+        {summary.name, fmt::format("{}: {}", summary.title, summary.hardware),
+         measured ? measured->device.runtime : known.device.runtime,
+         measured
+             ? "measured elsewhere, " + measured->created
+             : fmt::format("{}{}", summary.evidence,
+                           summary.latencies > 0 ? fmt::format(", {} networks", summary.latencies)
+                                                 : " only"),
+         measured ? "" : percent(summary.expected_error)});
+  }
   terminal.print(table, format);
+}
+
+/// Measures over ssh or adb; the device keeps its own name where it is one that the toolkit knows.
+Profile measure_there(const Arguments& arguments, const RemoteJob& job,
+                      const MeasureOptions& options, const cli::Terminal& terminal) {
+  RemoteOptions remote;
+  remote.measure = options;
+  remote.agent = arguments.agent;
+  remote.on_note = [&](const std::string& text) { terminal.warn(text); };
+  const Transport transport = parse_transport(arguments.device);
+  Profile profile = measure_remotely(transport, job, remote);
+  const std::string board = known_board(profile.device);
+  profile.device.name = board.empty() ? host_part(transport) : board;
+  return profile;
 }
 
 void profile(const Arguments& arguments) {
   const cli::Format format = cli::parse_format(arguments.format);
   const cli::Terminal terminal(arguments.quiet);
   if (arguments.list_devices) return list_devices(terminal, format);
-  if (arguments.device != "host")
+  const bool remote = is_transport(arguments.device);
+  if (arguments.device != "host" && !remote)
     throw std::invalid_argument(fmt::format(
-        "--device: got \"{}\", but only \"host\" can be measured; to predict for other devices use "
-        "cpubone-predict --device {}",
+        "--device: got \"{}\", but only host, ssh://[user@]host[:port] and adb://serial can be "
+        "measured; to predict for other devices use cpubone-predict --device {}",
         arguments.device, arguments.device));
+  if (!remote && is_emulated())
+    throw Error(
+        "this process runs under an emulator: its timings would say nothing about a device");
 
   MeasureOptions options;
   options.settings = settings_of(arguments);
@@ -299,18 +335,24 @@ void profile(const Arguments& arguments) {
   for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
 
   fs::path output = arguments.output;
-  if (whole_plan && output.empty()) {
+  const bool kept = whole_plan && output.empty();
+  if (kept && !remote) {
     output = host_profile_path(options.settings);
     fs::create_directories(output.parent_path());
   }
-  if (arguments.resume && output.empty())
+  if (arguments.resume && output.empty() && !kept)
     throw std::invalid_argument("--resume continues the profile that -o names; there is none");
   // What a file of the same machine and settings has already is kept.
-  Profile result = host_profile(options.settings);
+  Profile result;
+  if (!remote) result = host_profile(options.settings);
+  if (kept && remote) {
+    fs::create_directories(cache_folder());
+    options.journal = cache_folder() / fmt::format("{}.journal", hash_text(arguments.device));
+  }
   if (!output.empty()) {
     cli::require_writable(output);
     options.journal = output.string() + ".journal";
-    if (fs::exists(output) && !(whole_plan && arguments.output.empty())) {
+    if (fs::exists(output) && !kept && !remote) {
       try {
         merge(result, load_profile(output));
       } catch (const Error& e) {
@@ -319,13 +361,16 @@ void profile(const Arguments& arguments) {
     }
   }
 
-  Profile measured = host_profile(options.settings);
+  Profile measured;
+  if (!remote) measured = host_profile(options.settings);
   {
     cli::Progress progress(terminal, "measuring");
     options.on_progress = [&](const SampleProgress& p) {
       progress.update(p.fraction, 1, fmt::format("{} of {}", p.done, p.tasks));
     };
-    if (whole_plan) {
+    if (remote) {
+      measured = measure_there(arguments, {ops, networks}, options, terminal);
+    } else if (whole_plan) {
       measured = measure_host_profile(options);
     } else if (!networks.empty()) {
       measure_networks(networks, options, measured);
@@ -338,7 +383,19 @@ void profile(const Arguments& arguments) {
   if (measured.ops.empty() && measured.networks.empty())
     throw Error(
         fmt::format("nothing could be measured within {}; raise --budget", arguments.budget));
-  merge(result, measured);
+  if (remote) {
+    result = measured;
+    if (kept)
+      output = cache_folder() / fmt::format("{}-{}.json", result.device.name,
+                                            fingerprint(result.device, result.settings));
+    // What a file of the same machine and settings has already is kept.
+    if (!kept && !output.empty() && fs::exists(output)) {
+      result = load_profile(output);
+      merge(result, measured);
+    }
+  } else {
+    merge(result, measured);
+  }
   result.created = measured.created;
   if (!output.empty()) {
     save_profile(result, output);
@@ -374,7 +431,13 @@ int main(int argc, char** argv) {
       "Measure how long operators and networks take on this machine. Without --network and --ops:\n"
       "the operators that a predictor for it needs.",
       "cpubone-profile");
-  app.add_option("--device", a.device, "machine to measure")->capture_default_str();
+  app.add_option("--device", a.device,
+                 "machine to measure: host, ssh://[user@]host[:port] or adb://serial")
+      ->capture_default_str();
+  app.add_option("--agent", a.agent,
+                 "folder with cpubone-profile and its libraries, built for a device of another "
+                 "architecture");
+  app.add_flag("--serve", a.serve, "run a job for another machine")->group("");
   auto* networks = app.add_option("--network", a.networks,
                                   "whole network, by name (cpubone-predict --list) or JSON file");
   app.add_option("--ops", a.ops, "file with one operator a line, - for standard input")
@@ -407,5 +470,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
+  if (a.serve) return serve_remote_job(0, 1);
   return cli::run("cpubone-profile", [&] { profile(a); });
 }

@@ -295,16 +295,21 @@ Predictor device_predictor(std::string_view name) {
   return calibrate(find_device(name));
 }
 
+DeviceSummary summarise(const DeviceDescription& device) {
+  const Predictor predictor = calibrate(device);
+  // Mean absolute value of a normal variable with that root mean square.
+  const double of_description = std::sqrt(2 / M_PI) * description_spread().rms;
+  return {device.device.name,
+          device.title,
+          hardware_text(device),
+          predictor.evidence,
+          static_cast<int>(device.latencies.size()),
+          device.latencies.empty() ? of_description : predictor.network.test_mape};
+}
+
 std::vector<DeviceSummary> device_summaries() {
   std::vector<DeviceSummary> summaries;
-  for (const DeviceDescription& device : known_devices()) {
-    const Predictor predictor = calibrate(device);
-    // Mean absolute value of a normal variable with that root mean square.
-    const double of_description = std::sqrt(2 / M_PI) * description_spread().rms;
-    summaries.push_back({device.device.name, device.title, hardware_text(device),
-                         predictor.evidence, static_cast<int>(device.latencies.size()),
-                         device.latencies.empty() ? of_description : predictor.network.test_mape});
-  }
+  for (const DeviceDescription& device : known_devices()) summaries.push_back(summarise(device));
   return summaries;
 }
 

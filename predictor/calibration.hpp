@@ -38,6 +38,7 @@ struct DeviceSummary {
   int latencies = 0;          ///< published ones
   double expected_error = 0;  ///< mean absolute percentage error to expect; 0.05 means 5 %
 };
+DeviceSummary summarise(const DeviceDescription& device);
 std::vector<DeviceSummary> device_summaries();
 
 }  // namespace cpubone

@@ -215,6 +215,18 @@ double load_average() {
 
 }  // namespace
 
+std::string known_board(const Device& device) {
+  // Model names of the firmware; Compute Modules and keyboards carry the same chips.
+  static constexpr std::pair<std::string_view, std::string_view> boards[] = {
+      {"Raspberry Pi 5", "pi5"},
+      {"Raspberry Pi Compute Module 5", "pi5"},
+      {"Raspberry Pi 4", "pi4"},
+      {"Raspberry Pi Compute Module 4", "pi4"}};
+  for (const auto& [model, board] : boards)
+    if (device.cpu.rfind(model, 0) == 0) return std::string(board);
+  return "";
+}
+
 Device describe_host() {
   Device device;
   device.name = "host";

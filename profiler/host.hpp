@@ -10,6 +10,10 @@ namespace cpubone {
 /// This machine, read from the system: /proc, /sys and the loaded XNNPACK. Device name `host`.
 Device describe_host();
 
+/// Name in devices/ of the board that a device says it is, e.g. `pi5` for a Raspberry Pi 5; empty
+/// where it is none of them.
+std::string known_board(const Device& device);
+
 /// Conditions that make measurements worse than they need to be, each with its remedy: governor,
 /// throttling, under-voltage, load, virtual machine, emulation.
 std::vector<Warning> host_warnings();
