@@ -10,6 +10,9 @@
 #include <set>
 #include <stdexcept>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
@@ -73,6 +76,14 @@ class FlushDenormals {
   Word saved_;
 };
 
+/// Gives what making large weights left over back to the system.
+void trim_heap([[maybe_unused]] std::size_t weights) {
+#if defined(__GLIBC__)
+  constexpr std::size_t large = std::size_t{8} << 20;
+  if (weights >= large) malloc_trim(0);
+#endif
+}
+
 /// One operator of the execution plan. Tensor 0 is the network's input, tensor i + 1 the output of
 /// plan operator i.
 struct PlanOp {
@@ -85,10 +96,10 @@ struct PlanOp {
 
 struct Tensor {
   Shape shape;
-  int first_step = -1;  ///< -1: from the start
-  int last_step = -1;
-  bool external = false;  ///< crosses steps, so it lives in the arena
-  int alias = -1;         ///< shares the memory of this tensor
+  int first = -1;        ///< place in the order of the operator that writes it; -1: from the start
+  int last = -1;         ///< place of the last one that reads it
+  int alias = -1;        ///< shares the memory of this tensor
+  bool external = true;  ///< in the arena; false: inside an XNNPACK subgraph
   std::size_t offset = 0;
 };
 
@@ -197,8 +208,7 @@ std::size_t place(std::vector<Tensor>& tensors) {
     const std::size_t bytes = round_up(count(tensors[i].shape) * sizeof(float) + slack_bytes);
     std::vector<std::pair<std::size_t, std::size_t>> taken;
     for (const std::size_t k : placed)
-      if (tensors[k].first_step <= tensors[i].last_step &&
-          tensors[i].first_step <= tensors[k].last_step)
+      if (tensors[k].first <= tensors[i].last && tensors[i].first <= tensors[k].last)
         taken.emplace_back(
             tensors[k].offset,
             tensors[k].offset + round_up(count(tensors[k].shape) * sizeof(float) + slack_bytes));
@@ -371,48 +381,53 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
   plan.ops = plan_ops(plan.network, plan.tensor_of_node);
   const auto step_ops = plan_steps(plan.ops, options.one_step_per_op);
 
-  // Which tensors cross steps, and from when to when each is needed.
-  const int step_count = static_cast<int>(step_ops.size());
+  // When each tensor is written first and read last, by the place of operators in the order.
+  std::vector<int> order;
+  for (const auto& ops : step_ops) order.insert(order.end(), ops.begin(), ops.end());
+  const int end = static_cast<int>(order.size());
+  std::vector<int> when(plan.ops.size());
+  for (int t = 0; t < end; ++t)
+    when[static_cast<std::size_t>(order[static_cast<std::size_t>(t)])] = t;
   plan.tensors.resize(plan.ops.size() + 1);
-  plan.tensors[0] = {plan.network.input, -1, step_count, true, -1, 0};
-  std::vector<int> step_of(plan.ops.size());
-  for (int s = 0; s < step_count; ++s)
-    for (const int i : step_ops[static_cast<std::size_t>(s)])
-      step_of[static_cast<std::size_t>(i)] = s;
-  for (std::size_t i = 0; i < plan.ops.size(); ++i) {
-    Tensor& out = plan.tensors[i + 1];
-    out.shape = plan.ops[i].op.output;
-    out.first_step = step_of[i];
-    out.last_step = std::max(out.last_step, step_of[i]);
-    out.external = out.external || !plan.ops[i].on_xnnpack || options.keep_outputs;
-    if (options.keep_outputs) out.last_step = step_count;
-  }
+  plan.tensors[0] = {plan.network.input, -1, end, -1, true, 0};
+  for (std::size_t i = 0; i < plan.ops.size(); ++i)
+    plan.tensors[i + 1] = {
+        plan.ops[i].op.output, when[i], options.keep_outputs ? end : when[i], -1, true, 0};
   for (std::size_t i = 0; i < plan.ops.size(); ++i)
     for (const int input : plan.ops[i].inputs) {
       Tensor& in = plan.tensors[static_cast<std::size_t>(input)];
-      in.last_step = std::max(in.last_step, step_of[i]);
-      if (!plan.ops[i].on_xnnpack || in.first_step != step_of[i]) in.external = true;
+      in.last = std::max(in.last, when[i]);
     }
-  for (const int output : plan.network.outputs) {
-    Tensor& out = plan.tensors[static_cast<std::size_t>(
-        plan.tensor_of_node[static_cast<std::size_t>(output)])];
-    out.external = true;
-    out.last_step = step_count;
-  }
+  for (const int output : plan.network.outputs)
+    plan.tensors[static_cast<std::size_t>(plan.tensor_of_node[static_cast<std::size_t>(output)])]
+        .last = end;
+  // XNNPACK would plan memory for each subgraph alone, so all tensors are in the arena. Not so in
+  // f16: there XNNPACK converts what is outside of a subgraph.
+  std::vector<int> step_of(plan.ops.size());
+  for (std::size_t s = 0; s < step_ops.size(); ++s)
+    for (const int i : step_ops[s]) step_of[static_cast<std::size_t>(i)] = static_cast<int>(s);
+  for (std::size_t i = 0; i < plan.ops.size() && !options.keep_outputs; ++i)
+    plan.tensors[i + 1].external = plan.ops[i].op.dtype != DType::f16 || !plan.ops[i].on_xnnpack;
+  for (std::size_t i = 0; i < plan.ops.size(); ++i)
+    for (const int input : plan.ops[i].inputs)
+      if (input > 0 &&
+          (!plan.ops[i].on_xnnpack || step_of[static_cast<std::size_t>(input - 1)] != step_of[i]))
+        plan.tensors[static_cast<std::size_t>(input)].external = true;
+  for (const int output : plan.network.outputs)
+    plan.tensors[static_cast<std::size_t>(plan.tensor_of_node[static_cast<std::size_t>(output)])]
+        .external = true;
   // Kernels that can write in place where nobody reads their input afterwards.
-  std::vector<int> order;
-  for (const auto& ops : step_ops) order.insert(order.end(), ops.begin(), ops.end());
   for (const int i : order) {
     const PlanOp& op = plan.ops[static_cast<std::size_t>(i)];
     const int input = in_place_input(op);
     if (input <= 0 || options.keep_outputs) continue;
     Tensor& in = plan.tensors[static_cast<std::size_t>(input)];
-    if (in.last_step != step_of[static_cast<std::size_t>(i)]) continue;
+    if (in.last != when[static_cast<std::size_t>(i)]) continue;
     const int owner = in.alias >= 0 ? in.alias : input;
     Tensor& out = plan.tensors[static_cast<std::size_t>(i) + 1];
     out.alias = owner;
     Tensor& own = plan.tensors[static_cast<std::size_t>(owner)];
-    own.last_step = std::max(own.last_step, out.last_step);
+    own.last = std::max(own.last, out.last);
   }
   plan.arena_bytes = place(plan.tensors);
   plan.arena = options.arena ? options.arena : std::make_shared<Arena>(plan.arena_bytes);
@@ -451,7 +466,7 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
         for (const int input : op.inputs) note(input);
         note(i + 1);
       }
-      auto runtime = std::make_shared<XnnpackRuntime>(nodes, external, *plan.pool);
+      auto runtime = std::make_shared<XnnpackRuntime>(std::move(nodes), external, *plan.pool);
       std::vector<void*> tensors;
       for (const int tensor : external) tensors.push_back(plan.data(tensor));
       runtime->bind(tensors);
@@ -459,6 +474,7 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
     }
     plan.steps.push_back(std::move(step));
   }
+  trim_heap(static_cast<std::size_t>(weight_bytes(network)));
 }
 
 Executor::~Executor() = default;

@@ -78,7 +78,7 @@ class Executor {
   const std::vector<Step>& steps() const;
 
   std::shared_ptr<const Arena> arena() const;
-  /// Bytes of activations, without XNNPACK's temporary tensors inside a subgraph.
+  /// Bytes of activations.
   std::size_t arena_bytes() const;
 
  private:

@@ -386,12 +386,15 @@ struct XnnpackRuntime::State {
   std::vector<xnn_external_value> external;
 };
 
-XnnpackRuntime::XnnpackRuntime(std::span<const XnnpackNode> nodes, std::span<const int> external,
+XnnpackRuntime::XnnpackRuntime(std::vector<XnnpackNode> nodes, std::span<const int> external,
                                const ThreadPool& pool)
     : state_(std::make_unique<State>()) {
   initialise_once();
   Subgraph subgraph(external);
-  for (const XnnpackNode& node : nodes) subgraph.add(node);
+  for (XnnpackNode& node : nodes) {
+    subgraph.add(node);
+    node.parameters = {};  // the subgraph has a copy in XNNPACK's layout
+  }
   state_->runtime.reset(subgraph.runtime(pool));
   state_->external.resize(external.size());
 }

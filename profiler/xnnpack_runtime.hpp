@@ -46,7 +46,7 @@ std::string xnnpack_library_path();
 class XnnpackRuntime {
  public:
   /// Throws cpubone::Error naming the operator where XNNPACK refuses it.
-  XnnpackRuntime(std::span<const XnnpackNode> nodes, std::span<const int> external,
+  XnnpackRuntime(std::vector<XnnpackNode> nodes, std::span<const int> external,
                  const ThreadPool& pool);
   ~XnnpackRuntime();
   XnnpackRuntime(XnnpackRuntime&&) noexcept;

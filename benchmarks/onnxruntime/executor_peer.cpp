@@ -1,0 +1,92 @@
+// The executor's side of the comparison with ONNX Runtime (compare.mjs): exports a network with
+// random weights, computes a forward pass for comparison, then runs as often as each line of its
+// input says and answers with the nanoseconds of every run: elapsed, and of CPUs' time.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <time.h>
+
+#include <cstdio>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <string>
+
+#include "profiler/executor.hpp"
+#include "profiler/steady_clock.hpp"
+#include "space/error.hpp"
+#include "space/onnx.hpp"
+#include "space/zoo.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// Time that all threads of this process had a CPU.
+double process_cpu_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+/// NHWC to NCHW.
+std::vector<float> channels_first(std::span<const float> in, const Shape& s) {
+  const auto channels = static_cast<std::size_t>(s.c);
+  const std::size_t pixels = in.size() / channels;
+  std::vector<float> out(in.size());
+  for (std::size_t p = 0; p < pixels; ++p)
+    for (std::size_t c = 0; c < channels; ++c) out[c * pixels + p] = in[p * channels + c];
+  return out;
+}
+
+void write(const std::string& path, const std::vector<float>& values) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(values.data()),
+             static_cast<std::streamsize>(values.size() * sizeof(float)));
+  if (!file) throw Error(fmt::format("{}: cannot be written", path));
+}
+
+void serve(const std::string& name, const std::string& folder, int threads) {
+  const Network network = find_network(name);
+  save_onnx(network, random_parameters(), folder + "/model.onnx");
+  Executor executor(network, random_parameters(), std::make_shared<ThreadPool>(threads));
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+  for (float& value : executor.input()) value = uniform(random);
+  executor.run();
+  write(folder + "/input.f32", channels_first(executor.input(), network.input));
+  write(folder + "/output.f32", {executor.output().begin(), executor.output().end()});
+  fmt::print("{{\"macs\": {}, \"chw\": [{}, {}, {}]}}\n", macs(network), network.input.c,
+             network.input.h, network.input.w);
+  std::fflush(stdout);
+  for (int runs = 0; std::cin >> runs;) {
+    std::vector<double> ns;
+    std::vector<double> cpu_ns;
+    for (int i = 0; i < runs; ++i) {
+      const double before = steady_now_ns();
+      const double cpu_before = process_cpu_ns();
+      executor.run();
+      cpu_ns.push_back(process_cpu_ns() - cpu_before);
+      ns.push_back(steady_now_ns() - before);
+    }
+    fmt::print("{{\"ns\": [{}], \"cpu_ns\": [{}]}}\n", fmt::join(ns, ", "),
+               fmt::join(cpu_ns, ", "));
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    fmt::print(stderr, "usage: onnxruntime_peer NETWORK FOLDER THREADS\n");
+    return 2;
+  }
+  try {
+    serve(argv[1], argv[2], std::stoi(argv[3]));
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "onnxruntime_peer: {}\n", e.what());
+    return 1;
+  }
+  return 0;
+}
