@@ -253,7 +253,7 @@ Engine engine_of(const Op& op) {
   if (fused && op.activation != Activation::relu && op.activation != Activation::relu6)
     throw std::invalid_argument(fmt::format(
         "op \"{}\": its activation must be a node of its own (split_activations)", text(op)));
-  if (fused && op.kind != OpKind::batch_norm)
+  if (fused)
     throw std::invalid_argument(fmt::format("op \"{}\": no engine fuses {} into {}", text(op),
                                             name(op.activation), name(op.kind)));
   return Engine::eigen;
@@ -277,7 +277,7 @@ struct Executor::Plan {
   std::vector<Tensor> tensors;
   std::vector<Step> steps;
   std::vector<std::function<void()>> actions;
-  std::vector<std::vector<float>> scratch;
+  std::vector<Arena> scratch;  ///< aligned alike, so that sums round alike
   std::size_t arena_bytes = 0;
 
   float* data(int tensor) const {
@@ -330,15 +330,12 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
         shift[c] =
             static_cast<float>(double{parameters.bias[c]} - double{parameters.mean[c]} * factor);
       }
-      const auto activate = op.activation == Activation::none ? nullptr : kernels.activate;
-      return [=, &kernels, activation = op.activation] {
-        kernels.affine(in, scale.data(), shift.data(), out, pixels, channels);
-        if (activate) activate(activation, out, out, pixels * channels);
-      };
+      return
+          [=, &kernels] { kernels.affine(in, scale.data(), shift.data(), out, pixels, channels); };
     }
     case OpKind::attention: {
-      scratch.emplace_back(pixels * pixels);
-      float* scores = scratch.back().data();
+      scratch.emplace_back(pixels * pixels * sizeof(float));
+      auto* scores = reinterpret_cast<float*>(scratch.back().data());
       const std::size_t heads = z(op.heads);
       return [=, &kernels] {
         kernels.attention(in, out, scores, pixels, heads, channels / 3 / heads);

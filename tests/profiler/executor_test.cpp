@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <random>
 #include <string>
 
 #include "space/builder.hpp"
+#include "space/error.hpp"
+#include "space/reparameterise.hpp"
+#include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/profiler/reference.hpp"
 
@@ -229,4 +233,140 @@ TEST_CASE("the executor refuses what no engine runs", "[profiler]") {
   CHECK_THROWS_WITH(engine_of(parse_op("slice 1x4x4x10->1x4x4x4 begin=5 act=relu f32")),
                     ContainsSubstring("no engine fuses relu into slice"));
   CHECK_THROWS_WITH(ThreadPool(0), ContainsSubstring("threads must be in 1..1024, got 0"));
+}
+
+namespace {
+
+/// Resident memory of this process in bytes.
+std::int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t pages = 0;
+  file >> pages >> pages;
+  return pages * 4096;
+}
+
+}  // namespace
+
+TEST_CASE("ten thousand runs take no memory and change nothing", "[profiler]") {
+  Executor executor(mixed_network(), random_parameters(), threads());
+  fill(executor.input(), 3);
+  executor.run();
+  const std::vector<float> expected(executor.output().begin(), executor.output().end());
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 10'000; ++i) executor.run();
+  CHECK(resident_bytes() - before < 1 << 20);
+  CHECK(std::equal(expected.begin(), expected.end(), executor.output().begin()));
+}
+
+TEST_CASE("making and ending executors takes no memory", "[profiler]") {
+  const auto make = [] {
+    Executor executor(mixed_network(), random_parameters(), threads(2));
+    executor.run();
+  };
+  for (int i = 0; i < 20; ++i) make();
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 200; ++i) make();
+  CHECK(resident_bytes() - before < 4 << 20);
+}
+
+TEST_CASE("an executor may be moved and made in another's arena", "[profiler]") {
+  Executor first(mixed_network(), random_parameters(), threads());
+  Executor second(mixed_network(), random_parameters(), threads(), {.arena = first.arena()});
+  Executor moved = std::move(first);
+  fill(moved.input(), 3);
+  moved.run();
+  const std::vector<float> expected(moved.output().begin(), moved.output().end());
+  fill(second.input(), 3);
+  second.run();
+  CHECK(std::equal(expected.begin(), expected.end(), second.output().begin()));
+}
+
+TEST_CASE("backbones give the feature maps of the whole network at any resolution", "[profiler]") {
+  const std::pair<int, int> resolutions[]{{320, 256}, {64, 512}, {96, 96}};
+  for (const char* name : {"cpubone-nano", "mobileone-s0", "fasternet-t0"})
+    for (const auto& [height, width] : resolutions) {
+      INFO(name << " at " << height << "x" << width);
+      const Network whole = with_resolution(find_network(name), height, width);
+      const Network features = feature_network(whole);
+      Executor all(whole, random_parameters(), threads(),
+                   {.one_step_per_op = true, .keep_outputs = true});
+      Executor backbone(features, random_parameters(), threads());
+      fill(all.input(), 5);
+      fill(backbone.input(), 5);
+      all.run();
+      backbone.run();
+      REQUIRE(features.outputs.size() == 4);
+      for (std::size_t i = 0; i < features.outputs.size(); ++i) {
+        const Node& node = features.nodes[static_cast<std::size_t>(features.outputs[i])];
+        CHECK(node.op.output.h == height >> (i + 2));
+        CHECK(node.op.output.w == width >> (i + 2));
+        // The output as it is executed, with its activation.
+        const Network& executed = backbone.network();
+        const std::string& output =
+            executed.nodes[static_cast<std::size_t>(executed.outputs[i])].name;
+        const auto found = std::find_if(all.network().nodes.begin(), all.network().nodes.end(),
+                                        [&](const Node& n) { return n.name == output; });
+        const auto expected =
+            all.node_output(static_cast<std::size_t>(found - all.network().nodes.begin()));
+        CHECK(std::equal(expected.begin(), expected.end(), backbone.output(i).begin()));
+      }
+    }
+}
+
+TEST_CASE("a resolution that a network cannot have is refused with the node's name", "[profiler]") {
+  CHECK_THROWS_WITH(with_resolution(find_network("b0"), 100, 100),
+                    ContainsSubstring("node \"stage3.1.attention.add\"") &&
+                        ContainsSubstring("second input must be 1x6x6x128"));
+  CHECK_THROWS_WITH(with_resolution(find_network("fasternet-t0"), 3, 224),
+                    ContainsSubstring("node \"stem.embed\"") &&
+                        ContainsSubstring("kernel 4x4 does not fit the padded input 3x224"));
+  CHECK_THROWS_WITH(with_resolution(find_network("mobileone-s0"), 224, 70000),
+                    ContainsSubstring("node \"stem.conv\""));
+}
+
+TEST_CASE("a network that cannot run is refused with the operator's name", "[profiler]") {
+  const auto refuses = [](const Network& network, const ParameterSource& parameters,
+                          const std::string& node, const std::string& message) {
+    CHECK_THROWS_WITH(Executor(network, parameters, threads()),
+                      ContainsSubstring("\"" + node + "\"") && ContainsSubstring(message));
+  };
+  const Network good = mixed_network();
+  const auto index = [&](const std::string& name) {
+    for (std::size_t i = 0; i < good.nodes.size(); ++i)
+      if (good.nodes[i].name == name) return i;
+    throw std::invalid_argument(name);
+  };
+  SECTION("an operator of no engine") {
+    CHECK_THROWS_WITH(
+        Executor(with_dtype(good, DType::qs8), random_parameters(), threads()),
+        ContainsSubstring("op \"activation 1x8x8x24->1x8x8x24 act=hardswish qs8\": "));
+  }
+  SECTION("a producer of another shape") {
+    Network net = good;
+    net.nodes[index("stage1.qkv")].op.inputs[0].c = 12;
+    refuses(net, random_parameters(), "stage1.qkv", "input 0 must be 1x4x4x12, got 1x4x4x24");
+  }
+  SECTION("a cycle") {
+    Network net = good;
+    net.nodes[index("stage1.add")].inputs[0] = static_cast<int>(index("stage1.add2"));
+    refuses(net, random_parameters(), "stage1.add", "input 0 must be an earlier node");
+  }
+  SECTION("a missing tensor") {
+    const ParameterSource some = [](const Node& node) {
+      return node.name == "stage1.norm" ? Parameters{} : random_parameters()(node);
+    };
+    refuses(good, some, "stage1.norm", "weight must have 24 values, got 0");
+  }
+  SECTION("a tensor of another size") {
+    const ParameterSource some = [](const Node& node) {
+      Parameters p = random_parameters()(node);
+      if (node.name == "stage1.out") p.bias.pop_back();
+      return p;
+    };
+    refuses(good, some, "stage1.out", "bias must have 24 values, got 23");
+  }
+  SECTION("a node without parameters") {
+    CHECK_THROWS_WITH(Executor(good, parameters_of({good, {}}), threads()),
+                      ContainsSubstring("node \"stem.conv\" has no parameters"));
+  }
 }
