@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -119,7 +121,7 @@ TEST_CASE("every golden network computes its reference's forward pass, layer by 
   for (const auto& entry : std::filesystem::directory_iterator(golden::folder())) {
     if (entry.path().extension() != ".json") continue;
     const std::string name = entry.path().stem().string();
-    if (only && (" " + std::string(only) + " ").find(" " + name + " ") == std::string::npos)
+    if (only && fmt::format(" {} ", only).find(fmt::format(" {} ", name)) == std::string::npos)
       continue;
     check_forward(find_network(name), golden::load(name));
     ++checked;
