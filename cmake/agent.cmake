@@ -1,4 +1,4 @@
-# cmake -DPROGRAM= -DFOLDER= -DLIBRARIES= -DREADELF= -P agent.cmake: copies a program and, from a folder, the libraries that it
+# cmake -DPROGRAM= -DFOLDER= -DLIBRARIES= -DREADELF= -P agent.cmake: copies a program and, from folders, the libraries that it
 # needs in turn, without those of the C library, which must be the device's own.
 cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE "${FOLDER}")
@@ -18,10 +18,12 @@ while(open)
       continue()
     endif()
     list(APPEND seen "${library}")
-    file(REAL_PATH "${LIBRARIES}/${library}" real)
-    if(NOT EXISTS "${real}")
+    unset(found)
+    find_file(found "${library}" PATHS ${LIBRARIES} NO_CACHE NO_DEFAULT_PATH)
+    if(NOT found)
       message(FATAL_ERROR "agent: ${library}, which ${file} needs, is not in ${LIBRARIES}")
     endif()
+    file(REAL_PATH "${found}" real)
     configure_file("${real}" "${FOLDER}/${library}" COPYONLY)
     list(APPEND open "${real}")
   endforeach()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs cpubone-profile over ssh against an sshd of its own on the loopback address."""
 import argparse
+import functools
 import getpass
 import json
 import os
@@ -187,10 +188,16 @@ def tells_of_an_agent_of_another_version(sshd):
 
 
 def refuses_an_emulated_agent(sshd, agent):
-    if not agent or not shutil.which("qemu-aarch64"):
+    build = pathlib.Path(agent or "").parent.parent
+    program = pathlib.Path(agent or "") / "cpubone-profile"
+    if not program.is_file() or not shutil.which("qemu-aarch64"):
         print("  (no aarch64 agent: not tested)")
         return
-    one_error_line(sshd.profile("--budget", "3s", "--agent", agent), "emulator")
+    emulated = sshd.folder / "emulated"
+    emulated.mkdir()
+    (emulated / "cpubone-profile").write_text(
+        f'#!/bin/sh\nexec qemu-aarch64 -L {build}/aarch64-sysroot {program} "$@"\n')
+    one_error_line(sshd.profile("--budget", "3s", "--agent", emulated), "emulator")
 
 
 def main():
@@ -210,8 +217,8 @@ def main():
         try:
             for check in (measures_a_profile, goes_on_after_a_cut_connection, tells_of_a_full_disk, tells_of_a_wrong_key,
                           tells_of_an_unknown_host, tells_of_an_agent_of_another_version,
-                          lambda s: refuses_an_emulated_agent(s, arguments.agent)):
-                print(getattr(check, "__name__", "check"), flush=True)
+                          functools.partial(refuses_an_emulated_agent, agent=arguments.agent)):
+                print(getattr(check, "func", check).__name__, flush=True)
                 check(sshd)
                 sshd.nothing_is_left()
         finally:
