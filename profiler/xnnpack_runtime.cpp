@@ -63,6 +63,13 @@ Range output_range(Activation activation) {
 constexpr float quantised_step = 1.0F / 32.0F;
 constexpr float largest_int8 = 127.0F;
 
+// Newer versions drop the reduced dimensions, of which the next operator then knows nothing.
+#ifdef XNN_FLAG_KEEP_DIMS
+constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
+#else
+constexpr std::uint32_t keep_dims = 0;
+#endif
+
 bool fuses(Activation activation) {
   return activation == Activation::none || activation == Activation::relu ||
          activation == Activation::relu6;
@@ -184,7 +191,7 @@ class Subgraph {
         break;
       case OpKind::global_avg_pool:
         checked(xnn_define_global_average_pooling_2d(subgraph_.get(), range.low, range.high,
-                                                     inputs[0], output, 0));
+                                                     inputs[0], output, keep_dims));
         break;
       case OpKind::max_pool2d:
         checked(xnn_define_max_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
