@@ -1,0 +1,535 @@
+"""Networks as PyTorch modules: train forms that fold, and inference forms that share weights with the executor.
+
+>>> import cpubone.torch
+>>> train = cpubone.torch.module("b0")             # batch norms, over-parameterised branches
+>>> ...                                            # train it like any torch.nn.Module
+>>> inference = train.eval().fold()                # doctest: +SKIP
+>>> inference.executor().run(images)               # the same numbers on XNNPACK  # doctest: +SKIP
+
+Needs PyTorch 1.13 or newer; the rest of cpubone does not. Tensors are NCHW as PyTorch has them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+try:
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+except ImportError as error:
+    raise ImportError("cpubone.torch needs PyTorch: `pip install torch` or `apt install python3-torch`") from error
+
+from cpubone import _core
+from cpubone._networks import Network, NetworkLike, PathLike, network
+
+if TYPE_CHECKING:
+    from cpubone._execution import Executor, Weights
+
+__all__ = ["Inference", "TrainForm", "inference", "module"]
+
+_EPS = 1e-5
+
+_ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+}
+
+
+# ---- layers -----------------------------------------------------------------------------------
+
+
+def _pads(op: _core.Op) -> Tuple[Tuple[int, int], Optional[List[int]]]:
+    """Padding that the convolution itself can do, else what `F.pad` must do before it."""
+    top, bottom, left, right = op.padding
+    if top == bottom and left == right:
+        return (top, left), None
+    return (0, 0), [left, right, top, bottom]
+
+
+def _convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.Module:
+    """The bare convolution or linear layer of an operator; with `kernel=1` a 1x1 beside it."""
+    in_channels, out_channels = op.inputs[0][3], op.output[3]
+    if op.kind == "linear":
+        return nn.Linear(in_channels, out_channels, bias=bias)
+    if op.kind == "partial_conv2d":
+        in_channels = out_channels = op.conv_channels
+    if op.kind == "conv_transpose2d":
+        top, bottom, left, right = op.padding
+        if top != bottom or left != right:
+            raise ValueError(f'op "{op}": PyTorch has no transposed convolution with asymmetric padding')
+        return nn.ConvTranspose2d(
+            in_channels, out_channels, op.kernel, op.stride, padding=(top, left), groups=op.groups, bias=bias
+        )
+    own, _ = _pads(op)
+    if kernel == 1:
+        return nn.Conv2d(in_channels, out_channels, 1, op.stride, groups=op.groups, bias=bias)
+    return nn.Conv2d(in_channels, out_channels, op.kernel, op.stride, padding=own, groups=op.groups, bias=bias)
+
+
+def _is_vector(op: _core.Op) -> bool:
+    return op.output[1] == op.output[2] == 1
+
+
+def _convolve(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
+    """Runs the layer of `_convolution`, padding where it cannot."""
+    if op.kind == "linear":
+        if _is_vector(op):
+            result: Tensor = layer(x.flatten(1))
+            return result[:, :, None, None]
+        return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    if op.kind == "partial_conv2d":
+        convolved = layer(x[:, : op.conv_channels])
+        return torch.cat((convolved, x[:, op.conv_channels :]), dim=1)
+    if op.kind == "conv2d":
+        _, before = _pads(op)
+        if before is not None:
+            x = F.pad(x, before)
+    return layer(x)
+
+
+def _attention(op: _core.Op, x: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) V of every head; channels are q|k|v of each head in turn."""
+    n, channels, h, w = x.shape
+    q, k, v = x.reshape(n, op.heads, channels // op.heads, h * w).chunk(3, dim=2)
+    scores = torch.matmul(q.transpose(2, 3), k) * (q.shape[2] ** -0.5)
+    mixed = torch.matmul(v, scores.softmax(dim=-1).transpose(2, 3))
+    return mixed.reshape(n, op.output[3], h, w)
+
+
+def _plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
+    """Operators without parameters, without their activation."""
+    x = inputs[0]
+    kind = op.kind
+    if kind == "activation":
+        return x
+    if kind == "add":
+        return x + inputs[1]
+    if kind == "mul":
+        return x * inputs[1]
+    if kind == "attention":
+        return _attention(op, x)
+    if kind == "global_avg_pool":
+        return x.mean((2, 3), keepdim=True)
+    if kind == "max_pool2d":
+        own, before = _pads(op)
+        if before is not None:
+            x = F.pad(x, before, value=float("-inf"))
+        return F.max_pool2d(x, op.kernel, op.stride, own)
+    if kind == "upsample_nearest":
+        return F.interpolate(x, scale_factor=float(op.stride), mode="nearest")
+    if kind == "slice":
+        return x[:, op.begin : op.begin + op.output[3]]
+    if kind == "concat":
+        return torch.cat(inputs, dim=1)
+    if kind == "channel_shuffle":
+        n, c, h, w = x.shape
+        return x.reshape(n, op.groups, c // op.groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+    raise ValueError(f'op "{op}": cpubone.torch does not know this kind')
+
+
+def _normalisation(op: _core.Op) -> nn.Module:
+    channels = op.output[3]
+    return nn.GroupNorm(1, channels, eps=_EPS) if op.kind == "group_norm" else nn.LayerNorm(channels, eps=_EPS)
+
+
+def _normalise(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
+    if op.kind == "group_norm":
+        return layer(x)
+    if _is_vector(op):
+        result: Tensor = layer(x.flatten(1))
+        return result[:, :, None, None]
+    return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+# ---- forms of a node --------------------------------------------------------------------------
+
+
+class _Form(NamedTuple):
+    """How a node with parameters is trained: where its modules are and which there are."""
+
+    layer: str  #: path of the convolution, linear layer or normalisation; of branches their block
+    norm: str = ""  #: path of the batch norm after it, if any
+    bias: bool = False  #: the layer has a bias
+    branches: int = 0  #: MobileOne: convolutions of the sum; 0 for a single layer
+    skip: bool = False  #: MobileOne: the sum has the input, normalised
+
+
+def _fold_norm(weight: Tensor, bias: Optional[Tensor], norm: nn.Module) -> Tuple[Tensor, Tensor]:
+    """Weight and bias, in double precision, of a convolution (output channels first) with its batch norm."""
+    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    start = torch.zeros_like(scale) if bias is None else bias.double()
+    folded = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
+    return folded, norm.bias.double() + (start - norm.running_mean.double()) * scale
+
+
+class _Graph(nn.Module):
+    """A network of cpubone as a module: nodes in order, modules found by path."""
+
+    def __init__(self, what: Network) -> None:
+        super().__init__()
+        self.network = what
+        self._nodes = what.nodes
+        self._forms: Dict[str, _Form] = {}
+        self._outputs = set(what.outputs)
+        last_use: Dict[int, int] = {}
+        for index, node in enumerate(self._nodes):
+            for source in node.inputs:
+                last_use[source] = index
+        names = [node.name for node in self._nodes]
+        for name in self._outputs:
+            last_use[names.index(name)] = len(names)
+        self._last_use = last_use
+
+    def _place(self, path: str, child: nn.Module) -> None:
+        """Registers `child` under a path with dots."""
+        parent: nn.Module = self
+        *folders, name = path.split(".")
+        for folder in folders:
+            if folder not in parent._modules:
+                parent.add_module(folder, nn.Module())
+            parent = parent.get_submodule(folder)
+        parent.add_module(name, child)
+
+    def _apply_node(self, node: _core.Node, inputs: List[Tensor]) -> Tensor:
+        form = self._forms.get(node.name)
+        op = node.op
+        if form is None:
+            return _ACTIVATIONS[op.activation](_plain(op, inputs))
+        if form.branches:
+            x = self._sum_branches(form, op, inputs[0])
+        elif op.kind in ("group_norm", "layer_norm"):
+            x = _normalise(self.get_submodule(form.layer), op, inputs[0])
+        else:
+            x = _convolve(self.get_submodule(form.layer), op, inputs[0])
+        if form.norm:
+            x = self.get_submodule(form.norm)(x)
+        return _ACTIVATIONS[op.activation](x)
+
+    def _sum_branches(self, form: _Form, op: _core.Op, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward_all(self, images: Tensor) -> List[Tensor]:
+        """Every output of the network; `images` are n x 3 x height x width."""
+        values: Dict[int, Tensor] = {-1: images}
+        outputs = []
+        for index, node in enumerate(self._nodes):
+            values[index] = self._apply_node(node, [values[source] for source in node.inputs])
+            for source in set(node.inputs):
+                if self._last_use[source] == index:
+                    del values[source]
+            if node.name in self._outputs:
+                outputs.append(values[index].flatten(1) if _is_vector(node.op) else values[index])
+        return outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, n x classes, of n x 3 x height x width."""
+        outputs = self.forward_all(images)
+        if len(outputs) != 1:
+            raise ValueError(f"{self.network.name} has {len(outputs)} outputs: use forward_all")
+        return outputs[0]
+
+    def export_onnx(self, path: PathLike, *, opset: int = 14) -> None:
+        """Writes an ONNX model of the network at its resolution, with any batch; in evaluation mode."""
+        _, height, width, channels = self.network.input
+        image = torch.zeros(1, channels, height, width, device=next(self.parameters()).device)
+        options: Dict[str, Any] = {
+            "opset_version": opset,
+            "input_names": ["images"],
+            "output_names": ["logits"],
+            "dynamic_axes": {"images": {0: "batch"}, "logits": {0: "batch"}},
+        }
+        # PyTorch 2.9 made another exporter the default, which needs more packages.
+        if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+            options["dynamo"] = False
+        was_training = self.training
+        self.eval()
+        try:
+            torch.onnx.export(self, (image,), os.fspath(Path(path)), **options)
+        finally:
+            self.train(was_training)
+
+    def extra_repr(self) -> str:
+        return repr(self.network)[1:-1]
+
+
+class Inference(_Graph):
+    """The inference form of any network; its state dict has the executor's names, `<node>.weight` and `<node>.bias`."""
+
+    def __init__(self, what: Network) -> None:
+        super().__init__(what)
+        for node in self._nodes:
+            op = node.op
+            if op.params == 0:
+                continue
+            is_norm = op.kind in ("group_norm", "layer_norm")
+            self._forms[node.name] = _Form(node.name, bias=op.bias)
+            self._place(node.name, _normalisation(op) if is_norm else _convolution(op, op.bias))
+
+    def weights(self) -> Weights:
+        """Weights as `cpubone.Executor` takes them: float32 arrays in PyTorch's layouts."""
+        return {name: value.detach().cpu().float().numpy().copy() for name, value in self.state_dict().items()}
+
+    def load_weights(self, weights: Mapping[str, Any]) -> Inference:
+        """Takes the weights of an executor. Raises RuntimeError naming what is missing or has another shape."""
+        self.load_state_dict({name: torch.as_tensor(value).clone() for name, value in weights.items()})
+        return self
+
+    def executor(self, *, threads: int = 1, keep_outputs: bool = False) -> Executor:
+        """The network with these weights on XNNPACK."""
+        from cpubone._execution import Executor
+
+        return Executor(self.network, self.weights(), threads=threads, keep_outputs=keep_outputs)
+
+
+class TrainForm(_Graph):
+    """A network as it is trained; `fold` makes its inference form.
+
+    Of CPUBone's kind the names and the order of the state dict are those of its reference code, of MobileOne and
+    FasterNet likewise, so that their checkpoints load.
+    """
+
+    def __init__(self, what: Network, forms: Mapping[str, _Form]) -> None:
+        super().__init__(what)
+        for node in self._nodes:
+            form = forms.get(node.name)
+            if form is None:
+                continue
+            self._forms[node.name] = form
+            op = node.op
+            if form.branches:
+                self._place_branches(form, op)
+            elif op.kind in ("group_norm", "layer_norm"):
+                self._place(form.layer, _normalisation(op))
+            else:
+                self._place(form.layer, _convolution(op, form.bias))
+            if form.norm:
+                self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=_EPS))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Convolutions so that activations keep their size, classifiers small."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+            else:
+                continue
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    def _place_branches(self, form: _Form, op: _core.Op) -> None:
+        def add(path: str, kernel: Optional[int] = None) -> None:
+            self._place(f"{path}.conv", _convolution(op, False, kernel))
+            self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=_EPS))
+
+        if form.skip:
+            self._place(f"{form.layer}.rbr_skip", nn.BatchNorm2d(op.output[3], eps=_EPS))
+        for index in range(form.branches):
+            add(f"{form.layer}.rbr_conv.{index}")
+        if op.kernel != (1, 1):
+            add(f"{form.layer}.rbr_scale", 1)
+
+    def _branches(self, form: _Form) -> List[nn.Module]:
+        block = self.get_submodule(form.layer)
+        branches = [block.get_submodule(f"rbr_conv.{index}") for index in range(form.branches)]
+        return branches + [block.get_submodule("rbr_scale")] if "rbr_scale" in block._modules else branches
+
+    def _sum_branches(self, form: _Form, op: _core.Op, x: Tensor) -> Tensor:
+        terms = [branch.get_submodule("bn")(branch.get_submodule("conv")(x)) for branch in self._branches(form)]
+        if form.skip:
+            terms.append(self.get_submodule(f"{form.layer}.rbr_skip")(x))
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total
+
+    def _folded_branches(self, form: _Form, op: _core.Op) -> Tuple[Tensor, Tensor]:
+        height, width = op.kernel
+        centre = [width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2]
+        terms = []
+        for branch in self._branches(form):
+            weight, bias = _fold_norm(branch.get_submodule("conv").weight, None, branch.get_submodule("bn"))
+            terms.append((F.pad(weight, centre) if weight.shape[2:] != (height, width) else weight, bias))
+        if form.skip:
+            channels, per_group = op.output[3], op.inputs[0][3] // op.groups
+            identity = torch.zeros(channels, per_group, 1, 1, dtype=torch.double, device=terms[0][0].device)
+            rows = torch.arange(channels, device=identity.device)
+            identity[rows, rows % per_group] = 1
+            norm = self.get_submodule(f"{form.layer}.rbr_skip")
+            terms.append(_fold_norm(F.pad(identity, centre), None, norm))
+        weights, biases = zip(*terms)
+        return torch.stack(weights).sum(0), torch.stack(biases).sum(0)
+
+    @torch.no_grad()
+    def fold(self) -> Inference:
+        """The inference form: batch norms folded by their running statistics, branches merged, in double precision."""
+        state: Dict[str, Tensor] = {}
+        for node in self._nodes:
+            form = self._forms.get(node.name)
+            if form is None:
+                continue
+            bias: Optional[Tensor]
+            if form.branches:
+                weight, bias = self._folded_branches(form, node.op)
+            else:
+                layer = self.get_submodule(form.layer)
+                weight, bias = layer.weight, layer.bias
+                if form.norm:
+                    weight, bias = _fold_norm(weight, bias, self.get_submodule(form.norm))
+            state[f"{node.name}.weight"] = weight
+            if bias is not None:
+                state[f"{node.name}.bias"] = bias
+        result = Inference(self.network)
+        result.load_state_dict(state)
+        return result.to(next(self.parameters()).device).eval()
+
+
+# ---- families ---------------------------------------------------------------------------------
+
+
+def _cpubone_path(node: _core.Node) -> Tuple[str, str]:
+    """Path of a node's block in the reference code of CPUBone, and what the node is in it."""
+    stem = re.fullmatch(r"stem\.(\d+)\.(\w+)", node.name)
+    if stem:
+        return f"backbone.input_stem.op_list.{stem[1]}.main", stem[2]
+    plain = re.fullmatch(r"stage(\d)\.(\d+)\.(\w+)", node.name)
+    if plain:
+        return f"backbone.stages.{int(plain[1]) - 1}.op_list.{plain[2]}.main", plain[3]
+    part = re.fullmatch(r"stage(\d)\.(\d+)\.(attention|mlp|local)\.(\w+)", node.name)
+    if part:
+        home = {"attention": "0.0", "mlp": "0.1", "local": "1"}[part[3]]
+        return f"backbone.stages.{int(part[1]) - 1}.op_list.{part[2]}.total.{home}.main", f"{part[3]}.{part[4]}"
+    raise KeyError(node.name)
+
+
+def _cpubone_form(node: _core.Node) -> _Form:
+    """Train form of a node of CPUBone's kind. Raises KeyError for another one's."""
+    fixed = {
+        "stem.conv": _Form("backbone.input_stem.op_list.0.conv", "backbone.input_stem.op_list.0.norm"),
+        "head.conv": _Form("head.op_list.0.conv", "head.op_list.0.norm"),
+        "head.features": _Form("head.op_list.2.linear"),
+        "head.norm": _Form("head.op_list.2.norm"),
+        "head.classes": _Form("head.op_list.3.linear", bias=True),
+    }
+    if node.name in fixed:
+        return fixed[node.name]
+    path, role = _cpubone_path(node)
+    # A convolution that pads one side only comes after a padding layer, in a sequence.
+    conv = "conv.1" if _pads(node.op)[1] is not None else "conv"
+    # In stages with attention, convolutions before a projection have biases; unfused ones no norms.
+    local = role.startswith("local.")
+    role = role[len("local.") :] if local else role
+    if role == "spatial":
+        return _Form(f"{path}.spatial_conv.{conv}", f"{path}.spatial_conv.norm", bias=local)
+    if role == "expand":
+        return _Form(f"{path}.inverted_conv.{conv}", "" if local else f"{path}.inverted_conv.norm", bias=local)
+    if role == "depthwise":
+        return _Form(f"{path}.depth_conv.{conv}", "" if local else f"{path}.depth_conv.norm", bias=local)
+    if role == "project":
+        return _Form(f"{path}.point_conv.conv", f"{path}.point_conv.norm")
+    return {
+        "attention.norm": _Form(f"{path}.0"),
+        "attention.reduce": _Form(f"{path}.1.conv_proj.{conv}", f"{path}.1.conv_proj.norm"),
+        "attention.qkv": _Form(f"{path}.1.pwise.0"),
+        "attention.project": _Form(f"{path}.1.upsampling.0", bias=True),
+        "attention.upsample": _Form(f"{path}.1.upsampling", bias=True),
+        "mlp.norm": _Form(f"{path}.0"),
+        "mlp.expand": _Form(f"{path}.1", bias=True),
+        "mlp.project": _Form(f"{path}.3", bias=True),
+    }[role]
+
+
+def _mobileone_form(node: _core.Node, branches: int) -> _Form:
+    """Train form of a node of MobileOne, named as its reference code does."""
+    if node.name == "head.classes":
+        return _Form("linear", bias=True)
+    if node.name == "stem.conv":
+        return _Form("stage0", branches=1)
+    match = re.fullmatch(r"(stage\d)\.(\d+)\.(depthwise|pointwise)(?:\.squeeze\.(reduce|expand))?", node.name)
+    if match is None:
+        raise KeyError(node.name)
+    block = f"{match[1]}.{2 * int(match[2]) + (match[3] == 'pointwise')}"
+    if match[4]:
+        return _Form(f"{block}.se.{match[4]}", bias=True)
+    op = node.op
+    skip = op.stride == 1 and op.inputs[0] == op.output
+    return _Form(block, branches=branches, skip=skip)
+
+
+def _fasternet_form(node: _core.Node) -> _Form:
+    """Train form of a node of FasterNet, named as its reference code does."""
+    fixed = {
+        "stem.embed": _Form("patch_embed.proj", "patch_embed.norm"),
+        "head.conv": _Form("avgpool_pre_head.1"),
+        "head.classes": _Form("head", bias=True),
+    }
+    if node.name in fixed:
+        return fixed[node.name]
+    merge = re.fullmatch(r"stage(\d)\.merge", node.name)
+    if merge:
+        path = f"stages.{2 * int(merge[1]) - 3}"
+        return _Form(f"{path}.reduction", f"{path}.norm")
+    block = re.fullmatch(r"stage(\d)\.(\d+)\.(partial|expand|project)", node.name)
+    if block is None:
+        raise KeyError(node.name)
+    path = f"stages.{2 * int(block[1]) - 2}.blocks.{block[2]}"
+    return {
+        "partial": _Form(f"{path}.spatial_mixing.partial_conv3"),
+        "expand": _Form(f"{path}.mlp.0", f"{path}.mlp.1"),
+        "project": _Form(f"{path}.mlp.3"),
+    }[block[3]]
+
+
+def module(what: NetworkLike, *, branches: Optional[int] = None) -> TrainForm:
+    """The train form of a network of CPUBone's kind (also a proposal of a search), of MobileOne or FasterNet.
+
+    `branches` is MobileOne's k, by default the published 4 for S0 and 1 for the larger.
+    Raises ValueError for other networks: only `inference` knows them.
+    Sources: CPUBone, arXiv 2603.26425; MobileOne, arXiv 2206.04040; FasterNet, arXiv 2303.03667.
+    """
+    built = network(what)
+    if branches is not None and (built.family != "MobileOne" or branches < 1):
+        raise ValueError(f"branches: got {branches} for {built.name}, expected at least 1, and a MobileOne")
+    form: Callable[[_core.Node], _Form] = _cpubone_form
+    if built.family == "MobileOne":
+        k = branches or (4 if built.name == "mobileone-s0" else 1)
+        form = lambda node: _mobileone_form(node, k)  # noqa: E731
+    elif built.family == "FasterNet":
+        form = _fasternet_form
+    elif built.family in _OTHER_FAMILIES or "head.features" not in {node.name for node in built.nodes}:
+        raise ValueError(_no_train_form(built))
+    try:
+        forms = {node.name: form(node) for node in built.nodes if node.op.params > 0}
+    except KeyError:
+        raise ValueError(_no_train_form(built)) from None
+    return TrainForm(built, forms)
+
+
+#: Published families that have parts of CPUBone's names but other train forms.
+_OTHER_FAMILIES = {row[1] for row in _core.zoo()} - {"CPUBone"}
+
+
+def _no_train_form(what: Network) -> str:
+    return (
+        f"{what.name}: no train form is known; expected a network of CPUBone's kind, MobileOne or FasterNet; "
+        "cpubone.torch.inference has the inference form of all"
+    )
+
+
+def inference(what: NetworkLike, weights: Optional[Mapping[str, Any]] = None) -> Inference:
+    """The inference form of any network, with `weights` of an executor or PyTorch's initial ones."""
+    result = Inference(network(what)).eval()
+    return result if weights is None else result.load_weights(weights)
