@@ -34,6 +34,12 @@ Node = _core.Node
 if TYPE_CHECKING:
     from cpubone._display import Chart as Chart
     from cpubone._execution import Executor as Executor, random_weights as random_weights
+    from cpubone._exploring import (
+        Exploration as Exploration,
+        Proposal as Proposal,
+        estimated_top1 as estimated_top1,
+        explore as explore,
+    )
     from cpubone._networks import (
         ALWAYS_FUSED as ALWAYS_FUSED,
         NEVER_FUSED as NEVER_FUSED,
@@ -47,21 +53,31 @@ if TYPE_CHECKING:
         networks as networks,
         published as published,
     )
-    from cpubone._prediction import OpLatency as OpLatency, Prediction as Prediction, Predictor as Predictor
+    from cpubone._prediction import (
+        DeviceInfo as DeviceInfo,
+        OpLatency as OpLatency,
+        Prediction as Prediction,
+        Predictor as Predictor,
+        devices as devices,
+    )
     from cpubone._profiling import (
         NetworkRecord as NetworkRecord,
         OpRecord as OpRecord,
         Profile as Profile,
+        distinct_operators as distinct_operators,
         host as host,
         host_warnings as host_warnings,
         operators as operators,
         profile as profile,
     )
+    from cpubone._results import Result as Result, report as report
+    from cpubone._spaces import SearchSpace as SearchSpace
 
 # Modules are imported when one of their names is first used, so that `import cpubone` is quick.
 _HOMES = {
     "_display": ("Chart",),
     "_execution": ("Executor", "random_weights"),
+    "_exploring": ("Exploration", "Proposal", "estimated_top1", "explore"),
     "_networks": (
         "ALWAYS_FUSED",
         "NEVER_FUSED",
@@ -75,16 +91,19 @@ _HOMES = {
         "networks",
         "published",
     ),
-    "_prediction": ("OpLatency", "Prediction", "Predictor"),
+    "_prediction": ("DeviceInfo", "OpLatency", "Prediction", "Predictor", "devices"),
     "_profiling": (
         "NetworkRecord",
         "OpRecord",
         "Profile",
+        "distinct_operators",
         "host",
         "host_warnings",
         "operators",
         "profile",
     ),
+    "_results": ("Result", "report"),
+    "_spaces": ("SearchSpace",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

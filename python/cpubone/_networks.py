@@ -79,7 +79,8 @@ class Config:
     def from_dict(values: Dict[str, Any]) -> Config:
         """The configuration of `to_dict`. Raises TypeError for unknown fields."""
         stages = tuple(Stage(**stage) for stage in values["stages"])
-        return Config(**{**values, "stages": stages})
+        fields: Dict[str, Any] = {**values, "stages": stages}
+        return Config(**fields)
 
     def _to_core(self) -> _core.Config:
         if len(self.stages) != 5:

@@ -30,6 +30,22 @@ class OpLatency(NamedTuple):
 _COLUMNS = ("name", "stage", "class", "macs", "latency_ms", "spread_ms", "gmacps", "bound", "op")
 
 
+class DeviceInfo(NamedTuple):
+    """A device that need not be at hand; `Predictor.of_device(name)` predicts it."""
+
+    name: str
+    title: str
+    hardware: str
+    evidence: str  #: what its predictions stand on
+    latencies: int  #: published ones that calibrate it
+    expected_error: float  #: mean absolute percentage error to expect; 0.05 means 5 %
+
+
+def devices() -> List[DeviceInfo]:
+    """Devices that come with the toolkit."""
+    return [DeviceInfo(*row) for row in _core.devices()]
+
+
 class Prediction:
     """Predicted latency of a network on a device, with its parts."""
 
@@ -162,6 +178,14 @@ class Predictor:
         path.parent.mkdir(parents=True, exist_ok=True)
         measured.save(path)
         return Predictor.fit(measured)
+
+    @staticmethod
+    def of_device(name: str) -> Predictor:
+        """Of a device that is not at hand (`pi5`, ... of `devices()`), from its hardware and published latencies.
+
+        Raises ValueError listing the names.
+        """
+        return Predictor(_core.Predictor.of_device(name))
 
     @staticmethod
     def load(path: PathLike) -> Predictor:

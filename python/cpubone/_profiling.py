@@ -283,6 +283,11 @@ def operators(*, count: int, seed: int = 1, dtype: str = "f32") -> List[_core.Op
     return _core.sampling_plan(seed, count, dtype)
 
 
+def distinct_operators(networks: Iterable[NetworkLike]) -> List[_core.Op]:
+    """The operators of networks as they are executed, each once, in order of first appearance."""
+    return list(dict.fromkeys(node.op for what in networks for node in network(what).executed().nodes))
+
+
 def host() -> Dict[str, Any]:
     """This machine as profiles record it."""
     _need_xnnpack()

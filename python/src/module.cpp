@@ -10,6 +10,8 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = cpubone::version();
   python::register_space(m);
   python::register_predictor(m);
+  python::register_reports(m);
+  python::register_explorer(m);
 #ifdef CPUBONE_WITH_XNNPACK
   python::register_profiler(m);
   m.attr("has_xnnpack") = true;

@@ -1,5 +1,6 @@
 #include "predictor/predictor.hpp"
 
+#include "predictor/calibration.hpp"
 #include "python/src/bindings.hpp"
 #include "space/random_network.hpp"
 
@@ -9,6 +10,13 @@ using namespace py::literals;
 
 void register_predictor(py::module_& m) {
   m.def("op_class", &op_class, "op"_a);
+  m.def("devices", [] {
+    py::list rows;
+    for (const DeviceSummary& d : device_summaries())
+      rows.append(
+          py::make_tuple(d.name, d.title, d.hardware, d.evidence, d.latencies, d.expected_error));
+    return rows;
+  });
   py::class_<NetworkPrediction>(m, "Prediction")
       .def_property_readonly("ms", [](const NetworkPrediction& p) { return p.latency.ms; })
       .def_property_readonly("low_ms", [](const NetworkPrediction& p) { return p.latency.low_ms; })
@@ -31,6 +39,8 @@ void register_predictor(py::module_& m) {
           },
           "text"_a, "source"_a)
       .def_static("load", &load_predictor, "path"_a)
+      .def_static(
+          "of_device", [](const std::string& device) { return device_predictor(device); }, "name"_a)
       .def_static(
           "fit",
           [](const Profile& profile, const std::vector<Network>& calibration) {

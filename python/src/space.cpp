@@ -11,6 +11,7 @@
 #include "space/profile.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
+#include "space/search_space.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone::python {
@@ -195,6 +196,100 @@ void register_configs(py::module_& m) {
   });
 }
 
+std::vector<int> to_list(const Genome& genome) {
+  return {genome.begin(), genome.end()};
+}
+
+/// Checks the number of genes and their range.
+Genome to_genome(const SearchSpace& space, const std::vector<int>& genes) {
+  Genome genome{};
+  if (genes.size() != genome.size())
+    throw std::invalid_argument("genome: got " + std::to_string(genes.size()) +
+                                " genes, expected " + std::to_string(genome.size()));
+  const auto counts = choices(space);
+  for (std::size_t i = 0; i < genome.size(); ++i) {
+    if (genes[i] < 0 || genes[i] >= counts[i])
+      throw std::invalid_argument("genome: gene \"" + gene::name(i) + "\" is " +
+                                  std::to_string(genes[i]) + ", expected 0 to " +
+                                  std::to_string(counts[i] - 1));
+    genome[i] = static_cast<std::uint8_t>(genes[i]);
+  }
+  return genome;
+}
+
+void register_search_spaces(py::module_& m) {
+  py::class_<SearchSpace>(m, "SearchSpace")
+      .def_static("default", &default_search_space)
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return from_text(text, source, read_search_space);
+          },
+          "text"_a, "source"_a)
+      .def_static("load", &load_search_space, "path"_a)
+      .def(
+          "save",
+          [](const SearchSpace& s, const std::filesystem::path& path) {
+            save_search_space(s, path);
+          },
+          "path"_a)
+      .def("json", &json_text<SearchSpace>)
+      .def_readonly("name", &SearchSpace::name)
+      .def_property_readonly("size", [](const SearchSpace& s) { return size(s); })
+      .def("choices",
+           [](const SearchSpace& s) {
+             const auto counts = choices(s);
+             return std::vector<int>(counts.begin(), counts.end());
+           })
+      .def(
+          "sample",
+          [](const SearchSpace& s, int count, std::uint64_t seed) {
+            Rng rng(seed);
+            std::vector<std::vector<int>> genomes;
+            for (int i = 0; i < count; ++i) genomes.push_back(to_list(sample(s, rng)));
+            return genomes;
+          },
+          "count"_a, "seed"_a)
+      .def(
+          "mutate",
+          [](const SearchSpace& s, const std::vector<int>& genome, double rate,
+             std::uint64_t seed) {
+            if (!(rate > 0 && rate <= 1))
+              throw std::invalid_argument("rate: got " + std::to_string(rate) +
+                                          ", expected above 0 and at most 1");
+            Rng rng(seed);
+            return to_list(mutate(s, to_genome(s, genome), rate, rng));
+          },
+          "genome"_a, "rate"_a, "seed"_a)
+      .def(
+          "crossover",
+          [](const SearchSpace& s, const std::vector<int>& a, const std::vector<int>& b,
+             std::uint64_t seed) {
+            Rng rng(seed);
+            return to_list(crossover(s, to_genome(s, a), to_genome(s, b), rng));
+          },
+          "a"_a, "b"_a, "seed"_a)
+      .def(
+          "encode",
+          [](const SearchSpace& s, const CpuboneConfig& config) {
+            return to_list(encode(s, config));
+          },
+          "config"_a)
+      .def(
+          "decode",
+          [](const SearchSpace& s, const std::vector<int>& genome) {
+            return decode(s, to_genome(s, genome));
+          },
+          "genome"_a)
+      .def("contains", &contains, "config"_a)
+      .def(py::self == py::self);
+  m.def("gene_names", [] {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < gene::count; ++i) names.push_back(gene::name(i));
+    return names;
+  });
+}
+
 void register_profiles(py::module_& m) {
   py::class_<Profile>(m, "Profile")
       .def_static(
@@ -228,6 +323,7 @@ void register_space(py::module_& m) {
   register_ops(m);
   register_networks(m);
   register_configs(m);
+  register_search_spaces(m);
   register_profiles(m);
 }
 

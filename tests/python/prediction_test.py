@@ -57,3 +57,12 @@ def test_errors_of_classes_are_told(predictor):
     op = next(node.op for node in cpubone.network("b0").executed().nodes if node.op.kind == "conv2d")
     assert predictor.predict_op(op) == predictor.predict_op(str(op)) > 0
     assert predictor.threads == 1 and predictor.evidence == "measured"
+
+
+def test_devices_that_are_not_at_hand_are_predicted():
+    names = [device.name for device in cpubone.devices()]
+    assert "pi5" in names
+    prediction = cpubone.Predictor.of_device("pi5").predict("b0")
+    assert prediction.low_ms < 24.2 < prediction.high_ms  # CPUBone's README
+    with pytest.raises(ValueError, match="pi5"):
+        cpubone.Predictor.of_device("pi6")

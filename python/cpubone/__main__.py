@@ -1,0 +1,73 @@
+"""`python -m cpubone explore ...` does what `cpubone-explore ...` does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+TOOLS = {
+    "explore": "find networks with a better trade-off of speed and accuracy on a CPU",
+    "predict": "latency of networks before they are trained",
+    "profile": "measure operators and networks on this machine",
+    "report": "the page of a result",
+}
+
+
+def tool_path(tool: str) -> Optional[Path]:
+    """The program of a tool: in the wheel or in the build tree, else in PATH."""
+    program = f"cpubone-{tool}"
+    here = Path(__file__).absolute().parent
+    for path in (here / "bin" / program, here.parent.parent / "cli" / program):
+        if os.access(path, os.X_OK) and path.is_file():
+            return path
+    # Not the script of this package, which would call itself.
+    if (here / "bin").is_dir():
+        return None
+    found = shutil.which(program)
+    return None if found is None else Path(found)
+
+
+def main(arguments: List[str]) -> int:
+    """Runs a tool in place of this process. Returns 2 for wrong usage."""
+    names = "\n".join(f"  {name:8} {purpose}" for name, purpose in TOOLS.items())
+    usage = f"usage: python -m cpubone TOOL ...\n\n{names}\n\n`python -m cpubone TOOL --help` tells a tool's options."
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(usage)
+        return 0
+    if not arguments or arguments[0] not in TOOLS:
+        got = f'"{arguments[0]}"' if arguments else "nothing"
+        print(f"cpubone: got {got}, expected one of {', '.join(TOOLS)}\n{usage}", file=sys.stderr)
+        return 2
+    path = tool_path(arguments[0])
+    if path is None:
+        print(f"cpubone: cpubone-{arguments[0]} is not installed beside this package nor in PATH", file=sys.stderr)
+        return 1
+    sys.stdout.flush()
+    os.execv(path, [path.name, *arguments[1:]])
+
+
+def explore() -> int:
+    """The script cpubone-explore of a wheel."""
+    return main(["explore", *sys.argv[1:]])
+
+
+def predict() -> int:
+    """The script cpubone-predict of a wheel."""
+    return main(["predict", *sys.argv[1:]])
+
+
+def profile() -> int:
+    """The script cpubone-profile of a wheel."""
+    return main(["profile", *sys.argv[1:]])
+
+
+def report() -> int:
+    """The script cpubone-report of a wheel."""
+    return main(["report", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,110 @@
+"""Searching for networks with a better trade-off of latency and accuracy."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from cpubone import _core
+from cpubone._display import Bar, Progress
+from cpubone._networks import Config, Network, NetworkLike, PathLike, network
+from cpubone._prediction import Predictor
+from cpubone._profiling import Profile, _need_xnnpack
+from cpubone._results import Result
+from cpubone._spaces import SearchSpace
+
+
+class Proposal(NamedTuple):
+    """A network that an exploration proposes."""
+
+    name: str
+    config: Config
+    network: Network
+
+
+class Exploration(NamedTuple):
+    """What `explore` returns."""
+
+    result: Result
+    proposals: List[Proposal]  #: fastest first
+
+    def save(self, folder: PathLike) -> None:
+        """Writes `result.json` and `networks/*.json`."""
+        path = Path(folder)
+        (path / "networks").mkdir(parents=True, exist_ok=True)
+        self.result.save(path / "result.json")
+        for proposal in self.proposals:
+            proposal.network.save(path / "networks" / f"{proposal.name}.json")
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
+
+def explore(
+    predictor: Predictor,
+    *,
+    space: Optional[SearchSpace] = None,
+    profile: Optional[Profile] = None,
+    measure_s: float = 0.0,
+    latency_ms: Optional[float] = None,
+    top1: Optional[float] = None,
+    params_m: Optional[float] = None,
+    macs_m: Optional[float] = None,
+    memory_mb: Optional[float] = None,
+    evaluations: int = 100_000,
+    proposals: int = 8,
+    rounds: int = 3,
+    budget_s: float = 90.0,
+    algorithm: str = "local",
+    threads: int = 0,
+    seed: int = 1,
+    progress: Progress = True,
+) -> Exploration:
+    """Rebuilds the published networks, searches the space for the front of predicted latency and estimated top-1,
+    and proposes networks.
+
+    With `measure_s` seconds a round, proposals are measured on this machine beside B0 to B3, the predictor is
+    corrected and the search repeated; `predictor` must then be of this machine. `profile` gives latencies of
+    published networks that were measured before. Bounds are at most (`top1`, in percent, at least); `params_m` and
+    `macs_m` are millions, `memory_mb` weights and activations. `threads` search (0: all). Ctrl-C stops cleanly.
+    The same seed gives the same proposals where nothing is measured.
+    Raises cpubone.Error where no network meets the bounds, telling how near one comes.
+    """
+    if measure_s > 0:
+        _need_xnnpack()
+    limits = {"latency": latency_ms, "params": params_m, "macs": macs_m, "memory": memory_mb}
+    at_most: Dict[str, float] = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    arguments = _core.ExploreArguments(
+        algorithm=algorithm,
+        evaluations=evaluations,
+        at_most=at_most,
+        top1=0.0 if top1 is None else float(top1),
+        threads=threads if threads > 0 else os.cpu_count() or 1,
+        seed=seed,
+        proposals=proposals,
+        rounds=rounds,
+        budget_s=budget_s,
+        measure_s=measure_s,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=f"cpubone.explore(evaluations={evaluations}, proposals={proposals}, seed={seed})",
+    )
+    chosen = SearchSpace.default() if space is None else space
+    with Bar("exploring", progress) as bar:
+        callback = bar.callback
+        report = None if callback is None else lambda fraction, text: callback(fraction, float("nan"), text)
+        core, found = _core.explore(
+            predictor._core, chosen._core, None if profile is None else profile._core, arguments, report
+        )
+    made = [Proposal(built.name, Config._from_core(config), Network(built)) for config, built in found]
+    return Exploration(Result(core), made)
+
+
+def estimated_top1(what: NetworkLike) -> Optional[Tuple[float, float, float]]:
+    """Estimated ImageNet-1k top-1 in percent with its 90 % interval; None too far from all that was published.
+
+    A capacity model fitted on published networks: it ranks networks of CPUBone's kind, and says nothing of a training
+    recipe.
+    """
+    return _core.estimated_top1(network(what)._core)

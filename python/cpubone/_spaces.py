@@ -1,0 +1,112 @@
+"""Search spaces: what a search may choose from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
+
+from cpubone import _core
+from cpubone._display import table
+from cpubone._networks import Config, PathLike
+
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
+
+    Genome = numpy.typing.NDArray[numpy.uint8]
+
+
+class SearchSpace:
+    """All networks that a search may choose from: every combination of choices, around CPUBone's.
+
+    A genome is a uint8 array with the index of a choice for every gene of `genes`. Immutable; pickles as its JSON.
+    """
+
+    def __init__(self, core: _core.SearchSpace) -> None:
+        self._core = core
+
+    @staticmethod
+    def default() -> SearchSpace:
+        """The published members and their neighbours: groups, kernels, fusing, attention, widths, depths, resolution."""
+        return SearchSpace(_core.SearchSpace.default())
+
+    @staticmethod
+    def load(path: PathLike) -> SearchSpace:
+        """Reads search space JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
+        return SearchSpace(_core.SearchSpace.load(Path(path)))
+
+    @staticmethod
+    def from_json(text: str, source: str = "space") -> SearchSpace:
+        """Reads search space JSON from text; `source` names it in errors."""
+        return SearchSpace(_core.SearchSpace.from_json(text, source))
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> SearchSpace:
+        """The space of the values that its file has; `to_dict` gives them to change."""
+        return SearchSpace.from_json(json.dumps(dict(values)))
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The values that its file has."""
+        values: Dict[str, Any] = json.loads(self.json())
+        return values
+
+    def save(self, path: PathLike) -> None:
+        """Writes search space JSON atomically. Raises cpubone.Error naming path and reason."""
+        self._core.save(Path(path))
+
+    def json(self) -> str:
+        """The space as JSON text, `cpubone/space/1`."""
+        return self._core.json()
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def size(self) -> float:
+        """Number of genomes, of which several may mean the same network."""
+        return self._core.size
+
+    @property
+    def genes(self) -> List[Tuple[str, int]]:
+        """Name and number of choices of every gene."""
+        return list(zip(_core.gene_names(), self._core.choices()))
+
+    def sample(self, count: int, *, seed: int = 1) -> List[Config]:
+        """Configurations with every gene uniform; the same seed gives the same."""
+        return [self.decode(genome) for genome in self._core.sample(count, seed)]
+
+    def mutate(self, config: Config, *, rate: float = 0.1, seed: int = 1) -> Config:
+        """A neighbour: every gene changes with probability `rate`, at least one does."""
+        return self.decode(self._core.mutate(self._core.encode(config._to_core()), rate, seed))
+
+    def crossover(self, a: Config, b: Config, *, seed: int = 1) -> Config:
+        """Each gene from one of the two."""
+        first, second = self._core.encode(a._to_core()), self._core.encode(b._to_core())
+        return self.decode(self._core.crossover(first, second, seed))
+
+    def encode(self, config: Config) -> Genome:
+        """The canonical genome. Raises ValueError naming the gene whose value the space does not have."""
+        import numpy
+
+        return numpy.array(self._core.encode(config._to_core()), dtype=numpy.uint8)
+
+    def decode(self, genome: Sequence[int]) -> Config:
+        """The configuration of a genome, always one that builds. Raises ValueError naming a gene out of range."""
+        return Config._from_core(self._core.decode([int(choice) for choice in genome]))
+
+    def __contains__(self, config: Config) -> bool:
+        return self._core.contains(config._to_core())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self._core == other._core
+
+    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
+        return SearchSpace.from_json, (self.json(), "space")
+
+    def __repr__(self) -> str:
+        return f"<cpubone.SearchSpace {self.name}: {self.size:.3g} genomes>"
+
+    def _repr_html_(self) -> str:
+        return table(repr(self)[1:-1], ("gene", "choices"), self.genes)

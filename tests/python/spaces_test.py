@@ -1,0 +1,61 @@
+import pickle
+
+import pytest
+
+import cpubone
+
+numpy = pytest.importorskip("numpy")
+
+
+@pytest.fixture(scope="module")
+def space():
+    return cpubone.SearchSpace.default()
+
+
+def test_samples_build_and_are_in_the_space(space):
+    configs = space.sample(20, seed=7)
+    assert configs == space.sample(20, seed=7) != space.sample(20, seed=8)
+    for config in configs:
+        assert config in space
+        assert config.build().macs > 0
+
+
+def test_encoding_is_the_inverse_of_decoding(space):
+    b0 = cpubone.config("b0")
+    genome = space.encode(b0)
+    assert genome.dtype == numpy.uint8 and len(genome) == len(space.genes)
+    assert space.decode(genome).describe() == b0.describe()
+    assert numpy.array_equal(space.encode(space.decode(genome)), genome)
+
+
+def test_neighbours_differ_from_their_parents(space):
+    b0 = cpubone.config("b0")
+    neighbours = [space.mutate(b0, rate=0.1, seed=seed) for seed in range(10)]
+    assert len({config.describe() for config in neighbours}) > 5
+    assert all(config in space for config in neighbours)
+    child = space.crossover(b0, cpubone.config("b1"), seed=3)
+    assert child in space
+
+
+def test_wrong_genomes_and_rates_are_refused(space):
+    genome = [0] * len(space.genes)
+    with pytest.raises(ValueError, match="genome: got 3 genes"):
+        space.decode(genome[:3])
+    name, count = space.genes[0]
+    with pytest.raises(ValueError, match=f'gene "{name}" is {count}, expected 0 to {count - 1}'):
+        space.decode([count, *genome[1:]])
+    with pytest.raises(ValueError, match="rate"):
+        space.mutate(cpubone.config("b0"), rate=0)
+
+
+def test_spaces_survive_files_dicts_and_pickles(space, tmp_path):
+    space.save(tmp_path / "space.json")
+    assert cpubone.SearchSpace.load(tmp_path / "space.json") == space == pickle.loads(pickle.dumps(space))
+    values = space.to_dict()
+    values["resolution"] = [192]
+    smaller = cpubone.SearchSpace.from_dict(values)
+    assert smaller.size < space.size
+    assert {config.resolution for config in smaller.sample(5)} == {192}
+    assert cpubone.config("b0") not in smaller
+    with pytest.raises(ValueError, match="resolution"):
+        smaller.encode(cpubone.config("b0"))
