@@ -30,7 +30,11 @@ def measured():
 @pytest.fixture(scope="session")
 def profile():
     """Of a device that reaches 10 GMACpS and 5 GB/s, with 1 us an operator: no measurement."""
-    networks = [cpubone.network(name) for name in ("b0", "b1", "nano", "mobileone-s0", "mobileone-s4")]
+    # Every class of operators of the zoo.
+    names = ("b0", "nano", "lowformer-b0", "mobileone-s4", "fasternet-t0", "resnet18", "mobilenetv3-small-100")
+    names += ("shufflenetv2-x1-0", "ghostnet-130", "efficientnet-b0", "mobilenetv4-conv-small", "repvit-m0-9")
+    samples = cpubone.SearchSpace.default().sample(25, seed=2)
+    networks = [cpubone.network(what) for what in (*names, *samples)]
     ops = {str(node.op): node.op for network in networks for node in network.executed().nodes}
 
     def record(op):

@@ -24,7 +24,7 @@ def test_encoding_is_the_inverse_of_decoding(space):
     b0 = cpubone.config("b0")
     genome = space.encode(b0)
     assert genome.dtype == numpy.uint8 and len(genome) == len(space.genes)
-    assert space.decode(genome).describe() == b0.describe()
+    assert space.decode(genome).build().rows() == b0.build().rows()
     assert numpy.array_equal(space.encode(space.decode(genome)), genome)
 
 
