@@ -214,8 +214,16 @@ class Predictor:
         return Prediction(self._core.predict(built._core), built, self)
 
     def predict_op(self, op: OpLike) -> float:
-        """Latency of one executed operator, in milliseconds."""
+        """Latency of one executed operator on its own, as a profile measures it, in milliseconds."""
         return self._core.predict_op_ns(_core.Op(op) if isinstance(op, str) else op) / 1e6
+
+    def adapted(self, measured: Profile) -> Tuple[Predictor, float]:
+        """A predictor of another device from 10 to 50 operators measured there, and the error to expect (0.05 is 5 %).
+
+        Raises ValueError for fewer than 4 undisturbed operators.
+        """
+        core, expected_error = self._core.adapted(measured._core)
+        return Predictor(core), expected_error
 
     @property
     def device(self) -> Dict[str, Any]:

@@ -56,8 +56,16 @@ void register_predictor(py::module_& m) {
           "predict", [](const Predictor& p, const Network& network) { return predict(p, network); },
           "network"_a, py::call_guard<py::gil_scoped_release>())
       .def(
-          "predict_op_ns", [](const Predictor& p, const Op& op) { return terms(p, op).ops_ns; },
+          "predict_op_ns", [](const Predictor& p, const Op& op) { return estimate(p, op).ns; },
           "op"_a)
+      .def(
+          "adapted",
+          [](const Predictor& p, const Profile& measured) {
+            double expected_error = 0;
+            Predictor adapted = adapt_predictor(p, measured, &expected_error);
+            return std::pair(std::move(adapted), expected_error);
+          },
+          "measured"_a)
       .def_readonly("evidence", &Predictor::evidence)
       .def_property_readonly("device", [](const Predictor& p) { return p.device.name; })
       .def_property_readonly("cpu", [](const Predictor& p) { return p.device.cpu; })

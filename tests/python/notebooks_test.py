@@ -53,7 +53,9 @@ def test_a_notebook_runs(name, cache, tmp_path):
         "CPUBONE_NOTEBOOK_EVALUATIONS": "2000",
         "CPUBONE_NOTEBOOK_FOLDER": str(tmp_path / "out"),
         "IPYTHONDIR": str(tmp_path / "ipython"),
+        "PYTHONPATH": str(Path(cpubone.__file__).absolute().parent.parent),
         "PYTHONWARNINGS": "ignore",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     command = [sys.executable, "-c", RUN, str(NOTEBOOKS / f"{name}.ipynb")]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)

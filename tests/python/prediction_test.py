@@ -59,6 +59,18 @@ def test_errors_of_classes_are_told(predictor):
     assert predictor.threads == 1 and predictor.evidence == "measured"
 
 
+def test_a_predictor_adapts_to_a_device_that_is_twice_as_slow(predictor, profile):
+    values = json.loads(profile.json())
+    few = [row for row in values["ops"] if row["op"].startswith("conv2d")][::20]
+    for row in few:
+        row["samples_ns"] = [2 * ns for ns in row["samples_ns"]]
+        row.update({key: 2 * row[key] for key in ("median_ns", "low_ns", "high_ns")})
+    adapted, expected_error = predictor.adapted(cpubone.Profile.from_json(json.dumps({**values, "ops": few})))
+    op = next(node.op for node in cpubone.network("b0").executed().nodes if node.op.kind == "conv2d")
+    assert adapted.predict_op(op) == pytest.approx(2 * predictor.predict_op(op), rel=0.1)
+    assert 0 <= expected_error < 0.1
+
+
 def test_devices_that_are_not_at_hand_are_predicted():
     names = [device.name for device in cpubone.devices()]
     assert "pi5" in names
