@@ -49,7 +49,7 @@ def test_a_notebook_runs(name, cache, tmp_path):
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(cache),
-        "CPUBONE_NOTEBOOK_BUDGET_S": "2",
+        "CPUBONE_NOTEBOOK_BUDGET_S": "3",
         "CPUBONE_NOTEBOOK_EVALUATIONS": "2000",
         "CPUBONE_NOTEBOOK_FOLDER": str(tmp_path / "out"),
         "IPYTHONDIR": str(tmp_path / "ipython"),
