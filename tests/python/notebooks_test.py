@@ -51,6 +51,7 @@ def test_a_notebook_runs(name, cache, tmp_path):
         "XDG_CACHE_HOME": str(cache),
         "CPUBONE_NOTEBOOK_BUDGET_S": "3",
         "CPUBONE_NOTEBOOK_EVALUATIONS": "2000",
+        "CPUBONE_NOTEBOOK_MEASURE_S": "0",
         "CPUBONE_NOTEBOOK_FOLDER": str(tmp_path / "out"),
         "IPYTHONDIR": str(tmp_path / "ipython"),
         "PYTHONPATH": str(Path(cpubone.__file__).absolute().parent.parent),
