@@ -1,5 +1,6 @@
 // How right a predictor of this machine is about networks and operators that it has never seen.
 // Measures everything that it reports in this one run; takes about three minutes.
+// predictor [<prefix of files with what was measured> [<factor on the time that measuring takes>]]
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -114,6 +115,7 @@ Accuracy of_baseline(const Baseline& baseline, std::span<const Network> networks
 }  // namespace
 
 int main(int argc, char** argv) {
+  const double patience = argc > 2 ? std::atof(argv[2]) : 1;
   Rows rows;
   const MeasureSettings one_thread;
 
@@ -126,7 +128,7 @@ int main(int argc, char** argv) {
     if (known.insert(text(op)).second) ops.push_back(op);
   Profile profile = host_profile(one_thread);
   MeasureOptions options;
-  options.budget_s = 50;
+  options.budget_s = patience * 50;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
   for (std::size_t i = trained_ops; i < ops.size(); ++i) {
@@ -137,7 +139,7 @@ int main(int argc, char** argv) {
     profile.ops.erase(record);
   }
   const std::vector<Network> calibration = calibration_networks();
-  options.budget_s = 25;
+  options.budget_s = patience * 25;
   measure_networks(calibration, options, profile);
   const double profile_s = profile.seconds;
   const double fit_start = now_s();
@@ -151,7 +153,7 @@ int main(int argc, char** argv) {
   for (Network& network : ablations()) networks.push_back(std::move(network));
   const std::size_t designed = networks.size();
   for (Network& network : members(30)) networks.push_back(std::move(network));
-  const Profile truth = measured(networks, one_thread, 55);
+  const Profile truth = measured(networks, one_thread, patience * 55);
   const std::vector<Comparison> comparisons = compared(predictor, networks, truth);
   const Accuracy a = accuracy(comparisons);
   const auto disturbed = std::count_if(truth.networks.begin(), truth.networks.end(),
@@ -243,12 +245,12 @@ int main(int argc, char** argv) {
     Profile some = host_profile(two_threads);
     MeasureOptions quick;
     quick.settings = two_threads;
-    quick.budget_s = 8;
+    quick.budget_s = patience * 8;
     const std::vector<Op> few_ops = sampling_plan(3, few);
     measure_ops(few_ops, quick, some);
     double expected = 0;
     const Predictor adapted = adapt_predictor(predictor, some, &expected);
-    const Profile truth_2 = measured(networks, two_threads, 35);
+    const Profile truth_2 = measured(networks, two_threads, patience * 35);
     const Accuracy f = accuracy(compared(adapted, networks, truth_2));
     const std::string note = fmt::format(
         "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %", few,
