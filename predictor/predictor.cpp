@@ -194,16 +194,28 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   std::map<std::string, Records> by_class;
   Records without_macs;
   std::string training;
+  const auto use = [&](const OpRecord& record) {
+    by_class[op_class(record.op)].push_back(&record);
+    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
+  };
   for (const OpRecord& record : profile.ops) {
     if (record.timing.disturbed || !(record.timing.median_ns > 0)) continue;
-    by_class[op_class(record.op)].push_back(&record);
+    use(record);
     predictor.best_macps = std::max(
         predictor.best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
     if (macs(record.op) == 0) without_macs.push_back(&record);
-    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
   }
   if (by_class.empty())
     throw Error("the profile has no undisturbed operator to fit a predictor to");
+  // A class that was disturbed throughout is better known badly than not at all; its operators'
+  // intervals say how badly.
+  std::map<std::string, Records> disturbed;
+  for (const OpRecord& record : profile.ops)
+    if (record.timing.disturbed && record.timing.median_ns > 0)
+      disturbed[op_class(record.op)].push_back(&record);
+  for (const auto& [name, records] : disturbed)
+    if (by_class.count(name) == 0)
+      for (const OpRecord* record : records) use(*record);
   predictor.training_hash = hash_text(training);
   const CpuTraits cpu = cpu_traits(profile.device);
   const Law moving_data = without_macs.empty() ? Law{} : fit_law(without_macs, cpu, nullptr);
@@ -366,14 +378,15 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
   constexpr Index shared = 4;
   std::vector<const OpRecord*> records;
   for (const OpRecord& record : measured.ops)
-    if (!record.timing.disturbed && record.timing.median_ns > 0) records.push_back(&record);
+    if (record.timing.median_ns > 0) records.push_back(&record);
   const auto n = static_cast<Index>(records.size());
   if (n < 4)
     throw std::invalid_argument(
-        fmt::format("adapting a predictor needs at least 4 undisturbed operators, got {}", n));
+        fmt::format("adapting a predictor needs at least 4 measured operators, got {}", n));
   const auto classes = static_cast<Index>(base.classes.size());
   MatrixXd x = MatrixXd::Zero(n, shared + classes);
   VectorXd y(n);
+  VectorXd weights(n);  // disturbed operators have wide intervals, and so count less
   double best_macps = 0;
   std::string training = base.training_hash + "\n";
   for (Index i = 0; i < n; ++i) {
@@ -383,6 +396,9 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
         e.overhead_share;
     x(i, shared + (&model_of(base, record.op) - base.classes.data())) = 1;
     y(i) = std::log(record.timing.median_ns / e.ns);
+    const double standard_error =
+        (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
+    weights(i) = 1 / (noise * noise + standard_error * standard_error);
     best_macps =
         std::max(best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
     training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
@@ -392,14 +408,15 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
   precision.head(shared) << 1 / (offset_deviation * offset_deviation),
       1 / (per_doubling_deviation * per_doubling_deviation),
       1 / (share_deviation * share_deviation), 1 / (share_deviation * share_deviation);
-  const MatrixXd inverse = (x.transpose() * x / (noise * noise) + MatrixXd(precision.asDiagonal()))
-                               .ldlt()
-                               .solve(MatrixXd::Identity(shared + classes, shared + classes));
-  const VectorXd w = inverse * x.transpose() * y / (noise * noise);
+  const MatrixXd inverse =
+      (x.transpose() * weights.asDiagonal() * x + MatrixXd(precision.asDiagonal()))
+          .ldlt()
+          .solve(MatrixXd::Identity(shared + classes, shared + classes));
+  const VectorXd w = inverse * (x.transpose() * weights.cwiseProduct(y));
   double error = 0;
   double squares = 0;
   for (Index i = 0; i < n; ++i) {
-    const double leverage = (x.row(i) * inverse).dot(x.row(i)) / (noise * noise);
+    const double leverage = (x.row(i) * inverse).dot(x.row(i)) * weights(i);
     const double left_out = (y(i) - x.row(i).dot(w)) / (1 - leverage);
     error += std::abs(std::expm1(left_out)) / static_cast<double>(n);
     squares += left_out * left_out / static_cast<double>(n);

@@ -86,8 +86,8 @@ struct Predictor {
 };
 
 /// Fits a predictor to a profile's operators, and its network model to the profile's `calibration`
-/// networks (none: the plain sum). Disturbed records are not used. Throws cpubone::Error where no
-/// operator is left.
+/// networks (none: the plain sum). Disturbed records are used only where a class has no other.
+/// Throws cpubone::Error where no operator is left.
 Predictor fit_predictor(const Profile& profile, std::span<const Network> calibration = {});
 
 /// Refits the network model on measured networks; `records` and `networks` correspond.
@@ -116,7 +116,7 @@ LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
 /// A predictor of another device from one's own and few operators measured there (10 to 50): its
 /// classes corrected in scale and shape, its network model kept. `expected_error` is the mean
 /// absolute percentage error of these operators, each left out in turn. Throws
-/// std::invalid_argument for fewer than 4 undisturbed records, cpubone::Error for an operator that
+/// std::invalid_argument for fewer than 4 records, cpubone::Error for an operator that
 /// `base` has no model of.
 Predictor adapt_predictor(const Predictor& base, const Profile& measured,
                           double* expected_error = nullptr);
