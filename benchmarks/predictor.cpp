@@ -84,6 +84,13 @@ Profile measured(std::span<const Network> networks, const MeasureSettings& setti
   options.settings = settings;
   options.budget_s = budget_s;
   measure_networks(networks, options, profile);
+  // Once more what other work disturbed, whatever its latency was.
+  std::vector<Network> again;
+  for (const Network& network : networks)
+    for (const NetworkRecord& record : profile.networks)
+      if (record.name == network.name && record.timing.disturbed) again.push_back(network);
+  options.budget_s = budget_s / 2;
+  if (!again.empty()) measure_networks(again, options, profile);
   return profile;
 }
 
@@ -160,7 +167,7 @@ int main(int argc, char** argv) {
     both.push_back(networks[i]);
     for (; k * networks.size() < (i + 1) * calibration.size(); ++k) both.push_back(calibration[k]);
   }
-  Profile truth = measured(both, one_thread, patience * 80);
+  Profile truth = measured(both, one_thread, patience * 70);
   double calibration_s = 0;
   double all_s = 0;
   for (const NetworkRecord& record : truth.networks) {
@@ -298,7 +305,7 @@ int main(int argc, char** argv) {
       double expected = 0;
       const Predictor adapted = adapt_predictor(predictor, some, &expected);
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
-      const Profile truth_2 = measured(zoo_networks, two_threads, patience * 50);
+      const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
       const Accuracy f = accuracy(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(
           "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %; {} "

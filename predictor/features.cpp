@@ -39,7 +39,7 @@ double log2_at_least_1(double value) {
 
 /// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
 /// others' cache, and replacement is not by age.
-constexpr double llc_share = 0.25;
+constexpr double llc_share = 0.5;
 
 /// Taps that XNNPACK's depthwise kernels of one pass are unrolled for.
 constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};

@@ -165,9 +165,15 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   return total;
 }
 
-/// Share of a network's weights that stay in a cache of so many bytes from run to run.
+/// Share of a network's weights that a cache of so many bytes still holds when the next run reads
+/// them: of lines read in turn, each miss replaces one at random, so that a line survives with
+/// probability h = exp(-(1 - h) weight bytes / resident bytes).
 double resident_share(double resident_bytes, double weight_bytes) {
-  return std::max(0.0, 1.0 - weight_bytes / std::max(resident_bytes, 1.0));
+  const double ratio = weight_bytes / std::max(resident_bytes, 1.0);
+  if (ratio <= 1) return 1;
+  double held = 0;
+  for (int i = 0; i < 16; ++i) held = std::exp(-(1 - held) * ratio);
+  return held;
 }
 
 double relative_spread(const LatencyTerms& t) {
@@ -287,13 +293,33 @@ class NetworkFit {
       rows.row(left_out).setZero();
       targets(left_out) = 0;
     }
-    return non_negative_least_squares(rows, targets, ridge_, prior_);
+    // A network that the model does not explain counts less (Huber's weights, iterated).
+    MatrixXd weighted = rows;
+    VectorXd weighted_targets = targets;
+    VectorXd w = prior_;
+    for (int pass = 0; pass < 4; ++pass) {
+      w = non_negative_least_squares(weighted, weighted_targets, ridge_, prior_);
+      const VectorXd residuals = rows * w - targets;
+      for (Index i = 0; i < rows.rows(); ++i) {
+        const double weight =
+            std::sqrt(std::min(1.0, outlier * noise / std::max(std::abs(residuals(i)), 1e-12)));
+        weighted.row(i) = weight * rows.row(i);
+        weighted_targets(i) = weight * targets(i);
+      }
+    }
+    return w;
   }
 
   double objective(double resident_bytes, const VectorXd& w) {
     set_resident(resident_bytes);
-    return (rows_ * w - VectorXd::Ones(rows_.rows())).squaredNorm() +
-           ((w - prior_).array().square() * ridge_.array()).sum();
+    double sum = ((w - prior_).array().square() * ridge_.array()).sum();
+    const VectorXd residuals = (rows_ * w).array() - 1;
+    for (const double r : residuals) {
+      const double size = std::abs(r);
+      const double edge = outlier * noise;
+      sum += size <= edge ? size * size : 2 * edge * size - edge * edge;
+    }
+    return sum;
   }
 
   /// Predicted over measured latency.
@@ -303,6 +329,7 @@ class NetworkFit {
   // Relative: what a network's latency deviates by beyond the model, and how far the classes, what
   // is missed and what is saved may be from their expectation.
   static constexpr double noise = 0.015;
+  static constexpr double outlier = 2;  ///< times the noise
   static constexpr double class_deviation = 0.1;
   static constexpr double missed_share = 0.02;
   static constexpr double expected_saved_share = 0.5;

@@ -58,8 +58,8 @@ struct ClassModel {
 
 /// What the sum of operators misses: latency = operators (each class by its `network_scale`) +
 /// ns_per_node nodes + ns_per_image_byte image bytes + ns_per_far_byte activation bytes beyond L2 -
-/// saved_share times the reading of weights max(0, 1 - weight bytes / resident_bytes), for weights
-/// that stay in the last-level cache between runs.
+/// saved_share times the reading of weights that a cache of `resident_bytes` holds from the run
+/// before.
 struct NetworkModel {
   double ns_per_node = 0;
   double ns_per_image_byte = 0;
