@@ -41,6 +41,10 @@ double log2_at_least_1(double value) {
 /// others' cache, and replacement is not by age.
 constexpr double llc_share = 0.5;
 
+double fill_up(double value, double tile) {
+  return std::ceil(value / tile) * tile;
+}
+
 /// Taps that XNNPACK's depthwise kernels of one pass are unrolled for.
 constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
 
@@ -124,6 +128,14 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
 
 }  // namespace
 
+double held_share(double read_bytes, double cache_bytes) {
+  const double ratio = read_bytes / std::max(cache_bytes, 1.0);
+  if (ratio <= 1) return 1;
+  double held = 0;
+  for (int i = 0; i < 16; ++i) held = std::exp(-(1 - held) * ratio);
+  return held;
+}
+
 CpuTraits cpu_traits(const Device& device) {
   const auto has = [&](std::string_view feature) {
     return std::find(device.features.begin(), device.features.end(), feature) !=
@@ -163,9 +175,15 @@ Work work(const Op& op, const CpuTraits& cpu) {
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
+  const double element = bytes_per_element(op.dtype);
   if (runs_depthwise(op)) {
-    w.passes = m.pixels * std::ceil(m.groups / cpu.vector_channels);
-    w.padded_macs = w.passes * cpu.vector_channels * depthwise_taps(op);
+    const double taps = depthwise_taps(op);
+    w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
+    // The sum of a pixel's first channels waits for all its taps, one after the other.
+    w.passes = m.pixels * taps;
+    // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
+    const double read_bytes = 2 * m.taps * m.groups * element;
+    w.streamed_bytes = m.pixels * read_bytes * (1 - held_share(read_bytes, cpu.l1d_bytes));
   } else if (w.macs > 0) {
     const double rows = tile_rows(m, cpu);
     const double tiles =

@@ -25,6 +25,11 @@ struct CpuTraits {
 /// defaults.
 CpuTraits cpu_traits(const Device& device);
 
+/// Share that a cache still holds when bytes that are read in turn are read again: each miss
+/// replaces a line at random, so that one survives with probability h = exp(-(1 - h) read bytes /
+/// cache bytes).
+double held_share(double read_bytes, double cache_bytes);
+
 /// Operators whose cost follows one law, e.g. `pointwise`, `convolution`, `depthwise`, `gelu`.
 std::string op_class(const Op& op);
 
@@ -32,11 +37,15 @@ std::string op_class(const Op& op);
 struct Work {
   double macs = 0;
   double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
-  double passes = 0;       ///< starts of an inner loop: tiles times taps; pixels where no MACs
+  /// Starts of an inner loop: tiles times taps; pixels times taps of depthwise convolutions, whose
+  /// first sum waits for each tap in turn; pixels where there are no MACs.
+  double passes = 0;
   double weight_bytes = 0;
-  double streamed_bytes = 0;      ///< weights that blocks of rows read again, beyond what L2 holds
-  double streamed_far_bytes = 0;  ///< of these, beyond a share of the LLC
-  double activation_bytes = 0;    ///< read and written
+  /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
+  /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
+  double streamed_bytes = 0;
+  double streamed_far_bytes = 0;          ///< of these weights, beyond a share of the LLC
+  double activation_bytes = 0;            ///< read and written
   double activation_bytes_beyond_l2 = 0;  ///< of these
   double activation_bytes_beyond_llc = 0;
 };

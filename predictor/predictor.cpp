@@ -165,17 +165,6 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   return total;
 }
 
-/// Share of a network's weights that a cache of so many bytes still holds when the next run reads
-/// them: of lines read in turn, each miss replaces one at random, so that a line survives with
-/// probability h = exp(-(1 - h) weight bytes / resident bytes).
-double resident_share(double resident_bytes, double weight_bytes) {
-  const double ratio = weight_bytes / std::max(resident_bytes, 1.0);
-  if (ratio <= 1) return 1;
-  double held = 0;
-  for (int i = 0; i < 16; ++i) held = std::exp(-(1 - held) * ratio);
-  return held;
-}
-
 double relative_spread(const LatencyTerms& t) {
   return t.ops_ns > 0 ? std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns) / t.ops_ns : 0;
 }
@@ -184,7 +173,7 @@ double network_ns(const Predictor& predictor, const LatencyTerms& t) {
   const NetworkModel& m = predictor.network;
   const double ns = t.ops_ns + m.ns_per_node * t.nodes + m.ns_per_image_byte * t.image_bytes +
                     m.ns_per_far_byte * t.far_bytes -
-                    m.saved_share * t.weights_ns * resident_share(m.resident_bytes, t.weight_bytes);
+                    m.saved_share * t.weights_ns * held_share(t.weight_bytes, m.resident_bytes);
   return std::max(ns, 0.1 * t.ops_ns);
 }
 
@@ -337,7 +326,7 @@ class NetworkFit {
 
   void set_resident(double resident_bytes) {
     for (Index i = 0; i < rows_.rows(); ++i)
-      rows_(i, classes_ + 3) = -reading_(i) * resident_share(resident_bytes, weight_bytes_(i));
+      rows_(i, classes_ + 3) = -reading_(i) * held_share(weight_bytes_(i), resident_bytes);
   }
 
   Index classes_;

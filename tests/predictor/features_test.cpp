@@ -75,13 +75,28 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
 TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[predictor]") {
   // 2 x 2 runs on the kernel of 4 taps, 3 x 3 on that of 9; 24 channels are two vectors of 16.
   const Op small = parse_op("conv2d 1x7x7x24->1x7x7x24 k2x2 s1 p1,0,1,0 g24 f32");
-  CHECK(work(small, cpu).passes == 49 * 2);
+  CHECK(work(small, cpu).passes == 49 * 4);
   CHECK(work(small, cpu).padded_macs == 49 * 2 * 16 * 4);
   const Op three = parse_op("conv2d 1x7x7x24->1x7x7x24 k3x3 s1 p1,1,1,1 g24 f32");
   CHECK(work(three, cpu).padded_macs == 49 * 2 * 16 * 9);
   // 7 x 7 has no such kernel: a product of one channel a group, in tiles of 7 x 16.
   const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 f32");
   CHECK(work(seven, cpu).padded_macs == 49.0 * 16 * 24 * 49);
+}
+
+TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predictor]") {
+  // Window and weights: 2 * 9 * 4 bytes a channel; 32 KiB hold those of 455 channels.
+  const Op fits = parse_op("conv2d 1x7x7x448->1x7x7x448 k3x3 s1 p1,1,1,1 g448 f32");
+  CHECK(work(fits, cpu).streamed_bytes == 0);
+  // 8192 channels are 18 times as much: nothing is left of them.
+  const Op beyond = parse_op("conv2d 1x7x7x8192->1x7x7x8192 k3x3 s1 p1,1,1,1 g8192 f32");
+  CHECK(work(beyond, cpu).streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
+}
+
+TEST_CASE("random replacement keeps all that fits, and less and less beyond", "[predictor]") {
+  CHECK(held_share(90, 100) == 1);
+  CHECK(held_share(200, 100) == Approx(0.2032).epsilon(1e-3));  // h = exp(-2 (1 - h))
+  CHECK(held_share(300, 100) == Approx(0.0595).epsilon(1e-2));
 }
 
 TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
