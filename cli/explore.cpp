@@ -41,7 +41,7 @@ struct Arguments {
   std::int64_t evaluations = 200'000;
   int proposals = 8;
   std::vector<std::string> studies;
-  std::string budget = "150s";
+  std::string budget = "140s";
   int threads = 1;
   std::string cpus;
   std::uint64_t seed = 1;
@@ -58,11 +58,14 @@ struct Target {
   Predictor predictor;
   Profile profile;          ///< of the device; networks of the zoo that were measured
   bool measurable = false;  ///< it is this machine
+  bool reused = false;      ///< its profile was there already
 };
 
-// Shares of the budget of a first run; a later one finds the profile and spends less.
+// Shares of the budget. A later run finds the profile, and confirms with fewer samples.
 constexpr double profile_share = 0.5;
 constexpr double zoo_share = 0.15;
+constexpr double explore_share = 0.35;
+constexpr double reused_share = 0.06;  // of exploring where the profile was there already
 
 MeasureSettings settings_of(const Arguments& arguments) {
   MeasureSettings settings;
@@ -136,6 +139,7 @@ Target target_of(const Arguments& arguments, const cli::Terminal& terminal) {
   Target target;
   target.name = arguments.device;
   if (arguments.device == "host") {
+    target.reused = !arguments.fresh && fs::exists(host_profile_path(settings_of(arguments)));
     target.profile = host_profile_of(arguments, terminal);
     target.predictor = fit_predictor(target.profile, calibration_networks());
     target.measurable = true;
@@ -459,14 +463,15 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
       .measure = {},
       .break_down = [&](const Network& network) { return break_down(target.predictor, network); },
       .measured = {}};
+  const double explore_s = (target.reused ? reused_share : explore_share) * budget_s;
   if (target.measurable)
     input.measure = [&](std::span<const Network> networks) {
-      return measure(networks, measure_options(arguments, 0.1 * budget_s, nullptr));
+      return measure(networks, measure_options(arguments, explore_s / 3, nullptr));
     };
   for (const NetworkRecord& record : target.profile.networks)
     if (!zoo_name(record.name).empty())
       input.measured.push_back({record.name, to_latency(record.timing)});
-  options.budget_seconds = (1 - profile_share - zoo_share) * budget_s;
+  options.budget_seconds = explore_s;
 
   Exploration exploration;
   {
