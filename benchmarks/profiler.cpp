@@ -94,6 +94,20 @@ void repeat_and_busy(Rows& rows, bool busy) {
   rows.inform("repeated profile, largest", 100 * quantile(idle, 1), "%");
   rows.inform("repeated profile, marked records", disturbed(first) + disturbed(second), "records");
   rows.inform("seconds for 200 operators", first.seconds, "s");
+  // Two profiles in turns of a few operators: what is left when the machine itself drifts.
+  constexpr std::size_t turn = 10;
+  Profile one = host_profile({});
+  Profile other = host_profile({});
+  for (std::size_t i = 0; i < ops.size(); i += turn)
+    for (Profile* profile : {&one, &other}) {
+      MeasureOptions options;
+      measure_ops(std::span(ops).subspan(i, std::min(turn, ops.size() - i)), options, *profile);
+    }
+  const std::vector<double> turns = deviations(one, other);
+  rows.inform("two profiles in turns of 10 operators, median |ratio - 1|", 100 * median(turns),
+              "%");
+  rows.inform("two profiles in turns of 10 operators, 95th percentile", 100 * quantile(turns, 0.95),
+              "%");
   if (!busy) return;
   const auto beside = [&](const char* what, int spinners, int threads) {
     const MeasureSettings settings{threads, DType::f32, CacheMode::cold, {}};
@@ -165,7 +179,7 @@ void sums(Rows& rows, int threads) {
 void overhead(Rows& rows) {
   class Work : public Subject {
    public:
-    void feed() override {}
+    void feed(int) override {}
     void run(int) override {
       // A chain of dependent additions and multiplications: about 20 us.
       for (int i = 0; i < 20'000; ++i)

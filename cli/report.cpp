@@ -10,7 +10,8 @@ using namespace cpubone;
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Write report.html, report.md, pareto.csv and charts/*.svg from what cpubone-explore found.\n"
+      "Write report.html, report.md, pareto.csv and charts/*.svg and *.png from what "
+      "cpubone-explore found.\n"
       "Several results stand side by side.",
       "cpubone-report");
   std::vector<std::string> inputs;

@@ -165,7 +165,6 @@ class Explorer {
     SearchResult found = search(evaluator_, o);
     evaluations_ += found.evaluations;
     distinct_ += found.distinct;
-    search_seconds_ += found.seconds;
     if (round == 0) {
       hypervolume_ = found.hypervolume;
     }
@@ -435,7 +434,6 @@ class Explorer {
     s.algorithm = name(options_.search.algorithm);
     s.evaluations = evaluations_;
     s.distinct = distinct_;
-    s.seconds = search_seconds_;
     s.hypervolume = hypervolume_;
     result.search = s;
     for (const Found& f : search_.cloud)
@@ -550,7 +548,6 @@ class Explorer {
   SearchResult search_;
   std::int64_t evaluations_ = 0;
   std::int64_t distinct_ = 0;
-  double search_seconds_ = 0;
   std::vector<HypervolumePoint> hypervolume_;
 };
 

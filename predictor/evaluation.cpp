@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <Eigen/Core>
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
-
-#include "predictor/least_squares.hpp"
 
 namespace cpubone {
 namespace {
@@ -120,11 +119,16 @@ Baseline fit_baseline(BaselineKind kind, std::span<const Network> networks,
     const auto k = static_cast<std::size_t>(i);
     relative.row(i) = quantities(networks[k]) / measured_ns[k];
   }
-  if (kind == BaselineKind::constant_macps) relative.rightCols(3).setZero();
-  // Barely regularised: coordinate descent needs a diagonal, not a prior.
-  const Eigen::VectorXd ridge = 1e-9 * relative.colwise().squaredNorm();
-  const Eigen::VectorXd w = non_negative_least_squares(relative, Eigen::VectorXd::Ones(n), ridge,
-                                                       Eigen::VectorXd::Zero(4));
+  const Eigen::VectorXd ones = Eigen::VectorXd::Ones(n);
+  Eigen::Vector4d w = Eigen::Vector4d::Zero();
+  if (kind == BaselineKind::constant_macps) {
+    w(0) = relative.col(0).sum() / relative.col(0).squaredNorm();
+  } else {
+    // Columns of length 1: MACs outnumber runs by ten powers of ten.
+    const Eigen::RowVector4d lengths = relative.colwise().norm().cwiseMax(1e-300);
+    const Eigen::MatrixXd scaled = relative.array().rowwise() / lengths.array();
+    w = scaled.completeOrthogonalDecomposition().solve(ones).cwiseQuotient(lengths.transpose());
+  }
   return {{w(0), w(1), w(2), w(3)}};
 }
 

@@ -42,7 +42,7 @@ double spearman(std::span<const double> a, std::span<const double> b);
 double kendall(std::span<const double> a, std::span<const double> b);
 
 /// What is commonly used instead of a predictor: latency = weights times (MACs, activation bytes,
-/// parameters, 1), relative errors least, weights >= 0.
+/// parameters, 1), by least squares of relative errors.
 struct Baseline {
   std::array<double, 4> ns{};  ///< per MAC, activation byte, parameter, run
   bool operator==(const Baseline&) const = default;

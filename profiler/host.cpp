@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -383,9 +385,15 @@ void pin_to_cpus(const std::vector<int>& cpus) {
 }
 
 std::string utc_now() {
-  return fmt::format(
-      "{:%Y-%m-%dT%H:%M:%SZ}",
-      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+  std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH"); epoch != nullptr) {
+    const std::string_view text = epoch;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), now);
+    if (code != std::errc{} || end != text.data() + text.size() || now < 0)
+      throw Error(fmt::format(
+          "SOURCE_DATE_EPOCH: expected seconds since 1970 as a whole number, got \"{}\"", text));
+  }
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
 }
 
 }  // namespace cpubone

@@ -35,7 +35,9 @@ void pin_to_cpus(const std::vector<int>& cpus);
 /// naming the part that is wrong, or that all CPUs are alike.
 std::vector<int> parse_cpus(std::string_view text);
 
-/// Now as ISO 8601 in UTC, to the second.
+/// Now as ISO 8601 in UTC, to the second; what SOURCE_DATE_EPOCH says where it is set
+/// (reproducible-builds.org), so that a run can be repeated to the byte. Throws cpubone::Error
+/// where that is not a number.
 std::string utc_now();
 
 }  // namespace cpubone

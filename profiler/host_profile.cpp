@@ -40,6 +40,7 @@ Profile measure_host_profile(const MeasureOptions& options) {
   const auto part = [&](const char* name, double budget_s, double from, double to) {
     MeasureOptions half = options;
     half.budget_s = budget_s;
+    half.details = false;
     if (!options.journal.empty()) half.journal = options.journal.string() + name;
     if (options.on_progress)
       half.on_progress = [&, from, to](SampleProgress progress) {

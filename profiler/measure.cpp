@@ -108,8 +108,9 @@ Network network_of(const Op& op) {
   return network;
 }
 
-/// Copies of a network that share their activations. What is timed is the network from a node on;
-/// the nodes before it make its input.
+/// Copies of a network. What is timed is the network from a node on; the nodes before it make its
+/// input. Large activations are shared; small ones lie elsewhere in each copy, because where a few
+/// pages lie in the caches is chance, which would bias all runs alike.
 class ExecutorSubject : public Subject {
  public:
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
@@ -121,24 +122,28 @@ class ExecutorSubject : public Subject {
     if (network.nodes[0].op.dtype == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
-      options.arena = executors_[0].arena();
+      if (executors_[0].arena_bytes() * static_cast<std::size_t>(copies) > most_arena_bytes)
+        options.arena = executors_[0].arena();
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
     while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
   }
 
-  void feed() override {
+  void feed(int copy) override {
     if (caches_) caches_->push_out();
-    const std::span<float> input = executors_[0].input();
+    Executor& executor = executors_[static_cast<std::size_t>(copy)];
+    const std::span<float> input = executor.input();
     fill(input.first(static_cast<std::size_t>(input_share_ * static_cast<double>(input.size()))));
-    executors_[0].run_steps(0, first_step_);
+    executor.run_steps(0, first_step_);
   }
   void run(int copy) override {
     executors_[static_cast<std::size_t>(copy)].run_steps(first_step_, last_step_);
   }
 
  private:
+  static constexpr std::size_t most_arena_bytes = 1 << 20;
+
   std::shared_ptr<PrivateCaches> caches_;  ///< null: everything stays where it is
   std::vector<Executor> executors_;
   double input_share_ = 1;  ///< of the input's memory that its values take
@@ -353,9 +358,13 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
   measured.seconds = 0;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     if (report.timings[i].samples_ns.empty()) continue;
-    measured.networks.push_back(
-        {networks[i].name, params(networks[i]), macs(networks[i]), report.timings[i],
-         breakdown(networks[i], pool, report.timings[i].median_ns), memory_of(networks[i], pool)});
+    NetworkRecord record{
+        networks[i].name, params(networks[i]), macs(networks[i]), report.timings[i], {}, 0};
+    if (options.details) {
+      record.ops = breakdown(networks[i], pool, record.timing.median_ns);
+      record.peak_memory_bytes = memory_of(networks[i], pool);
+    }
+    measured.networks.push_back(std::move(record));
   }
   merge(profile, measured);
 }

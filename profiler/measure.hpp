@@ -20,6 +20,9 @@ struct MeasureOptions {
   /// Continue from the journal where there is one. Throws cpubone::Error where it is of other
   /// operators, settings or another machine.
   bool resume = false;
+  /// Also where in a network its time goes and the memory it takes: two more runs of each, which
+  /// the budget does not cover.
+  bool details = true;
   std::function<void(const SampleProgress&)> on_progress;
   std::function<bool()> cancelled;
 };
@@ -33,7 +36,7 @@ void check_measurable(const Op& op);
 /// engine runs.
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile);
 
-/// Measures whole networks as chains, interleaved, with a breakdown by operator.
+/// Measures whole networks as chains, interleaved; with `details`, a breakdown by operator.
 void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
                       Profile& profile);
 

@@ -194,13 +194,13 @@ class Sampler {
     }
     Subject& subject = *prepared.subject;
     const double lost = machine_.lost_ns();
-    subject.feed();
+    subject.feed(0);
     subject.run(0);
     double ns = 0;
     if (cold) {
       // One by one: in a network nobody has just read the input or written the output.
       for (int run = 1; run <= runs; ++run) {
-        subject.feed();
+        subject.feed(run);
         const double begin = machine_.now_ns();
         subject.run(run);
         ns += std::max(0.0, machine_.now_ns() - begin - clock_ns_);

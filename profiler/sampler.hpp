@@ -15,9 +15,9 @@ namespace cpubone {
 class Subject {
  public:
   virtual ~Subject() = default;
-  /// Writes the input as a preceding operator would, and leaves the caches as it would; before
-  /// every timed run of cold mode.
-  virtual void feed() = 0;
+  /// Writes the copy's input as a preceding operator would, and leaves the caches as it would;
+  /// before every timed run of cold mode.
+  virtual void feed(int copy) = 0;
   virtual void run(int copy) = 0;
 };
 

@@ -73,12 +73,12 @@ std::optional<int> run_node(std::vector<std::string> arguments, const fs::path& 
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-std::string first_line(const fs::path& path) {
+std::vector<std::string> lines_of(const fs::path& path) {
   std::ifstream file(path);
-  std::string line;
-  while (std::getline(file, line))
-    if (!line.empty()) return line;
-  return "no reason given";
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty()) lines.push_back(line);
+  return lines;
 }
 
 void thin_out(nlohmann::json& spec) {
@@ -91,7 +91,7 @@ void thin_out(nlohmann::json& spec) {
   all = std::move(some);
 }
 
-/// Writes `charts/*.svg`; names of those written, relative to `folder`.
+/// Writes `charts/*.svg` and `*.png`; names of those written, relative to `folder`.
 std::vector<std::string> write_charts(std::span<const Result> results, const fs::path& folder,
                                       std::vector<std::string>& notes) {
   if (web::libraries().empty()) {
@@ -123,15 +123,18 @@ std::vector<std::string> write_charts(std::span<const Result> results, const fs:
       run_node({program.string(), libraries.string(), (scratch.path / "charts.json").string(),
                 (folder / "charts").string()},
                log);
-  if (!status)
-    notes.push_back("no charts/*.svg: node was not found; the page draws its charts itself");
-  else if (*status != 0)
-    notes.push_back(fmt::format("some of charts/*.svg are missing: {}", first_line(log)));
+  if (!status) {
+    notes.push_back(
+        "no charts/*.svg and *.png: node was not found; the page draws its charts itself");
+    return {};
+  }
+  for (std::string& line : lines_of(log)) notes.push_back(std::move(line));
+  if (*status != 0) notes.push_back(fmt::format("node stopped with status {}", *status));
   std::vector<std::string> written;
-  if (!status) return written;
   for (const auto& chart : charts) {
-    const std::string file = "charts/" + chart["file"].get<std::string>();
-    if (fs::exists(folder / file)) written.push_back(file);
+    fs::path file = fs::path("charts") / chart["file"].get<std::string>();
+    for (const char* extension : {".svg", ".png"})
+      if (fs::exists(folder / file.replace_extension(extension))) written.push_back(file.string());
   }
   return written;
 }

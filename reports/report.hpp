@@ -30,7 +30,8 @@ struct WrittenReport {
 };
 
 /// Writes `report.html`, `report.md`, `pareto.csv` and, where a `node` is found in PATH,
-/// `charts/*.svg` into `folder`, which is created. Throws cpubone::Error naming the file.
+/// `charts/*.svg` (and `*.png` where an `rsvg-convert` is) into `folder`, which is created. Throws
+/// cpubone::Error naming the file.
 WrittenReport write_report(std::span<const Result> results, const std::filesystem::path& folder);
 
 }  // namespace cpubone

@@ -455,9 +455,8 @@ Table device_table(const Result& result) {
   }
   if (result.search)
     table.rows.push_back(
-        {"search",
-         fmt::format("{}: {} evaluations, {} distinct networks, {:.1f} s", result.search->algorithm,
-                     result.search->evaluations, result.search->distinct, result.search->seconds)});
+        {"search", fmt::format("{}: {} evaluations, {} distinct networks", result.search->algorithm,
+                               result.search->evaluations, result.search->distinct)});
   if (const auto& accuracy = result.accuracy_model) {
     std::string text = fmt::format("{}; {} points", accuracy->description, accuracy->points);
     if (accuracy->loo_mae)

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <random>
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "space/error.hpp"
@@ -32,16 +33,25 @@ Sizes sizes(const Op& op) {
   return s;
 }
 
+/// Every bit of the result depends on every bit of `x` (the hash "lowbias32" of C. Wellons).
+std::uint32_t mixed(std::uint32_t x) {
+  x = (x ^ (x >> 16)) * 0x7FEB352DU;
+  x = (x ^ (x >> 15)) * 0x846CA68BU;
+  return x ^ (x >> 16);
+}
+
 }  // namespace
 
 ParameterSource random_parameters(std::uint64_t seed) {
   return [seed](const Node& node) {
-    std::mt19937 random(static_cast<std::mt19937::result_type>(std::hash<std::string>{}(node.name) ^
-                                                               (seed * 0x9E3779B97F4A7C15ULL)));
+    const std::uint64_t start =
+        std::hash<std::string>{}(node.name) ^ (seed * 0x9E3779B97F4A7C15ULL);
+    auto counter = static_cast<std::uint32_t>(start ^ (start >> 32));
+    // Uniform; a counter that is hashed, because networks have tens of millions of weights.
     const auto fill = [&](std::int64_t size, float centre, float spread) {
-      std::uniform_real_distribution<float> uniform(centre - spread, centre + spread);
       std::vector<float> values(static_cast<std::size_t>(size));
-      for (float& value : values) value = uniform(random);
+      for (float& value : values)
+        value = centre + spread * (static_cast<float>(mixed(counter++) >> 8) * 0x1p-23F - 1.0F);
       return values;
     };
     const Sizes s = sizes(node.op);

@@ -227,12 +227,11 @@ ResultNetwork read_network(const JsonReader& json) {
 }
 
 SearchSummary read_search(const JsonReader& json) {
-  json.expect_keys({"algorithm", "evaluations", "distinct", "seconds", "hypervolume"});
+  json.expect_keys({"algorithm", "evaluations", "distinct", "hypervolume"});
   SearchSummary search;
   search.algorithm = json.at("algorithm").string();
   search.evaluations = count(json.at("evaluations"));
   search.distinct = count(json.at("distinct"));
-  search.seconds = not_negative(json.at("seconds"));
   search.hypervolume = list(json, "hypervolume", [](const JsonReader& item) {
     expect_length(item, 2, "evaluations, value");
     return HypervolumePoint{count(element(item, 0)), element(item, 1).number()};
@@ -406,7 +405,6 @@ nlohmann::json search_json(const SearchSummary& search) {
   return {{"algorithm", search.algorithm},
           {"evaluations", search.evaluations},
           {"distinct", search.distinct},
-          {"seconds", search.seconds},
           {"hypervolume", hypervolume}};
 }
 

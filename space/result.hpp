@@ -140,7 +140,6 @@ struct SearchSummary {
   std::string algorithm;
   std::int64_t evaluations = 0;
   std::int64_t distinct = 0;
-  double seconds = 0;
   std::vector<HypervolumePoint> hypervolume;
   bool operator==(const SearchSummary&) const = default;
 };

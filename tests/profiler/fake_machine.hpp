@@ -60,7 +60,7 @@ class FakeSubject : public Subject {
  public:
   FakeSubject(int task, FakeTask fake, FakeMachine& machine, std::vector<Event>& events)
       : task_(task), fake_(std::move(fake)), machine_(machine), events_(events) {}
-  void feed() override { events_.push_back({task_, -1}); }
+  void feed(int) override { events_.push_back({task_, -1}); }
   void run(int copy) override {
     events_.push_back({task_, copy});
     machine_.work(fake_.ns * (fake_.noise ? fake_.noise(runs_) : 1.0));

@@ -1,7 +1,7 @@
 #include "profiler/host.hpp"
 
 #include <algorithm>
-
+#include <cstdlib>
 #include <stdexcept>
 
 #include "space/error.hpp"
@@ -60,4 +60,13 @@ TEST_CASE("every warning about this machine comes with a remedy", "[host]") {
     CHECK_FALSE(warning.what.empty());
     CHECK_FALSE(warning.remedy.empty());
   }
+}
+
+TEST_CASE("the date is that of SOURCE_DATE_EPOCH where it is set", "[host]") {
+  ::setenv("SOURCE_DATE_EPOCH", "86400", 1);
+  CHECK(utc_now() == "1970-01-02T00:00:00Z");
+  ::setenv("SOURCE_DATE_EPOCH", "today", 1);
+  CHECK_THROWS_WITH(
+      utc_now(), "SOURCE_DATE_EPOCH: expected seconds since 1970 as a whole number, got \"today\"");
+  ::unsetenv("SOURCE_DATE_EPOCH");
 }

@@ -30,7 +30,7 @@ nlohmann::json small_result() {
       {"name": "p1", "origin": "proposal", "params": 1, "macs": 2, "top1": null}],
     "candidates": [[9.5, 76.1, 500000000, 9000000]],
     "front": ["cpubone-b0"],
-    "search": {"algorithm": "nsga2", "evaluations": 100, "distinct": 90, "seconds": 1.5,
+    "search": {"algorithm": "nsga2", "evaluations": 100, "distinct": 90,
                "hypervolume": [[10, 0.5], [100, 0.75]]},
     "predictor": {"operators_measured": 300, "profile_seconds": 60.5,
       "classes": [{"class": "dense", "operators": 100, "train_mape": 0.01, "test_mape": null}],
