@@ -12,6 +12,7 @@
 #include "cli/terminal.hpp"
 #include "explorer/accuracy.hpp"
 #include "explorer/explore.hpp"
+#include "explorer/inputs.hpp"
 #include "explorer/study.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
@@ -65,7 +66,10 @@ struct Target {
 constexpr double profile_share = 0.5;
 constexpr double zoo_share = 0.15;
 constexpr double explore_share = 0.35;
-constexpr double reused_share = 0.06;  // of exploring where the profile was there already
+constexpr double reused_share = 0.06;        // of exploring where the profile was there already
+constexpr double measure_share = 1.0 / 6;    // of exploring: a round's operators, or its networks
+constexpr double least_s_per_network = 0.4;  // half of it goes into packing weights
+constexpr double least_learning_s = 2;
 
 MeasureSettings settings_of(const Arguments& arguments) {
   MeasureSettings settings;
@@ -151,53 +155,6 @@ Target target_of(const Arguments& arguments, const cli::Terminal& terminal) {
   return target;
 }
 
-MeasuredLatency to_latency(const Timing& timing) {
-  return {{timing.median_ns * 1e-6, timing.low_ns * 1e-6, timing.high_ns * 1e-6},
-          static_cast<int>(timing.samples_ns.size()),
-          timing.disturbed};
-}
-
-/// Measures networks on this machine, in the order given; several may have the same name. Those
-/// that the budget leaves out are measured after it: what was asked for is not done without them.
-std::vector<MeasuredLatency> measure(std::span<const Network> networks,
-                                     const MeasureOptions& options) {
-  std::vector<Network> left(networks.begin(), networks.end());
-  for (std::size_t i = 0; i < left.size(); ++i) left[i].name = fmt::to_string(i);
-  std::vector<MeasuredLatency> latencies(networks.size());
-  while (!left.empty()) {
-    Profile profile = host_profile(options.settings);
-    measure_networks(left, options, profile);
-    stop_if_interrupted();
-    for (const NetworkRecord& record : profile.networks) {
-      latencies[std::stoul(record.name)] = to_latency(record.timing);
-      std::erase_if(left, [&](const Network& network) { return network.name == record.name; });
-    }
-    if (profile.networks.empty())
-      throw Error(fmt::format("\"{}\" could not be measured in {:.1f} s; raise --budget",
-                              networks[std::stoul(left[0].name)].name, options.budget_s));
-  }
-  return latencies;
-}
-
-std::vector<BreakdownRow> break_down(const Predictor& predictor, const Network& network) {
-  std::vector<BreakdownRow> rows;
-  std::map<std::pair<std::string, std::string>, std::array<double, 3>> bounds;
-  for (const OpPrediction& op : predict(predictor, network).ops) {
-    const std::string which = op_class(op.op);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const BreakdownRow& r) {
-      return r.stage == op.stage && r.op_class == which;
-    });
-    if (row == rows.end()) row = rows.insert(rows.end(), {op.stage, which, 0, 0, Bound::compute});
-    row->macs += macs(op.op);
-    row->latency_ms += op.latency_ns * 1e-6;
-    auto& by_bound = bounds[{op.stage, which}];
-    by_bound[static_cast<std::size_t>(op.bound)] += op.latency_ns;
-    row->bound =
-        static_cast<Bound>(std::max_element(by_bound.begin(), by_bound.end()) - by_bound.begin());
-  }
-  return rows;
-}
-
 SearchOptions search_options(const Arguments& arguments) {
   SearchOptions options;
   options.algorithm = parse_algorithm(arguments.algorithm);
@@ -240,9 +197,8 @@ StudyContext study_context(const Arguments& arguments, const Target& target, dou
       MeasureOptions options = measure_options(arguments, budget_s, nullptr);
       options.settings.threads = threads;
       std::vector<Interval> latencies;
-      for (const MeasuredLatency& latency : measure(networks, options))
-        latencies.push_back(latency.ms);
-      stop_if_interrupted();
+      for (const Timing& timing : measure_timings(networks, options))
+        latencies.push_back(measured_latency(timing).ms);
       return latencies;
     };
   } else {
@@ -320,46 +276,15 @@ std::optional<NetworkError> network_error(const std::vector<ResultNetwork>& netw
 
 void describe_run(Result& result, const Target& target, const std::string& command,
                   std::uint64_t seed) {
-  const Device& device = target.predictor.device;
   result.tool_version = version();
   result.created = utc_now();
   result.command = command;
   result.seed = static_cast<std::int64_t>(seed);
+  describe_predictor(result, target.predictor);
   result.device.name = target.name;
-  result.device.model = device.cpu;
-  result.device.evidence =
-      target.predictor.evidence == "measured" ? Evidence::measured : Evidence::calibrated;
-  result.device.runtime = device.runtime;
-  result.device.threads = target.predictor.settings.threads;
-  result.device.precision = std::string(name(target.predictor.settings.dtype));
-  const auto add = [&](const char* label, const std::string& text) {
-    if (!text.empty()) result.device.conditions.push_back({label, text});
-  };
-  const auto mebibytes = [](std::int64_t bytes) {
-    return bytes > 0 ? fmt::format("{:.2f} MiB", static_cast<double>(bytes) / (1 << 20))
-                     : std::string();
-  };
-  add("cores", fmt::format("{}", device.cores));
-  add("L1 data cache of a core", mebibytes(device.l1d_bytes));
-  add("L2 cache of a core", mebibytes(device.l2_bytes));
-  add("last-level cache", mebibytes(device.llc_bytes));
-  add("CPU features", fmt::format("{}", fmt::join(device.features, " ")));
-  add("governor", device.governor);
-  add("kernel", device.kernel);
-  add("compiler", device.compiler);
-  add("weights", target.predictor.settings.cache == CacheMode::cold
-                     ? "out of the caches, as in a network"
-                     : "in the caches");
-  add("evidence", target.predictor.evidence);
   for (const Warning& warning : target.profile.warnings) result.warnings.push_back(warning);
-  PredictorSummary summary;
-  summary.profile_seconds = target.profile.seconds;
-  for (const ClassModel& model : target.predictor.classes) {
-    summary.operators_measured += model.operators;
-    summary.classes.push_back({model.name, model.operators, model.train_mape, model.test_mape});
-  }
-  summary.networks = network_error(result.networks);
-  result.predictor = std::move(summary);
+  result.predictor->profile_seconds = target.profile.seconds;
+  result.predictor->networks = network_error(result.networks);
 }
 
 std::string interval_text(const Interval& i) {
@@ -456,23 +381,34 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   cli::interrupted();
   if (!arguments.studies.empty()) return run_study_tool(arguments, command, terminal, format);
 
-  const Target target = target_of(arguments, terminal);
+  Target target = target_of(arguments, terminal);
   ExploreInput input{
       .space = space,
-      .latency = {[&](const Op& op) { return terms(target.predictor, op); },
-                  [&](const LatencyTerms& t) { return combine(target.predictor, t); }},
+      .latency = latency_model(target.predictor),
       .accuracy = accuracy,
       .measure = {},
-      .break_down = [&](const Network& network) { return break_down(target.predictor, network); },
-      .measured = {}};
+      .learn = {},
+      .break_down = [&](const Network& network) { return break_down(network, target.predictor); },
+      .measured = known_latencies(target.profile)};
   const double explore_s = (target.reused ? reused_share : explore_share) * budget_s;
-  if (target.measurable)
-    input.measure = [&](std::span<const Network> networks) {
-      return measure(networks, measure_options(arguments, explore_s / 3, nullptr));
+  if (target.measurable) {
+    MeasureOptions measuring = measure_options(arguments, measure_share * explore_s, nullptr);
+    input.measure = [measuring](std::span<const Network> networks) mutable {
+      measuring.budget_s =
+          std::max(measuring.budget_s, least_s_per_network * static_cast<double>(networks.size()));
+      std::vector<MeasuredLatency> latencies;
+      for (const Timing& timing : measure_timings(networks, measuring))
+        latencies.push_back(measured_latency(timing));
+      return latencies;
     };
-  for (const NetworkRecord& record : target.profile.networks)
-    if (!zoo_name(record.name).empty())
-      input.measured.push_back({record.name, to_latency(record.timing)});
+    measuring.budget_s = std::max(measuring.budget_s, least_learning_s);
+    input.learn = [&target, measuring](std::span<const Op> ops) {
+      measure_ops(ops, measuring, target.profile);
+      stop_if_interrupted();
+      save_profile(target.profile, host_profile_path(measuring.settings));
+      target.predictor = fit_predictor(target.profile, calibration_networks());
+    };
+  }
   options.budget_seconds = explore_s;
 
   Exploration exploration;

@@ -25,6 +25,7 @@ constexpr std::array<const char*, 4> reference_names{"cpubone-b0", "cpubone-b1",
                                                      "cpubone-b3"};
 constexpr double settled = 0.005;  // relative growth of the confirmed front that counts as rest
 constexpr double near_best = 1.03;
+constexpr double known_spread = 0.01;  // an operator this well known need not be measured
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -43,6 +44,7 @@ struct Reference {
   double predicted_ms = 0;
   double top1 = 0;  ///< the higher of published and estimated: what a proposal must reach
   std::vector<MeasuredLatency> measured;
+  std::optional<MeasuredLatency> together;  ///< with all proposals
 };
 
 /// A network of the search that was chosen to be confirmed.
@@ -51,9 +53,12 @@ struct Pick {
   CpuboneConfig config;
   Network network;
   LatencyTerms terms;
-  Evaluation evaluation;  ///< as it was when chosen: before its own measurement
+  Evaluation evaluation;      ///< as it was when chosen: before its own measurement
+  LatencyEstimate predicted;  ///< then
+  double references_ms = 0;   ///< then predicted of B0 to B3, geometric mean
   double uncorrected_ms = 0;
   std::vector<MeasuredLatency> measured;
+  std::optional<MeasuredLatency> together;  ///< with B0 to B3 and the other proposals
 };
 
 /// Several measurements of one network as one.
@@ -70,6 +75,14 @@ MeasuredLatency merged(const std::vector<MeasuredLatency>& all) {
   return m;
 }
 
+/// What a reader is told: measured together with what it is compared with, where that was done.
+template <typename T>
+std::optional<MeasuredLatency> measured_of(const T& network) {
+  if (network.together) return network.together;
+  if (network.measured.empty()) return std::nullopt;
+  return merged(network.measured);
+}
+
 int distance(const Genome& a, const Genome& b) {
   int n = 0;
   for (std::size_t i = 0; i < a.size(); ++i) n += a[i] != b[i];
@@ -79,11 +92,9 @@ int distance(const Genome& a, const Genome& b) {
 class Explorer {
  public:
   Explorer(const ExploreInput& input, const ExploreOptions& options)
-      : input_(input),
-        options_(options),
-        started_(std::chrono::steady_clock::now()),
-        evaluator_(input.space, input.latency, input.accuracy) {
+      : input_(input), options_(options), started_(std::chrono::steady_clock::now()) {
     check(options);
+    evaluator_.emplace(input.space, input.latency, input.accuracy);
   }
 
   Exploration run() {
@@ -98,6 +109,7 @@ class Explorer {
       if (!input_.measure || chosen.empty() || cancelled()) break;
       if (round > 0 && seconds_since(started_) > options_.budget_seconds) break;
       const double before = seconds_since(started_);
+      learn(chosen, round);
       confirm(chosen, round);
       const double round_seconds = seconds_since(started_) - before;
       const double now = confirmed_volume();
@@ -105,6 +117,7 @@ class Explorer {
       volume = now;
       if (rests || seconds_since(started_) + round_seconds > options_.budget_seconds) break;
     }
+    confirm_together();
     report(1, "writing down");
     return tell();
   }
@@ -122,12 +135,62 @@ class Explorer {
       r.name = name;
       r.config = cpubone_config(name);
       r.network = build(r.config);
-      r.terms = latency_terms(r.network, input_.latency);
-      r.predicted_ms = input_.latency.combine(r.terms).ms;
+      predict(r.network, r.terms, r.predicted_ms);
       r.top1 = input_.accuracy.estimate(capacity(r.network)).top1;
       if (const auto published = published_accuracy(name))
         r.top1 = std::max(r.top1, published->top1);
       references_.push_back(std::move(r));
+    }
+  }
+
+  void predict(const Network& network, LatencyTerms& terms, double& ms) const {
+    terms = latency_terms(network, input_.latency);
+    ms = input_.latency.combine(terms).ms;
+  }
+
+  /// Lets the evaluator know what was measured.
+  void correct() {
+    std::vector<Confirmed> confirmed;
+    const auto add = [&](const LatencyTerms& terms, double predicted,
+                         const std::vector<MeasuredLatency>& measured) {
+      if (!measured.empty()) confirmed.push_back({terms, predicted, merged(measured).ms.value});
+    };
+    for (const Reference& r : references_) add(r.terms, r.predicted_ms, r.measured);
+    for (const Pick& p : picks_) add(p.terms, p.uncorrected_ms, p.measured);
+    evaluator_->set_combine(corrected(input_.latency, confirmed).combine);
+  }
+
+  /// Measures the operators that make the chosen networks' latencies uncertain, and predicts anew.
+  void learn(const std::vector<std::size_t>& chosen, int round) {
+    if (!input_.learn) return;
+    std::map<std::string, std::pair<double, Op>> unsure;  // spread in ns, over all networks
+    for (const std::size_t i : chosen)
+      for (const Node& node : split_activations(picks_[i].network).nodes) {
+        const LatencyTerms t = input_.latency.op_terms(node.op);
+        const double spread_ns = std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns);
+        if (spread_ns <= known_spread * t.ops_ns) continue;
+        auto& [sum_ns, op] = unsure[text(node.op)];
+        sum_ns += spread_ns;
+        op = node.op;
+      }
+    std::vector<std::pair<double, Op>> ranked;
+    for (auto& [name, entry] : unsure) ranked.push_back(std::move(entry));
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::vector<Op> ops;
+    for (auto& [spread_ns, op] : ranked)
+      if (ops.size() < static_cast<std::size_t>(options_.learnt_ops)) ops.push_back(std::move(op));
+    if (ops.empty()) return;
+    report((round + 0.3) / options_.rounds,
+           fmt::format("measuring {} operators of the candidates", ops.size()));
+    input_.learn(ops);
+    evaluator_.emplace(input_.space, input_.latency, input_.accuracy);
+    for (Reference& r : references_) predict(r.network, r.terms, r.predicted_ms);
+    for (Pick& p : picks_) predict(p.network, p.terms, p.uncorrected_ms);
+    correct();
+    for (const std::size_t i : chosen) {
+      picks_[i].evaluation = evaluator_->evaluate(picks_[i].genome);
+      note_prediction(picks_[i]);
     }
   }
 
@@ -139,14 +202,7 @@ class Explorer {
       o.checkpoint.clear();
       o.evaluations = std::max<std::int64_t>(1, o.evaluations / 2);
     }
-    std::vector<Confirmed> confirmed;
-    const auto add = [&](const LatencyTerms& terms, double predicted,
-                         const std::vector<MeasuredLatency>& measured) {
-      if (!measured.empty()) confirmed.push_back({terms, predicted, merged(measured).ms.value});
-    };
-    for (const Reference& r : references_) add(r.terms, r.predicted_ms, r.measured);
-    for (const Pick& p : picks_) add(p.terms, p.uncorrected_ms, p.measured);
-    evaluator_.set_combine(corrected(input_.latency, confirmed).combine);
+    correct();
     o.start.clear();
     for (const CpuboneConfig& member : cpubone_family())
       if (contains(input_.space, member)) o.start.push_back(encode(input_.space, member));
@@ -162,7 +218,7 @@ class Explorer {
     o.progress = [&](double fraction, const std::string& text) {
       report((round + fraction * 0.3) / options_.rounds, "searching: " + text);
     };
-    SearchResult found = search(evaluator_, o);
+    SearchResult found = search(*evaluator_, o);
     evaluations_ += found.evaluations;
     distinct_ += found.distinct;
     if (round == 0) {
@@ -181,11 +237,30 @@ class Explorer {
     p.genome = f.genome;
     p.config = decode(input_.space, f.genome);
     p.network = build(p.config);
-    p.terms = latency_terms(p.network, input_.latency);
-    p.uncorrected_ms = input_.latency.combine(p.terms).ms;
     p.evaluation = f.evaluation;
+    predict(p.network, p.terms, p.uncorrected_ms);
+    note_prediction(p);
     picks_.push_back(std::move(p));
     return picks_.size() - 1;
+  }
+
+  void note_prediction(Pick& p) const {
+    p.predicted = p.evaluation.latency;
+    double log_ms = 0;
+    for (const Reference& r : references_)
+      log_ms += std::log(evaluator_->latency().combine(r.terms).ms) /
+                static_cast<double>(references_.size());
+    p.references_ms = std::exp(log_ms);
+  }
+
+  /// A prediction at the pace at which B0 to B3, measured in the same rounds, ran.
+  void set_pace(Pick& p, std::span<const MeasuredLatency> references) const {
+    double log_pace = -std::log(p.references_ms);
+    for (const MeasuredLatency& r : references)
+      log_pace += std::log(r.ms.value) / static_cast<double>(references.size());
+    const double pace = std::exp(log_pace);
+    p.evaluation.latency = {pace * p.predicted.ms, pace * p.predicted.low_ms,
+                            pace * p.predicted.high_ms};
   }
 
   /// For each of B0..B3 the fastest networks that are no less accurate, unlike each other; then the
@@ -257,21 +332,55 @@ class Explorer {
     report((round + 0.35) / options_.rounds,
            chosen.empty() ? std::string("measuring B0 to B3")
                           : fmt::format("measuring B0 to B3 and {} candidates", chosen.size()));
-    const std::vector<MeasuredLatency> measured = input_.measure(networks);
+    const std::vector<MeasuredLatency> measured = this->measured(networks);
+    confirmations_ += chosen.empty() ? 0 : 1;
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      if (i < references_.size()) {
+        references_[i].measured.push_back(measured[i]);
+        continue;
+      }
+      Pick& p = picks_[chosen[i - references_.size()]];
+      p.measured.push_back(measured[i]);
+      set_pace(p, std::span(measured).first(references_.size()));
+    }
+  }
+
+  std::vector<MeasuredLatency> measured(std::span<const Network> networks) const {
+    std::vector<MeasuredLatency> measured = input_.measure(networks);
     if (measured.size() != networks.size())
       throw Error(fmt::format("explore: {} networks were measured, expected {}", measured.size(),
                               networks.size()));
-    for (std::size_t i = 0; i < measured.size(); ++i) {
+    for (std::size_t i = 0; i < measured.size(); ++i)
       if (!(measured[i].ms.value > 0 && std::isfinite(measured[i].ms.value)))
         throw Error(
             fmt::format("explore: \"{}\" was measured to take {} ms, expected a positive "
                         "latency",
                         networks[i].name, measured[i].ms.value));
-      if (i < references_.size())
-        references_[i].measured.push_back(measured[i]);
-      else
-        picks_[chosen[i - references_.size()]].measured.push_back(measured[i]);
+    return measured;
+  }
+
+  /// The proposals beside B0 to B3 in one run: a machine whose speed changes does so for all, and
+  /// what was lucky when it was chosen is measured anew.
+  void confirm_together() {
+    proposals_ = proposed();
+    if (!input_.measure || cancelled()) return;
+    if (confirmations_ == 1) {  // so they were
+      for (Reference& r : references_) r.together = r.measured.back();
+      for (const std::size_t i : proposals_) picks_[i].together = picks_[i].measured.back();
+      return;
     }
+    std::vector<Network> networks;
+    for (const Reference& r : references_) networks.push_back(r.network);
+    for (const std::size_t i : proposals_) networks.push_back(picks_[i].network);
+    report(0.95, fmt::format("measuring B0 to B3 and {} proposals", proposals_.size()));
+    const std::vector<MeasuredLatency> latencies = measured(networks);
+    for (std::size_t i = 0; i < references_.size(); ++i) references_[i].together = latencies[i];
+    for (std::size_t i = 0; i < proposals_.size(); ++i) {
+      Pick& p = picks_[proposals_[i]];
+      p.together = latencies[references_.size() + i];
+      set_pace(p, std::span(latencies).first(references_.size()));
+    }
+    sort_by_latency(proposals_);
   }
 
   /// Volume of the confirmed networks over the slowest, least accurate of B0..B3.
@@ -290,7 +399,14 @@ class Explorer {
   }
 
   double latency_of(const Pick& p) const {
-    return p.measured.empty() ? p.evaluation.latency.ms : merged(p.measured).ms.value;
+    const auto measured = measured_of(p);
+    return measured ? measured->ms.value : p.evaluation.latency.ms;
+  }
+
+  void sort_by_latency(std::vector<std::size_t>& picks) const {
+    std::sort(picks.begin(), picks.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(latency_of(picks_[a]), a) < std::pair(latency_of(picks_[b]), b);
+    });
   }
 
   /// The picks to propose: first the front of all, then what is nearest to it.
@@ -327,9 +443,7 @@ class Explorer {
       // Whole layers until there are five: dominated ones only to make up the number.
       if (chosen.size() >= 5) break;
     }
-    std::sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(latency_of(picks_[a]), a) < std::pair(latency_of(picks_[b]), b);
-    });
+    sort_by_latency(chosen);
     return chosen;
   }
 
@@ -347,14 +461,14 @@ class Explorer {
     const AccuracyEstimate& a = p.evaluation.accuracy;
     n.top1 = Top1{{a.top1, a.low, a.high}, true, "accuracy model; training decides"};
     n.predicted_ms = interval(p.evaluation.latency);
-    if (!p.measured.empty()) n.measured_ms = merged(p.measured);
+    n.measured_ms = measured_of(p);
     n.gmacps = static_cast<double>(n.macs) / latency_of(p) / 1e6;
     n.breakdown =
         input_.break_down ? input_.break_down(p.network) : break_down(p.network, input_.latency);
     const Reference* nearest = &references_.front();
     const auto gap = [&](const Reference& r) {
-      const double ms = r.measured.empty() ? r.predicted_ms : merged(r.measured).ms.value;
-      return std::abs(std::log(ms / latency_of(p)));
+      const auto measured = measured_of(r);
+      return std::abs(std::log((measured ? measured->ms.value : r.predicted_ms) / latency_of(p)));
     };
     for (const Reference& r : references_)
       if (gap(r) < gap(*nearest)) nearest = &r;
@@ -369,8 +483,17 @@ class Explorer {
     result.seed = static_cast<std::int64_t>(options_.search.seed);
     std::map<std::string, MeasuredLatency> measured;
     for (const KnownLatency& known : input_.measured) measured[known.network] = known.latency;
-    for (const Reference& r : references_)
-      if (!r.measured.empty()) measured[r.name] = merged(r.measured);
+    // How much slower the machine is now than when the other published networks were measured.
+    double log_pace = 0;
+    for (const Reference& r : references_) {
+      const auto now = measured_of(r);
+      if (!now) continue;
+      if (const auto known = measured.find(r.name); known != measured.end())
+        log_pace += std::log(now->ms.value / known->second.ms.value) /
+                    static_cast<double>(references_.size());
+      measured[r.name] = *now;
+    }
+    const double pace = std::exp(log_pace);
     for (const ZooEntry& entry : zoo()) {
       ResultNetwork n = rebuild(entry.name, entry.build(), input_.latency, input_.break_down);
       if (const auto known = measured.find(entry.name); known != measured.end()) {
@@ -380,7 +503,7 @@ class Explorer {
       result.networks.push_back(std::move(n));
     }
     int number = 0;
-    for (const std::size_t i : proposed()) {
+    for (const std::size_t i : proposals_) {
       Pick& p = picks_[i];
       p.config.name = p.network.name = fmt::format("proposal-{}", ++number);
       p.config.family = p.network.family = "proposals";
@@ -389,9 +512,13 @@ class Explorer {
         for (const ResultNetwork& other : result.networks) {
           if (other.origin != Origin::published || !other.measured_ms || !other.top1) continue;
           double needed = other.top1->percent.value;
+          double low_ms = pace * other.measured_ms->ms.low;
           for (const Reference& r : references_)
-            if (r.name == other.name) needed = r.top1;
-          if (n.measured_ms->ms.high < other.measured_ms->ms.low && n.top1->percent.value >= needed)
+            if (r.name == other.name) {
+              needed = r.top1;
+              low_ms = other.measured_ms->ms.low;
+            }
+          if (n.measured_ms->ms.high < low_ms && n.top1->percent.value >= needed)
             n.better_than.push_back(other.name);
         }
       result.networks.push_back(std::move(n));
@@ -406,7 +533,7 @@ class Explorer {
     std::vector<Genome> around;
     for (const Reference& r : references_)
       if (contains(input_.space, r.config)) around.push_back(encode(input_.space, r.config));
-    if (!around.empty()) result.studies.push_back(sensitivity_study(evaluator_, around));
+    if (!around.empty()) result.studies.push_back(sensitivity_study(*evaluator_, around));
     result.studies.push_back(crossover_study(input_.latency));
     result.studies.push_back(groups_and_kernels_study(input_.latency));
     return out;
@@ -521,7 +648,7 @@ class Explorer {
       result.insights.push_back(
           {"Predicted and measured latency of the proposals",
            fmt::format("{} proposals were predicted, before they were measured, {:.1f} % off on "
-                       "average and {:.1f} % at worst.",
+                       "average and {:.1f} % at worst, at the pace of B0 to B3 beside them.",
                        count, 100 * sum / count, 100 * worst),
            worst <= 0.05});
   }
@@ -542,9 +669,11 @@ class Explorer {
   const ExploreInput& input_;
   const ExploreOptions& options_;
   std::chrono::steady_clock::time_point started_;
-  Evaluator evaluator_;
+  std::optional<Evaluator> evaluator_;
   std::vector<Reference> references_;
   std::vector<Pick> picks_;
+  std::vector<std::size_t> proposals_;
+  int confirmations_ = 0;  ///< rounds in which candidates were measured
   SearchResult search_;
   std::int64_t evaluations_ = 0;
   std::int64_t distinct_ = 0;

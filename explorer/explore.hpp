@@ -12,6 +12,8 @@ namespace cpubone {
 
 /// Measures networks end to end, interleaved; one latency a network.
 using MeasureNetworks = std::function<std::vector<MeasuredLatency>(std::span<const Network>)>;
+/// Measures operators, after which the latency model knows them.
+using LearnOps = std::function<void(std::span<const Op>)>;
 /// Latency of a network by stage and operator class, as predicted.
 using BreakDown = std::function<std::vector<BreakdownRow>(const Network&)>;
 
@@ -27,6 +29,7 @@ struct ExploreInput {
   LatencyModel latency;
   AccuracyModel accuracy;
   MeasureNetworks measure;             ///< empty: predictions only, and nothing is called better
+  LearnOps learn;                      ///< empty: the latency model stays as it is
   BreakDown break_down;                ///< empty: from `latency`, without what limits a part
   std::vector<KnownLatency> measured;  ///< of published networks
 };
@@ -36,6 +39,7 @@ struct ExploreOptions {
   int proposals = 8;     ///< at least five, at most
   int round_size = 10;   ///< networks that a round of confirmation measures beside B0..B3
   int rounds = 3;        ///< at most
+  int learnt_ops = 60;   ///< operators that a round learns, at most
   double budget_seconds = 90;  ///< no round starts after it
   std::function<void(double fraction, const std::string& text)> progress;
   const std::atomic<bool>* cancel = nullptr;  ///< ends early with what is known
@@ -57,8 +61,9 @@ struct Exploration {
   std::vector<Proposal> proposals;  ///< fastest first
 };
 
-/// The main job: rebuilds the published networks, searches, confirms by measuring, corrects the
-/// predictor by what was measured and searches again until the confirmed front rests. A proposal is
+/// The main job: rebuilds the published networks, searches, learns the operators of what it found,
+/// confirms by measuring, corrects the predictor by what was measured and searches again until the
+/// confirmed front rests; then measures the proposals together with B0 to B3. A proposal is
 /// better than a published network only where its measured latency is lower, beyond both intervals,
 /// at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);

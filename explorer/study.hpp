@@ -30,8 +30,9 @@ struct StudyContext {
 struct StudySubject {
   std::vector<nlohmann::json> labels;  ///< text or numbers, one a label column
   Network network;
-  int baseline = -1;                             ///< the subject that changes are told against
-  std::vector<std::optional<double>> references = {};  ///< published or predicted, one a reference column
+  int baseline = -1;  ///< the subject that changes are told against
+  std::vector<std::optional<double>> references =
+      {};  ///< published or predicted, one a reference column
   int threads = 1;
 };
 

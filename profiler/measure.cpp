@@ -336,8 +336,10 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
 
 }  // namespace
 
-void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
-                      Profile& profile) {
+namespace {
+
+void measure_chains(std::span<const Network> networks, const MeasureOptions& options,
+                    double most_preparing, Profile& profile) {
   if (!options.settings.cpus.empty()) pin_to_cpus(options.settings.cpus);
   const auto pool = std::make_shared<ThreadPool>(options.settings.threads);
   std::vector<Task> tasks;
@@ -351,6 +353,7 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
   }
   SampleOptions sampling = sample_options(options, profile.device);
   sampling.cache = CacheMode::hot;
+  sampling.most_preparing = most_preparing;
   const SampleReport report = run(tasks, labels, sampling, options, profile);
   Profile measured = profile;
   measured.ops.clear();
@@ -367,6 +370,31 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
     measured.networks.push_back(std::move(record));
   }
   merge(profile, measured);
+}
+
+}  // namespace
+
+void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
+                      Profile& profile) {
+  measure_chains(networks, options, SampleOptions{}.most_preparing, profile);
+}
+
+std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
+  std::vector<Network> left(networks.begin(), networks.end());
+  for (std::size_t i = 0; i < left.size(); ++i) left[i].name = fmt::to_string(i);
+  std::vector<Timing> timings(networks.size());
+  while (!left.empty()) {
+    Profile profile = host_profile(options.settings);
+    measure_chains(left, options, 1, profile);  // all in the same rounds
+    if (options.cancelled && options.cancelled())
+      throw Error("interrupted while networks were measured");
+    options.budget_s *= 2;
+    for (NetworkRecord& record : profile.networks) {
+      std::erase_if(left, [&](const Network& network) { return network.name == record.name; });
+      timings[std::stoul(record.name)] = std::move(record.timing);
+    }
+  }
+  return timings;
 }
 
 }  // namespace cpubone

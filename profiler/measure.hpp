@@ -40,6 +40,11 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
 void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
                       Profile& profile);
 
+/// Timings of networks in the order given, measured in the same rounds; several may have the same
+/// name. Those that the budget leaves out are measured after it, within twice as much, until all
+/// are: what was asked for is not done without them. Throws cpubone::Error where it is cancelled.
+std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options);
+
 /// A profile of this machine without records.
 Profile host_profile(const MeasureSettings& settings);
 

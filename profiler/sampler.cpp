@@ -23,7 +23,6 @@ constexpr int first_calibrations = 20;
 constexpr int most_retries = 3;
 constexpr double too_uncertain = 0.05;    // half-width, beyond which a record is marked
 constexpr std::size_t most_attempts = 2;  // samples, spoilt ones included, per good one wanted
-constexpr double most_preparing = 0.4;    // share of a group's time
 constexpr int most_warm_up_rounds = 3;
 constexpr double warm = 0.98;  // a warm-up round that is less than 2 % faster is the last
 
@@ -140,7 +139,7 @@ class Sampler {
     const double start_s = spent_s();
     std::vector<Prepared> prepared;
     for (const int i : group) {
-      if (!prepared.empty() && over(start_s + most_preparing * share_s)) break;
+      if (!prepared.empty() && over(start_s + options_.most_preparing * share_s)) break;
       const Task& task = tasks_[static_cast<std::size_t>(i)];
       prepared.push_back({i, task.prepare(copies(task)), never_read});
       progress(static_cast<double>(prepared.size()));

@@ -38,6 +38,7 @@ struct SampleOptions {
   std::size_t fewest_samples = 5;
   std::size_t most_samples = 60;
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< most that copies of weights may take
+  double most_preparing = 0.4;  ///< share of the budget; tasks beyond it form another group
 };
 
 /// A sample, good or spoilt.

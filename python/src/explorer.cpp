@@ -1,16 +1,14 @@
 #include "explorer/explore.hpp"
+#include "explorer/inputs.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <future>
 #include <map>
-#include <optional>
 
 #include "explorer/accuracy.hpp"
 #include "predictor/predictor.hpp"
 #include "python/src/bindings.hpp"
-#include "space/error.hpp"
-#include "space/zoo.hpp"
+#include "space/random_network.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
 #include "profiler/measure.hpp"
 #endif
@@ -53,83 +51,6 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
   return a;
 }
 
-/// By stage and operator class, with what limits most of each.
-std::vector<BreakdownRow> break_down_of(const Predictor& predictor, const Network& network) {
-  std::vector<BreakdownRow> rows;
-  std::map<std::pair<std::string, std::string>, std::array<double, 3>> bounds;
-  for (const OpPrediction& op : predict(predictor, network).ops) {
-    const std::string which = op_class(op.op);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const BreakdownRow& r) {
-      return r.stage == op.stage && r.op_class == which;
-    });
-    if (row == rows.end()) row = rows.insert(rows.end(), {op.stage, which, 0, 0, Bound::compute});
-    row->macs += macs(op.op);
-    row->latency_ms += op.latency_ns * 1e-6;
-    auto& by_bound = bounds[{op.stage, which}];
-    by_bound[static_cast<std::size_t>(op.bound)] += op.latency_ns;
-    row->bound =
-        static_cast<Bound>(std::max_element(by_bound.begin(), by_bound.end()) - by_bound.begin());
-  }
-  return rows;
-}
-
-MeasuredLatency to_latency(const Timing& timing) {
-  return {{timing.median_ns * 1e-6, timing.low_ns * 1e-6, timing.high_ns * 1e-6},
-          static_cast<int>(timing.samples_ns.size()),
-          timing.disturbed};
-}
-
-#ifdef CPUBONE_WITH_XNNPACK
-/// Measures networks on this machine, in the order given; several may have the same name. What the
-/// budget does not suffice for is measured again with twice as much.
-std::vector<MeasuredLatency> measure(std::span<const Network> networks, MeasureOptions options) {
-  constexpr int attempts = 4;
-  std::vector<std::optional<MeasuredLatency>> latencies(networks.size());
-  for (int attempt = 0; attempt < attempts && !options.cancelled(); ++attempt) {
-    std::vector<Network> missing;
-    for (std::size_t i = 0; i < networks.size(); ++i) {
-      if (latencies[i]) continue;
-      missing.push_back(networks[i]);
-      missing.back().name = std::to_string(i);
-    }
-    if (missing.empty()) break;
-    Profile profile = host_profile(options.settings);
-    measure_networks(missing, options, profile);
-    options.budget_s *= 2;
-    for (const NetworkRecord& record : profile.networks)
-      latencies[std::stoul(record.name)] = to_latency(record.timing);
-  }
-  std::vector<MeasuredLatency> found;
-  for (std::size_t i = 0; i < networks.size(); ++i) {
-    if (!latencies[i])
-      throw Error("\"" + networks[i].name +
-                  "\" could not be measured in the time given: raise measure_s");
-    found.push_back(*latencies[i]);
-  }
-  return found;
-}
-#endif
-
-/// What the result tells of the device and of the predictor.
-void describe_device(Result& result, const Predictor& predictor) {
-  const Device& device = predictor.device;
-  result.device.name = device.name;
-  result.device.model = device.cpu;
-  result.device.evidence =
-      predictor.evidence == "measured" ? Evidence::measured : Evidence::calibrated;
-  result.device.runtime = device.runtime;
-  result.device.threads = predictor.settings.threads;
-  result.device.precision = std::string(name(predictor.settings.dtype));
-  result.device.conditions.push_back({"cores", std::to_string(device.cores)});
-  result.device.conditions.push_back({"evidence", predictor.evidence});
-  PredictorSummary summary;
-  for (const ClassModel& model : predictor.classes) {
-    summary.operators_measured += model.operators;
-    summary.classes.push_back({model.name, model.operators, model.train_mape, model.test_mape});
-  }
-  result.predictor = std::move(summary);
-}
-
 /// Runs `work` on another thread; this one looks for Ctrl-C, which cancels the work.
 template <typename Work>
 auto interruptible(Interruption& interruption, std::atomic<bool>& cancel, Work work) {
@@ -140,31 +61,37 @@ auto interruptible(Interruption& interruption, std::atomic<bool>& cancel, Work w
   return future.get();
 }
 
-Exploration run(const Predictor& predictor, const SearchSpace& space, const Profile* profile,
+Exploration run(Predictor predictor, const SearchSpace& space, const Profile* profile,
                 const ExploreArguments& arguments, const py::object& progress) {
   Interruption interruption;
   std::atomic<bool> cancel = false;
   ExploreInput input{
       .space = space,
-      .latency = {[&](const Op& op) { return terms(predictor, op); },
-                  [&](const LatencyTerms& t) { return combine(predictor, t); }},
+      .latency = latency_model(predictor),
       .accuracy = published_accuracy_model(),
       .measure = {},
-      .break_down = [&](const Network& network) { return break_down_of(predictor, network); },
-      .measured = {}};
-  if (profile)
-    for (const NetworkRecord& record : profile->networks)
-      if (!zoo_name(record.name).empty())
-        input.measured.push_back({record.name, to_latency(record.timing)});
+      .learn = {},
+      .break_down = [&](const Network& network) { return break_down(network, predictor); },
+      .measured = profile ? known_latencies(*profile) : std::vector<KnownLatency>{}};
 #ifdef CPUBONE_WITH_XNNPACK
+  MeasureOptions measuring;
+  measuring.settings = predictor.settings;
+  measuring.budget_s = arguments.measure_s;
+  measuring.seed = arguments.search.seed;
+  measuring.details = false;
+  measuring.cancelled = [&] { return cancel.load(); };
   if (arguments.measure_s > 0)
     input.measure = [&](std::span<const Network> networks) {
-      MeasureOptions options;
-      options.settings = predictor.settings;
-      options.budget_s = arguments.measure_s;
-      options.seed = arguments.search.seed;
-      options.cancelled = [&] { return cancel.load(); };
-      return measure(networks, options);
+      std::vector<MeasuredLatency> latencies;
+      for (const Timing& timing : measure_timings(networks, measuring))
+        latencies.push_back(measured_latency(timing));
+      return latencies;
+    };
+  Profile known = profile ? *profile : Profile{};
+  if (arguments.measure_s > 0 && !known.ops.empty())
+    input.learn = [&](std::span<const Op> ops) {
+      measure_ops(ops, measuring, known);
+      predictor = fit_predictor(known, calibration_networks());
     };
 #endif
   ExploreOptions options;
@@ -186,7 +113,7 @@ Exploration run(const Predictor& predictor, const SearchSpace& space, const Prof
     throw;
   }
   interruption.rethrow();
-  describe_device(exploration.result, predictor);
+  describe_predictor(exploration.result, predictor);
   exploration.result.tool_version = version();
   exploration.result.created = arguments.created;
   exploration.result.command = arguments.command;

@@ -101,6 +101,75 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
   CHECK(result.studies.size() == 3);
 }
 
+TEST_CASE("operators of the candidates that are uncertain are learnt before they are measured",
+          "[explorer]") {
+  // Pointwise convolutions take twice as long as predicted, until they are measured.
+  std::set<std::string> known;
+  const LatencyModel plain = fake_latency();
+  const auto surprising = [](const Op& op) {
+    return op.kind == OpKind::conv2d && is_pointwise(op) && op.inputs[0].h <= 7;
+  };
+  ExploreInput in = input(true);
+  in.latency.op_terms = [&](const Op& op) {
+    LatencyTerms t = plain.op_terms(op);
+    if (known.count(text(op)) == 0) return t;
+    t.ops_ns *= surprising(op) ? 2 : 1;
+    t.independent_ns2 = t.shared_ns = 0;
+    return t;
+  };
+  in.measure = [&](std::span<const Network> networks) {
+    std::vector<MeasuredLatency> out;
+    for (const Network& n : networks) {
+      LatencyTerms sum;
+      for (const Node& node : split_activations(n).nodes) {
+        LatencyTerms t = plain.op_terms(node.op);
+        t.ops_ns *= surprising(node.op) ? 2 : 1;
+        sum += t;
+      }
+      const double ms = plain.combine(sum).ms;
+      out.push_back({{ms, ms, ms}, 20, false});
+    }
+    return out;
+  };
+  const auto worst_error = [&] {
+    double worst = 0;
+    for (const ResultNetwork& n : explore(in, quick()).result.networks)
+      if (n.origin == Origin::proposal)
+        worst = std::max(worst, std::abs(n.predicted_ms->value / n.measured_ms->ms.value - 1));
+    return worst;
+  };
+  const double unlearnt = worst_error();
+  std::size_t most = 0;
+  in.learn = [&](std::span<const Op> ops) {
+    most = std::max(most, ops.size());
+    for (const Op& op : ops) CHECK(known.insert(text(op)).second);
+  };
+  CHECK(worst_error() < unlearnt);
+  CHECK(most <= 60);
+  CHECK(known.size() > 20);
+}
+
+TEST_CASE("a machine that gets slower does so for proposals and B0 to B3", "[explorer]") {
+  ExploreInput in = input(true);
+  double pace = 1;
+  in.measure = [&](std::span<const Network> networks) {
+    std::vector<MeasuredLatency> out = measure(networks);
+    for (MeasuredLatency& m : out) m.ms = {pace * m.ms.value, pace * m.ms.low, pace * m.ms.high};
+    pace *= 1.2;
+    return out;
+  };
+  const Exploration found = explore(in, quick());
+  for (const Proposal& proposal : found.proposals) {
+    const ResultNetwork* n = find_network(found.result, proposal.network.name);
+    CHECK(n->predicted_ms->value == Approx(n->measured_ms->ms.value).epsilon(0.05));
+    const ResultNetwork* b3 = find_network(found.result, "cpubone-b3");
+    const Network networks[] = {proposal.network, build(cpubone_config("b3"))};
+    const auto expected = measure(networks);
+    CHECK(n->measured_ms->ms.value / b3->measured_ms->ms.value ==
+          Approx(expected[0].ms.value / expected[1].ms.value));
+  }
+}
+
 TEST_CASE("without measuring nothing is called better", "[explorer]") {
   const Exploration found = explore(input(false), quick());
   CHECK(found.proposals.size() >= 5);

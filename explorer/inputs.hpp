@@ -1,0 +1,24 @@
+#pragma once
+#include <vector>
+
+#include "explorer/explore.hpp"
+#include "predictor/predictor.hpp"
+#include "space/profile.hpp"
+
+namespace cpubone {
+
+/// Latencies by a predictor, which must outlive the model; what it learns later the model knows.
+LatencyModel latency_model(const Predictor& predictor);
+
+/// Prediction by stage and operator class, with what limits most of each.
+std::vector<BreakdownRow> break_down(const Network& network, const Predictor& predictor);
+
+MeasuredLatency measured_latency(const Timing& timing);
+
+/// Latencies of the zoo's networks that a profile has.
+std::vector<KnownLatency> known_latencies(const Profile& profile);
+
+/// Sets what a result tells of the device and of the predictor that it stands on.
+void describe_predictor(Result& result, const Predictor& predictor);
+
+}  // namespace cpubone
