@@ -193,6 +193,7 @@ class Sampler {
     }
     Subject& subject = *prepared.subject;
     const double lost = machine_.lost_ns();
+    const double start = machine_.now_ns();
     subject.feed(0);
     subject.run(0);
     double ns = 0;
@@ -209,7 +210,9 @@ class Sampler {
       for (int run = 0; run < runs; ++run) subject.run(0);
       ns = machine_.now_ns() - begin;
     }
-    const bool interrupted = machine_.lost_ns() - lost > lost_share * ns;
+    // Also between the timed runs, so that it is a share of all the time: a second thread waits for
+    // work there, and is in the way of the system's own.
+    const bool interrupted = machine_.lost_ns() - lost > lost_share * (machine_.now_ns() - start);
     bytes_read_ += task.weight_bytes * (cold ? runs + 1 : 1);
     prepared.read_at = bytes_read_;
     return {prepared.task, ns / runs, 0, interrupted};

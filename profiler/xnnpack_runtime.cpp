@@ -216,8 +216,7 @@ class Subgraph {
   xnn_runtime_t runtime(const ThreadPool& pool) {
     xnn_runtime_t runtime = nullptr;
     // Tensors of f16 networks are f32 outside of the subgraph; XNNPACK converts them.
-    const std::uint32_t flags = (pool.threads() > 1 ? XNN_FLAG_YIELD_WORKERS : 0) |
-                                (half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0);
+    const std::uint32_t flags = half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0;
     require(xnn_create_runtime_v2(subgraph_.get(), pool.get(), flags, &runtime),
             fmt::format("runtime of {} operators ending with \"{}\"", produced_.size(),
                         text(node_->op)));
