@@ -70,6 +70,12 @@ constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
 constexpr std::uint32_t keep_dims = 0;
 #endif
 
+#ifdef CPUBONE_XNNPACK_HAS_GELU
+constexpr bool has_gelu = true;
+#else
+constexpr bool has_gelu = false;
+#endif
+
 bool fuses(Activation activation) {
   return activation == Activation::none || activation == Activation::relu ||
          activation == Activation::relu6;
@@ -204,6 +210,10 @@ class Subgraph {
           checked(xnn_define_hardswish(subgraph_.get(), inputs[0], output, 0));
         } else if (op.activation == Activation::sigmoid) {
           checked(xnn_define_sigmoid(subgraph_.get(), inputs[0], output, 0));
+#ifdef CPUBONE_XNNPACK_HAS_GELU
+        } else if (op.activation == Activation::gelu) {
+          checked(xnn_define_unary(subgraph_.get(), xnn_unary_gelu, nullptr, inputs[0], output, 0));
+#endif
         } else {
           checked(xnn_define_clamp(subgraph_.get(), range.low, range.high, inputs[0], output, 0));
         }
@@ -367,7 +377,8 @@ bool xnnpack_has(const Op& op) {
       return fuses(op.activation);
     case OpKind::activation:
       return fuses(op.activation) || op.activation == Activation::hardswish ||
-             op.activation == Activation::sigmoid;
+             op.activation == Activation::sigmoid ||
+             (has_gelu && op.activation == Activation::gelu && op.dtype == DType::f32);
     default:
       return false;
   }

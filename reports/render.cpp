@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Dots of the cloud in a still picture; more only blacken it and make it large.
-constexpr std::size_t most_dots = 1500;
+constexpr std::size_t most_dots = 600;
 constexpr std::chrono::seconds longest_rendering{60};
 
 struct ScratchFolder {
