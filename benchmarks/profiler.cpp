@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "benchmarks/rows.hpp"
+#include "predictor/predictor.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/machine.hpp"
 #include "profiler/measure.hpp"
@@ -219,7 +220,7 @@ void default_plan(Rows& rows) {
   MeasureOptions options;
   options.budget_s = 90;
   const double begin = steady_now_ns();
-  const Profile profile = measure_host_profile(options);
+  const Profile profile = measure_host_profile(options, spread_of);
   rows.add("default profile of this machine", (steady_now_ns() - begin) * 1e-9, "s", 120, "<=",
            fmt::format("{} operators, {} networks, {} marked", profile.ops.size(),
                        profile.networks.size(), disturbed(profile)));

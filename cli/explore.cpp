@@ -120,10 +120,10 @@ Profile host_profile_of(const Arguments& arguments, const cli::Terminal& termina
     MeasureOptions options = measure_options(arguments, profile_share * budget_s, &progress);
     options.journal = path.string() + ".journal";
     options.resume = !arguments.fresh;
-    profile = measure_host_profile(options);
+    profile = measure_host_profile(options, spread_of);
     stop_if_interrupted();
     save_profile(profile, path);
-    for (const char* part : {".ops", ".networks"}) fs::remove(options.journal.string() + part);
+    for (const char* part : journal_parts) fs::remove(options.journal.string() + part);
   }
   // Published networks, so that proposals are compared with measurements; never used to fit.
   std::vector<Network> missing;

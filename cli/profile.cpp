@@ -11,6 +11,7 @@
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
 #include "predictor/calibration.hpp"
+#include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -371,7 +372,7 @@ void profile(const Arguments& arguments) {
     if (remote) {
       measured = measure_there(arguments, {ops, networks}, options, terminal);
     } else if (whole_plan) {
-      measured = measure_host_profile(options);
+      measured = measure_host_profile(options, spread_of);
     } else if (!networks.empty()) {
       measure_networks(networks, options, measured);
     } else {
@@ -399,7 +400,7 @@ void profile(const Arguments& arguments) {
   result.created = measured.created;
   if (!output.empty()) {
     save_profile(result, output);
-    for (const char* part : {"", ".ops", ".networks"}) {
+    for (const char* part : journal_parts) {
       std::error_code code;
       fs::remove(options.journal.string() + part, code);
     }
@@ -470,6 +471,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  if (a.serve) return serve_remote_job(0, 1);
+  if (a.serve) return serve_remote_job(0, 1, spread_of);
   return cli::run("cpubone-profile", [&] { profile(a); });
 }

@@ -462,6 +462,17 @@ OpEstimate estimate(const Predictor& predictor, const Op& op) {
   return estimate_of(model_of(predictor, op), cpu, op, work(op, cpu));
 }
 
+std::function<double(const Op&)> spread_of(const Profile& profile) {
+  return [predictor = fit_predictor(profile)](const Op& op) {
+    const std::string wanted = op_class(op);
+    if (std::none_of(predictor.classes.begin(), predictor.classes.end(),
+                     [&](const ClassModel& model) { return model.name == wanted; }))
+      return 1.0;
+    const OpEstimate e = estimate(predictor, op);
+    return e.spread_ns / e.ns;
+  };
+}
+
 LatencyTerms terms(const Predictor& predictor, const Op& op) {
   return terms_of(model_of(predictor, op), cpu_traits(predictor.device), op);
 }

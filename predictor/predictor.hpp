@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
@@ -105,6 +106,10 @@ struct OpEstimate {
 };
 /// Throws cpubone::Error naming the operator's class where the predictor has no model of it.
 OpEstimate estimate(const Predictor& predictor, const Op& op);
+
+/// Where a predictor of a profile is unsure: standard deviation of the logarithm of an operator's
+/// latency; 1 for a class that it has no model of. For `measure_host_profile` to measure there.
+std::function<double(const Op&)> spread_of(const Profile& profile);
 
 /// Terms of one executed operator. Throws cpubone::Error naming the operator's class where the
 /// predictor has no model of it.

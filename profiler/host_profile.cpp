@@ -12,8 +12,18 @@
 namespace cpubone {
 namespace {
 
-constexpr int planned_ops = 900;
-constexpr double share_of_ops = 0.65;  // of the budget; networks take the rest
+// Operators that are spread evenly, and then those that a predictor made of them is least sure of.
+constexpr int spread_ops = 600;
+constexpr int unsure_ops = 300;
+constexpr double share_of_spread = 0.43;  // of the budget
+constexpr double share_of_unsure = 0.22;  // networks take the rest
+
+std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& spread_of,
+                                 std::uint64_t seed) {
+  std::vector<Op> known;
+  for (const OpRecord& record : profile.ops) known.push_back(record.op);
+  return next_operators(known, spread_of(profile), unsure_ops, seed, profile.settings.dtype);
+}
 
 }  // namespace
 
@@ -35,30 +45,35 @@ std::filesystem::path host_profile_path(const MeasureSettings& settings) {
   return cache_folder() / fmt::format("host-{}.json", fingerprint(describe_host(), settings));
 }
 
-Profile measure_host_profile(const MeasureOptions& options) {
+Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of) {
   Profile profile = host_profile(options.settings);
-  const auto part = [&](const char* name, double budget_s, double from, double to) {
-    MeasureOptions half = options;
-    half.budget_s = budget_s;
-    half.details = false;
-    if (!options.journal.empty()) half.journal = options.journal.string() + name;
+  double done = 0;  // share of the budget that parts before took
+  const auto part = [&](const char* name, double share) {
+    MeasureOptions one = options;
+    one.budget_s = share * options.budget_s;
+    one.details = false;
+    if (!options.journal.empty()) one.journal = options.journal.string() + name;
     if (options.on_progress)
-      half.on_progress = [&, from, to](SampleProgress progress) {
-        // The second half is known to take its budget at most.
-        if (from == 0) progress.remaining_s += options.budget_s * (1 - share_of_ops);
-        progress.fraction = from + (to - from) * progress.fraction;
+      one.on_progress = [&options, from = done, share](SampleProgress progress) {
+        // Later parts take their budget at most.
+        progress.remaining_s += options.budget_s * (1 - from - share);
+        progress.fraction = from + share * progress.fraction;
         options.on_progress(progress);
       };
-    return half;
+    done += share;
+    return one;
   };
-  const std::vector<Op> ops = sampling_plan(options.seed, planned_ops, options.settings.dtype);
-  measure_ops(ops, part(".ops", share_of_ops * options.budget_s, 0, share_of_ops), profile);
-  if (options.cancelled && options.cancelled()) return profile;
-  if (options.settings.dtype == DType::qs8) return profile;  // only operators run in int8
+  const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
+  const bool only_ops = options.settings.dtype == DType::qs8;  // networks do not run in int8
+  measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype),
+              part(".ops", share_of_spread), profile);
+  if (cancelled()) return profile;
+  measure_ops(unsure_operators(profile, spread_of, options.seed), part(".unsure", share_of_unsure),
+              profile);
+  if (cancelled() || only_ops) return profile;
   std::vector<Network> networks = calibration_networks();
   for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
-  measure_networks(
-      networks, part(".networks", (1 - share_of_ops) * options.budget_s, share_of_ops, 1), profile);
+  measure_networks(networks, part(".networks", 1 - done), profile);
   return profile;
 }
 

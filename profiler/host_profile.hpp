@@ -1,7 +1,10 @@
 #pragma once
+#include <array>
 #include <filesystem>
+#include <functional>
 
 #include "profiler/measure.hpp"
+#include "profiler/plan.hpp"
 
 namespace cpubone {
 
@@ -12,9 +15,15 @@ std::filesystem::path cache_folder();
 /// Where the profile of this machine with these settings is kept; its fingerprint is in the name.
 std::filesystem::path host_profile_path(const MeasureSettings& settings);
 
-/// What a predictor of this machine needs: the operators of `sampling_plan` and the networks of
-/// `calibration_networks`, measured within `options.budget_s`. Journals are beside
-/// `options.journal`, one for each half, where it is not empty.
-Profile measure_host_profile(const MeasureOptions& options);
+/// Makes a predictor of what was measured and tells where it is unsure.
+using MakeSpread = std::function<Spread(const Profile& measured)>;
+
+/// What a predictor of this machine needs: operators of `sampling_plan`, those of `next_operators`
+/// by a predictor of the first, and the networks of `calibration_networks`, measured within
+/// `options.budget_s`. Journals are beside `options.journal`, one a part, where it is not empty.
+Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of);
+
+/// What is appended to `options.journal` for the parts; the first is that of `measure_ops` alone.
+inline constexpr std::array<const char*, 4> journal_parts{"", ".ops", ".unsure", ".networks"};
 
 }  // namespace cpubone

@@ -229,9 +229,16 @@ SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels,
   profile.created = utc_now();
   std::vector<Warning> warnings = host_warnings();
   for (Warning& warning : run_warnings(report)) warnings.push_back(std::move(warning));
+  // Parts of one profile need not repeat each other with other numbers.
+  const auto without_numbers = [](const Warning& warning) {
+    std::string words = warning.what;
+    std::erase_if(words, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+    return words;
+  };
   for (Warning& warning : warnings)
-    if (std::find(profile.warnings.begin(), profile.warnings.end(), warning) ==
-        profile.warnings.end())
+    if (std::none_of(profile.warnings.begin(), profile.warnings.end(), [&](const Warning& known) {
+          return without_numbers(known) == without_numbers(warning);
+        }))
       profile.warnings.push_back(std::move(warning));
   return report;
 }

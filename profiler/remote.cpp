@@ -36,9 +36,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// A profile is measured in parts with a journal each; see measure_host_profile.
-constexpr const char* journal_parts[] = {"", ".ops", ".networks"};
-
 std::string read_file(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream bytes;
@@ -588,7 +585,7 @@ class JournalSender {
 };
 
 Profile serve(const json& value, const fs::path& journal, const JournalSender& sender_of, int out,
-              const std::function<bool()>& cancelled) {
+              const MakeSpread& spread_of, const std::function<bool()>& cancelled) {
   const JsonReader job(value, "job#");
   job.expect_schema("job");
   job.expect_keys({"schema", "settings", "budget_s", "seed", "ops", "networks", "journals"});
@@ -625,7 +622,7 @@ Profile serve(const json& value, const fs::path& journal, const JournalSender& s
   };
   Profile profile;
   if (ops.empty() && networks.empty()) {
-    profile = measure_host_profile(options);
+    profile = measure_host_profile(options, spread_of);
   } else {
     profile = host_profile(options.settings);
     if (!ops.empty()) measure_ops(ops, options, profile);
@@ -640,7 +637,7 @@ Profile serve(const json& value, const fs::path& journal, const JournalSender& s
 
 }  // namespace
 
-int serve_remote_job(int in, int out) {
+int serve_remote_job(int in, int out, const MakeSpread& spread_of) {
   std::signal(SIGPIPE, SIG_IGN);
   try {
     const TemporaryFolder folder;
@@ -655,8 +652,8 @@ int serve_remote_job(int in, int out) {
       while (n > 0 || (n < 0 && errno == EINTR));
       gone = true;
     }).detach();
-    Profile profile =
-        serve(job, journal, JournalSender(journal, out), out, [] { return gone.load(); });
+    Profile profile = serve(job, journal, JournalSender(journal, out), out, spread_of,
+                            [] { return gone.load(); });
     if (gone) return 1;
     write_all(out, json{{"kind", "profile"}, {"profile", to_json(profile)}}.dump() + "\n");
     return 0;

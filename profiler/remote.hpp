@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 
 namespace cpubone {
@@ -53,6 +54,6 @@ Profile measure_remotely(const Transport& transport, const RemoteJob& job,
 
 /// The agent's side: reads a job from file descriptor `in`, measures on this machine and writes
 /// lines of JSON to `out`. Ends when `in` does. Returns the exit status.
-int serve_remote_job(int in, int out);
+int serve_remote_job(int in, int out, const MakeSpread& spread_of);
 
 }  // namespace cpubone

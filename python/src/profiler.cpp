@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "predictor/predictor.hpp"
 #include "profiler/executor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
@@ -232,7 +233,8 @@ void register_profiler(py::module_& m) {
   m.def(
       "profile_host",
       [](const MeasureOptions& options, const py::object& progress) {
-        return measured(options, progress, measure_host_profile);
+        return measured(options, progress,
+                        [](const MeasureOptions& o) { return measure_host_profile(o, spread_of); });
       },
       "options"_a, "progress"_a);
   m.def("host_profile_path", &host_profile_path, "settings"_a);

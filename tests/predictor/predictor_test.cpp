@@ -328,6 +328,20 @@ TEST_CASE("a class without model is an error that names it", "[predictor]") {
                         "some with cpubone-profile --ops and fit again");
 }
 
+TEST_CASE("a predictor is sure of what it was fitted on and unsure of other classes", "[predictor]") {
+  Profile profile = exact_profile();
+  const auto is_conv = [](const OpRecord& r) { return r.op.kind == OpKind::conv2d; };
+  std::erase_if(profile.ops, [&](const OpRecord& r) { return !is_conv(r); });
+  const auto spread = spread_of(profile);
+  const Op known = profile.ops[0].op;
+  Op larger = known;
+  larger.inputs[0] = {1, 300, 300, larger.inputs[0].c};
+  larger.output = infer_output(larger);
+  CHECK(spread(known) > 0);
+  CHECK(spread(known) < spread(larger));
+  CHECK(spread(parse_op("activation 1x7x7x16->1x7x7x16 act=gelu f32")) == 1);
+}
+
 TEST_CASE("disturbed records are used only where a class has no other", "[predictor]") {
   Profile profile = exact_profile();
   for (OpRecord& record : profile.ops) record.timing.disturbed = true;
