@@ -53,6 +53,22 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
   }
 }
 
+std::pair<int, int> parse_resolution(std::string_view option, std::string_view text) {
+  constexpr int most = 65536;
+  const char* const end = text.data() + text.size();
+  int height = 0;
+  auto parsed = std::from_chars(text.data(), end, height);
+  int width = height;
+  if (parsed.ec == std::errc{} && parsed.ptr != end && *parsed.ptr == 'x')
+    parsed = std::from_chars(parsed.ptr + 1, end, width);
+  if (parsed.ec != std::errc{} || parsed.ptr != end || height < 1 || width < 1 || height > most ||
+      width > most)
+    throw std::invalid_argument(fmt::format(
+        "{}: got \"{}\", expected pixels such as 224, or height x width such as 288x512", option,
+        text));
+  return {height, width};
+}
+
 void require_writable(const fs::path& file) {
   std::error_code code;
   const auto fail = [&](std::string_view reason) {

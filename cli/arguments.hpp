@@ -2,6 +2,7 @@
 #include <atomic>
 #include <filesystem>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 /// What command-line tools read from their arguments alike.
@@ -12,6 +13,10 @@ double parse_seconds(std::string_view option, std::string_view text);
 
 /// Numbers of `10,20`. Throws std::invalid_argument naming the option and the part that is wrong.
 std::vector<double> parse_numbers(std::string_view option, std::string_view text);
+
+/// Height and width in pixels of `224` or `288x512`, at most 65536. Throws std::invalid_argument
+/// naming the option.
+std::pair<int, int> parse_resolution(std::string_view option, std::string_view text);
 
 /// Throws cpubone::Error where the file could not be written: found out before long work.
 void require_writable(const std::filesystem::path& file);

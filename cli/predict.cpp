@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/arguments.hpp"
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
 #include "predictor/evaluation.hpp"
@@ -205,6 +206,7 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
     MeasureOptions options;
     options.settings = predictor.settings;
     options.budget_s = budget_s;
+    options.details = false;
     options.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
     measure_networks(networks, options, profile);
   }
@@ -297,6 +299,7 @@ int main(int argc, char** argv) {
   std::string device = "host";
   std::string format_name = "table";
   std::string by = "auto";
+  std::string resolution;
   MeasureSettings settings;
   double budget_s = 60;
   bool list = false;
@@ -309,6 +312,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", settings.threads, "of the host's profile")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
+  app.add_option("--resolution", resolution,
+                 "of the networks' input in pixels: 224, or height x width such as 288x512");
   app.add_flag("--list", list, "every network that has a name");
   app.add_option("--by", by, "breakdown of tables: auto, stage, op, both or none")
       ->capture_default_str()
@@ -337,6 +342,10 @@ int main(int argc, char** argv) {
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
     std::vector<Network> networks;
     for (const std::string& name : names) networks.push_back(cli::named_network(name));
+    if (!resolution.empty()) {
+      const auto [height, width] = cli::parse_resolution("--resolution", resolution);
+      for (Network& network : networks) network = with_resolution(network, height, width);
+    }
     const Predictor predictor = cli::device_predictor(device, settings, terminal);
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,

@@ -36,7 +36,7 @@ struct Arguments {
   std::string output;
   bool resume = false;
   bool features = false;
-  int resolution = 0;
+  std::string resolution;
   std::string format = "table";
   bool quiet = false;
   std::uint64_t seed = 1;
@@ -62,8 +62,10 @@ MeasureSettings settings_of(const Arguments& arguments) {
 
 Network network_of(const Arguments& arguments, const std::string& name) {
   Network network = cli::named_network(name);
-  if (arguments.resolution != 0)
-    network = with_resolution(network, arguments.resolution, arguments.resolution);
+  if (!arguments.resolution.empty()) {
+    const auto [height, width] = cli::parse_resolution("--resolution", arguments.resolution);
+    network = with_resolution(network, height, width);
+  }
   if (arguments.features) network = feature_network(network);
   return network;
 }
@@ -457,8 +459,8 @@ int main(int argc, char** argv) {
                  "in ~/.cache/cpubone");
   app.add_flag("--resume", a.resume, "go on where a run with the same -o was interrupted");
   app.add_flag("--features", a.features, "networks without their heads, as detectors use them");
-  app.add_option("--resolution", a.resolution, "height and width of the networks' input in pixels")
-      ->check(CLI::Range(1, 65536));
+  app.add_option("--resolution", a.resolution,
+                 "of the networks' input in pixels: 224, or height x width such as 288x512");
   app.add_option("--format", a.format, "table, json or csv")->capture_default_str();
   app.add_flag("--quiet", a.quiet, "no progress and notes, only warnings and errors");
   app.add_option("--seed", a.seed, "of the plan and of the order of measuring")

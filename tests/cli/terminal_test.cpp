@@ -1,7 +1,11 @@
 #include "cli/terminal.hpp"
 
-#include <stdexcept>
+#include <fmt/format.h>
 
+#include <stdexcept>
+#include <utility>
+
+#include "cli/arguments.hpp"
 #include "space/error.hpp"
 #include "tests/catch.hpp"
 
@@ -17,6 +21,18 @@ TEST_CASE("columns are aligned by code points, numbers on the right", "[cli]") {
         "b      10  \n");
   CHECK(aligned(table, true).substr(0, 5) == "\x1b[2mn");
   CHECK(to_json(table)[1]["ms"] == "10");
+}
+
+TEST_CASE("a resolution is a number or height x width", "[cli]") {
+  CHECK(parse_resolution("--resolution", "192") == std::pair(192, 192));
+  CHECK(parse_resolution("--resolution", "288x512") == std::pair(288, 512));
+  for (const char* text :
+       {"", "x", "0", "224x", "x224", "224x0", "224X224", "-1", "65537", "1x2x3"})
+    CHECK_THROWS_WITH(
+        parse_resolution("--resolution", text),
+        fmt::format("--resolution: got \"{}\", expected pixels such as 224, or height "
+                    "x width such as 288x512",
+                    text));
 }
 
 TEST_CASE("times are minutes and seconds, hours where there are any", "[cli]") {
