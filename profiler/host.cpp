@@ -192,6 +192,15 @@ unsigned long throttle_bits() {
   return file.empty() ? 0 : std::strtoul(read_line(file).c_str(), nullptr, 16);
 }
 
+/// The kernel's alarm of the Raspberry Pi's supply, which kernels without the firmware's file have.
+bool supply_alarm() {
+  std::error_code code;
+  for (const auto& sensor : fs::directory_iterator("/sys/class/hwmon", code))
+    if (read_line(sensor.path() / "name") == "rpi_volt")
+      return read_number(sensor.path() / "in0_lcrit_alarm") > 0;
+  return false;
+}
+
 double hottest_celsius() {
   double hottest = 0;
   std::error_code code;
@@ -296,10 +305,10 @@ std::vector<Warning> host_warnings() {
     warnings.push_back({fmt::format("the CPU is at {:.0f} °C and may throttle", celsius),
                         "improve cooling or let the device rest"});
   const unsigned long bits = throttle_bits();
-  if (bits & 0x10001UL)
+  if ((bits & 0x10001UL) != 0 || supply_alarm())
     warnings.push_back(
         {"the board reports under-voltage", "use the official power supply and a short cable"});
-  if (bits & 0xE000EUL)
+  if ((bits & 0xE000EUL) != 0)
     warnings.push_back(
         {"the board reports throttling", "add a fan or heat sink and let it cool down"});
   return warnings;
