@@ -79,19 +79,19 @@ std::optional<Profile> measured_profile([[maybe_unused]] const std::string& devi
 Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
                            const Terminal& terminal) {
   if (device == "host") return host_predictor(settings);
-  if (!std::filesystem::exists(device)) {
-    std::string names;
-    for (const DeviceDescription& known : known_devices()) {
-      if (known.device.name == device) {
-        const auto measured = measured_profile(device, settings);
-        return measured ? fitted(*measured) : calibrate(known);
-      }
-      names += ", " + known.device.name;
+  // Names first: results of pi5 are often in a folder of that name.
+  std::string names;
+  for (const DeviceDescription& known : known_devices()) {
+    if (known.device.name == device) {
+      const auto measured = measured_profile(device, settings);
+      return measured ? fitted(*measured) : calibrate(known);
     }
+    names += ", " + known.device.name;
+  }
+  if (!std::filesystem::is_regular_file(device))
     throw std::invalid_argument(fmt::format(
         "--device: expected host{}, or a file with a profile, a predictor or a device, got \"{}\"",
         names, device));
-  }
   const nlohmann::json json = read_json_file(device);
   const JsonReader reader(json, device + "#");
   const std::string schema = json.is_object() ? json.value("schema", "") : "";
@@ -109,7 +109,8 @@ Network named_network(const std::string& name_or_file) {
     throw std::invalid_argument(fmt::format(
         "{}: ONNX files are not read; expected a name of --list or a cpubone/network/1 JSON file",
         name_or_file));
-  if (path.extension() == ".json" || std::filesystem::exists(path)) return load_network(path);
+  if (path.extension() == ".json" || std::filesystem::is_regular_file(path))
+    return load_network(path);
   return find_network(name_or_file);
 }
 
