@@ -109,6 +109,12 @@ TEST_CASE("the summary names the proposal, its rival and how sure both are", "[r
         "all of them would miss their latencies by 9 % on average.");
 }
 
+TEST_CASE("an estimate is as accurate as what was published with its first decimal", "[reports]") {
+  Result result = small_result();
+  result.networks[2].top1->percent = {79.54, 79.0, 80.0};
+  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("25 % faster than b1"));
+}
+
 TEST_CASE("a gain inside the intervals is called so", "[reports]") {
   Result result = small_result();
   result.networks[2].measured_ms->ms = {19.4, 18, 21};
