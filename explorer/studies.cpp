@@ -26,14 +26,15 @@ std::string percent(double fraction) {
   return fmt::format("{:+.0f} %", 100 * fraction);
 }
 
-/// `a is x % faster than b` with the spread, or that the difference is within noise.
+/// `a takes x % less time than b` with the spread, or that the difference is within noise.
 std::string compare(std::string_view a, std::string_view b, const Interval& quotient) {
   const double half = 50 * (quotient.high - quotient.low) / quotient.value;
   if (quotient.low <= 1 && 1 <= quotient.high)
     return fmt::format("{} and {} take the same time within noise ({} ± {:.0f} %)", a, b,
                        percent(quotient.value - 1), half);
-  return fmt::format("{} takes {} of the time of {} (± {:.0f} %)", a, percent(quotient.value - 1),
-                     b, half);
+  const double change = 100 * (quotient.value - 1);
+  return fmt::format("{} takes {:.0f} % {} time than {} (± {:.0f} %)", a, std::abs(change),
+                     change < 0 ? "less" : "more", b, half);
 }
 
 /// Whether a quotient lies on one side of 1 beyond noise; none within noise.
@@ -351,10 +352,10 @@ StudyPlan fusion_study() {
         parts += fmt::format("nowhere up to {} channels at {}²", largest, resolution.get<int>());
         near_256 = near_256 && largest < 256;
       } else {
-        parts += last_fused == 0
-                     ? fmt::format("from {} channels at {}²", first_unfused, resolution.get<int>())
-                     : fmt::format("from between {} and {} channels at {}²", last_fused,
-                                   first_unfused, resolution.get<int>());
+        parts += last_fused == 0 ? fmt::format("at every width from {} channels at {}²",
+                                               first_unfused, resolution.get<int>())
+                                 : fmt::format("from between {} and {} channels at {}²", last_fused,
+                                               first_unfused, resolution.get<int>());
         near_256 = near_256 && last_fused < 256 && first_unfused >= 192;
       }
     }

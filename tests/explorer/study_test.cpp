@@ -116,6 +116,26 @@ TEST_CASE("a published finding holds, fails or drowns in noise", "[explorer]") {
   CHECK_THAT(upsampling.sentence, ContainsSubstring("take the same time within noise (+0 %"));
 }
 
+TEST_CASE("a difference beyond noise is told as time saved or lost", "[explorer]") {
+  const auto upsampling = [](double nearest_ms) {
+    StudyContext context = fake(1);
+    context.latencies = [=](std::span<const Network> networks, int) {
+      std::vector<Interval> latencies;
+      for (const Network& network : networks) {
+        const bool nearest =
+            std::any_of(network.nodes.begin(), network.nodes.end(),
+                        [](const Node& n) { return n.op.kind == OpKind::upsample_nearest; });
+        const double ms = nearest ? nearest_ms : 1;
+        latencies.push_back({ms, 0.995 * ms, 1.005 * ms});
+      }
+      return latencies;
+    };
+    return run("upsampling", context).sentence;
+  };
+  CHECK_THAT(upsampling(0.8), ContainsSubstring("takes 20 % less time than"));
+  CHECK_THAT(upsampling(1.1), ContainsSubstring("takes 10 % more time than"));
+}
+
 TEST_CASE("the crossover is told between the last fused and the first unfused win", "[explorer]") {
   StudyContext context = fake(1);
   context.latencies = [](std::span<const Network> networks, int) {
