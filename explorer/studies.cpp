@@ -634,6 +634,11 @@ StudyPlan threads_study(const StudyContext& context) {
     Finding finding;
     int most = 1;
     for (const StudyRow& row : rows) most = std::max(most, row.subject->threads);
+    if (c.predicted)
+      return Finding{fmt::format("What is known of {} holds for one number of threads: how it "
+                                 "scales, only measuring tells.",
+                                 c.device),
+                     std::nullopt};
     if (most == 1)
       return Finding{fmt::format("{} has one core: nothing to scale over.", c.device),
                      std::nullopt};

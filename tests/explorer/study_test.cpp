@@ -116,6 +116,14 @@ TEST_CASE("a published finding holds, fails or drowns in noise", "[explorer]") {
   CHECK_THAT(upsampling.sentence, ContainsSubstring("take the same time within noise (+0 %"));
 }
 
+TEST_CASE("scaling over threads is not told where it is not known", "[explorer]") {
+  StudyContext context = fake(1);
+  context.threads = 1;
+  CHECK_THAT(run("threads", context).sentence, ContainsSubstring("has one core"));
+  context.predicted = true;
+  CHECK_THAT(run("threads", context).sentence, ContainsSubstring("only measuring tells"));
+}
+
 TEST_CASE("a difference beyond noise is told as time saved or lost", "[explorer]") {
   const auto upsampling = [](double nearest_ms) {
     StudyContext context = fake(1);
