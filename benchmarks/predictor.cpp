@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -248,6 +249,20 @@ int main(int argc, char** argv) {
   rows.add("operators held out: MAPE", 100 * mape, "%", 4, "<=", other_plan);
   rows.add("operators held out: within 10 %", 100 * within_10, "%", 95, ">=", other_plan);
   rows.inform("operators held out: in the 90 % interval of their spread", 100 * covered, "%");
+  std::map<std::string, std::vector<double>> errors;
+  for (const OpRecord& record : held_out)
+    errors[op_class(record.op)].push_back(
+        std::abs(estimate(predictor, record.op).ns / record.timing.median_ns - 1));
+  for (const auto& [name, of_class] : errors) {
+    if (of_class.size() < 5) continue;
+    const auto n = static_cast<double>(of_class.size());
+    const auto near =
+        std::count_if(of_class.begin(), of_class.end(), [](double e) { return e <= 0.1; });
+    rows.inform(fmt::format("{}: MAPE, held out", name),
+                100 * std::accumulate(of_class.begin(), of_class.end(), 0.0) / n, "%",
+                fmt::format("{} operators, within 10 % {:.0f} %", of_class.size(),
+                            100 * static_cast<double>(near) / n));
+  }
   for (const ClassModel& model : predictor.classes)
     if (model.operators >= 30)
       rows.inform(fmt::format("{}: MAPE, each left out", model.name), 100 * model.test_mape, "%",
@@ -302,10 +317,12 @@ int main(int argc, char** argv) {
       quick.budget_s = patience * 8;
       const std::vector<Op> few_ops = sampling_plan(3, few);
       measure_ops(few_ops, quick, some);
+      if (argc > 1) save_profile(some, std::string(argv[1]) + "-2-threads-profile.json");
       double expected = 0;
       const Predictor adapted = adapt_predictor(predictor, some, &expected);
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
       const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
+      if (argc > 1) save_profile(truth_2, std::string(argv[1]) + "-2-threads-networks.json");
       const Accuracy f = accuracy(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(
           "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %; {} "

@@ -88,6 +88,7 @@ void add(LatencyTerms& total, const LatencyTerms& one, double times) {
   total.independent_ns2 += times * one.independent_ns2;
   total.shared_ns += times * one.shared_ns;
   total.nodes += times * one.nodes;
+  total.parallel += times * one.parallel;
   total.macs += times * one.macs;
   total.weight_bytes += times * one.weight_bytes;
   total.activation_bytes += times * one.activation_bytes;

@@ -126,6 +126,31 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
   return m.pixels == 1 ? 1 : cpu.tile_rows;
 }
 
+/// Bytes of an elementwise operator that a thread takes at once.
+constexpr double elementwise_block_bytes = 4096;
+
+double pieces(const Op& op, const Matrix& m, const CpuTraits& cpu) {
+  switch (op.kind) {
+    case OpKind::conv2d:
+    case OpKind::linear:
+    case OpKind::conv_transpose2d:
+    case OpKind::partial_conv2d:
+      if (runs_depthwise(op)) return op.output.h;
+      return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
+             m.groups;
+    case OpKind::max_pool2d:
+      return op.output.h;
+    case OpKind::activation:
+      return std::ceil(static_cast<double>(output_bytes(op)) / elementwise_block_bytes);
+    case OpKind::add:
+    case OpKind::mul:
+      // Equal shapes are one long row, which is not split.
+      return broadcasts(op) ? m.pixels : 1;
+    default:
+      return 1;
+  }
+}
+
 }  // namespace
 
 double held_share(double read_bytes, double cache_bytes) {
@@ -175,6 +200,7 @@ Work work(const Op& op, const CpuTraits& cpu) {
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
+  w.pieces = pieces(op, m, cpu);
   const double element = bytes_per_element(op.dtype);
   if (runs_depthwise(op)) {
     const double taps = depthwise_taps(op);

@@ -48,6 +48,9 @@ struct Work {
   double activation_bytes = 0;            ///< read and written
   double activation_bytes_beyond_l2 = 0;  ///< of these
   double activation_bytes_beyond_llc = 0;
+  /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
+  /// KiB, by operator; 1 where one thread does it all.
+  double pieces = 1;
 };
 Work work(const Op& op, const CpuTraits& cpu);
 

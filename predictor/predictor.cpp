@@ -22,43 +22,76 @@ using Eigen::VectorXd;
 constexpr int most_image_channels = 4;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
-constexpr double correction_pivot_ns = 100e3;
+// Within a network threads have slept for some microseconds and wake faster than for an operator on
+// its own, before which they slept for long.
+constexpr double network_wake_share = 0.4;
+// Threads that are awake meet within so much; what an operator costs beyond it is waking others.
+constexpr double meeting_ns = 1.5e3;
+
+/// Of what an operator on its own waits for other threads, that which awake ones would not cost.
+double sleep_ns(double ns_per_wake) {
+  return std::max(0.0, ns_per_wake - meeting_ns);
+}
 
 struct LawNs {
   double compute = 0;
-  double memory = 0;
-  double overhead = 0;
-  double total() const { return compute + memory + overhead; }
+  double memory = 0;   ///< but for weights
+  double weights = 0;  ///< reading them once
+  double run = 0;
+  double waking = 0;  ///< of threads, and handing out pieces
+  double total() const { return compute + memory + weights + run + waking; }
 };
 
-LawNs law_ns(const Law& law, const Work& w) {
-  return {w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass,
-          w.weight_bytes * law.ns_per_weight_byte + w.streamed_bytes * law.ns_per_streamed_byte +
-              w.streamed_far_bytes * law.ns_per_streamed_far_byte +
-              w.activation_bytes * law.ns_per_activation_byte +
-              w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
-              w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc,
-          law.ns_per_run};
+/// Pieces that threads share.
+double pieces_of(const ClassModel& model, const Work& w) {
+  return model.engine == "eigen" ? 1 : w.pieces;
+}
+
+/// Of all pieces, those of the busiest of so many threads.
+double busiest_share(double pieces, int threads) {
+  return std::ceil(pieces / threads) / pieces;
+}
+
+LawNs law_ns(const Law& law, const Work& w, double pieces) {
+  const double share = busiest_share(pieces, law.threads);
+  LawNs ns;
+  ns.compute = share * (w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass);
+  ns.memory = share * (w.streamed_bytes * law.ns_per_streamed_byte +
+                       w.streamed_far_bytes * law.ns_per_streamed_far_byte +
+                       w.activation_bytes * law.ns_per_activation_byte +
+                       w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
+                       w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc);
+  ns.weights = w.weight_bytes * law.ns_per_weight_byte;
+  ns.run = law.ns_per_run;
+  if (law.threads > 1 && pieces > 1) ns.waking = law.ns_per_wake + pieces * law.ns_per_piece;
+  return ns;
 }
 
 Bound bound_of(const LawNs& ns) {
-  if (ns.compute >= ns.memory && ns.compute >= ns.overhead) return Bound::compute;
-  return ns.memory >= ns.overhead ? Bound::memory : Bound::overhead;
+  const double memory = ns.memory + ns.weights;
+  const double overhead = ns.run + ns.waking;
+  if (ns.compute >= memory && ns.compute >= overhead) return Bound::compute;
+  return memory >= overhead ? Bound::memory : Bound::overhead;
 }
 
 using Records = std::vector<const OpRecord*>;
 
 /// Costs of `Work`'s quantities by least squares of relative errors. `prior` counts as much as two
 /// operators, so that a class of few is not read into its noise.
-Law fit_law(const Records& records, const CpuTraits& cpu, const Law* prior) {
-  constexpr Index terms = 8;
+Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law* prior) {
+  constexpr Index terms = 10;
   const auto n = static_cast<Index>(records.size());
   MatrixXd relative(n, terms);  // each term of the law over the measured latency
   for (Index i = 0; i < n; ++i) {
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const Work w = work(record.op, cpu);
-    relative.row(i) << w.padded_macs, w.passes, w.weight_bytes, w.streamed_bytes,
-        w.streamed_far_bytes, w.activation_bytes, w.activation_bytes_beyond_l2, 1.0;
+    const double pieces = record.engine == "eigen" ? 1 : w.pieces;
+    const double share = busiest_share(pieces, threads);
+    const bool wakes = threads > 1 && pieces > 1;
+    relative.row(i) << share * w.padded_macs, share * w.passes, w.weight_bytes,
+        share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
+        share * w.activation_bytes_beyond_l2, wakes ? 0.0 : 1.0, wakes ? 1.0 : 0.0,
+        wakes ? pieces : 0.0;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -68,20 +101,25 @@ Law fit_law(const Records& records, const CpuTraits& cpu, const Law* prior) {
   if (prior != nullptr) {
     expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
         prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
-        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run;
+        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run,
+        prior->ns_per_run + prior->ns_per_wake, prior->ns_per_piece;
     ridge += 0.05 * squares / static_cast<double>(n);
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
-  return {w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
+  Law law{w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
+  law.ns_per_wake = std::max(0.0, w(8) - law.ns_per_run);
+  law.ns_per_piece = w(9);
+  law.threads = threads;
+  return law;
 }
 
 ClassModel fit_class(const std::string& name, const Records& records, const CpuTraits& cpu,
-                     const Law* prior) {
+                     int threads, const Law* prior) {
   ClassModel model;
   model.name = name;
   model.engine = records[0]->engine;
   model.operators = static_cast<int>(records.size());
-  model.law = fit_law(records, cpu, prior);
+  model.law = fit_law(records, cpu, threads, prior);
   const auto n = static_cast<Index>(records.size());
   MatrixXd inputs(n, static_cast<Index>(feature_names().size()));
   VectorXd outputs(n);
@@ -90,8 +128,9 @@ ClassModel fit_class(const std::string& name, const Records& records, const CpuT
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const std::vector<double> x = features(record.op, cpu);
     inputs.row(i) = Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size()));
+    const Work w = work(record.op, cpu);
     outputs(i) =
-        std::log(record.timing.median_ns / law_ns(model.law, work(record.op, cpu)).total());
+        std::log(record.timing.median_ns / law_ns(model.law, w, pieces_of(model, w)).total());
     const double standard_error =
         (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
     variances(i) = standard_error * standard_error;
@@ -117,39 +156,65 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op) {
                   text(op), wanted));
 }
 
-double correction_log(const Correction& c, double ns, double memory, double overhead) {
-  return c.offset + c.per_doubling * std::log2(ns / correction_pivot_ns) + c.memory * memory +
-         c.overhead * overhead;
+/// The parts of an operator's latency on its own.
+LawNs parts_of(const ClassModel& model, const Work& w, double pieces, double factor, int threads) {
+  LawNs ns = law_ns(model.law, w, pieces);
+  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.run, &ns.waking}) *part *= factor;
+  const Correction& c = model.correction;
+  if (c == Correction{}) return ns;
+  const bool alone = pieces == 1;
+  const double ratio = busiest_share(pieces, threads) / busiest_share(pieces, model.law.threads);
+  ns.compute *= alone ? c.alone : c.shared * ratio;
+  ns.memory *= alone ? c.alone : c.shared * ratio;
+  ns.weights *= alone ? c.alone : c.weights;
+  ns.run *= c.run;
+  ns.waking = threads > 1 && !alone ? c.ns_per_wake + pieces * c.ns_per_piece : 0;
+  return ns;
 }
 
-OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, const Op& op, const Work& w) {
+double factor_of(const ClassModel& model, const CpuTraits& cpu, const Op& op, double* spread) {
   const std::vector<double> x = features(op, cpu);
   const Prediction factor =
       predict(model.factor, Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size())));
-  const LawNs law = law_ns(model.law, w);
+  if (spread != nullptr) *spread = factor.spread;
+  return std::exp(factor.mean);
+}
+
+OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, int threads, const Op& op,
+                       const Work& w) {
+  const double pieces = pieces_of(model, w);
+  double spread = 0;
+  const double factor = factor_of(model, cpu, op, &spread);
+  const LawNs parts = parts_of(model, w, pieces, factor, threads);
+  const bool corrected = model.correction != Correction{};
   OpEstimate e;
-  e.memory_share = law.memory / law.total();
-  e.overhead_share = law.overhead / law.total();
-  e.weights_share = w.weight_bytes * model.law.ns_per_weight_byte / law.total();
-  e.bound = bound_of(law);
-  e.ns = law.total() * std::exp(factor.mean);
-  if (model.correction != Correction{})
-    e.ns *= std::exp(correction_log(model.correction, e.ns, e.memory_share, e.overhead_share));
-  e.spread_ns = e.ns * std::hypot(factor.spread, model.correction.spread);
+  e.ns = parts.total();
+  e.shared = pieces > 1 && (corrected ? threads : model.law.threads) > 1;
+  e.awake_ns = e.ns;
+  if (e.shared)
+    e.awake_ns -=
+        sleep_ns(corrected ? model.correction.ns_per_wake : factor * model.law.ns_per_wake);
+  e.memory_share = (parts.memory + parts.weights) / e.ns;
+  e.overhead_share = (parts.run + parts.waking) / e.ns;
+  e.weights_share = parts.weights / e.ns;
+  e.bound = bound_of(parts);
+  e.spread_ns = e.ns * std::hypot(spread, model.correction.spread);
   return e;
 }
 
-LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, const Op& op) {
+LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, int threads, const Op& op) {
   const Work w = work(op, cpu);
-  const OpEstimate e = estimate_of(model, cpu, op, w);
-  const double spread_ns = model.network_scale * e.spread_ns;
+  const OpEstimate e = estimate_of(model, cpu, threads, op, w);
+  const double in_network = model.network_scale * e.awake_ns / e.ns;
+  const double spread_ns = in_network * e.spread_ns;
   LatencyTerms t;
-  t.ops_ns = model.network_scale * e.ns;
-  t.weights_ns = t.ops_ns * e.weights_share;
+  t.ops_ns = in_network * e.ns;
+  t.weights_ns = model.network_scale * e.ns * e.weights_share;
   t.far_bytes = w.activation_bytes_beyond_l2;
   t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
   t.shared_ns = std::sqrt(shared_variance) * spread_ns;
   t.nodes = 1;
+  t.parallel = e.shared ? 1 : 0;
   if (op.inputs[0].c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
   t.macs = w.macs;
   t.weight_bytes = w.weight_bytes;
@@ -161,8 +226,14 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
   for (const Node& node : split_activations(network).nodes)
-    total += terms_of(model_of(predictor, node.op), cpu, node.op);
+    total += terms_of(model_of(predictor, node.op), cpu, predictor.settings.threads, node.op);
   return total;
+}
+
+/// Operators that begin with sleeping threads: those of one thread and of several take turns, as
+/// activations, additions and normalisations follow convolutions.
+double wakes(const LatencyTerms& t) {
+  return std::min(t.parallel, t.nodes - t.parallel);
 }
 
 double relative_spread(const LatencyTerms& t) {
@@ -172,7 +243,7 @@ double relative_spread(const LatencyTerms& t) {
 double network_ns(const Predictor& predictor, const LatencyTerms& t) {
   const NetworkModel& m = predictor.network;
   const double ns = t.ops_ns + m.ns_per_node * t.nodes + m.ns_per_image_byte * t.image_bytes +
-                    m.ns_per_far_byte * t.far_bytes -
+                    m.ns_per_far_byte * t.far_bytes + m.ns_per_wake * wakes(t) -
                     m.saved_share * t.weights_ns * held_share(t.weight_bytes, m.resident_bytes);
   return std::max(ns, 0.1 * t.ops_ns);
 }
@@ -213,10 +284,12 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
       for (const OpRecord* record : records) use(*record);
   predictor.training_hash = hash_text(training);
   const CpuTraits cpu = cpu_traits(profile.device);
-  const Law moving_data = without_macs.empty() ? Law{} : fit_law(without_macs, cpu, nullptr);
+  const int threads = profile.settings.threads;
+  const Law moving_data =
+      without_macs.empty() ? Law{} : fit_law(without_macs, cpu, threads, nullptr);
   for (const auto& [name, records] : by_class)
     predictor.classes.push_back(
-        fit_class(name, records, cpu, macs(records[0]->op) == 0 ? &moving_data : nullptr));
+        fit_class(name, records, cpu, threads, macs(records[0]->op) == 0 ? &moving_data : nullptr));
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
@@ -232,44 +305,61 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 
 namespace {
 
+/// What an operator on its own waits for other threads: mean over measured operators.
+double mean_wake_ns(const Predictor& predictor) {
+  double sum = 0;
+  double operators = 0;
+  for (const ClassModel& model : predictor.classes) {
+    if (model.law.ns_per_wake == 0) continue;
+    sum += model.operators * model.law.ns_per_wake;
+    operators += model.operators;
+  }
+  return operators > 0 ? sum / operators : 0;
+}
+
 /// The network model as a linear one: a row for each network, a column for each class, then nodes,
-/// activation bytes and saved reading of weights; all over the measured latency.
+/// image bytes, activation bytes beyond L2, wakes and saved reading of weights; all over the
+/// measured latency.
 class NetworkFit {
  public:
   NetworkFit(const Predictor& predictor, std::span<const Network> networks,
              std::span<const double> measured_ns)
       : classes_(static_cast<Index>(predictor.classes.size())) {
     const auto n = static_cast<Index>(networks.size());
-    rows_ = MatrixXd::Zero(n, classes_ + 4);
+    rows_ = MatrixXd::Zero(n, classes_ + 5);
     reading_ = VectorXd::Zero(n);
     weight_bytes_ = VectorXd::Zero(n);
     const CpuTraits cpu = cpu_traits(predictor.device);
     for (Index i = 0; i < n; ++i) {
       const auto k = static_cast<std::size_t>(i);
+      LatencyTerms total;
       for (const Node& node : split_activations(networks[k]).nodes) {
         const ClassModel& model = model_of(predictor, node.op);
-        const LatencyTerms t = terms_of(model, cpu, node.op);
+        const LatencyTerms t = terms_of(model, cpu, predictor.settings.threads, node.op);
         rows_(i, &model - predictor.classes.data()) += t.ops_ns;
-        rows_(i, classes_) += 1;
-        rows_(i, classes_ + 1) += t.image_bytes;
-        rows_(i, classes_ + 2) += t.far_bytes;
-        reading_(i) += t.weights_ns;
-        weight_bytes_(i) += t.weight_bytes;
+        total += t;
       }
+      rows_.row(i).segment(classes_, 4) << total.nodes, total.image_bytes, total.far_bytes,
+          wakes(total);
+      reading_(i) = total.weights_ns;
+      weight_bytes_(i) = total.weight_bytes;
       rows_.row(i) /= measured_ns[k];
       reading_(i) /= measured_ns[k];
     }
-    prior_ = VectorXd::Zero(classes_ + 4);
+    prior_ = VectorXd::Zero(classes_ + 5);
     prior_.head(classes_).setOnes();
-    prior_(classes_ + 3) = expected_saved_share;
-    ridge_ = VectorXd::Ones(classes_ + 4);
+    const double wake_ns = network_wake_share * sleep_ns(mean_wake_ns(predictor));
+    prior_(classes_ + 3) = wake_ns;
+    prior_(classes_ + 4) = expected_saved_share;
+    ridge_ = VectorXd::Ones(classes_ + 5);
     const auto ridge = [](double deviation) { return noise * noise / (deviation * deviation); };
     ridge_.head(classes_).setConstant(ridge(class_deviation));
     for (Index k = classes_; k < classes_ + 3; ++k) {
       const double size = std::sqrt(rows_.col(k).squaredNorm() / static_cast<double>(n));
       ridge_(k) = ridge(missed_share / std::max(size, 1e-300));
     }
-    ridge_(classes_ + 3) = ridge(saved_deviation);
+    if (wake_ns > 0) ridge_(classes_ + 3) = ridge(wake_ns);
+    ridge_(classes_ + 4) = ridge(saved_deviation);
   }
 
   /// Weights with the caches holding `resident_bytes`, without the network `left_out` (-1: with
@@ -326,7 +416,7 @@ class NetworkFit {
 
   void set_resident(double resident_bytes) {
     for (Index i = 0; i < rows_.rows(); ++i)
-      rows_(i, classes_ + 3) = -reading_(i) * held_share(weight_bytes_(i), resident_bytes);
+      rows_(i, classes_ + 4) = -reading_(i) * held_share(weight_bytes_(i), resident_bytes);
   }
 
   Index classes_;
@@ -366,7 +456,8 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   model.ns_per_node = w(classes);
   model.ns_per_image_byte = w(classes + 1);
   model.ns_per_far_byte = w(classes + 2);
-  model.saved_share = w(classes + 3);
+  model.ns_per_wake = w(classes + 3);
+  model.saved_share = w(classes + 4);
 
   model.test_mape = 0;
   for (const double r : residuals) model.test_mape += r / static_cast<double>(n);
@@ -384,82 +475,210 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);
 }
 
+namespace {
+
+/// Threads that a predictor's latencies know to share operators.
+int sharing_threads(const Predictor& predictor) {
+  if (predictor.classes.empty()) return 1;
+  const ClassModel& model = predictor.classes[0];
+  return model.correction == Correction{} ? model.law.threads : predictor.settings.threads;
+}
+
+/// How few operators scale the parts of a predictor's laws: a linear model of the new latency, a
+/// row for each operator, and a factor for each class.
+class Adaptation {
+ public:
+  enum Part : Index { shared, weights, alone, run, wake, piece, parts };
+
+  Adaptation(const Predictor& base, const Records& records, int threads)
+      : base_threads_(sharing_threads(base)), classes_(static_cast<Index>(base.classes.size())) {
+    const CpuTraits cpu = cpu_traits(base.device);
+    const auto n = static_cast<Index>(records.size());
+    rows_ = MatrixXd::Zero(n, parts);
+    noise_ = VectorXd(n);
+    size_ns_ = VectorXd(n);
+    for (Index i = 0; i < n; ++i) {
+      const OpRecord& record = *records[static_cast<std::size_t>(i)];
+      const ClassModel& model = model_of(base, record.op);
+      class_.push_back(&model - base.classes.data());
+      const Work w = work(record.op, cpu);
+      const double pieces = pieces_of(model, w);
+      const LawNs ns = parts_of(model, w, pieces, factor_of(model, cpu, record.op, nullptr),
+                                base.settings.threads);
+      const double ratio = busiest_share(pieces, threads) / busiest_share(pieces, base_threads_);
+      if (pieces == 1) {
+        rows_(i, alone) = ns.compute + ns.memory + ns.weights;
+      } else {
+        rows_(i, shared) = ratio * (ns.compute + ns.memory);
+        rows_(i, weights) = ns.weights;
+      }
+      rows_(i, run) = ns.run;
+      if (threads > 1 && pieces > 1) {
+        rows_(i, wake) = 1;
+        rows_(i, piece) = pieces;
+      }
+      size_ns_(i) = ns.total();
+      rows_.row(i) /= record.timing.median_ns;
+      // Disturbed operators have wide intervals, and so count less.
+      const double standard_error =
+          (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
+      noise_(i) = std::hypot(noise, standard_error);
+    }
+  }
+
+  int base_threads() const { return base_threads_; }
+
+  struct Fit {
+    VectorXd parts;
+    VectorXd log_classes;  ///< logarithm of each class's factor
+
+    double log_ratio(const Adaptation& a, Index i) const {
+      return std::log(std::max(a.rows_.row(i).dot(parts), 1e-6)) +
+             log_classes(a.class_[static_cast<std::size_t>(i)]);
+    }
+  };
+
+  /// Without the operator `left_out` (-1: with all).
+  Fit fit(double class_deviation, Index left_out) const {
+    const Index n = rows_.rows();
+    // How much faster or slower all is, by the larger half of the operators: the smaller ones tell
+    // what runs and wakes cost.
+    std::vector<Index> by_size;
+    for (Index i = 0; i < n; ++i)
+      if (i != left_out) by_size.push_back(i);
+    std::sort(by_size.begin(), by_size.end(),
+              [&](Index a, Index b) { return size_ns_(a) > size_ns_(b); });
+    std::vector<double> ratios;
+    for (std::size_t k = 0; 2 * k < by_size.size(); ++k)
+      ratios.push_back(1 / rows_.row(by_size[k]).head(wake).sum());
+    std::nth_element(ratios.begin(),
+                     ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2), ratios.end());
+    const double all = ratios[ratios.size() / 2];
+
+    VectorXd prior = VectorXd::Constant(parts, all);
+    prior(wake) = prior(piece) = 0;
+    VectorXd deviation(parts);
+    deviation << part_deviation * all, part_deviation * all, part_deviation * all,
+        run_deviation * all, wake_deviation_ns, piece_deviation_ns;
+    const VectorXd ridge = deviation.array().square().inverse();
+    VectorXd weight = noise_.array().inverse();
+    if (left_out >= 0) weight(left_out) = 0;
+    VectorXd robust = weight;
+    Fit fit{prior, VectorXd::Zero(classes_)};
+    for (int pass = 0; pass < 4; ++pass) {
+      fit.parts = non_negative_least_squares(robust.asDiagonal() * rows_, robust, ridge, prior);
+      const VectorXd residuals = weight.cwiseProduct(rows_ * fit.parts - VectorXd::Ones(n));
+      for (Index i = 0; i < n; ++i)
+        robust(i) =
+            weight(i) * std::sqrt(std::min(1.0, outlier / std::max(std::abs(residuals(i)), 1e-12)));
+    }
+    VectorXd sums = VectorXd::Zero(classes_);
+    VectorXd precisions = VectorXd::Constant(classes_, 1 / (class_deviation * class_deviation));
+    for (Index i = 0; i < n; ++i) {
+      const double precision = robust(i) * robust(i);
+      sums(class_[static_cast<std::size_t>(i)]) -= precision * fit.log_ratio(*this, i);
+      precisions(class_[static_cast<std::size_t>(i)]) += precision;
+    }
+    fit.log_classes = sums.cwiseQuotient(precisions);
+    return fit;
+  }
+
+  /// Logarithm of predicted over measured latency of each operator, left out of the fit.
+  VectorXd left_out(double class_deviation) const {
+    VectorXd residuals(rows_.rows());
+    for (Index i = 0; i < rows_.rows(); ++i)
+      residuals(i) = fit(class_deviation, i).log_ratio(*this, i);
+    return residuals;
+  }
+
+ private:
+  // Relative deviations of what devices differ by beyond a common factor.
+  static constexpr double noise = 0.05;
+  static constexpr double outlier = 2;  ///< times the noise
+  static constexpr double part_deviation = 0.25;
+  static constexpr double run_deviation = 3;
+  static constexpr double wake_deviation_ns = 100e3;
+  static constexpr double piece_deviation_ns = 10;
+
+  int base_threads_;
+  Index classes_;
+  MatrixXd rows_;  ///< over the measured latency
+  VectorXd noise_;
+  VectorXd size_ns_;
+  std::vector<Index> class_;
+};
+
+}  // namespace
+
 Predictor adapt_predictor(const Predictor& base, const Profile& measured, double* expected_error) {
-  // Ridge regression of logarithms; deviations are what devices are expected to differ by.
-  constexpr double noise = 0.05;
-  constexpr double offset_deviation = 2;
-  constexpr double per_doubling_deviation = 0.1;
-  constexpr double share_deviation = 0.5;
-  constexpr double class_deviation = 0.3;
-  constexpr Index shared = 4;
-  std::vector<const OpRecord*> records;
+  Records records;
   for (const OpRecord& record : measured.ops)
     if (record.timing.median_ns > 0) records.push_back(&record);
   const auto n = static_cast<Index>(records.size());
   if (n < 4)
     throw std::invalid_argument(
         fmt::format("adapting a predictor needs at least 4 measured operators, got {}", n));
-  const auto classes = static_cast<Index>(base.classes.size());
-  MatrixXd x = MatrixXd::Zero(n, shared + classes);
-  VectorXd y(n);
-  VectorXd weights(n);  // disturbed operators have wide intervals, and so count less
-  double best_macps = 0;
+  Predictor predictor = base;
   std::string training = base.training_hash + "\n";
-  for (Index i = 0; i < n; ++i) {
-    const OpRecord& record = *records[static_cast<std::size_t>(i)];
-    const OpEstimate e = estimate(base, record.op);
-    x.row(i).head(shared) << 1, std::log2(e.ns / correction_pivot_ns), e.memory_share,
-        e.overhead_share;
-    x(i, shared + (&model_of(base, record.op) - base.classes.data())) = 1;
-    y(i) = std::log(record.timing.median_ns / e.ns);
-    const double standard_error =
-        (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
-    weights(i) = 1 / (noise * noise + standard_error * standard_error);
-    best_macps =
-        std::max(best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
-    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
+  predictor.best_macps = 0;
+  for (const OpRecord* record : records) {
+    predictor.best_macps = std::max(predictor.best_macps, static_cast<double>(macs(record->op)) /
+                                                              record->timing.median_ns * 1e9);
+    training += fmt::format("{} {}\n", text(record->op), record->timing.median_ns);
   }
-  VectorXd precision =
-      VectorXd::Constant(shared + classes, 1 / (class_deviation * class_deviation));
-  precision.head(shared) << 1 / (offset_deviation * offset_deviation),
-      1 / (per_doubling_deviation * per_doubling_deviation),
-      1 / (share_deviation * share_deviation), 1 / (share_deviation * share_deviation);
-  const MatrixXd inverse =
-      (x.transpose() * weights.asDiagonal() * x + MatrixXd(precision.asDiagonal()))
-          .ldlt()
-          .solve(MatrixXd::Identity(shared + classes, shared + classes));
-  const VectorXd w = inverse * (x.transpose() * weights.cwiseProduct(y));
+  const Adaptation adaptation(base, records, measured.settings.threads);
+  // How far classes differ beyond the parts of their laws is what left-out operators say.
+  double class_deviation = 0;
+  VectorXd residuals;
+  for (const double deviation : {0.02, 0.05, 0.1, 0.2, 0.4}) {
+    const VectorXd left_out = adaptation.left_out(deviation);
+    if (residuals.size() > 0 && left_out.cwiseAbs().sum() >= residuals.cwiseAbs().sum()) continue;
+    residuals = left_out;
+    class_deviation = deviation;
+  }
   double error = 0;
-  double squares = 0;
-  for (Index i = 0; i < n; ++i) {
-    const double leverage = (x.row(i) * inverse).dot(x.row(i)) * weights(i);
-    const double left_out = (y(i) - x.row(i).dot(w)) / (1 - leverage);
-    error += std::abs(std::expm1(left_out)) / static_cast<double>(n);
-    squares += left_out * left_out / static_cast<double>(n);
-  }
+  for (const double r : residuals) error += std::abs(std::expm1(r)) / static_cast<double>(n);
   if (expected_error != nullptr) *expected_error = error;
 
-  Predictor predictor = base;
+  const Adaptation::Fit fit = adaptation.fit(class_deviation, -1);
   predictor.device = measured.device;
   predictor.settings = measured.settings;
   predictor.created = measured.created;
   predictor.tool_version = version();
   predictor.training_hash = hash_text(training);
-  predictor.best_macps = best_macps;
   predictor.evidence = fmt::format(
       "adapted from {} ({} thread{}) by {} operators, expected error {:.1f} % an operator",
       base.device.name, base.settings.threads, base.settings.threads == 1 ? "" : "s", n,
       100 * error);
-  for (Index k = 0; k < classes; ++k) {
-    ClassModel& model = predictor.classes[static_cast<std::size_t>(k)];
-    model.correction = {w(0) + w(shared + k), w(1), w(2), w(3), std::sqrt(squares)};
+  using Part = Adaptation::Part;
+  const VectorXd& w = fit.parts;
+  for (std::size_t k = 0; k < predictor.classes.size(); ++k) {
+    Correction& c = predictor.classes[k].correction;
+    const double factor = std::exp(fit.log_classes(static_cast<Index>(k)));
+    c.shared *= factor * w(Part::shared);
+    c.weights *= factor * w(Part::weights);
+    c.alone *= factor * w(Part::alone);
+    c.run *= factor * w(Part::run);
+    c.ns_per_wake = factor * w(Part::wake);
+    c.ns_per_piece = factor * w(Part::piece);
+    c.spread = std::hypot(c.spread, std::sqrt(residuals.squaredNorm() / static_cast<double>(n)));
   }
+  NetworkModel& network = predictor.network;
+  network.ns_per_node *= w(Part::run);
+  network.ns_per_image_byte *= w(Part::shared);
+  network.ns_per_far_byte *= w(Part::shared);
+  network.ns_per_wake = network_wake_share * sleep_ns(w(Part::wake));
+  // Weights that a cache holds are read by each thread on its own, as fast as it calculates.
+  const double of_cache = w(Part::shared) * adaptation.base_threads() / measured.settings.threads;
+  if (network.saved_share > 0 && w(Part::weights) > 0)
+    network.saved_share =
+        std::clamp(1 - (1 - network.saved_share) * of_cache / w(Part::weights), 0.0, 1.0);
   return predictor;
 }
 
 OpEstimate estimate(const Predictor& predictor, const Op& op) {
   const CpuTraits cpu = cpu_traits(predictor.device);
-  return estimate_of(model_of(predictor, op), cpu, op, work(op, cpu));
+  return estimate_of(model_of(predictor, op), cpu, predictor.settings.threads, op, work(op, cpu));
 }
 
 std::function<double(const Op&)> spread_of(const Profile& profile) {
@@ -474,7 +693,8 @@ std::function<double(const Op&)> spread_of(const Profile& profile) {
 }
 
 LatencyTerms terms(const Predictor& predictor, const Op& op) {
-  return terms_of(model_of(predictor, op), cpu_traits(predictor.device), op);
+  return terms_of(model_of(predictor, op), cpu_traits(predictor.device), predictor.settings.threads,
+                  op);
 }
 
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& t) {
@@ -492,10 +712,11 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;
   for (const Node& node : split_activations(network).nodes) {
     const ClassModel& model = model_of(predictor, node.op);
-    const OpEstimate e = estimate_of(model, cpu, node.op, work(node.op, cpu));
-    prediction.ops.push_back({node.name, node.stage, node.op, model.engine,
-                              e.ns * model.network_scale * scale,
-                              e.spread_ns * model.network_scale * scale, e.bound});
+    const OpEstimate e =
+        estimate_of(model, cpu, predictor.settings.threads, node.op, work(node.op, cpu));
+    const double ns = e.awake_ns * model.network_scale * scale;
+    prediction.ops.push_back(
+        {node.name, node.stage, node.op, model.engine, ns, ns * e.spread_ns / e.ns, e.bound});
   }
   prediction.at_best_macps_ms = static_cast<double>(macs(network)) / predictor.best_macps * 1e3;
   return prediction;

@@ -64,14 +64,17 @@ nlohmann::json to_json(const Law& law) {
           {"ns_per_activation_byte", law.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
-          {"ns_per_run", law.ns_per_run}};
+          {"ns_per_run", law.ns_per_run},
+          {"ns_per_wake", law.ns_per_wake},
+          {"ns_per_piece", law.ns_per_piece},
+          {"threads", law.threads}};
 }
 
 Law law_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_run"});
+                    "ns_per_run", "ns_per_wake", "ns_per_piece", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_pass"),
@@ -81,22 +84,27 @@ Law law_from_json(const JsonReader& json) {
           cost("ns_per_activation_byte"),
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_run"),
-          cost("ns_per_activation_byte_beyond_llc")};
+          cost("ns_per_activation_byte_beyond_llc"),
+          cost("ns_per_wake"),
+          cost("ns_per_piece"),
+          static_cast<int>(json.at("threads").integer(1, 1024))};
 }
 
 nlohmann::json to_json(const Correction& correction) {
-  return {{"offset", correction.offset},
-          {"per_doubling", correction.per_doubling},
-          {"memory", correction.memory},
-          {"overhead", correction.overhead},
+  return {{"shared", correction.shared},
+          {"weights", correction.weights},
+          {"alone", correction.alone},
+          {"run", correction.run},
+          {"ns_per_wake", correction.ns_per_wake},
+          {"ns_per_piece", correction.ns_per_piece},
           {"spread", correction.spread}};
 }
 
 Correction correction_from_json(const JsonReader& json) {
-  json.expect_keys({"offset", "per_doubling", "memory", "overhead", "spread"});
-  const auto number = [&](std::string_view key) { return json.at(key).number(-100, 100); };
-  return {number("offset"), number("per_doubling"), number("memory"), number("overhead"),
-          json.at("spread").number(0, 100)};
+  json.expect_keys({"shared", "weights", "alone", "run", "ns_per_wake", "ns_per_piece", "spread"});
+  const auto number = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
+  return {number("shared"),      number("weights"),      number("alone"), number("run"),
+          number("ns_per_wake"), number("ns_per_piece"), number("spread")};
 }
 
 nlohmann::json to_json(const ClassModel& model) {
@@ -134,6 +142,7 @@ nlohmann::json to_json(const NetworkModel& model) {
   return {{"ns_per_node", model.ns_per_node},
           {"ns_per_image_byte", model.ns_per_image_byte},
           {"ns_per_far_byte", model.ns_per_far_byte},
+          {"ns_per_wake", model.ns_per_wake},
           {"saved_share", model.saved_share},
           {"resident_bytes", model.resident_bytes},
           {"interval_factor", model.interval_factor},
@@ -143,12 +152,14 @@ nlohmann::json to_json(const NetworkModel& model) {
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "saved_share",
-                    "resident_bytes", "interval_factor", "least_spread", "networks", "test_mape"});
+  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "ns_per_wake",
+                    "saved_share", "resident_bytes", "interval_factor", "least_spread", "networks",
+                    "test_mape"});
   NetworkModel model;
   model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
   model.ns_per_image_byte = json.at("ns_per_image_byte").number(0, 1e9);
   model.ns_per_far_byte = json.at("ns_per_far_byte").number(0, 1e9);
+  model.ns_per_wake = json.at("ns_per_wake").number(0, 1e12);
   model.saved_share = json.at("saved_share").number(0, 1e6);
   model.resident_bytes = json.at("resident_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);

@@ -129,6 +129,20 @@ TEST_CASE("what moves data costs by pixel only where channels are walked by pixe
         2 * 4 * 49 * 8);
 }
 
+TEST_CASE("threads share tiles, rows, pixels or blocks of an operator", "[predictor]") {
+  const auto pieces = [](const char* op) { return work(parse_op(op), cpu).pieces; };
+  // 7 blocks of rows, 3 of channels in each of 2 groups.
+  CHECK(pieces("conv2d 1x7x7x64->1x7x7x96 k1x1 s1 p0,0,0,0 g2 f32") == 7 * 3 * 2);
+  CHECK(pieces("conv2d 1x8x8x32->1x8x8x32 k3x3 s1 p1,1,1,1 g32 f32") == 8);
+  CHECK(pieces("linear 1x1x1x2032->1x1x1x16 f32") == 1);
+  CHECK(pieces("max_pool2d 1x9x9x16->1x4x4x16 k3x3 s2 p0,0,0,0 f32") == 4);
+  CHECK(pieces("activation 1x8x8x20->1x8x8x20 act=hardswish f32") == 2);  // 5 KiB
+  CHECK(pieces("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32") == 49);
+  // One long row, one image.
+  CHECK(pieces("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == 1);
+  CHECK(pieces("global_avg_pool 1x7x7x8->1x1x1x8 f32") == 1);
+}
+
 TEST_CASE("features of every operator of every network are finite", "[predictor]") {
   std::vector<Network> networks;
   for (const ZooEntry& entry : zoo()) networks.push_back(split_activations(entry.build()));
