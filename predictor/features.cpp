@@ -184,6 +184,8 @@ CpuTraits cpu_traits(const Device& device) {
 
 std::string op_class(const Op& op) {
   if (op.kind == OpKind::activation) return std::string(name(op.activation));
+  // XNNPACK multiplies tokens by the same kernels as pixels.
+  if (op.kind == OpKind::linear && op.output.h * op.output.w > 1) return "pointwise";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
@@ -210,6 +212,12 @@ Work work(const Op& op, const CpuTraits& cpu) {
     // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
     const double read_bytes = 2 * m.taps * m.groups * element;
     w.streamed_bytes = m.pixels * read_bytes * (1 - held_share(read_bytes, cpu.l1d_bytes));
+  } else if (op.kind == OpKind::attention) {
+    // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
+    const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
+    const double channel_vectors = fill_up(m.group_in, cpu.vector_channels);
+    w.padded_macs = m.groups * m.pixels * (token_vectors * m.group_in + m.pixels * channel_vectors);
+    w.passes = m.groups * m.pixels * token_vectors;  // exponentials
   } else if (w.macs > 0) {
     const double rows = tile_rows(m, cpu);
     const double tiles =
@@ -236,6 +244,7 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
   const bool depthwise = runs_depthwise(op);
+  const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype);
   const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
@@ -260,8 +269,9 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
           log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
           log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes, 1.0 / 8),
-          last_tile_share(m.pixels, tile_rows(m, cpu)),
-          last_tile_share(channels, depthwise ? cpu.vector_channels : cpu.tile_channels),
+          last_tile_share(m.pixels, attention ? cpu.vector_channels : tile_rows(m, cpu)),
+          last_tile_share(attention ? m.group_in : channels,
+                          attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
           broadcasts(op) ? 1.0 : 0.0};
 }
 

@@ -38,7 +38,8 @@ struct Work {
   double macs = 0;
   double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
   /// Starts of an inner loop: tiles times taps; pixels times taps of depthwise convolutions, whose
-  /// first sum waits for each tap in turn; pixels where there are no MACs.
+  /// first sum waits for each tap in turn; exponentials of attention, whole vectors of them; pixels
+  /// where there are no MACs.
   double passes = 0;
   double weight_bytes = 0;
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;

@@ -44,6 +44,8 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
 
 TEST_CASE("operators of one law are one class", "[predictor]") {
   const auto of = [](const char* line) { return op_class(parse_op(line)); };
+  CHECK(of("linear 1x1x1x64->1x1x1x32 f32") == "linear");
+  CHECK(of("linear 1x7x7x64->1x7x7x32 f32") == "pointwise");  // the same kernels
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 f32") == "pointwise");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g2 f32") == "pointwise");
   CHECK(of("conv2d 1x8x8x8->1x4x4x16 k1x1 s2 p0,0,0,0 g1 f32") == "convolution");
@@ -114,10 +116,13 @@ TEST_CASE("weights that no cache holds are read again for every block of rows", 
 }
 
 TEST_CASE("attention counts tokens of both products", "[predictor]") {
-  // 49 tokens, 4 heads of 16: per head 7 blocks, 4 tiles, 16 deep, two products.
-  const Op op = parse_op("attention 1x7x7x192->1x7x7x64 heads=4 f32");
-  CHECK(work(op, cpu).macs == 2 * 4 * 49 * 49 * 16);
-  CHECK(work(op, cpu).padded_macs == 2 * 4 * 7 * 7 * 4 * 16 * 16);
+  // 4 heads of 20 channels: 49 tokens fill 4 vectors, 20 channels 2.
+  const Op op = parse_op("attention 1x7x7x240->1x7x7x80 heads=4 f32");
+  CHECK(work(op, cpu).macs == 2 * 4 * 49 * 49 * 20);
+  CHECK(work(op, cpu).padded_macs == 4 * 49 * (64 * 20 + 49 * 32));
+  CHECK(work(op, cpu).passes == 4 * 49 * 64);
+  CHECK(feature(op, "filled share of the last tile's rows") == 1.0 / 16);
+  CHECK(feature(op, "filled share of the last tile's channels") == 4.0 / 16);
 }
 
 TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {

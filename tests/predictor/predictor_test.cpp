@@ -449,7 +449,8 @@ TEST_CASE("a class without model is an error that names it", "[predictor]") {
                         "some with cpubone-profile --ops and fit again");
 }
 
-TEST_CASE("a predictor is sure of what it was fitted on and unsure of other classes", "[predictor]") {
+TEST_CASE("a predictor is sure of what it was fitted on and unsure of other classes",
+          "[predictor]") {
   Profile profile = exact_profile();
   const auto is_conv = [](const OpRecord& r) { return r.op.kind == OpKind::conv2d; };
   std::erase_if(profile.ops, [&](const OpRecord& r) { return !is_conv(r); });
