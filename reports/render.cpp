@@ -81,6 +81,18 @@ std::vector<std::string> lines_of(const fs::path& path) {
   return lines;
 }
 
+std::string bytes_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    throw Error(fmt::format("{}: cannot make the folder: {}", folder.string(), failed.message()));
+}
+
 void thin_out(nlohmann::json& spec) {
   const auto datasets = spec.find("datasets");
   if (datasets == spec.end() || !datasets->contains("candidates")) return;
@@ -118,11 +130,13 @@ std::vector<std::string> write_charts(std::span<const Result> results, const fs:
   write_text_file(web::libraries(), libraries);
   write_text_file(web::render_script(), program);
   write_json_file(charts, scratch.path / "charts.json", -1);
-  fs::create_directories(folder / "charts");
-  const auto status =
-      run_node({program.string(), libraries.string(), (scratch.path / "charts.json").string(),
-                (folder / "charts").string()},
-               log);
+  // Drawn elsewhere, so that a picture is whole where it is read, whatever ends node or fills a
+  // disk.
+  const fs::path drawn = scratch.path / "charts";
+  fs::create_directory(drawn);
+  const auto status = run_node({program.string(), libraries.string(),
+                                (scratch.path / "charts.json").string(), drawn.string()},
+                               log);
   if (!status) {
     notes.push_back(
         "no charts/*.svg and *.png: node was not found; the page draws its charts itself");
@@ -130,11 +144,17 @@ std::vector<std::string> write_charts(std::span<const Result> results, const fs:
   }
   for (std::string& line : lines_of(log)) notes.push_back(std::move(line));
   if (*status != 0) notes.push_back(fmt::format("node stopped with status {}", *status));
+  make_folder(folder / "charts");
   std::vector<std::string> written;
   for (const auto& chart : charts) {
-    fs::path file = fs::path("charts") / chart["file"].get<std::string>();
-    for (const char* extension : {".svg", ".png"})
-      if (fs::exists(folder / file.replace_extension(extension))) written.push_back(file.string());
+    fs::path file = chart["file"].get<std::string>();
+    for (const char* extension : {".svg", ".png"}) {
+      file.replace_extension(extension);
+      if (!fs::exists(drawn / file)) continue;
+      const std::string name = (fs::path("charts") / file).string();
+      write_text_file(bytes_of(drawn / file), folder / name);
+      written.push_back(name);
+    }
   }
   return written;
 }
@@ -148,10 +168,7 @@ std::string report_scripts() {
 WrittenReport write_report(std::span<const Result> results, const fs::path& folder) {
   if (results.empty())
     throw std::invalid_argument("report: expected at least one result, got none");
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed)
-    throw Error(fmt::format("{}: cannot make the folder: {}", folder.string(), failed.message()));
+  make_folder(folder);
   WrittenReport report;
   const auto write = [&](const char* file, const std::string& text) {
     write_text_file(text, folder / file);

@@ -16,13 +16,15 @@ try {
 }
 const refuse = () => Promise.reject(new Error('a chart may not load anything'));
 const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse };
+const part = (file) => `${file}.part`;  // until it is whole
 const write_svg = async (file, spec) => {
   const view = new vega.View(vega.parse(vegaLite.compile(spec).spec), { renderer: 'none', loader, logLevel: vega.Error });
-  fs.writeFileSync(file, await view.toSVG());
+  fs.writeFileSync(part(file), await view.toSVG());
+  fs.renameSync(part(file), file);
 };
 const write_png = (file, svg) => new Promise((done, fail) => {
-  execFile('rsvg-convert', ['--zoom', '2', '--output', file, svg], (error) => {
-    if (!error) return done();
+  execFile('rsvg-convert', ['--zoom', '2', '--output', part(file), svg], (error) => {
+    if (!error) return done(fs.renameSync(part(file), file));
     const missing = error.code === 'ENOENT';
     fail(new Error(missing ? 'no charts/*.png: rsvg-convert was not found (Debian: librsvg2-bin)' : `${path.basename(file)}: ${error.message}`));
   });
