@@ -598,7 +598,8 @@ Profile serve(const json& value, const fs::path& journal, const JournalSender& s
   options.journal = journal;
   options.resume = true;
   options.cancelled = cancelled;
-  for (const auto& [part, lines] : job.at("journals").json().items()) {
+  const JsonReader journals = job.at("journals");
+  for (const auto& [part, lines] : journals.json().items()) {
     std::ofstream stream(journal.string() + part);
     for (const json& line : lines) stream << line.get<std::string>() << '\n';
     if (!stream.flush()) throw Error(fmt::format("cannot write: {}", std::strerror(errno)));
