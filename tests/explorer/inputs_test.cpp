@@ -1,0 +1,62 @@
+#include "explorer/inputs.hpp"
+
+#include <set>
+
+#include "predictor/calibration.hpp"
+#include "space/cpubone.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+const Predictor& pi5() {
+  static const Predictor predictor = calibrate(find_device("pi5"));
+  return predictor;
+}
+
+}  // namespace
+
+TEST_CASE("a predictor's breakdown adds up to its prediction", "[explorer]") {
+  const Network b0 = build(cpubone_config("b0"));
+  double ms = 0;
+  std::int64_t total_macs = 0;
+  std::set<std::pair<std::string, std::string>> parts;
+  for (const BreakdownRow& row : break_down(b0, pi5())) {
+    ms += row.latency_ms;
+    total_macs += row.macs;
+    CHECK(parts.insert({row.stage, row.op_class}).second);
+  }
+  CHECK(ms == Approx(predict(pi5(), b0).latency.ms));
+  CHECK(total_macs == macs(b0));
+}
+
+TEST_CASE("a latency model predicts what its predictor does", "[explorer]") {
+  const Network b1 = build(cpubone_config("b1"));
+  const LatencyModel model = latency_model(pi5());
+  CHECK(model.combine(latency_terms(b1, model)).ms == Approx(predict(pi5(), b1).latency.ms));
+}
+
+TEST_CASE("a profile's networks of the zoo are known latencies in milliseconds", "[explorer]") {
+  Profile profile;
+  const Timing timing{2e6, 1.9e6, 2.2e6, 0.01, {2e6, 1.9e6, 2.2e6}, 1, true};
+  profile.networks = {{"cpubone-b0", 1, 1, timing, {}, 0}, {"random-7", 1, 1, timing, {}, 0}};
+  const std::vector<KnownLatency> known = known_latencies(profile);
+  REQUIRE(known.size() == 1);
+  CHECK(known[0].network == "cpubone-b0");
+  CHECK(known[0].latency.ms.value == Approx(2));
+  CHECK(known[0].latency.ms.low == Approx(1.9));
+  CHECK(known[0].latency.ms.high == Approx(2.2));
+  CHECK(known[0].latency.samples == 3);
+  CHECK(known[0].latency.disturbed);
+}
+
+TEST_CASE("a result tells which device and evidence it stands on", "[explorer]") {
+  Result result;
+  describe_predictor(result, pi5());
+  CHECK(result.device.name == "pi5");
+  CHECK(result.device.evidence == Evidence::calibrated);
+  CHECK(result.device.threads == 4);
+  REQUIRE(result.predictor);
+  CHECK(result.predictor->classes.size() == pi5().classes.size());
+}
