@@ -25,7 +25,9 @@ using namespace cpubone;
 
 namespace {
 
-constexpr int trained_ops = 900;
+constexpr int spread_ops = 600;
+constexpr int unsure_ops = 300;
+constexpr int trained_ops = spread_ops + unsure_ops;
 constexpr int held_out_ops = 150;
 constexpr int few = 30;
 
@@ -83,6 +85,7 @@ Profile measured(std::span<const Network> networks, const MeasureSettings& setti
   Profile profile = host_profile(settings);
   MeasureOptions options;
   options.settings = settings;
+  options.details = false;
   options.budget_s = budget_s;
   measure_networks(networks, options, profile);
   // Once more what other work disturbed, whatever its latency was.
@@ -133,25 +136,29 @@ int main(int argc, char** argv) {
   Rows rows;
   const MeasureSettings one_thread;
 
-  // The profile: operators of the plan and networks of no family. Operators of another plan are
-  // taken in the same rounds, to be held out.
-  std::vector<Op> ops = sampling_plan(1, trained_ops);
+  // The profile, as `measure_host_profile` makes it: operators spread evenly, those that a
+  // predictor of them is least sure of, and networks of no family. Operators of another plan are
+  // taken in the rounds of the first, to be held out.
+  std::vector<Op> ops = sampling_plan(1, spread_ops);
   std::set<std::string> known;
   for (const Op& op : ops) known.insert(text(op));
   for (const Op& op : sampling_plan(2, held_out_ops))
     if (known.insert(text(op)).second) ops.push_back(op);
   Profile profile = host_profile(one_thread);
   MeasureOptions options;
-  options.budget_s = patience * 50;
+  options.details = false;
+  options.budget_s = patience * 35;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
-  for (std::size_t i = trained_ops; i < ops.size(); ++i) {
+  for (std::size_t i = spread_ops; i < ops.size(); ++i) {
     const auto record = std::find_if(profile.ops.begin(), profile.ops.end(),
                                      [&](const OpRecord& r) { return r.op == ops[i]; });
     if (record == profile.ops.end()) continue;
     held_out.push_back(*record);
     profile.ops.erase(record);
   }
+  options.budget_s = patience * 15;
+  measure_ops(next_operators(ops, spread_of(profile), unsure_ops, 1), options, profile);
   const double ops_s = profile.seconds;
 
   // Networks: those of no family to calibrate on and those to test on, spread evenly over the same
