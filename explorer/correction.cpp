@@ -15,7 +15,10 @@ constexpr int columns = 5;
 // Standard deviations that are believed before anything is measured, of log(measured / predicted).
 constexpr double offset_prior = 0.1;
 constexpr double slope_prior = 0.03;  // for a change of a feature by its spread
-constexpr double noise = 0.012;       // of a network around the line, and of its measurement
+constexpr double noise = 0.025;       // of a network around the line, and of its measurement
+// Spreads of the features over backbones, about. Measured networks that are more alike than these
+// say little about a slope, and what is proposed is unlike them.
+constexpr std::array<double, columns> usual_spread{1, 1, 0.4, 0.3, 0.1};
 constexpr double z90 = 1.645;
 
 using Vector = Eigen::Matrix<double, columns, 1>;
@@ -46,7 +49,7 @@ LatencyModel corrected(const LatencyModel& model, std::span<const Confirmed> net
   for (const Vector& x : rows) mean += x / static_cast<double>(rows.size());
   Vector spread = Vector::Zero();
   for (const Vector& x : rows) spread += (x - mean).cwiseAbs2() / static_cast<double>(rows.size());
-  spread = spread.cwiseSqrt().cwiseMax(0.05);
+  spread = spread.cwiseSqrt().cwiseMax(Eigen::Map<const Vector>(usual_spread.data()));
   mean(0) = 0;
   spread(0) = 1;
   const auto scaled = [mean, spread](const Vector& x) -> Vector {

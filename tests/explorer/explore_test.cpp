@@ -255,6 +255,26 @@ TEST_CASE("a correction follows measured networks and trusts few of them little"
                     ContainsSubstring("latencies must be positive, got"));
 }
 
+TEST_CASE("a correction by networks that are alike does not turn on those that are not",
+          "[explorer]") {
+  // B0 to B3 within 3 % of each other's errors, as noise would have it.
+  const LatencyModel model = fake_latency();
+  const double errors[] = {0.94, 0.96, 0.95, 0.97};
+  std::vector<Confirmed> networks;
+  for (const char* name : {"b0", "b1", "b2", "b3"}) {
+    const LatencyTerms terms = latency_terms(build(cpubone_config(name)), model);
+    const double ms = model.combine(terms).ms;
+    networks.push_back({terms, ms, errors[networks.size()] * ms});
+  }
+  const LatencyModel after = corrected(model, networks);
+  const SearchSpace space = default_search_space();
+  Rng rng(1);
+  for (int i = 0; i < 30; ++i) {
+    const LatencyTerms t = latency_terms(build(decode(space, sample(space, rng))), model);
+    CHECK(after.combine(t).ms == Approx(0.955 * model.combine(t).ms).epsilon(0.04));
+  }
+}
+
 TEST_CASE("parts of a breakdown sum to the prediction", "[explorer]") {
   const LatencyModel model = fake_latency();
   const Network b0 = build(cpubone_config("b0"));
