@@ -85,8 +85,7 @@ std::string choice_sentence(const Result& result) {
   for (const ResultNetwork* network : front(result)) {
     if (network->origin != Origin::proposal) continue;
     // Published accuracies have one decimal: 83.1 % is no less than an estimate of 83.14 %.
-    const ResultNetwork* other =
-        fastest(result, std::floor(10 * top1(*network) + 1e-9) / 10, true);
+    const ResultNetwork* other = fastest(result, std::floor(10 * top1(*network) + 1e-9) / 10, true);
     if (other == nullptr) continue;
     const bool is_near = top1(*other) - top1(*network) <= near_points;
     const bool gains_more = best == nullptr || ms(*network) / ms(*other) < ms(*best) / ms(*rival);
@@ -391,10 +390,26 @@ Table breakdown_table(const Result& result) {
   for (const ResultNetwork* network : by_latency(result)) {
     double total = 0;
     for (const BreakdownRow& row : network->breakdown) total += row.latency_ms;
-    for (const BreakdownRow& row : network->breakdown)
-      table.rows.push_back(
-          {network->name, row.stage, row.op_class, millions(row.macs), short_number(row.latency_ms),
-           total > 0 ? percent_text(row.latency_ms / total) : "–", std::string(name(row.bound))});
+    const auto add = [&](const BreakdownRow& row, std::string bound) {
+      table.rows.push_back({network->name, row.stage, row.op_class, millions(row.macs),
+                            short_number(row.latency_ms),
+                            total > 0 ? percent_text(row.latency_ms / total) : "–", bound});
+    };
+    // Most of hundreds of parts matter to nobody; together they are a row.
+    constexpr double small_share = 0.02;
+    int small = 0;
+    BreakdownRow rest{"all", "", 0, 0, Bound::compute};
+    for (const BreakdownRow& row : network->breakdown) {
+      if (row.latency_ms >= small_share * total) {
+        add(row, std::string(name(row.bound)));
+        continue;
+      }
+      ++small;
+      rest.macs += row.macs;
+      rest.latency_ms += row.latency_ms;
+    }
+    rest.op_class = fmt::format("{} below {:.0f} % each", small, 100 * small_share);
+    if (small > 0) add(rest, "–");
   }
   return table;
 }

@@ -126,6 +126,21 @@ TEST_CASE("a gain inside the intervals is called so", "[reports]") {
   CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("none can be recommended"));
 }
 
+TEST_CASE("parts of a network that take next to no time share a row", "[reports]") {
+  Result result = small_result();
+  result.networks.resize(1);
+  result.networks[0].breakdown = {{"stem", "convolution", 1'000'000, 0.03, Bound::compute},
+                                  {"stage1", "pointwise", 8'000'000, 1.94, Bound::memory},
+                                  {"head", "linear", 2'000'000, 0.03, Bound::memory}};
+  const Table table = breakdown_table(result);
+  REQUIRE(table.rows.size() == 2);
+  CHECK(table.rows[0][2] == "pointwise");
+  CHECK(table.rows[0][5] == "97.0 %");
+  CHECK(table.rows[1][2] == "2 below 2 % each");
+  CHECK(table.rows[1][3] == "3.0 M");
+  CHECK(table.rows[1][5] == "3.0 %");
+}
+
 TEST_CASE("text of a result is never markup of the page", "[reports]") {
   Result result = small_result();
   const std::string evil = "<script>alert(1)</script>";

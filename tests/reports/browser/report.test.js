@@ -108,7 +108,8 @@ test('the latency budget moves by keyboard and names the best network in it', as
   const page = await open(example_report());
   const slider = page.locator('#r0-budget');
   const output = page.locator('#r0-front output');
-  assert.match(await output.innerText(), /^no limit: cpubone-b3/);
+  const most = example().networks.sort((a, b) => b.top1.value - a.top1.value)[0];
+  assert.ok((await output.innerText()).startsWith(`no limit: ${most.name},`));
   await slider.fill('400');
   const limit = await page.evaluate(() => window.cpubone_report.state.r0.views.front.signal('budget'));
   const text = await output.innerText();
