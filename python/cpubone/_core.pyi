@@ -4,12 +4,13 @@ from typing import Any, Callable, Optional, Sequence, Union
 
 import numpy
 import numpy.typing
+from typing_extensions import TypeAlias
 
 __version__: str
 has_xnnpack: bool
 
 _Path = Union[str, "PathLike[str]"]
-_Array = numpy.typing.NDArray[numpy.float32]
+_Array: TypeAlias = numpy.typing.NDArray[numpy.float32]
 
 class Error(RuntimeError): ...
 

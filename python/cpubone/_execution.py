@@ -11,8 +11,9 @@ from cpubone._profiling import _need_xnnpack
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
+    from typing_extensions import TypeAlias
 
-    Array = numpy.typing.NDArray[numpy.float32]
+    Array: TypeAlias = numpy.typing.NDArray[numpy.float32]
 
 Weights = Dict[str, "Array"]
 

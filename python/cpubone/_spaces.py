@@ -13,8 +13,9 @@ from cpubone._networks import Config, PathLike
 if TYPE_CHECKING:
     import numpy
     import numpy.typing
+    from typing_extensions import TypeAlias
 
-    Genome = numpy.typing.NDArray[numpy.uint8]
+    Genome: TypeAlias = numpy.typing.NDArray[numpy.uint8]
 
 
 class SearchSpace:

@@ -241,7 +241,10 @@ class _Graph(nn.Module):
         return outputs[0]
 
     def export_onnx(self, path: PathLike, *, opset: int = 14) -> None:
-        """Writes an ONNX model of the network at its resolution, with any batch; in evaluation mode."""
+        """Writes an ONNX model of the network at its resolution, with any batch; in evaluation mode.
+
+        PyTorch 2 needs the package `onnx` for that: ImportError without it.
+        """
         _, height, width, channels = self.network.input
         image = torch.zeros(1, channels, height, width, device=next(self.parameters()).device)
         options: Dict[str, Any] = {
@@ -257,6 +260,13 @@ class _Graph(nn.Module):
         self.eval()
         try:
             torch.onnx.export(self, (image,), os.fspath(Path(path)), **options)
+        except Exception as error:
+            if "onnx is not installed" not in str(error):
+                raise
+            raise ImportError(
+                "this PyTorch writes ONNX files with the package onnx, which is missing: "
+                "`pip install onnx`, or Debian's python3-onnx"
+            ) from error
         finally:
             self.train(was_training)
 
