@@ -396,10 +396,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     input.measure = [measuring](std::span<const Network> networks) mutable {
       measuring.budget_s =
           std::max(measuring.budget_s, least_s_per_network * static_cast<double>(networks.size()));
-      std::vector<MeasuredLatency> latencies;
-      for (const Timing& timing : measure_timings(networks, measuring))
-        latencies.push_back(measured_latency(timing));
-      return latencies;
+      return measured_latencies(measure_timings(networks, measuring));
     };
     measuring.budget_s = std::max(measuring.budget_s, least_learning_s);
     input.learn = [&target, measuring](std::span<const Op> ops) {

@@ -43,6 +43,12 @@ MeasuredLatency measured_latency(const Timing& timing) {
           timing.disturbed};
 }
 
+std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings) {
+  std::vector<MeasuredLatency> latencies;
+  for (const Timing& timing : timings) latencies.push_back(measured_latency(timing));
+  return latencies;
+}
+
 std::vector<KnownLatency> known_latencies(const Profile& profile) {
   std::vector<KnownLatency> known;
   for (const NetworkRecord& record : profile.networks)

@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <vector>
 
 #include "explorer/explore.hpp"
@@ -14,6 +15,7 @@ LatencyModel latency_model(const Predictor& predictor);
 std::vector<BreakdownRow> break_down(const Network& network, const Predictor& predictor);
 
 MeasuredLatency measured_latency(const Timing& timing);
+std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings);
 
 /// Latencies of the zoo's networks that a profile has.
 std::vector<KnownLatency> known_latencies(const Profile& profile);

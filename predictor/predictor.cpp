@@ -33,6 +33,11 @@ double sleep_ns(double ns_per_wake) {
   return std::max(0.0, ns_per_wake - meeting_ns);
 }
 
+/// Factor on the row of a residual (Huber's weight is its square): beyond the edge it counts less.
+double robust_weight(double residual, double edge) {
+  return std::sqrt(std::min(1.0, edge / std::max(std::abs(residual), 1e-12)));
+}
+
 struct LawNs {
   double compute = 0;
   double memory = 0;   ///< but for weights
@@ -380,8 +385,7 @@ class NetworkFit {
       w = non_negative_least_squares(weighted, weighted_targets, ridge_, prior_);
       const VectorXd residuals = rows * w - targets;
       for (Index i = 0; i < rows.rows(); ++i) {
-        const double weight =
-            std::sqrt(std::min(1.0, outlier * noise / std::max(std::abs(residuals(i)), 1e-12)));
+        const double weight = robust_weight(residuals(i), outlier * noise);
         weighted.row(i) = weight * rows.row(i);
         weighted_targets(i) = weight * targets(i);
       }
@@ -568,9 +572,7 @@ class Adaptation {
     for (int pass = 0; pass < 4; ++pass) {
       fit.parts = non_negative_least_squares(robust.asDiagonal() * rows_, robust, ridge, prior);
       const VectorXd residuals = weight.cwiseProduct(rows_ * fit.parts - VectorXd::Ones(n));
-      for (Index i = 0; i < n; ++i)
-        robust(i) =
-            weight(i) * std::sqrt(std::min(1.0, outlier / std::max(std::abs(residuals(i)), 1e-12)));
+      for (Index i = 0; i < n; ++i) robust(i) = weight(i) * robust_weight(residuals(i), outlier);
     }
     VectorXd sums = VectorXd::Zero(classes_);
     VectorXd precisions = VectorXd::Constant(classes_, 1 / (class_deviation * class_deviation));

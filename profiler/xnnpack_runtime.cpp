@@ -366,22 +366,11 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), pool_(nullptr, pthreadp
 bool xnnpack_has(const Op& op) {
   if (op.dtype == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
     return false;
-  switch (op.kind) {
-    case OpKind::conv2d:
-    case OpKind::conv_transpose2d:
-    case OpKind::linear:
-    case OpKind::add:
-    case OpKind::mul:
-    case OpKind::global_avg_pool:
-    case OpKind::max_pool2d:
-      return fuses(op.activation);
-    case OpKind::activation:
-      return fuses(op.activation) || op.activation == Activation::hardswish ||
-             op.activation == Activation::sigmoid ||
-             (has_gelu && op.activation == Activation::gelu && op.dtype == DType::f32);
-    default:
-      return false;
-  }
+  if (clamps_while_writing(op.kind)) return fuses(op.activation);
+  if (op.kind != OpKind::activation) return false;
+  return fuses(op.activation) || op.activation == Activation::hardswish ||
+         op.activation == Activation::sigmoid ||
+         (has_gelu && op.activation == Activation::gelu && op.dtype == DType::f32);
 }
 
 std::string xnnpack_version() {

@@ -154,21 +154,9 @@ std::int64_t peak_activation_bytes(const Network& network) {
 
 namespace {
 
-/// Clamps are free in XNNPACK's operators that take a range of outputs.
 bool applies_while_writing(const Op& op) {
-  if (op.activation != Activation::relu && op.activation != Activation::relu6) return false;
-  switch (op.kind) {
-    case OpKind::conv2d:
-    case OpKind::conv_transpose2d:
-    case OpKind::linear:
-    case OpKind::add:
-    case OpKind::mul:
-    case OpKind::global_avg_pool:
-    case OpKind::max_pool2d:
-      return true;
-    default:
-      return false;
-  }
+  return clamps_while_writing(op.kind) &&
+         (op.activation == Activation::relu || op.activation == Activation::relu6);
 }
 
 }  // namespace

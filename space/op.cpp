@@ -418,6 +418,21 @@ bool is_norm(OpKind kind) {
   return kind == OpKind::group_norm || kind == OpKind::layer_norm || kind == OpKind::batch_norm;
 }
 
+bool clamps_while_writing(OpKind kind) {
+  switch (kind) {
+    case OpKind::conv2d:
+    case OpKind::conv_transpose2d:
+    case OpKind::linear:
+    case OpKind::add:
+    case OpKind::mul:
+    case OpKind::global_avg_pool:
+    case OpKind::max_pool2d:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool is_depthwise(const Op& op) {
   return op.kind == OpKind::conv2d && op.groups > 1 && op.groups == op.inputs[0].c &&
          op.groups == op.output.c;

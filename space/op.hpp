@@ -106,6 +106,8 @@ Shape infer_output(const Op& op);
 
 /// A normalisation: its parameters are a scale and a shift a channel.
 bool is_norm(OpKind kind);
+/// XNNPACK's operators that take a range of outputs: ReLU and ReLU6 are free in them.
+bool clamps_while_writing(OpKind kind);
 /// conv2d whose groups are its input and output channels, more than one of them.
 bool is_depthwise(const Op& op);
 /// conv2d with a 1x1 kernel.

@@ -82,10 +82,7 @@ Exploration run(Predictor predictor, const SearchSpace& space, const Profile* pr
   measuring.cancelled = [&] { return cancel.load(); };
   if (arguments.measure_s > 0)
     input.measure = [&](std::span<const Network> networks) {
-      std::vector<MeasuredLatency> latencies;
-      for (const Timing& timing : measure_timings(networks, measuring))
-        latencies.push_back(measured_latency(timing));
-      return latencies;
+      return measured_latencies(measure_timings(networks, measuring));
     };
   Profile known = profile ? *profile : Profile{};
   if (arguments.measure_s > 0 && !known.ops.empty())
