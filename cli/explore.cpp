@@ -193,8 +193,10 @@ StudyContext study_context(const Arguments& arguments, const Target& target, dou
   };
   if (target.measurable) {
     context.threads = target.predictor.device.cores;
-    context.latencies = [&arguments, budget_s](std::span<const Network> networks, int threads) {
+    context.latencies = [&arguments, &target, budget_s](std::span<const Network> networks,
+                                                        int threads) {
       MeasureOptions options = measure_options(arguments, budget_s, nullptr);
+      options.calibration_ns = best_calibration_ns(target.profile);
       options.settings.threads = threads;
       std::vector<Interval> latencies;
       for (const Timing& timing : measure_timings(networks, options))
@@ -393,10 +395,12 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   const double explore_s = (target.reused ? reused_share : explore_share) * budget_s;
   if (target.measurable) {
     MeasureOptions measuring = measure_options(arguments, measure_share * explore_s, nullptr);
-    input.measure = [measuring](std::span<const Network> networks) mutable {
-      measuring.budget_s =
+    input.measure = [&target, measuring](std::span<const Network> networks) {
+      MeasureOptions of_these = measuring;
+      of_these.calibration_ns = best_calibration_ns(target.profile);
+      of_these.budget_s =
           std::max(measuring.budget_s, least_s_per_network * static_cast<double>(networks.size()));
-      return measured_latencies(measure_timings(networks, measuring));
+      return measured_latencies(measure_timings(networks, of_these));
     };
     measuring.budget_s = std::max(measuring.budget_s, least_learning_s);
     input.learn = [&target, measuring](std::span<const Op> ops) {

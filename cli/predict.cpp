@@ -13,6 +13,7 @@
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
+#include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #endif
 
@@ -206,6 +207,7 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
     MeasureOptions options;
     options.settings = predictor.settings;
     options.budget_s = budget_s;
+    options.calibration_ns = known_calibration_ns(predictor.settings);
     options.details = false;
     options.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
     measure_networks(networks, options, profile);

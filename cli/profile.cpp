@@ -324,6 +324,7 @@ void profile(const Arguments& arguments) {
   options.settings = settings_of(arguments);
   options.budget_s = cli::parse_seconds("--budget", arguments.budget);
   options.seed = arguments.seed;
+  if (!remote) options.calibration_ns = known_calibration_ns(options.settings);
   options.resume = arguments.resume;
   options.cancelled = [] { return cli::interrupted().load(); };
   const bool whole_plan = arguments.networks.empty() && arguments.ops.empty();

@@ -26,7 +26,7 @@ Network block(int resolution, int channels, int kernel, int groups, bool fused) 
   conv.groups = groups;
   const int out = fused ? fused_mbconv(b, network_input, "block", conv)
                         : mbconv(b, network_input, "block", conv);
-  return std::move(b).finish(out);
+  return b.finish(out);
 }
 
 double latency_of(const Network& network, const LatencyModel& latency) {

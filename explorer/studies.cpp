@@ -75,7 +75,7 @@ Network stacked(int channels, int resolution, int layers, Append append) {
   b.stage("stage1");
   int x = network_input;
   for (int i = 0; i < layers; ++i) x = append(b, x, fmt::format("layer{}", i));
-  return std::move(b).finish(x);
+  return b.finish(x);
 }
 
 struct Stage {
@@ -212,7 +212,7 @@ Network block(int channels, int resolution, bool fused, int groups, int kernel) 
               .groups = groups};
   const int out = fused ? fused_mbconv(b, network_input, "block", conv)
                         : mbconv(b, network_input, "block", conv);
-  return std::move(b).finish(out);
+  return b.finish(out);
 }
 
 /// Blocks over channels and resolutions; `variants` differ in one number, the first is the
@@ -448,7 +448,7 @@ Network thirty_layers(Activation activation, bool squeeze, bool skip) {
       if (skip && b.shape(before) == b.shape(x)) x = b.add(x, before, name + ".add");
     }
   }
-  return std::move(b).finish(x);
+  return b.finish(x);
 }
 
 StudyPlan activations_study() {

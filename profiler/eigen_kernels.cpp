@@ -23,12 +23,6 @@ const EigenKernels& eigen_kernels() {
   return eigen_kernels_baseline;
 }
 
-void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
-                   std::size_t pixels, std::size_t channels) {
-  for (std::size_t p = 0; p < pixels; ++p)
-    std::memcpy(out + p * out_width, in + p * in_width, channels * sizeof(float));
-}
-
 void upsample_nearest(const float* in, float* out, std::size_t h, std::size_t w, std::size_t c,
                       std::size_t factor) {
   const std::size_t row = w * factor * c;

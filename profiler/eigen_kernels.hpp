@@ -21,15 +21,15 @@ struct EigenKernels {
   /// `scores` room for tokens x tokens.
   void (*attention)(const float* qkv, float* out, float* scores, std::size_t tokens,
                     std::size_t heads, std::size_t head_dim);
+  /// Copies `channels` of each pixel between tensors of other widths.
+  void (*copy_channels)(const float* in, std::size_t in_width, float* out, std::size_t out_width,
+                        std::size_t pixels, std::size_t channels);
   const char* isa;  ///< instruction set level, e.g. `x86-64-v4`
 };
 
 /// Kernels for the CPU that this runs on.
 const EigenKernels& eigen_kernels();
 
-/// Copies `channels` of each pixel between tensors of other widths.
-void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
-                   std::size_t pixels, std::size_t channels);
 /// Repeats each pixel `factor` times in both directions; `out` is (h factor) x (w factor) x c.
 void upsample_nearest(const float* in, float* out, std::size_t h, std::size_t w, std::size_t c,
                       std::size_t factor);

@@ -147,12 +147,18 @@ void attention(const float* qkv, float* out, float* scores, std::size_t tokens, 
   }
 }
 
+void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
+                   std::size_t pixels, std::size_t channels) {
+  for (std::size_t p = 0; p < pixels; ++p)
+    ArrayOut(out + p * out_width, index(channels)) = Array(in + p * in_width, index(channels));
+}
+
 }  // namespace
 
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate, normalise, affine, attention,
-                                                             CPUBONE_TEXT(CPUBONE_ISA)};
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
+    activate, normalise, affine, attention, copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <set>
@@ -84,6 +85,13 @@ void trim_heap([[maybe_unused]] std::size_t weights) {
 #endif
 }
 
+/// Weights where vectors are loaded whole: elsewhere a kernel's speed would depend on chance.
+std::shared_ptr<const float> aligned(const std::vector<float>& values) {
+  const auto memory = std::make_shared<const Arena>(values.size() * sizeof(float));
+  std::memcpy(memory->data(), values.data(), values.size() * sizeof(float));
+  return {memory, reinterpret_cast<const float*>(memory->data())};
+}
+
 /// One operator of the execution plan. Tensor 0 is the network's input, tensor i + 1 the output of
 /// plan operator i.
 struct PlanOp {
@@ -92,6 +100,7 @@ struct PlanOp {
   std::vector<int> inputs;
   bool on_xnnpack = false;
   bool scatter = false;  ///< writes its first input's channels over a copy of the second
+  int scratch = -1;      ///< tensor that only this operator uses
 };
 
 struct Tensor {
@@ -277,46 +286,68 @@ struct Executor::Plan {
   std::vector<Tensor> tensors;
   std::vector<Step> steps;
   std::vector<std::function<void()>> actions;
-  std::vector<Arena> scratch;  ///< aligned alike, so that sums round alike
+  std::vector<std::pair<std::shared_ptr<XnnpackRuntime>, std::vector<int>>> runtimes;
   std::size_t arena_bytes = 0;
+  std::size_t arena_offset = 0;
 
   float* data(int tensor) const {
-    return reinterpret_cast<float*>(arena->data() +
+    return reinterpret_cast<float*>(arena->data() + arena_offset +
                                     tensors[static_cast<std::size_t>(tensor)].offset);
   }
+  void move_to(std::shared_ptr<const Arena> to, std::size_t offset);
 
   std::function<void()> eigen_action(const PlanOp& plan_op, int output, Parameters&& parameters);
 };
+
+void Executor::Plan::move_to(std::shared_ptr<const Arena> to, std::size_t offset) {
+  if (offset % alignment != 0 || offset > to->size() || to->size() - offset < arena_bytes)
+    throw std::invalid_argument(fmt::format(
+        "network \"{}\" needs {} bytes at a multiple of {}, got an arena of {} bytes and "
+        "offset {}",
+        network.name, arena_bytes, alignment, to->size(), offset));
+  arena = std::move(to);
+  arena_offset = offset;
+  for (auto& [runtime, external] : runtimes) {
+    std::vector<void*> places;
+    for (const int tensor : external) places.push_back(data(tensor));
+    runtime->bind(places);
+  }
+}
 
 std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int output,
                                                    Parameters&& parameters) {
   const EigenKernels& kernels = eigen_kernels();
   const Op& op = plan_op.op;
-  const float* in = data(plan_op.inputs[0]);
-  float* out = data(output);
+  // Where tensors are is asked in each run: they move.
+  const auto place_of = [this](int tensor) { return [this, tensor] { return data(tensor); }; };
+  const auto in = place_of(plan_op.inputs[0]);
+  const auto out = place_of(output);
   const auto z = [](int value) { return static_cast<std::size_t>(value); };
   const Shape& shape = op.inputs[0];
   const std::size_t pixels = z(shape.h) * z(shape.w);
   const std::size_t channels = z(shape.c);
   if (plan_op.scatter) {
-    const float* rest = data(plan_op.inputs[1]);
+    const auto rest = place_of(plan_op.inputs[1]);
     const std::size_t width = z(op.output.c);
-    return [=] {
-      if (rest != out)
-        copy_channels(rest + channels, width, out + channels, width, pixels, width - channels);
-      copy_channels(in, channels, out, width, pixels, channels);
+    return [=, &kernels] {
+      if (rest() != out())
+        kernels.copy_channels(rest() + channels, width, out() + channels, width, pixels,
+                              width - channels);
+      kernels.copy_channels(in(), channels, out(), width, pixels, channels);
     };
   }
   switch (op.kind) {
     case OpKind::activation:
       return [=, &kernels, activation = op.activation] {
-        kernels.activate(activation, in, out, pixels * channels);
+        kernels.activate(activation, in(), out(), pixels * channels);
       };
     case OpKind::group_norm:
     case OpKind::layer_norm: {
       const bool whole = op.kind == OpKind::group_norm;
-      return [=, &kernels, p = std::move(parameters)] {
-        kernels.normalise(in, p.weight.data(), p.bias.data(), out, whole ? 1 : pixels,
+      const auto gamma = aligned(parameters.weight);
+      const auto beta = aligned(parameters.bias);
+      return [=, &kernels] {
+        kernels.normalise(in(), gamma.get(), beta.get(), out(), whole ? 1 : pixels,
                           whole ? pixels * channels : channels, channels);
       };
     }
@@ -330,39 +361,39 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
         shift[c] =
             static_cast<float>(double{parameters.bias[c]} - double{parameters.mean[c]} * factor);
       }
-      return
-          [=, &kernels] { kernels.affine(in, scale.data(), shift.data(), out, pixels, channels); };
+      const auto a = aligned(scale);
+      const auto b = aligned(shift);
+      return [=, &kernels] { kernels.affine(in(), a.get(), b.get(), out(), pixels, channels); };
     }
     case OpKind::attention: {
-      scratch.emplace_back(pixels * pixels * sizeof(float));
-      auto* scores = reinterpret_cast<float*>(scratch.back().data());
+      const auto scores = place_of(plan_op.scratch);
       const std::size_t heads = z(op.heads);
       return [=, &kernels] {
-        kernels.attention(in, out, scores, pixels, heads, channels / 3 / heads);
+        kernels.attention(in(), out(), scores(), pixels, heads, channels / 3 / heads);
       };
     }
     case OpKind::upsample_nearest:
       return [=, h = z(shape.h), w = z(shape.w), factor = z(op.stride)] {
-        upsample_nearest(in, out, h, w, channels, factor);
+        upsample_nearest(in(), out(), h, w, channels, factor);
       };
     case OpKind::slice:
-      return [=, begin = z(op.begin), width = z(op.output.c)] {
-        copy_channels(in + begin, channels, out, width, pixels, width);
+      return [=, &kernels, begin = z(op.begin), width = z(op.output.c)] {
+        kernels.copy_channels(in() + begin, channels, out(), width, pixels, width);
       };
     case OpKind::concat: {
-      std::vector<std::pair<const float*, std::size_t>> parts;
+      std::vector<std::pair<decltype(in), std::size_t>> parts;
       for (std::size_t i = 0; i < op.inputs.size(); ++i)
-        parts.emplace_back(data(plan_op.inputs[i]), z(op.inputs[i].c));
-      return [=, width = z(op.output.c)] {
+        parts.emplace_back(place_of(plan_op.inputs[i]), z(op.inputs[i].c));
+      return [=, &kernels, width = z(op.output.c)] {
         std::size_t begin = 0;
         for (const auto& [part, part_channels] : parts) {
-          copy_channels(part, part_channels, out + begin, width, pixels, part_channels);
+          kernels.copy_channels(part(), part_channels, out() + begin, width, pixels, part_channels);
           begin += part_channels;
         }
       };
     }
     case OpKind::channel_shuffle:
-      return [=, groups = z(op.groups)] { channel_shuffle(in, out, pixels, channels, groups); };
+      return [=, groups = z(op.groups)] { channel_shuffle(in(), out(), pixels, channels, groups); };
     default:
       throw Error(fmt::format("op \"{}\": no engine runs it", text(op)));
   }
@@ -398,6 +429,12 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
   for (const int output : plan.network.outputs)
     plan.tensors[static_cast<std::size_t>(plan.tensor_of_node[static_cast<std::size_t>(output)])]
         .last = end;
+  for (std::size_t i = 0; i < plan.ops.size(); ++i) {
+    if (plan.ops[i].op.kind != OpKind::attention) continue;
+    const Shape& in = plan.ops[i].op.inputs[0];
+    plan.ops[i].scratch = static_cast<int>(plan.tensors.size());
+    plan.tensors.push_back({{1, in.h * in.w, 1, in.h * in.w}, when[i], when[i], -1, true, 0});
+  }
   // XNNPACK would plan memory for each subgraph alone, so all tensors are in the arena. Not so in
   // f16: there XNNPACK converts what is outside of a subgraph.
   std::vector<int> step_of(plan.ops.size());
@@ -427,10 +464,6 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
     own.last = std::max(own.last, out.last);
   }
   plan.arena_bytes = place(plan.tensors);
-  plan.arena = options.arena ? options.arena : std::make_shared<Arena>(plan.arena_bytes);
-  if (plan.arena->size() < plan.arena_bytes)
-    throw std::invalid_argument(fmt::format("network \"{}\" needs an arena of {} bytes, got {}",
-                                            network.name, plan.arena_bytes, plan.arena->size()));
 
   for (const auto& ops : step_ops) {
     Step step;
@@ -464,13 +497,12 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
         note(i + 1);
       }
       auto runtime = std::make_shared<XnnpackRuntime>(std::move(nodes), external, *plan.pool);
-      std::vector<void*> tensors;
-      for (const int tensor : external) tensors.push_back(plan.data(tensor));
-      runtime->bind(tensors);
       plan.actions.emplace_back([runtime] { runtime->invoke(); });
+      plan.runtimes.emplace_back(std::move(runtime), std::move(external));
     }
     plan.steps.push_back(std::move(step));
   }
+  plan.move_to(std::make_shared<Arena>(plan.arena_bytes), 0);
   trim_heap(static_cast<std::size_t>(weight_bytes(network)));
 }
 
@@ -517,11 +549,11 @@ const Network& Executor::network() const {
 const std::vector<Executor::Step>& Executor::steps() const {
   return plan_->steps;
 }
-std::shared_ptr<const Arena> Executor::arena() const {
-  return plan_->arena;
-}
 std::size_t Executor::arena_bytes() const {
   return plan_->arena_bytes;
+}
+void Executor::move_to(std::shared_ptr<const Arena> arena, std::size_t offset) {
+  plan_->move_to(std::move(arena), offset);
 }
 
 }  // namespace cpubone

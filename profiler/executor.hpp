@@ -39,8 +39,6 @@ struct ExecutorOptions {
   bool one_step_per_op = false;
   /// Every node's output stays readable after a run; needs more memory.
   bool keep_outputs = false;
-  /// Activations are here, where other executors may have theirs too; its own where null.
-  std::shared_ptr<const Arena> arena = nullptr;
 };
 
 /// Runs a network: maximal XNNPACK subgraphs joined by Eigen kernels, one memory plan, no
@@ -77,9 +75,12 @@ class Executor {
   };
   const std::vector<Step>& steps() const;
 
-  std::shared_ptr<const Arena> arena() const;
   /// Bytes of activations.
   std::size_t arena_bytes() const;
+  /// Activations are `offset` bytes, a multiple of 64, into `arena` from now on, where other
+  /// executors may have theirs too; their values are lost. Throws std::invalid_argument where they
+  /// do not fit.
+  void move_to(std::shared_ptr<const Arena> arena, std::size_t offset);
 
  private:
   struct Plan;

@@ -45,6 +45,15 @@ std::filesystem::path host_profile_path(const MeasureSettings& settings) {
   return cache_folder() / fmt::format("host-{}.json", fingerprint(describe_host(), settings));
 }
 
+double known_calibration_ns(const MeasureSettings& settings) {
+  try {
+    const std::filesystem::path path = host_profile_path(settings);
+    return std::filesystem::exists(path) ? best_calibration_ns(load_profile(path)) : 0;
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
 Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of) {
   Profile profile = host_profile(options.settings);
   double done = 0;  // share of the budget that parts before took

@@ -15,6 +15,10 @@ std::filesystem::path cache_folder();
 /// Where the profile of this machine with these settings is kept; its fingerprint is in the name.
 std::filesystem::path host_profile_path(const MeasureSettings& settings);
 
+/// What the calibration kernel takes on this machine at its best, as the profile that is kept
+/// knows; 0 where there is none that can be read.
+double known_calibration_ns(const MeasureSettings& settings);
+
 /// Makes a predictor of what was measured and tells where it is unsure.
 using MakeSpread = std::function<Spread(const Profile& measured)>;
 

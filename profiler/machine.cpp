@@ -23,31 +23,50 @@ namespace {
 
 constexpr std::size_t line_bytes = 64;
 constexpr std::int64_t smallest_eviction = 8 << 20;  // where the cache's size is not known
+constexpr int calibration_repeats = 300;             // about 0.1 ms
 constexpr double ns_per_switch =
     1e6;  // guess of what a lost CPU costs, where the kernel does not say
 
 /// Sum of one float a cache line: reads everything, computes next to nothing.
-float sweep(const std::vector<float>& data, std::size_t count) {
+float sweep(const std::vector<float>& data) {
   float sums[4] = {};
   constexpr std::size_t step = line_bytes / sizeof(float);
-  for (std::size_t i = 0; i + 4 * step <= count; i += 4 * step)
+  for (std::size_t i = 0; i + 4 * step <= data.size(); i += 4 * step)
     for (std::size_t k = 0; k < 4; ++k) sums[k] += data[i + k * step];
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
-/// Multiply-adds in independent lanes, so that they take all of a core's arithmetic. Every lane
-/// starts from another value that is known at run time only, or the compiler would compute one.
-float arithmetic(const float* start, float factor) {
-  constexpr std::size_t lanes = 48;  // twelve vectors of four: their latency hides
-  constexpr int repeats = 6000;
-  float sums[lanes];
-  for (std::size_t i = 0; i < lanes; ++i) sums[i] = start[i];
-  for (int repeat = 0; repeat < repeats; ++repeat)
-    for (std::size_t i = 0; i < lanes; ++i) sums[i] = sums[i] * factor + 1.0F;
-  float total = 0;
-  for (const float sum : sums) total += sum;
-  return total;
-}
+/// A tile of a matrix product, again and again, as convolutions calculate. Its data is in L1 and as
+/// many sums are independent as keep all of a core's arithmetic busy: what shares the core with it,
+/// another hardware thread above all, slows it down most.
+class Product {
+ public:
+  Product() {
+    for (std::size_t i = 0; i < left_.size(); ++i) left_[i] = 1e-3F * static_cast<float>(i % 7);
+    for (std::size_t i = 0; i < right_.size(); ++i) right_[i] = 1e-3F * static_cast<float>(i % 5);
+  }
+
+  float run(int repeats) const {
+    float total = 0;
+    for (int repeat = 0; repeat < repeats; ++repeat) {
+      float tile[rows][columns] = {};
+      for (std::size_t k = 0; k < depth; ++k)
+        for (std::size_t r = 0; r < rows; ++r)
+          for (std::size_t c = 0; c < columns; ++c)
+            tile[r][c] += left_[k * rows + r] * right_[k * columns + c];
+      const auto any = static_cast<std::size_t>(repeat);  // so that all of the tile is needed
+      total += tile[any % rows][any % columns];
+    }
+    return total;
+  }
+
+ private:
+  static constexpr std::size_t rows = 4;
+  static constexpr std::size_t columns = 8;
+  static constexpr std::size_t depth = 256;
+  std::array<float, rows * depth> left_{};
+  std::array<float, columns * depth> right_{};
+};
 
 /// A file of the system that is read again and again.
 class ProcFile {
@@ -107,15 +126,11 @@ class HostMachine : public Machine {
       : memory_(
             static_cast<std::size_t>(std::max(2 * llc_bytes, smallest_eviction)) / sizeof(float),
             1.0F),
-        sweep_count_(
-            static_cast<std::size_t>(std::clamp<std::int64_t>(llc_bytes / 4, 256 << 10, 2 << 20)) /
-            sizeof(float)),
         threads_(thread_statistics()),
         stat_("/proc/stat"),
         load_("/proc/loadavg") {
-    for (std::size_t i = 0; i < 64; ++i) memory_[i] = 1.0F + 1e-3F * static_cast<float>(i);
     for (ProcFile& thread : threads_) has_delays_ = has_delays_ || !thread.read().empty();
-    sink_ = sweep(memory_, memory_.size());
+    sink_ = sweep(memory_);
   }
 
   double now_ns() override { return steady_now_ns(); }
@@ -139,10 +154,9 @@ class HostMachine : public Machine {
   }
 
   double calibrate_ns() override {
-    sink_ = sweep(memory_, sweep_count_);  // into the cache, where earlier work may have put it out
+    sink_ = product_.run(1);  // into the cache
     const double begin = now_ns();
-    const float sum = arithmetic(memory_.data(), 0.999F + 1e-12F * sink_);
-    sink_ = 1e-9F * (sum + sweep(memory_, sweep_count_));
+    sink_ = product_.run(calibration_repeats);
     return now_ns() - begin;
   }
 
@@ -154,14 +168,14 @@ class HostMachine : public Machine {
     return conditions;
   }
 
-  void evict_caches() override { sink_ = sweep(memory_, memory_.size()); }
+  void evict_caches() override { sink_ = sweep(memory_); }
   std::int64_t eviction_bytes() const override {
     return static_cast<std::int64_t>(memory_.size() * sizeof(float));
   }
 
  private:
   std::vector<float> memory_;
-  std::size_t sweep_count_;
+  Product product_;
   std::vector<ProcFile> threads_;
   ProcFile stat_;
   ProcFile load_;

@@ -23,8 +23,8 @@ class Machine {
   virtual double lost_ns() = 0;
   /// Grows by the time that a hypervisor took from this machine, in ticks of some ms.
   virtual double stolen_ns() = 0;
-  /// Runs a kernel of known work, arithmetic in registers and a sweep over the last-level cache;
-  /// returns its duration. It takes longer when the CPU is slower than it can be.
+  /// Runs a kernel of known work, a matrix product in the first cache; returns its duration. It
+  /// takes longer when the CPU is slower than it can be, or shares a core with other work.
   virtual double calibrate_ns() = 0;
   virtual Conditions conditions() = 0;
   /// Reads memory until nothing else is left in the caches.

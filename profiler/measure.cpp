@@ -19,6 +19,8 @@ namespace {
 
 constexpr double guess_macs_per_ns = 30;
 constexpr double guess_bytes_per_ns = 10;
+constexpr std::size_t arena_bytes = std::size_t{32} << 20;  // for activations
+constexpr std::size_t window_bytes = std::size_t{1} << 20;  // that they begin in
 
 double guess_ns(const Op& op) {
   return static_cast<double>(macs(op)) / guess_macs_per_ns +
@@ -109,27 +111,37 @@ Network network_of(const Op& op) {
 }
 
 /// Copies of a network. What is timed is the network from a node on; the nodes before it make its
-/// input. Large activations are shared; small ones lie elsewhere in each copy, because where a few
-/// pages lie in the caches is chance, which would bias all runs alike.
+/// input. Activations move through shared memory from visit to visit: where they lie decides how
+/// they get along in the caches, up to 15 % of a small operator's time, and where they lie in a
+/// user's process is chance.
 class ExecutorSubject : public Subject {
  public:
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
-                  std::size_t first_node, std::shared_ptr<PrivateCaches> caches)
-      : caches_(std::move(caches)) {
+                  std::size_t first_node, std::shared_ptr<PrivateCaches> caches,
+                  std::shared_ptr<const Arena> arena)
+      : caches_(std::move(caches)), arena_(std::move(arena)) {
     const ParameterSource parameters = random_parameters();
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     if (network.nodes[0].op.dtype == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
-      if (executors_[0].arena_bytes() * static_cast<std::size_t>(copies) > most_arena_bytes)
-        options.arena = executors_[0].arena();
+      if (executors_[0].arena_bytes() > arena_->size())
+        arena_ = std::make_shared<Arena>(executors_[0].arena_bytes());
+      executors_.back().move_to(arena_, 0);
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
     while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
   }
 
+  void move() override {
+    constexpr std::size_t line = 64;
+    const std::size_t room = arena_->size() - executors_[0].arena_bytes();
+    const std::size_t places = std::min(room, window_bytes) / line + 1;
+    const std::size_t offset = line * (random_() % places);
+    for (Executor& executor : executors_) executor.move_to(arena_, offset);
+  }
   void feed(int copy) override {
     if (caches_) caches_->push_out();
     Executor& executor = executors_[static_cast<std::size_t>(copy)];
@@ -142,9 +154,9 @@ class ExecutorSubject : public Subject {
   }
 
  private:
-  static constexpr std::size_t most_arena_bytes = 1 << 20;
-
   std::shared_ptr<PrivateCaches> caches_;  ///< null: everything stays where it is
+  std::shared_ptr<const Arena> arena_;
+  std::mt19937_64 random_;
   std::vector<Executor> executors_;
   double input_share_ = 1;  ///< of the input's memory that its values take
   std::size_t first_step_ = 0;
@@ -169,12 +181,21 @@ SampleOptions sample_options(const MeasureOptions& options, const Device& device
   sampling.cache = options.settings.cache;
   sampling.seed = options.seed;
   sampling.memory_bytes = device.memory_bytes / 5;
+  sampling.calibration_ns = options.calibration_ns;
   return sampling;
 }
 
 /// What happened while measuring, as warnings with remedies.
-std::vector<Warning> run_warnings(const SampleReport& report) {
+std::vector<Warning> run_warnings(const SampleReport& report, double best_calibration_ns) {
   std::vector<Warning> warnings;
+  const double slower = report.calibration_ns / best_calibration_ns;
+  constexpr double much_slower = 1.1;
+  if (slower > much_slower)
+    warnings.push_back({fmt::format("all the time this machine calculated at {:.0f} % of the speed "
+                                    "that it has had",
+                                    100 / slower),
+                        "close what else runs on its cores, or on those of the host of a virtual "
+                        "machine, set the governor to performance, and measure again"});
   const auto count = [&](auto condition) {
     return std::count_if(report.timings.begin(), report.timings.end(), condition);
   };
@@ -207,8 +228,8 @@ std::vector<Warning> run_warnings(const SampleReport& report) {
   return warnings;
 }
 
-SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels,
-                 const SampleOptions& sampling, const MeasureOptions& options, Profile& profile) {
+SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, SampleOptions sampling,
+                 const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
@@ -224,11 +245,14 @@ SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels,
   };
   hooks.on_progress = options.on_progress;
   hooks.cancelled = options.cancelled;
+  sampling.calibration_ns = faster(sampling.calibration_ns, best_calibration_ns(profile));
   SampleReport report = sample(tasks, *machine, sampling, hooks);
+  const double best_ns = faster(sampling.calibration_ns, report.calibration_ns);
+  if (profile.tool_version == version()) profile.calibration_ns = best_ns;
   profile.seconds += journal.known_s() + report.seconds;
   profile.created = utc_now();
   std::vector<Warning> warnings = host_warnings();
-  for (Warning& warning : run_warnings(report)) warnings.push_back(std::move(warning));
+  for (Warning& warning : run_warnings(report, best_ns)) warnings.push_back(std::move(warning));
   // Parts of one profile need not repeat each other with other numbers.
   const auto without_numbers = [](const Warning& warning) {
     std::string words = warning.what;
@@ -265,15 +289,16 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const auto caches = options.settings.cache == CacheMode::cold
                           ? std::make_shared<PrivateCaches>(profile.device.l2_bytes)
                           : nullptr;
+  const auto arena = std::make_shared<const Arena>(arena_bytes);
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
   for (const Op& op : ops) {
     check_measurable(op);
     labels.push_back(text(op));
-    tasks.push_back({weight_bytes(op), guess_ns(op), [&op, &pool, &caches](int copies) {
+    tasks.push_back({weight_bytes(op), guess_ns(op), [&op, &pool, &caches, &arena](int copies) {
                        const Network network = network_of(op);
-                       return std::make_unique<ExecutorSubject>(network, copies, pool,
-                                                                network.nodes.size() - 1, caches);
+                       return std::make_unique<ExecutorSubject>(
+                           network, copies, pool, network.nodes.size() - 1, caches, arena);
                      }});
   }
   const SampleReport report =
@@ -349,13 +374,15 @@ void measure_chains(std::span<const Network> networks, const MeasureOptions& opt
                     double most_preparing, Profile& profile) {
   if (!options.settings.cpus.empty()) pin_to_cpus(options.settings.cpus);
   const auto pool = std::make_shared<ThreadPool>(options.settings.threads);
+  const auto arena = std::make_shared<const Arena>(arena_bytes);
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
   for (const Network& network : networks) {
     labels.push_back(to_json(network));
     // A network runs again and again with the same weights, as applications run it.
-    tasks.push_back({weight_bytes(network), guess_ns(network), [&network, &pool](int) {
-                       return std::make_unique<ExecutorSubject>(network, 1, pool, 0, nullptr);
+    tasks.push_back({weight_bytes(network), guess_ns(network), [&network, &pool, &arena](int) {
+                       return std::make_unique<ExecutorSubject>(network, 1, pool, 0, nullptr,
+                                                                arena);
                      }});
   }
   SampleOptions sampling = sample_options(options, profile.device);

@@ -23,6 +23,9 @@ struct MeasureOptions {
   /// Also where in a network its time goes and the memory it takes: two more runs of each, which
   /// the budget does not cover.
   bool details = true;
+  /// What the calibration kernel takes on this machine at its best, as an earlier profile knows
+  /// (`best_calibration_ns`); 0: unknown.
+  double calibration_ns = 0;
   std::function<void(const SampleProgress&)> on_progress;
   std::function<bool()> cancelled;
 };

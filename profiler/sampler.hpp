@@ -15,6 +15,8 @@ namespace cpubone {
 class Subject {
  public:
   virtual ~Subject() = default;
+  /// Lays what it calculates on elsewhere; before every sample.
+  virtual void move() {}
   /// Writes the copy's input as a preceding operator would, and leaves the caches as it would;
   /// before every timed run of cold mode.
   virtual void feed(int copy) = 0;
@@ -36,9 +38,12 @@ struct SampleOptions {
   int most_runs_per_sample = 16;
   double relative_half_width = 0.01;  ///< of the median's 95 % confidence interval: enough
   std::size_t fewest_samples = 5;
-  std::size_t most_samples = 60;
+  std::size_t most_samples = 100;
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< most that copies of weights may take
   double most_preparing = 0.4;  ///< share of the budget; tasks beyond it form another group
+  /// What the calibration kernel takes where the machine is at its best, as earlier runs know; 0:
+  /// unknown.
+  double calibration_ns = 0;
 };
 
 /// A sample, good or spoilt.
@@ -62,11 +67,10 @@ struct SampleReport {
   /// Of each task; without samples where the budget ended before the first. Disturbed: fewer than
   /// the fewest samples were good, so that spoilt ones are among them, or they scatter widely.
   std::vector<Timing> timings;
-  double seconds = 0;  ///< without those of an interrupted run
-  int good = 0;        ///< samples
-  int spoilt = 0;      ///< samples that interference spoilt
-  /// Slowest calibration relative to the usual one, of those that samples were taken around.
-  double slowest_calibration = 1;
+  double seconds = 0;           ///< without those of an interrupted run
+  int good = 0;                 ///< samples
+  int spoilt = 0;               ///< samples that interference spoilt
+  double calibration_ns = 0;    ///< what the calibration kernel took where this run was at its best
   double mean_competitors = 0;  ///< other threads that wanted a CPU, averaged over the run
   Conditions worst;             ///< lowest frequency, highest temperature, most competitors
   double highest_mhz = 0;

@@ -149,7 +149,7 @@ int NetworkBuilder::channel_shuffle(int input, std::string_view name, int groups
   return append(name, op, std::array{input});
 }
 
-Network NetworkBuilder::finish(int output) && {
+Network NetworkBuilder::finish(int output) {
   network_.outputs = {output};
   check(network_);
   return std::move(network_);

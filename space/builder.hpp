@@ -60,8 +60,8 @@ class NetworkBuilder {
   int concat(std::span<const int> inputs, std::string_view name);
   int channel_shuffle(int input, std::string_view name, int groups);
 
-  /// The finished network with this output. Checks it.
-  Network finish(int output) &&;
+  /// The finished network with this output; takes it out of the builder. Checks it.
+  Network finish(int output);
 
  private:
   int append(std::string_view name, Op op, std::span<const int> inputs);

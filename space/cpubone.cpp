@@ -178,11 +178,11 @@ Network build(const CpuboneConfig& config, Form form) {
     for (int block = 1; block <= stage.blocks; ++block)
       x = residual_block(b, x, fmt::format("{}", block), stage, config);
   }
-  return std::move(b).finish(classification_head(b, x,
-                                                 {.channels = config.head_channels,
-                                                  .features = config.head_features,
-                                                  .classes = config.classes,
-                                                  .activation = config.activation}));
+  return b.finish(classification_head(b, x,
+                                      {.channels = config.head_channels,
+                                       .features = config.head_features,
+                                       .classes = config.classes,
+                                       .activation = config.activation}));
 }
 
 std::string describe(const CpuboneConfig& config) {

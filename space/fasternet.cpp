@@ -58,7 +58,7 @@ Network build(const FasterNetSize& size, PartialForm partial, Form form) {
   net.x = net.b.global_avg_pool(net.x, "pool");
   net.x = net.b.conv2d(
       net.x, "conv", {.out_channels = head_channels, .activation = size.activation, .bias = false});
-  return std::move(net.b).finish(net.b.linear(net.x, "classes", 1000));
+  return net.b.finish(net.b.linear(net.x, "classes", 1000));
 }
 
 std::vector<ZooEntry> fasternet_family() {

@@ -72,7 +72,7 @@ Network network(const std::string& name, double width) {
   pointwise(net, "conv", scaled(960));
   net.x = net.b.global_avg_pool(net.x, "pool");
   pointwise(net, "features", 1280);
-  return std::move(net.b).finish(net.b.linear(net.x, "classes", 1000));
+  return net.b.finish(net.b.linear(net.x, "classes", 1000));
 }
 
 }  // namespace

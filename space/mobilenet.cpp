@@ -106,7 +106,7 @@ Network mobilenetv3(const std::string& name, std::span<const V3Row> rows, int he
   pointwise(net, "conv", head, hs);
   net.x = net.b.global_avg_pool(net.x, "pool");
   net.x = net.b.linear(net.x, "features", features, true, hs);
-  return std::move(net.b).finish(net.b.linear(net.x, "classes", 1000));
+  return net.b.finish(net.b.linear(net.x, "classes", 1000));
 }
 
 // ---- V4: universal inverted bottlenecks, all ReLU ----
@@ -200,7 +200,7 @@ Network mobilenetv4(const std::string& name, int stem_channels, std::span<const 
   pointwise(net, "conv", 960, Activation::relu);
   net.x = net.b.global_avg_pool(net.x, "pool");
   pointwise(net, "features", 1280, Activation::relu);
-  return std::move(net.b).finish(net.b.linear(net.x, "classes", 1000));
+  return net.b.finish(net.b.linear(net.x, "classes", 1000));
 }
 
 }  // namespace

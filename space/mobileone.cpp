@@ -77,7 +77,7 @@ Network build(const MobileOneSize& size, Form form) {
     x = append_conv(b, x, conv, conv.stage == "stem" ? 1 : size.branches);
   b.stage("head");
   x = b.global_avg_pool(x, "pool");
-  return std::move(b).finish(b.linear(x, "classes", 1000));
+  return b.finish(b.linear(x, "classes", 1000));
 }
 
 std::span<const MobileOneSize> mobileone_sizes() {

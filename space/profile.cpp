@@ -105,6 +105,14 @@ std::string fingerprint(const Device& device, const MeasureSettings& settings) {
   return hash_text(text);
 }
 
+double faster(double ns, double other_ns) {
+  return ns > 0 && other_ns > 0 ? std::min(ns, other_ns) : std::max(ns, other_ns);
+}
+
+double best_calibration_ns(const Profile& profile) {
+  return profile.tool_version == version() ? profile.calibration_ns : 0;
+}
+
 void merge(Profile& profile, const Profile& other) {
   const auto mine = identity(profile.device, profile.settings);
   const auto theirs = identity(other.device, other.settings);
@@ -121,6 +129,8 @@ void merge(Profile& profile, const Profile& other) {
         profile.warnings.end())
       profile.warnings.push_back(warning);
   profile.seconds += other.seconds;
+  if (other.tool_version == profile.tool_version)
+    profile.calibration_ns = faster(profile.calibration_ns, other.calibration_ns);
   profile.created = std::max(profile.created, other.created);
 }
 
@@ -250,6 +260,7 @@ nlohmann::json to_json(const Profile& profile) {
           {"tool_version", profile.tool_version},
           {"created", profile.created},
           {"seconds", profile.seconds},
+          {"calibration_ns", profile.calibration_ns},
           {"ops", std::move(ops)},
           {"networks", std::move(networks)},
           {"warnings", std::move(warnings)}};
@@ -258,7 +269,7 @@ nlohmann::json to_json(const Profile& profile) {
 Profile profile_from_json(const JsonReader& json) {
   json.expect_schema("profile");
   json.expect_keys({"schema", "fingerprint", "device", "settings", "tool_version", "created",
-                    "seconds", "ops", "networks", "warnings"});
+                    "seconds", "calibration_ns", "ops", "networks", "warnings"});
   Profile profile;
   profile.device = device_from_json(json.at("device"));
   profile.settings = settings_from_json(json.at("settings"));
@@ -271,6 +282,8 @@ Profile profile_from_json(const JsonReader& json) {
   profile.tool_version = json.at("tool_version").string();
   profile.created = json.at("created").string();
   profile.seconds = json.at("seconds").number(0, 1e9);
+  if (json.has("calibration_ns"))  // older ones know it not
+    profile.calibration_ns = json.at("calibration_ns").number(0, 1e9);
   json.at("ops").each(
       [&](const JsonReader& item) { profile.ops.push_back(op_record_from_json(item)); });
   json.at("networks").each([&](const JsonReader& item) {

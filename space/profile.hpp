@@ -95,6 +95,9 @@ struct Profile {
   std::string tool_version;
   std::string created;  ///< ISO 8601, UTC
   double seconds = 0;   ///< that measuring took
+  /// What the calibration kernel of this version took where the machine was at its best; 0:
+  /// unknown.
+  double calibration_ns = 0;
   std::vector<OpRecord> ops;
   std::vector<NetworkRecord> networks;
   std::vector<Warning> warnings;
@@ -110,6 +113,11 @@ std::string hash_text(std::string_view bytes);
 /// Adds the records of `other`, the newer of two records of one operator or network winning. Throws
 /// cpubone::Error naming what differs where the fingerprints do.
 void merge(Profile& profile, const Profile& other);
+
+/// The smaller of two durations, either of which is 0 where it is not known.
+double faster(double ns, double other_ns);
+/// The profile's, where it is of this version's kernel; else 0.
+double best_calibration_ns(const Profile& profile);
 
 nlohmann::json to_json(const Device& device);
 Device device_from_json(const JsonReader& json);

@@ -43,7 +43,7 @@ class RandomBuilder {
     builder_.stage("head");
     x = builder_.conv2d(x, "conv", {.out_channels = 32 * whole(16, 64), .activation = activation_});
     x = builder_.global_avg_pool(x, "pool");
-    return std::move(builder_).finish(builder_.linear(x, "fc", 1000));
+    return builder_.finish(builder_.linear(x, "fc", 1000));
   }
 
  private:

@@ -78,7 +78,7 @@ std::string Backbone::next_block(int stride) {
 Network Backbone::classify() && {
   b.stage("head");
   x = b.global_avg_pool(x, "pool");
-  return std::move(b).finish(b.linear(x, "classes", 1000));
+  return b.finish(b.linear(x, "classes", 1000));
 }
 
 void append(Backbone& net, std::span<const InvertedStage> stages, Activation activation,

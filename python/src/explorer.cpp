@@ -79,6 +79,7 @@ Exploration run(Predictor predictor, const SearchSpace& space, const Profile* pr
   measuring.budget_s = arguments.measure_s;
   measuring.seed = arguments.search.seed;
   measuring.details = false;
+  if (profile) measuring.calibration_ns = best_calibration_ns(*profile);
   measuring.cancelled = [&] { return cancel.load(); };
   if (arguments.measure_s > 0)
     input.measure = [&](std::span<const Network> networks) {

@@ -191,6 +191,7 @@ MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::u
   options.seed = seed;
   options.journal = std::move(journal);
   options.resume = resume;
+  options.calibration_ns = known_calibration_ns(options.settings);
   return options;
 }
 

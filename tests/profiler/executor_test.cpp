@@ -1,5 +1,7 @@
 #include "profiler/executor.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -114,7 +116,7 @@ Network mixed_network() {
   x = b.global_avg_pool(x, "pool");
   x = b.linear(x, "fc", 16, false);
   x = b.layer_norm(x, "norm", Activation::hardswish);
-  return std::move(b).finish(b.linear(x, "fc2", 10));
+  return b.finish(b.linear(x, "fc2", 10));
 }
 
 }  // namespace
@@ -196,7 +198,7 @@ TEST_CASE("steps are maximal: an engine runs all it can before the other", "[pro
   const int left = b.conv2d(network_input, "a", {.out_channels = 8});
   const int norm = b.group_norm(left, "norm");
   const int right = b.conv2d(network_input, "b", {.out_channels = 8});
-  const Network net = std::move(b).finish(b.add(norm, right, "add"));
+  const Network net = b.finish(b.add(norm, right, "add"));
   const Executor executor(net, random_parameters(), threads());
   REQUIRE(executor.steps().size() == 3);
   CHECK(executor.steps()[0].nodes == std::vector{0, 2});
@@ -208,12 +210,6 @@ TEST_CASE("activations share memory", "[profiler]") {
   const Executor kept(mixed_network(), random_parameters(), threads(),
                       {.one_step_per_op = true, .keep_outputs = true});
   CHECK(shared.arena_bytes() * 2 < kept.arena_bytes());
-  const auto arena = std::make_shared<Arena>(shared.arena_bytes());
-  CHECK_NOTHROW(Executor(mixed_network(), random_parameters(), threads(),
-                         {.one_step_per_op = true, .arena = arena}));
-  CHECK_THROWS_WITH(Executor(mixed_network(), random_parameters(), threads(),
-                             {.keep_outputs = true, .arena = arena}),
-                    ContainsSubstring("needs an arena of"));
 }
 
 TEST_CASE("a timed run adds to every step and computes the same", "[profiler]") {
@@ -269,16 +265,33 @@ TEST_CASE("making and ending executors takes no memory", "[profiler]") {
   CHECK(resident_bytes() - before < 4 << 20);
 }
 
-TEST_CASE("an executor may be moved and made in another's arena", "[profiler]") {
+TEST_CASE("an executor may be moved, and its activations into an arena that others use as well",
+          "[profiler]") {
   Executor first(mixed_network(), random_parameters(), threads());
-  Executor second(mixed_network(), random_parameters(), threads(), {.arena = first.arena()});
+  Executor second(mixed_network(), random_parameters(), threads());
   Executor moved = std::move(first);
   fill(moved.input(), 3);
   moved.run();
   const std::vector<float> expected(moved.output().begin(), moved.output().end());
-  fill(second.input(), 3);
-  second.run();
-  CHECK(std::equal(expected.begin(), expected.end(), second.output().begin()));
+  const auto arena = std::make_shared<const Arena>(moved.arena_bytes() + 64);
+  for (const std::size_t offset : {0U, 64U}) {
+    for (Executor* executor : {&moved, &second}) {
+      executor->move_to(arena, offset);
+      CHECK(reinterpret_cast<std::byte*>(executor->input().data()) >= arena->data() + offset);
+      CHECK(reinterpret_cast<std::byte*>(executor->input().data()) < arena->data() + arena->size());
+      std::fill_n(arena->data(), arena->size(), std::byte{0});
+      fill(executor->input(), 3);
+      executor->run();
+      CHECK(std::equal(expected.begin(), expected.end(), executor->output().begin()));
+    }
+  }
+  for (const std::size_t offset : {32U, 128U})
+    CHECK_THROWS_WITH(
+        moved.move_to(arena, offset),
+        fmt::format(
+            "network \"{}\" needs {} bytes at a multiple of 64, got an arena of {} bytes and "
+            "offset {}",
+            moved.network().name, moved.arena_bytes(), arena->size(), offset));
 }
 
 TEST_CASE("backbones give the feature maps of the whole network at any resolution", "[profiler]") {

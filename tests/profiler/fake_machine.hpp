@@ -44,7 +44,7 @@ class FakeMachine : public Machine {
 /// What happened to the subjects, in order.
 struct Event {
   int task;
-  int copy;  ///< -1: fed
+  int copy;  ///< -1: fed, -2: moved
   bool operator==(const Event&) const = default;
 };
 
@@ -60,6 +60,7 @@ class FakeSubject : public Subject {
  public:
   FakeSubject(int task, FakeTask fake, FakeMachine& machine, std::vector<Event>& events)
       : task_(task), fake_(std::move(fake)), machine_(machine), events_(events) {}
+  void move() override { events_.push_back({task_, -2}); }
   void feed(int) override { events_.push_back({task_, -1}); }
   void run(int copy) override {
     events_.push_back({task_, copy});

@@ -89,7 +89,8 @@ TEST_CASE("every network with golden facts equals them layer by layer", "[golden
 
 TEST_CASE("every golden file belongs to a network", "[golden]") {
   for (const auto& file : std::filesystem::directory_iterator(golden::folder()))
-    if (file.path().extension() == ".json") CHECK(zoo_name(file.path().stem().string()) != "");
+    if (file.path().extension() == ".json")
+      CHECK_FALSE(zoo_name(file.path().stem().string()).empty());
 }
 
 TEST_CASE("train forms have their references' parameters and MACs", "[golden]") {

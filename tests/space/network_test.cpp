@@ -24,7 +24,7 @@ Network small_network() {
   const int sum = b.add(narrow, stem, "add");
   b.stage("head");
   const int pool = b.global_avg_pool(sum, "pool");
-  return std::move(b).finish(b.linear(pool, "fc", 10));
+  return b.finish(b.linear(pool, "fc", 10));
 }
 
 json node(const char* name, const char* op, json inputs) {
@@ -75,7 +75,7 @@ TEST_CASE("a norm's ReLU becomes a node, a convolution's does not", "[space]") {
   NetworkBuilder b("relu", "test", {1, 4, 4, 8});
   int x = b.conv2d(network_input, "conv", {.out_channels = 8, .activation = Activation::relu6});
   x = b.layer_norm(x, "norm", Activation::relu);
-  const Network net = split_activations(std::move(b).finish(x));
+  const Network net = split_activations(b.finish(x));
   REQUIRE(net.nodes.size() == 3);
   CHECK(net.nodes[0].op.activation == Activation::relu6);
   CHECK(net.nodes[2].name == "stem.norm.relu");

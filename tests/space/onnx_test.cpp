@@ -17,7 +17,7 @@ namespace {
 Network relu_network() {
   NetworkBuilder b("net", "test", {1, 2, 3, 4});
   b.stage("s");
-  return std::move(b).finish(b.activation(network_input, "r", Activation::relu));
+  return b.finish(b.activation(network_input, "r", Activation::relu));
 }
 
 /// Length-delimited field of protocol buffers, shorter than 128 bytes.
@@ -64,7 +64,7 @@ TEST_CASE("every network becomes an ONNX model with all its weights", "[space]")
 
 TEST_CASE("weights are written as they are", "[space]") {
   NetworkBuilder b("net", "test", {1, 1, 1, 1});
-  const Network net = std::move(b).finish(b.conv2d(network_input, "c", {.out_channels = 2}));
+  const Network net = b.finish(b.conv2d(network_input, "c", {.out_channels = 2}));
   const Parameters values{{1.5F, -2.0F}, {0.25F, 4.0F}, {}, {}};
   const std::string model = to_onnx(net, parameters_of({net, {{"stem.c", values}}}));
   for (const auto& tensor : {values.weight, values.bias}) {
@@ -76,7 +76,7 @@ TEST_CASE("weights are written as they are", "[space]") {
 
 TEST_CASE("parameters of the wrong size are not exported", "[space]") {
   NetworkBuilder b("net", "test", {1, 1, 1, 1});
-  const Network net = std::move(b).finish(b.conv2d(network_input, "c", {.out_channels = 2}));
+  const Network net = b.finish(b.conv2d(network_input, "c", {.out_channels = 2}));
   CHECK_THROWS_WITH(to_onnx(net, parameters_of({net, {{"stem.c", {{1}, {0, 0}, {}, {}}}}})),
                     ContainsSubstring("node \"stem.c\"") &&
                         ContainsSubstring("weight must have 2 values, got 1"));
@@ -84,7 +84,7 @@ TEST_CASE("parameters of the wrong size are not exported", "[space]") {
 
 TEST_CASE("a network too large for one file is refused", "[space]") {
   NetworkBuilder b("huge", "test", {1, 1, 1, 32768});
-  const Network net = std::move(b).finish(b.linear(network_input, "wide", 32768));
+  const Network net = b.finish(b.linear(network_input, "wide", 32768));
   CHECK_THROWS_WITH(to_onnx(net, random_parameters()),
                     ContainsSubstring("network \"huge\": 4295098368 bytes"));
 }

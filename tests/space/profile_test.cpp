@@ -33,6 +33,7 @@ Profile example() {
   profile.tool_version = version();
   profile.created = "2026-11-21T12:00:00Z";
   profile.seconds = 12.5;
+  profile.calibration_ns = 120e3;
   const Timing timing{.median_ns = 100,
                       .low_ns = 99,
                       .high_ns = 101.5,
@@ -125,6 +126,7 @@ TEST_CASE("merging takes the newer of two records and appends the others", "[pro
   Profile profile = example();
   Profile newer = example();
   newer.created = "2026-11-22T12:00:00Z";
+  newer.calibration_ns = 110e3;
   newer.ops[0].timing.median_ns = 90;
   newer.ops.push_back({parse_op("linear 1x1x1x64->1x1x1x16 f32"), "xnnpack", {}});
   newer.networks[0].name = "other";
@@ -135,7 +137,25 @@ TEST_CASE("merging takes the newer of two records and appends the others", "[pro
   CHECK(profile.networks.size() == 2);
   CHECK(profile.warnings.size() == 2);
   CHECK(profile.seconds == 25);
+  CHECK(profile.calibration_ns == 110e3);
   CHECK(profile.created == "2026-11-22T12:00:00Z");
+}
+
+TEST_CASE("the best calibration is remembered, of this version's kernel only", "[profile]") {
+  CHECK(faster(0, 3) == 3);
+  CHECK(faster(4, 0) == 4);
+  CHECK(faster(4, 3) == 3);
+  Profile profile = example();
+  CHECK(best_calibration_ns(profile) == 120e3);
+  Profile older = example();
+  older.tool_version = "0.0.1";
+  older.calibration_ns = 1;
+  CHECK(best_calibration_ns(older) == 0);
+  merge(profile, older);
+  CHECK(profile.calibration_ns == 120e3);
+  nlohmann::json json = to_json(profile);
+  json.erase("calibration_ns");
+  CHECK(profile_from_json(JsonReader(json, "p.json#")).calibration_ns == 0);
 }
 
 TEST_CASE("profiles of other machines or settings are not mixed", "[profile]") {

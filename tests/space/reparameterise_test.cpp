@@ -26,7 +26,7 @@ constexpr float four = 4.0F - 1e-5F;
 
 TEST_CASE("a batch norm scales and shifts the convolution before it", "[space]") {
   NetworkBuilder b("folding", "test", {1, 1, 1, 2}, Form::train);
-  const Network net = std::move(b).finish(b.conv2d(
+  const Network net = b.finish(b.conv2d(
       network_input, "conv", {.out_channels = 2, .activation = Activation::relu, .norm = true}));
   REQUIRE(net.nodes.size() == 2);
   CHECK(params(net) == 4 + 2 + 4);
@@ -47,7 +47,7 @@ TEST_CASE("the channels of a transposed convolution are scaled, group by group",
   NetworkBuilder b("transposed", "test", {1, 1, 1, 4});
   const int x = b.conv_transpose2d(network_input, "up",
                                    {.out_channels = 2, .groups = 2, .padding = Padding{}});
-  const Network net = std::move(b).finish(b.batch_norm(x, "norm"));
+  const Network net = b.finish(b.batch_norm(x, "norm"));
   const Model folded =
       reparameterise(net, given({{"stem.up", {{1, 2, 3, 4}, {0, 0}, {}, {}}},
                                  {"stem.norm", {{2, 20}, {0, 0}, {0, 0}, {four, four}}}}));
@@ -61,7 +61,7 @@ TEST_CASE("parallel branches become one convolution with the sum's name", "[spac
   const int narrow = b.conv2d(network_input, "narrow", {.out_channels = 2, .bias = false});
   const int skip = b.batch_norm(network_input, "skip");
   const int x = b.add(wide, narrow, "partial");
-  const Network net = std::move(b).finish(b.add(x, skip, "sum", Activation::relu));
+  const Network net = b.finish(b.add(x, skip, "sum", Activation::relu));
   const Model folded = reparameterise(
       net, given({{"stem.wide",
                    {{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 2}, {}, {}}},
@@ -82,7 +82,7 @@ TEST_CASE("parallel branches become one convolution with the sum's name", "[spac
 TEST_CASE("a convolution of even size and its input keep their alignment", "[space]") {
   NetworkBuilder b("even", "test", {1, 4, 4, 1});
   const int conv = b.conv2d(network_input, "conv", {.out_channels = 1, .kernel = 2, .bias = false});
-  const Network net = std::move(b).finish(b.add(network_input, conv, "sum"));
+  const Network net = b.finish(b.add(network_input, conv, "sum"));
   const Model folded = reparameterise(net, given({{"stem.conv", {{1, 2, 3, 4}, {}, {}, {}}}}));
   REQUIRE(folded.network.nodes.size() == 1);
   CHECK(text(folded.network.nodes[0].op) ==
@@ -96,7 +96,7 @@ TEST_CASE("what somebody else reads, or no convolution computes, stays", "[space
     NetworkBuilder b("shared", "test", {1, 4, 4, 4});
     const int conv = b.conv2d(network_input, "conv", {.out_channels = 4});
     const int norm = b.batch_norm(conv, "norm");
-    const Network net = std::move(b).finish(b.mul(norm, conv, "mul"));
+    const Network net = b.finish(b.mul(norm, conv, "mul"));
     CHECK(reparameterise(net) == net);
   }
   SECTION("an activation stands between") {
@@ -104,7 +104,7 @@ TEST_CASE("what somebody else reads, or no convolution computes, stays", "[space
     const int conv =
         b.conv2d(network_input, "conv", {.out_channels = 4, .activation = Activation::relu});
     const int norm = b.batch_norm(conv, "norm");
-    const Network net = std::move(b).finish(b.add(norm, network_input, "add"));
+    const Network net = b.finish(b.add(norm, network_input, "add"));
     CHECK(reparameterise(net) == net);
   }
   SECTION("branches read different tensors") {
@@ -112,14 +112,14 @@ TEST_CASE("what somebody else reads, or no convolution computes, stays", "[space
     const int a = b.conv2d(network_input, "a", {.out_channels = 4});
     const int act = b.activation(a, "act", Activation::gelu);
     const int c = b.conv2d(act, "c", {.out_channels = 4});
-    const Network net = std::move(b).finish(b.add(c, network_input, "add"));
+    const Network net = b.finish(b.add(c, network_input, "add"));
     CHECK(reparameterise(net) == net);
   }
   SECTION("a branch is an output") {
     NetworkBuilder b("output", "test", {1, 4, 4, 4});
     const int a = b.conv2d(network_input, "a", {.out_channels = 4});
     const int c = b.conv2d(network_input, "c", {.out_channels = 4});
-    Network net = std::move(b).finish(b.add(a, c, "add"));
+    Network net = b.finish(b.add(a, c, "add"));
     net.outputs.push_back(a);
     CHECK(reparameterise(net) == net);
   }
@@ -155,8 +155,8 @@ TEST_CASE("train forms are found by name, others refused", "[space]") {
 
 TEST_CASE("parameters of the wrong size are refused with the node's name", "[space]") {
   NetworkBuilder b("wrong", "test", {1, 4, 4, 2}, Form::train);
-  const Network net = std::move(b).finish(
-      b.conv2d(network_input, "conv", {.out_channels = 2, .bias = false, .norm = true}));
+  const Network net =
+      b.finish(b.conv2d(network_input, "conv", {.out_channels = 2, .bias = false, .norm = true}));
   const Parameters norm{{1, 1}, {0, 0}, {0, 0}, {1}};
   CHECK_THROWS_WITH(reparameterise(net, given({{"stem.conv", {{1, 2, 3}, {}, {}, {}}},
                                                {"stem.conv.norm", norm}})),

@@ -30,7 +30,7 @@ TEST_CASE("the default space holds the published family", "[space]") {
   const SearchSpace space = default_search_space();
   check(space);
   CHECK(size(space) > 1e20);
-  for (CpuboneConfig member : cpubone_family()) {
+  for (const CpuboneConfig& member : cpubone_family()) {
     INFO(member.name);
     const Genome genome = encode(space, member);
     const Network published = build(member);
