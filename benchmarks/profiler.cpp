@@ -34,13 +34,20 @@ namespace {
 
 constexpr int operators = 200;
 
-Profile measured(std::span<const Op> ops, const MeasureSettings& settings = {},
-                 double budget_s = 60) {
+/// Of all that this run measures: one machine has one best.
+double calibration_ns = 0;
+
+/// A profile of operators, or of networks.
+Profile measured(std::span<const Op> ops, std::span<const Network> networks = {},
+                 const MeasureSettings& settings = {}, double budget_s = 60) {
   Profile profile = host_profile(settings);
   MeasureOptions options;
   options.settings = settings;
   options.budget_s = budget_s;
-  measure_ops(ops, options, profile);
+  options.calibration_ns = calibration_ns;
+  if (!ops.empty()) measure_ops(ops, options, profile);
+  if (!networks.empty()) measure_networks(networks, options, profile);
+  calibration_ns = profile.calibration_ns;
   return profile;
 }
 
@@ -101,8 +108,7 @@ void repeat_and_busy(Rows& rows, bool busy) {
   Profile other = host_profile({});
   for (std::size_t i = 0; i < ops.size(); i += turn)
     for (Profile* profile : {&one, &other}) {
-      MeasureOptions options;
-      measure_ops(std::span(ops).subspan(i, std::min(turn, ops.size() - i)), options, *profile);
+      merge(*profile, measured(std::span(ops).subspan(i, std::min(turn, ops.size() - i))));
     }
   const std::vector<double> turns = deviations(one, other);
   rows.inform("two profiles in turns of 10 operators, median |ratio - 1|", 100 * median(turns),
@@ -112,11 +118,11 @@ void repeat_and_busy(Rows& rows, bool busy) {
   if (!busy) return;
   const auto beside = [&](const char* what, int spinners, int threads) {
     const MeasureSettings settings{threads, DType::f32, CacheMode::cold, {}};
-    const Profile reference = threads == 1 ? first : measured(ops, settings);
+    const Profile reference = threads == 1 ? first : measured(ops, {}, settings);
     std::vector<std::unique_ptr<Spinner>> processes;
     for (int i = 0; i < spinners; ++i)
       processes.push_back(std::make_unique<Spinner>(reference.seconds / 4, reference.seconds / 2));
-    const Profile profile = measured(ops, settings);
+    const Profile profile = measured(ops, {}, settings);
     const std::vector<double> off = deviations(reference, profile);
     const std::string row = fmt::format("{}, unmarked records", what);
     const std::string note =
@@ -144,16 +150,13 @@ void sums(Rows& rows, int threads) {
   std::vector<Network> networks;
   for (const char* name : {"nano", "t0", "s0", "b0", "b1", "b2", "b3"})
     networks.push_back(find_network(name));
-  MeasureOptions options;
-  options.settings.threads = threads;
-  options.budget_s = 25;
+  MeasureSettings settings;
+  settings.threads = threads;
   std::vector<Network> executed;
   for (const Network& network : networks) executed.push_back(split_activations(network));
-  Profile before = host_profile(options.settings);
-  measure_networks(networks, options, before);
-  const Profile parts = measured(distinct_ops(executed), options.settings);
-  Profile after = host_profile(options.settings);
-  measure_networks(networks, options, after);
+  const Profile before = measured({}, networks, settings);
+  const Profile parts = measured(distinct_ops(executed), {}, settings);
+  const Profile after = measured({}, networks, settings);
   std::map<std::string, double> known;
   for (const OpRecord& record : parts.ops) known[text(record.op)] = record.timing.median_ns;
   for (std::size_t i = 0; i < networks.size(); ++i) {

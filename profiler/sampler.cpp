@@ -25,6 +25,7 @@ constexpr int first_calibrations = 20;
 constexpr int most_retries = 3;
 constexpr double too_uncertain = 0.05;     // half-width, beyond which a record is marked
 constexpr std::size_t most_attempts = 10;  // samples, spoilt ones included, per good one wanted
+constexpr double short_ns = 200e3;         // where loading the code would be a percent
 constexpr int enough_copies = 4;
 constexpr std::int64_t cheap_weight_bytes = std::int64_t{2} << 20;  // of copies together
 constexpr int most_warm_up_rounds = 3;
@@ -102,13 +103,17 @@ class Sampler {
         std::clamp(runs, 1.0, static_cast<double>(options_.most_runs_per_sample)));
   }
 
-  /// One copy is only warmed up with, so that code and activations are warm when the others run.
+  /// One copy of a short task is only warmed up with, so that its code is warm when the others run.
+  int spare_copies(const Task& task) const {
+    return options_.cache == CacheMode::cold && task.guess_ns < short_ns ? 1 : 0;
+  }
+
   /// Several take turns where they are small: where in memory one lies is chance.
   int copies(const Task& task) const {
     if (options_.cache == CacheMode::hot) return 1;
     const std::int64_t small = std::clamp<std::int64_t>(
         cheap_weight_bytes / std::max<std::int64_t>(task.weight_bytes, 1), 1, enough_copies);
-    return std::max(runs_per_sample(task), static_cast<int>(small)) + 1;
+    return std::max(runs_per_sample(task), static_cast<int>(small)) + spare_copies(task);
   }
 
   std::size_t group_end(const std::vector<int>& todo, std::size_t begin) const {
@@ -216,13 +221,16 @@ class Sampler {
     const double lost = machine_.lost_ns();
     const double start = machine_.now_ns();
     subject.move();
-    subject.feed(0);
-    subject.run(0);
+    const int spares = spare_copies(task);
+    if (!cold || spares > 0) {
+      subject.feed(0);
+      subject.run(0);
+    }
     double ns = 0;
     if (cold) {
       // One by one: in a network nobody has just read the input or written the output.
       for (int run = 0; run < runs; ++run) {
-        const int copy = 1 + prepared.runs++ % (copies(task) - 1);
+        const int copy = spares + prepared.runs++ % (copies(task) - spares);
         subject.feed(copy);
         const double begin = machine_.now_ns();
         subject.run(copy);
