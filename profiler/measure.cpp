@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -228,12 +229,34 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
   return warnings;
 }
 
+/// Weights are made, packed and freed by the gigabyte: while memory is kept for the next, and not
+/// given back to the system each time, preparing takes less than half as long.
+class KeepFreedMemory {
+#if defined(__GLIBC__)
+ public:
+  KeepFreedMemory() {
+    ::mallopt(M_MMAP_THRESHOLD, largest_threshold);
+    ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  }
+  ~KeepFreedMemory() {
+    ::mallopt(M_TRIM_THRESHOLD, 2 * largest_threshold);
+    ::malloc_trim(0);
+  }
+  KeepFreedMemory(const KeepFreedMemory&) = delete;
+  KeepFreedMemory& operator=(const KeepFreedMemory&) = delete;
+
+ private:
+  static constexpr int largest_threshold = 32 << 20;  // that glibc would reach by itself
+#endif
+};
+
 SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, SampleOptions sampling,
                  const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", labels}};
+  const KeepFreedMemory keep;
   Journal journal(options.journal, header, options.resume);
   const auto machine = host_machine(profile.device.llc_bytes);
   const double start_ns = machine->now_ns();

@@ -222,7 +222,9 @@ class Sampler {
     const double start = machine_.now_ns();
     subject.move();
     const int spares = spare_copies(task);
-    if (!cold || spares > 0) {
+    // Weights that the caches cannot hold are as cold the second time as the first.
+    const bool fits = task.weight_bytes <= machine_.eviction_bytes() / 2;
+    if (cold ? spares > 0 : fits) {
       subject.feed(0);
       subject.run(0);
     }

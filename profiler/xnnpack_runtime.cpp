@@ -81,10 +81,22 @@ bool fuses(Activation activation) {
          activation == Activation::relu6;
 }
 
+constexpr std::size_t extra_floats = XNN_EXTRA_BYTES / sizeof(float);
+
+/// Room for values and for reads past their end: weights are hundreds of megabytes, so that no copy
+/// is made only for these.
+std::vector<float> room_for(std::size_t size) {
+  std::vector<float> values;
+  values.reserve(size + extra_floats);
+  values.resize(size);
+  return values;
+}
+
 /// [outer][inner][window] -> [outer][window][inner].
-std::vector<float> channels_last(const std::vector<float>& in, std::size_t outer, std::size_t inner,
+std::vector<float> channels_last(std::vector<float>&& in, std::size_t outer, std::size_t inner,
                                  std::size_t window) {
-  std::vector<float> out(in.size());
+  if (inner == 1 || window == 1) return std::move(in);
+  std::vector<float> out = room_for(in.size());
   for (std::size_t o = 0; o < outer; ++o)
     for (std::size_t i = 0; i < inner; ++i)
       for (std::size_t k = 0; k < window; ++k)
@@ -98,7 +110,7 @@ std::vector<float> transposed_weights(const std::vector<float>& in, const Op& op
   const std::size_t in_width = static_cast<std::size_t>(op.inputs[0].c) / groups;
   const std::size_t out_width = static_cast<std::size_t>(op.output.c) / groups;
   const auto window = static_cast<std::size_t>(op.kernel_h * op.kernel_w);
-  std::vector<float> out(in.size());
+  std::vector<float> out = room_for(in.size());
   for (std::size_t g = 0; g < groups; ++g)
     for (std::size_t i = 0; i < in_width; ++i)
       for (std::size_t o = 0; o < out_width; ++o)
@@ -120,8 +132,10 @@ class Subgraph {
       external_[external[i]] = static_cast<std::uint32_t>(i);
   }
 
-  void add(const XnnpackNode& node) {
+  /// Takes the node's weights.
+  void add(XnnpackNode& node) {
     node_ = &node;
+    std::vector<float>& weight = node.parameters.weight;
     const Op& op = node.op;
     std::vector<std::uint32_t> inputs;
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
@@ -139,9 +153,8 @@ class Subgraph {
     switch (op.kind) {
       case OpKind::conv2d:
         if (is_depthwise(op)) {
-          const std::uint32_t weights =
-              filter(channels_last(node.parameters.weight, 1, z(in.c), window),
-                     {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
+          const std::uint32_t weights = filter(channels_last(std::move(weight), 1, z(in.c), window),
+                                               {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
           checked(xnn_define_depthwise_convolution_2d(
               subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
               u(op.kernel_w), u(op.stride), u(op.stride), 1, 1, 1, z(in.c), range.low, range.high,
@@ -149,7 +162,7 @@ class Subgraph {
         } else {
           const std::size_t group_in = z(in.c / op.groups);
           const std::uint32_t weights =
-              filter(channels_last(node.parameters.weight, z(op.output.c), group_in, window),
+              filter(channels_last(std::move(weight), z(op.output.c), group_in, window),
                      {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
           checked(xnn_define_convolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
                                             u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride),
@@ -161,7 +174,7 @@ class Subgraph {
       case OpKind::conv_transpose2d: {
         const std::size_t group_in = z(in.c / op.groups);
         const std::uint32_t weights =
-            filter(transposed_weights(node.parameters.weight, op),
+            filter(transposed_weights(weight, op),
                    {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
         checked(xnn_define_deconvolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
                                             u(p.left), 0, 0, u(op.kernel_h), u(op.kernel_w),
@@ -175,14 +188,13 @@ class Subgraph {
           // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
           // of single pixels the same kernels take one scale a channel.
           const std::uint32_t weights =
-              filter(std::vector(node.parameters.weight), {z(op.output.c), 1, 1, z(in.c)}, 0);
+              filter(std::move(weight), {z(op.output.c), 1, 1, z(in.c)}, 0);
           checked(xnn_define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
                                             z(in.c), z(op.output.c), range.low, range.high,
                                             inputs[0], weights, bias(), output, 0));
           break;
         }
-        const std::uint32_t weights =
-            filter(std::vector(node.parameters.weight), {z(op.output.c), z(in.c)}, 0);
+        const std::uint32_t weights = filter(std::move(weight), {z(op.output.c), z(in.c)}, 0);
         checked(xnn_define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0],
                                            weights, bias(), output, 0));
         break;
@@ -286,7 +298,7 @@ class Subgraph {
   }
 
   std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims) {
-    values.resize(values.size() + XNN_EXTRA_BYTES / sizeof(float));
+    values.resize(values.size() + extra_floats);
     floats_.push_back(std::move(values));
     std::uint32_t id = 0;
     checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
@@ -399,7 +411,7 @@ XnnpackRuntime::XnnpackRuntime(std::vector<XnnpackNode> nodes, std::span<const i
   Subgraph subgraph(external);
   for (XnnpackNode& node : nodes) {
     subgraph.add(node);
-    node.parameters = {};  // the subgraph has a copy in XNNPACK's layout
+    node.parameters = {};
   }
   state_->runtime.reset(subgraph.runtime(pool));
   state_->external.resize(external.size());

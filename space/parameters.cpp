@@ -49,7 +49,10 @@ ParameterSource random_parameters(std::uint64_t seed) {
     auto counter = static_cast<std::uint32_t>(start ^ (start >> 32));
     // Uniform; a counter that is hashed, because networks have tens of millions of weights.
     const auto fill = [&](std::int64_t size, float centre, float spread) {
-      std::vector<float> values(static_cast<std::size_t>(size));
+      constexpr std::size_t past_the_end = 4;  // which engines may read: it saves them a copy
+      std::vector<float> values;
+      values.reserve(static_cast<std::size_t>(size) + past_the_end);
+      values.resize(static_cast<std::size_t>(size));
       for (float& value : values)
         value = centre + spread * (static_cast<float>(mixed(counter++) >> 8) * 0x1p-23F - 1.0F);
       return values;
