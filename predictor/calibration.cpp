@@ -43,7 +43,7 @@ VectorXd amounts(const Op& op, const CpuTraits& cpu) {
   const Work w = work(op, cpu);
   const std::string op_class_ = op_class(op);
   VectorXd a = VectorXd::Zero(costs);
-  a(op_class_ == "depthwise" ? depthwise_mac : dense_mac) = w.padded_macs;
+  a(op_class_ == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
   a(weight_byte) = w.weight_bytes;
   a(moved_byte) = passes(op_class_) * w.activation_bytes;
   a(spilled_byte) = passes(op_class_) * w.activation_bytes_beyond_llc;

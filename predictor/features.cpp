@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 22> names{"log2 output pixels",
+constexpr std::array<std::string_view, 24> names{"log2 output pixels",
                                                  "log2 output width",
                                                  "log2 input channels of a group",
                                                  "log2 output channels of a group",
@@ -27,7 +28,9 @@ constexpr std::array<std::string_view, 22> names{"log2 output pixels",
                                                  "log2 bytes / LLC",
                                                  "filled share of the last tile's rows",
                                                  "filled share of the last tile's channels",
-                                                 "second input is one pixel"};
+                                                 "second input is one pixel",
+                                                 "share of input vectors across cache lines",
+                                                 "share of output vectors across cache lines"};
 
 double log2_at_least(double value, double least) {
   return std::log2(std::max(value, least));
@@ -39,7 +42,10 @@ double log2_at_least_1(double value) {
 
 /// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
 /// others' cache, and replacement is not by age.
-constexpr double llc_share = 0.5;
+constexpr double llc_share = 0.25;
+
+/// Share of it that one core can count on for its activations.
+constexpr double own_llc_share = 1.0 / 8;
 
 double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
@@ -66,6 +72,23 @@ double depthwise_taps(const Op& op) {
 double last_tile_share(double value, double tile) {
   const double rest = std::fmod(value, tile);
   return rest == 0 ? 1.0 : rest / tile;
+}
+
+/// Of the vectors that begin where a pixel of so many channels does, or whole vectors later, those
+/// that lie in two cache lines: they take two reads.
+double crossing_share(int channels, double element_bytes, const CpuTraits& cpu) {
+  constexpr int line_bytes = 64;
+  const int vector_bytes = static_cast<int>(cpu.vector_channels * element_bytes);
+  const int grid = std::gcd(static_cast<int>(channels * element_bytes), line_bytes);
+  const double misaligned = 1.0 - double(std::min(grid, vector_bytes)) / vector_bytes;
+  return misaligned * std::min(1.0, double(vector_bytes) / line_bytes);
+}
+
+/// Share of a working set that L1, which replaces what was used least recently, still holds when it
+/// is read again: all, or where it is somewhat larger nothing.
+double l1_held_share(double read_bytes, double l1d_bytes) {
+  constexpr double nothing_beyond = 1.25;
+  return std::clamp((nothing_beyond - read_bytes / l1d_bytes) / (nothing_beyond - 1), 0.0, 1.0);
 }
 
 struct Matrix {
@@ -200,6 +223,8 @@ Work work(const Op& op, const CpuTraits& cpu) {
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
+  w.activation_bytes_beyond_llc_share =
+      std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
   w.pieces = pieces(op, m, cpu);
@@ -211,7 +236,7 @@ Work work(const Op& op, const CpuTraits& cpu) {
     w.passes = m.pixels * taps;
     // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
     const double read_bytes = 2 * m.taps * m.groups * element;
-    w.streamed_bytes = m.pixels * read_bytes * (1 - held_share(read_bytes, cpu.l1d_bytes));
+    w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
   } else if (op.kind == OpKind::attention) {
     // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
     const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
@@ -230,6 +255,9 @@ Work work(const Op& op, const CpuTraits& cpu) {
     w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
     w.passes = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
+    w.padded_macs = w.passes * fill_up(op.output.c, cpu.vector_channels);
+  } else {
+    w.padded_macs = static_cast<double>(elements(op.output));
   }
   return w;
 }
@@ -272,7 +300,9 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           last_tile_share(m.pixels, attention ? cpu.vector_channels : tile_rows(m, cpu)),
           last_tile_share(attention ? m.group_in : channels,
                           attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
-          broadcasts(op) ? 1.0 : 0.0};
+          broadcasts(op) ? 1.0 : 0.0,
+          crossing_share(op.inputs[0].c, element, cpu),
+          crossing_share(op.output.c, element, cpu)};
 }
 
 }  // namespace cpubone

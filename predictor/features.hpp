@@ -36,7 +36,8 @@ std::string op_class(const Op& op);
 /// Physical quantities of an operator, which a class's law weights with what each costs.
 struct Work {
   double macs = 0;
-  double padded_macs = 0;  ///< with every tile of the micro-kernel filled up
+  /// With every tile of the micro-kernel filled up; without MACs values, each vector filled up.
+  double padded_macs = 0;
   /// Starts of an inner loop: tiles times taps; pixels times taps of depthwise convolutions, whose
   /// first sum waits for each tap in turn; exponentials of attention, whole vectors of them; pixels
   /// where there are no MACs.
@@ -45,9 +46,10 @@ struct Work {
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
   double streamed_bytes = 0;
-  double streamed_far_bytes = 0;          ///< of these weights, beyond a share of the LLC
-  double activation_bytes = 0;            ///< read and written
-  double activation_bytes_beyond_l2 = 0;  ///< of these
+  double streamed_far_bytes = 0;                 ///< of these weights, beyond a share of the LLC
+  double activation_bytes = 0;                   ///< read and written
+  double activation_bytes_beyond_l2 = 0;         ///< of these
+  double activation_bytes_beyond_llc_share = 0;  ///< beyond what a core can count on of the LLC
   double activation_bytes_beyond_llc = 0;
   /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
   /// KiB, by operator; 1 where one thread does it all.

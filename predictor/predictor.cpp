@@ -61,11 +61,13 @@ LawNs law_ns(const Law& law, const Work& w, double pieces) {
   const double share = busiest_share(pieces, law.threads);
   LawNs ns;
   ns.compute = share * (w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass);
-  ns.memory = share * (w.streamed_bytes * law.ns_per_streamed_byte +
-                       w.streamed_far_bytes * law.ns_per_streamed_far_byte +
-                       w.activation_bytes * law.ns_per_activation_byte +
-                       w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
-                       w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc);
+  ns.memory =
+      share * (w.streamed_bytes * law.ns_per_streamed_byte +
+               w.streamed_far_bytes * law.ns_per_streamed_far_byte +
+               w.activation_bytes * law.ns_per_activation_byte +
+               w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
+               w.activation_bytes_beyond_llc_share * law.ns_per_activation_byte_beyond_llc_share +
+               w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc);
   ns.weights = w.weight_bytes * law.ns_per_weight_byte;
   ns.run = law.ns_per_run;
   if (law.threads > 1 && pieces > 1) ns.waking = law.ns_per_wake + pieces * law.ns_per_piece;
@@ -81,10 +83,11 @@ Bound bound_of(const LawNs& ns) {
 
 using Records = std::vector<const OpRecord*>;
 
-/// Costs of `Work`'s quantities by least squares of relative errors. `prior` counts as much as two
-/// operators, so that a class of few is not read into its noise.
+/// Costs of `Work`'s quantities by least squares of relative errors. `prior` is what costs are near
+/// to: a class of few operators is not read into its noise, and one without large ones knows from
+/// the others what large ones cost.
 Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law* prior) {
-  constexpr Index terms = 10;
+  constexpr Index terms = 11;
   const auto n = static_cast<Index>(records.size());
   MatrixXd relative(n, terms);  // each term of the law over the measured latency
   for (Index i = 0; i < n; ++i) {
@@ -96,7 +99,7 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     relative.row(i) << share * w.padded_macs, share * w.passes, w.weight_bytes,
         share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
         share * w.activation_bytes_beyond_l2, wakes ? 0.0 : 1.0, wakes ? 1.0 : 0.0,
-        wakes ? pieces : 0.0;
+        wakes ? pieces : 0.0, share * w.activation_bytes_beyond_llc_share;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -107,15 +110,31 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
         prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run,
-        prior->ns_per_run + prior->ns_per_wake, prior->ns_per_piece;
+        prior->ns_per_run + prior->ns_per_wake, prior->ns_per_piece,
+        prior->ns_per_activation_byte_beyond_llc_share;
     ridge += 0.05 * squares / static_cast<double>(n);
+    // A law leaves some percent; what bytes beyond a cache cost differs little from class to class.
+    constexpr double noise = 0.05;
+    constexpr double deviation = 0.3;
+    for (const Index beyond : {Index{3}, Index{4}, Index{6}, Index{10}}) {
+      const double near = expected(beyond < 5 ? 2 : 5);
+      const double known = deviation * std::max(expected(beyond), deviation * near);
+      if (known > 0) ridge(beyond) += noise * noise / (known * known);
+    }
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
   Law law{w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
   law.ns_per_wake = std::max(0.0, w(8) - law.ns_per_run);
   law.ns_per_piece = w(9);
+  law.ns_per_activation_byte_beyond_llc_share = w(10);
   law.threads = threads;
   return law;
+}
+
+/// By XNNPACK's kernels for matrix products, which all read their weights alike.
+bool multiplies_matrices(const Op& op) {
+  const std::string name = op_class(op);
+  return macs(op) > 0 && name != "depthwise" && name != "attention";
 }
 
 ClassModel fit_class(const std::string& name, const Records& records, const CpuTraits& cpu,
@@ -264,6 +283,7 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   predictor.evidence = "measured";
   std::map<std::string, Records> by_class;
   Records without_macs;
+  Records matrix_products;
   std::string training;
   const auto use = [&](const OpRecord& record) {
     by_class[op_class(record.op)].push_back(&record);
@@ -275,6 +295,7 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
     predictor.best_macps = std::max(
         predictor.best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
     if (macs(record.op) == 0) without_macs.push_back(&record);
+    if (multiplies_matrices(record.op)) matrix_products.push_back(&record);
   }
   if (by_class.empty())
     throw Error("the profile has no undisturbed operator to fit a predictor to");
@@ -290,11 +311,18 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   predictor.training_hash = hash_text(training);
   const CpuTraits cpu = cpu_traits(profile.device);
   const int threads = profile.settings.threads;
-  const Law moving_data =
-      without_macs.empty() ? Law{} : fit_law(without_macs, cpu, threads, nullptr);
-  for (const auto& [name, records] : by_class)
-    predictor.classes.push_back(
-        fit_class(name, records, cpu, threads, macs(records[0]->op) == 0 ? &moving_data : nullptr));
+  const auto law_of = [&](const Records& records) {
+    return records.empty() ? Law{} : fit_law(records, cpu, threads, nullptr);
+  };
+  const Law moving_data = law_of(without_macs);
+  const Law multiplying = law_of(matrix_products);
+  for (const auto& [name, records] : by_class) {
+    const Op& op = records[0]->op;
+    const Law* prior = macs(op) == 0             ? &moving_data
+                       : multiplies_matrices(op) ? &multiplying
+                                                 : nullptr;
+    predictor.classes.push_back(fit_class(name, records, cpu, threads, prior));
+  }
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
@@ -413,7 +441,7 @@ class NetworkFit {
   // is missed and what is saved may be from their expectation.
   static constexpr double noise = 0.015;
   static constexpr double outlier = 2;  ///< times the noise
-  static constexpr double class_deviation = 0.1;
+  static constexpr double class_deviation = 0.03;
   static constexpr double missed_share = 0.02;
   static constexpr double expected_saved_share = 0.5;
   static constexpr double saved_deviation = 0.3;
@@ -630,7 +658,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
   }
   const Adaptation adaptation(base, records, measured.settings.threads);
   // How far classes differ beyond the parts of their laws is what left-out operators say.
-  double class_deviation = 0;
+  double class_deviation = 0.03;
   VectorXd residuals;
   for (const double deviation : {0.02, 0.05, 0.1, 0.2, 0.4}) {
     const VectorXd left_out = adaptation.left_out(deviation);

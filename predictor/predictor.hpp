@@ -28,7 +28,8 @@ struct Law {
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_run = 0;
-  double ns_per_activation_byte_beyond_llc = 0;  ///< on top; where a device is calibrated
+  double ns_per_activation_byte_beyond_llc = 0;        ///< on top; where a device is calibrated
+  double ns_per_activation_byte_beyond_llc_share = 0;  ///< on top; where it is measured
   // Of operators that several threads share.
   double ns_per_wake = 0;   ///< meeting the other threads, which may have to be woken
   double ns_per_piece = 0;  ///< handing it out

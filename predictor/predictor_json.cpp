@@ -64,6 +64,7 @@ nlohmann::json to_json(const Law& law) {
           {"ns_per_activation_byte", law.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
+          {"ns_per_activation_byte_beyond_llc_share", law.ns_per_activation_byte_beyond_llc_share},
           {"ns_per_run", law.ns_per_run},
           {"ns_per_wake", law.ns_per_wake},
           {"ns_per_piece", law.ns_per_piece},
@@ -74,7 +75,8 @@ Law law_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_run", "ns_per_wake", "ns_per_piece", "threads"});
+                    "ns_per_activation_byte_beyond_llc_share", "ns_per_run", "ns_per_wake",
+                    "ns_per_piece", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_pass"),
@@ -85,6 +87,7 @@ Law law_from_json(const JsonReader& json) {
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_run"),
           cost("ns_per_activation_byte_beyond_llc"),
+          cost("ns_per_activation_byte_beyond_llc_share"),
           cost("ns_per_wake"),
           cost("ns_per_piece"),
           static_cast<int>(json.at("threads").integer(1, 1024))};

@@ -122,8 +122,9 @@ std::vector<ProcFile> thread_statistics() {
 
 class HostMachine : public Machine {
  public:
-  explicit HostMachine(std::int64_t llc_bytes)
-      : memory_(
+  HostMachine(std::int64_t llc_bytes, OnAllThreads on_all_threads)
+      : on_all_threads_(std::move(on_all_threads)),
+        memory_(
             static_cast<std::size_t>(std::max(2 * llc_bytes, smallest_eviction)) / sizeof(float),
             1.0F),
         threads_(thread_statistics()),
@@ -154,9 +155,9 @@ class HostMachine : public Machine {
   }
 
   double calibrate_ns() override {
-    sink_ = product_.run(1);  // into the cache
+    on_all_threads_([this] { run_product(1); });  // into the caches
     const double begin = now_ns();
-    sink_ = product_.run(calibration_repeats);
+    on_all_threads_([this] { run_product(calibration_repeats); });
     return now_ns() - begin;
   }
 
@@ -174,6 +175,12 @@ class HostMachine : public Machine {
   }
 
  private:
+  void run_product(int repeats) {
+    const float result = product_.run(repeats);
+    if (result < 0) sink_ = result;  // never, which the compiler cannot know
+  }
+
+  OnAllThreads on_all_threads_;
   std::vector<float> memory_;
   Product product_;
   std::vector<ProcFile> threads_;
@@ -185,8 +192,8 @@ class HostMachine : public Machine {
 
 }  // namespace
 
-std::unique_ptr<Machine> host_machine(std::int64_t llc_bytes) {
-  return std::make_unique<HostMachine>(llc_bytes);
+std::unique_ptr<Machine> host_machine(std::int64_t llc_bytes, OnAllThreads on_all_threads) {
+  return std::make_unique<HostMachine>(llc_bytes, std::move(on_all_threads));
 }
 
 }  // namespace cpubone

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace cpubone {
@@ -23,8 +24,9 @@ class Machine {
   virtual double lost_ns() = 0;
   /// Grows by the time that a hypervisor took from this machine, in ticks of some ms.
   virtual double stolen_ns() = 0;
-  /// Runs a kernel of known work, a matrix product in the first cache; returns its duration. It
-  /// takes longer when the CPU is slower than it can be, or shares a core with other work.
+  /// Runs a kernel of known work, a matrix product in the first cache, on all threads that measure;
+  /// returns its duration. It takes longer when a CPU is slower than it can be, or shares a core
+  /// with other work.
   virtual double calibrate_ns() = 0;
   virtual Conditions conditions() = 0;
   /// Reads memory until nothing else is left in the caches.
@@ -33,8 +35,13 @@ class Machine {
   virtual std::int64_t eviction_bytes() const = 0;
 };
 
+/// Runs something on all threads that measure at once.
+using OnAllThreads = std::function<void(const std::function<void()>&)>;
+
 /// This machine; the last-level cache's size decides how much evicting takes. Make it after the
 /// threads that measure: it watches those that exist.
-std::unique_ptr<Machine> host_machine(std::int64_t llc_bytes);
+std::unique_ptr<Machine> host_machine(
+    std::int64_t llc_bytes,
+    OnAllThreads on_all_threads = [](const std::function<void()>& work) { work(); });
 
 }  // namespace cpubone

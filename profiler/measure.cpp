@@ -250,15 +250,17 @@ class KeepFreedMemory {
 #endif
 };
 
-SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, SampleOptions sampling,
-                 const MeasureOptions& options, Profile& profile) {
+SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, const ThreadPool& pool,
+                 SampleOptions sampling, const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", labels}};
   const KeepFreedMemory keep;
   Journal journal(options.journal, header, options.resume);
-  const auto machine = host_machine(profile.device.llc_bytes);
+  const auto machine =
+      host_machine(profile.device.llc_bytes,
+                   [&](const std::function<void()>& work) { pool.on_all_threads(work); });
   const double start_ns = machine->now_ns();
   SampleHooks hooks;
   hooks.known = journal.known();
@@ -325,7 +327,7 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
                      }});
   }
   const SampleReport report =
-      run(tasks, labels, sample_options(options, profile.device), options, profile);
+      run(tasks, labels, *pool, sample_options(options, profile.device), options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
@@ -411,7 +413,7 @@ void measure_chains(std::span<const Network> networks, const MeasureOptions& opt
   SampleOptions sampling = sample_options(options, profile.device);
   sampling.cache = CacheMode::hot;
   sampling.most_preparing = most_preparing;
-  const SampleReport report = run(tasks, labels, sampling, options, profile);
+  const SampleReport report = run(tasks, labels, *pool, sampling, options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();

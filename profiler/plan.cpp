@@ -17,7 +17,7 @@ namespace {
 
 constexpr int most_operators = 100'000;
 // What one operator may take at most: about 8 ms on a small core, and its copies fit in memory.
-constexpr std::int64_t most_macs = 300'000'000;
+constexpr std::int64_t most_macs = 450'000'000;
 constexpr std::int64_t most_elements = 1'300'000;
 constexpr std::int64_t most_weight_bytes = 24 << 20;
 constexpr int fewest_channels = 8;
@@ -77,7 +77,7 @@ int rounded(double value, int multiple) {
 /// what an odd one costs.
 int channels(Points& points, double low, double high) {
   const double wanted = points.logarithmic(low, high);
-  return rounded(wanted, points.weighted<int>({{16, 4}, {8, 2}, {4, 1}, {2, 1}, {1, 1}}));
+  return rounded(wanted, points.weighted<int>({{16, 4}, {8, 3}, {4, 1.5}, {2, 1}}));
 }
 
 /// Channels relative to others, on the same grid of multiples.
@@ -158,7 +158,7 @@ Op dense_spatial(Points& points) {
   const int kernel = points.weighted<int>({{2, 2}, {3, 5}, {5, 1.5}, {7, 0.5}});
   const int stride = points.weighted<int>({{1, 3}, {2, 2}});
   const int size = resolution(points);
-  const int in = channels(points, fewest_channels, 512);
+  const int in = channels(points, fewest_channels, 768);
   const int out = scaled(points, in, 1.0 / 2, 8);
   return convolution(points, size, in, out, {kernel, stride, 1});
 }
@@ -357,8 +357,8 @@ constexpr std::array families{
     Family{2, false, partial},
     Family{5, true, linear},
     Family{4, false, attention},
-    Family{5, false, activation},
-    Family{3, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
+    Family{10, false, activation},
+    Family{4, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
     Family{1.5, false, [](Points& p) { return of_two(p, OpKind::mul, 0.8); }},
     Family{2.5, false, [](Points& p) { return simple(p, OpKind::group_norm); }},
     Family{1, false, layer_norm},

@@ -375,6 +375,13 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), pool_(nullptr, pthreadp
   if (!pool_) throw Error(fmt::format("cannot start a pool of {} threads", threads));
 }
 
+void ThreadPool::on_all_threads(const std::function<void()>& work) const {
+  pthreadpool_parallelize_1d(
+      pool_.get(),
+      [](void* context, std::size_t) { (*static_cast<const std::function<void()>*>(context))(); },
+      const_cast<std::function<void()>*>(&work), static_cast<std::size_t>(threads_), 0);
+}
+
 bool xnnpack_has(const Op& op) {
   if (op.dtype == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
     return false;

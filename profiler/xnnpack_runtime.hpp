@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +19,8 @@ class ThreadPool {
   /// Throws std::invalid_argument unless `threads` is in 1..1024.
   explicit ThreadPool(int threads);
   int threads() const { return threads_; }
+  /// Runs `work` once for each thread, at once and as far as they are free each on its own.
+  void on_all_threads(const std::function<void()>& work) const;
   /// Null for a single thread.
   pthreadpool* get() const { return pool_.get(); }
 

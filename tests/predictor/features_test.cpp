@@ -90,6 +90,9 @@ TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predict
   // Window and weights: 2 * 9 * 4 bytes a channel; 32 KiB hold those of 455 channels.
   const Op fits = parse_op("conv2d 1x7x7x448->1x7x7x448 k3x3 s1 p1,1,1,1 g448 f32");
   CHECK(work(fits, cpu).streamed_bytes == 0);
+  // The cache replaces what was used least recently: where an eighth more is read, half is lost.
+  const Op edge = parse_op("conv2d 1x7x7x512->1x7x7x512 k3x3 s1 p1,1,1,1 g512 f32");
+  CHECK(work(edge, cpu).streamed_bytes == Approx(49.0 * 0.5 * 2 * 9 * 512 * 4));
   // 8192 channels are 18 times as much: nothing is left of them.
   const Op beyond = parse_op("conv2d 1x7x7x8192->1x7x7x8192 k3x3 s1 p1,1,1,1 g8192 f32");
   CHECK(work(beyond, cpu).streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
@@ -108,10 +111,10 @@ TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
 }
 
 TEST_CASE("weights that no cache holds are read again for every block of rows", "[predictor]") {
-  // 49 pixels in 7 blocks; 20 MiB of weights, of which half of 32 MiB of cache is kept.
+  // 49 pixels in 7 blocks; 20 MiB of weights, of which a quarter of 32 MiB of cache is kept.
   const Op op = parse_op("conv2d 1x7x7x2048->1x7x7x2560 k1x1 s1 p0,0,0,0 g1 nobias f32");
   CHECK(work(op, cpu).streamed_bytes == 6.0 * (19 << 20));
-  CHECK(work(op, cpu).streamed_far_bytes == 6.0 * (4 << 20));
+  CHECK(work(op, cpu).streamed_far_bytes == 6.0 * (12 << 20));
   CHECK(feature(op, "log2 weight bytes of a group / L2") == Approx(std::log2(20)));
 }
 
@@ -125,10 +128,31 @@ TEST_CASE("attention counts tokens of both products", "[predictor]") {
   CHECK(feature(op, "filled share of the last tile's channels") == 4.0 / 16);
 }
 
+TEST_CASE("vectors that begin inside of a cache line lie in two", "[predictor]") {
+  const auto shares = [&](const char* text) {
+    const Op op = parse_op(text);
+    return std::pair(feature(op, "share of input vectors across cache lines"),
+                     feature(op, "share of output vectors across cache lines"));
+  };
+  // Vectors and lines of 16 floats; every second pixel of 24 channels begins in the middle of one.
+  CHECK(shares("slice 1x7x7x32->1x7x7x24 f32") == std::pair(0.0, 0.5));
+  CHECK(shares("slice 1x7x7x25->1x7x7x16 f32") == std::pair(15.0 / 16, 0.0));
+}
+
+TEST_CASE("activations beyond a core's share of the last-level cache are told", "[predictor]") {
+  // An eighth of 32 MiB; 2 x 3 MiB are moved.
+  const Work w = work(parse_op("activation 1x64x64x192->1x64x64x192 act=relu f32"), cpu);
+  CHECK(w.activation_bytes_beyond_llc_share == 2 << 20);
+  CHECK(w.activation_bytes_beyond_llc == 0);
+}
+
 TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {
   CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).passes == 49);
   CHECK(work(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).passes == 0);
   CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).passes == 0);
+  // Values of whole vectors, by pixel or of the whole tensor.
+  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).padded_macs == 49 * 16);
+  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).padded_macs == 49 * 8);
   // A slice does not read the channels that it leaves out.
   CHECK(work(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).activation_bytes ==
         2 * 4 * 49 * 8);
