@@ -219,11 +219,6 @@ std::vector<int> online_cpus() {
   return cpus;
 }
 
-double load_average() {
-  double load = 0;
-  return ::getloadavg(&load, 1) == 1 ? load : 0;
-}
-
 }  // namespace
 
 std::string known_board(const Device& device) {
@@ -295,12 +290,6 @@ std::vector<Warning> host_warnings() {
         {fmt::format("the CPU frequency governor is \"{}\": frequencies change while measuring",
                      governor),
          "sudo cpupower frequency-set -g performance"});
-  const double load = load_average();
-  const double cores = std::max(1U, std::thread::hardware_concurrency());
-  if (load > 0.5 * cores)
-    warnings.push_back(
-        {fmt::format("the machine is busy: load average {:.1f} on {:.0f} cores", load, cores),
-         "close other programs, or measure when the machine is idle"});
   if (const double celsius = hottest_celsius(); celsius > 80)
     warnings.push_back({fmt::format("the CPU is at {:.0f} °C and may throttle", celsius),
                         "improve cooling or let the device rest"});

@@ -15,7 +15,7 @@ Device describe_host();
 std::string known_board(const Device& device);
 
 /// Conditions that make measurements worse than they need to be, each with its remedy: governor,
-/// throttling, under-voltage, load, virtual machine, emulation.
+/// throttling, under-voltage, virtual machine, emulation.
 std::vector<Warning> host_warnings();
 
 /// Frequency, temperature and throttling as they are now, without competitors.

@@ -104,8 +104,8 @@ double number_at(std::string_view text, int index) {
   return value;
 }
 
-/// /proc/self/task/<thread>/schedstat of every thread.
-std::vector<ProcFile> thread_statistics() {
+/// /proc/self/task/<thread>/<name> of every thread.
+std::vector<ProcFile> thread_files(std::string_view name) {
   std::vector<ProcFile> files;
   DIR* folder = ::opendir("/proc/self/task");
   if (folder == nullptr) return files;
@@ -113,7 +113,8 @@ std::vector<ProcFile> thread_statistics() {
     if (entry->d_name[0] == '.') continue;
     std::string path = "/proc/self/task/";
     path += entry->d_name;
-    path += "/schedstat";
+    path += '/';
+    path += name;
     files.emplace_back(path);
   }
   ::closedir(folder);
@@ -127,7 +128,8 @@ class HostMachine : public Machine {
         memory_(
             static_cast<std::size_t>(std::max(2 * llc_bytes, smallest_eviction)) / sizeof(float),
             1.0F),
-        threads_(thread_statistics()),
+        threads_(thread_files("schedstat")),
+        states_(thread_files("stat")),
         stat_("/proc/stat"),
         load_("/proc/loadavg") {
     for (ProcFile& thread : threads_) has_delays_ = has_delays_ || !thread.read().empty();
@@ -163,9 +165,15 @@ class HostMachine : public Machine {
 
   Conditions conditions() override {
     Conditions conditions = read_conditions();
-    // The fourth word is `running/all`; what asks is one of those running.
+    // `thread (name) state ...`; the fourth word of the load is `running/all`.
+    int own = 0;
+    for (ProcFile& file : states_) {
+      const std::string_view stat = file.read();
+      const auto state = stat.rfind(')') + 2;
+      own += state < stat.size() && stat[state] == 'R' ? 1 : 0;
+    }
     const std::string_view load = load_.read();
-    conditions.competitors = std::max(0, static_cast<int>(number_at(load, 3)) - 1);
+    conditions.competitors = std::max(0, static_cast<int>(number_at(load, 3)) - own);
     return conditions;
   }
 
@@ -184,6 +192,7 @@ class HostMachine : public Machine {
   std::vector<float> memory_;
   Product product_;
   std::vector<ProcFile> threads_;
+  std::vector<ProcFile> states_;
   ProcFile stat_;
   ProcFile load_;
   bool has_delays_ = false;

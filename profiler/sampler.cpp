@@ -27,7 +27,7 @@ constexpr double too_uncertain = 0.05;     // half-width, beyond which a record 
 constexpr std::size_t most_attempts = 10;  // samples, spoilt ones included, per good one wanted
 constexpr double short_ns = 200e3;         // where loading the code would be a percent
 constexpr int enough_copies = 4;
-constexpr std::int64_t cheap_weight_bytes = std::int64_t{2} << 20;  // of copies together
+constexpr std::int64_t cheap_weight_bytes = std::int64_t{8} << 20;  // of copies together
 constexpr int most_warm_up_rounds = 3;
 constexpr double warm = 0.98;  // a warm-up round that is less than 2 % faster is the last
 

@@ -313,7 +313,7 @@ TEST_CASE("small copies take turns, and what they calculate on moves before ever
                                {0, -2}, {0, -1}, {0, 0}, {0, -1}, {0, 2}};
   CHECK(std::vector<Event>(bench.events.begin(), bench.events.begin() + 10) == two);
   Bench large;
-  large.add({.ns = 100e3, .weight_bytes = 3 << 20});
+  large.add({.ns = 100e3, .weight_bytes = 5 << 20});
   large.run(one_run_a_sample());
   CHECK(large.copies[0] == 2);
 }
