@@ -88,7 +88,6 @@ void add(LatencyTerms& total, const LatencyTerms& one, double times) {
   total.independent_ns2 += times * one.independent_ns2;
   total.shared_ns += times * one.shared_ns;
   total.nodes += times * one.nodes;
-  total.parallel += times * one.parallel;
   total.macs += times * one.macs;
   total.weight_bytes += times * one.weight_bytes;
   total.activation_bytes += times * one.activation_bytes;
@@ -193,8 +192,8 @@ Evaluator::Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accu
     throw std::invalid_argument("evaluator: the accuracy model has no function");
 
   const auto counts = choices(space_);
-  const auto define = [&](std::size_t slot, std::vector<std::size_t> positions,
-                          std::vector<std::size_t> attention_positions) {
+  const auto define = [&](std::size_t slot, const std::vector<std::size_t>& positions,
+                          const std::vector<std::size_t>& attention_positions) {
     std::uint64_t radix = 1;
     const auto take = [&](std::uint64_t count) {
       const std::uint64_t multiplier = radix;

@@ -22,16 +22,6 @@ using Eigen::VectorXd;
 constexpr int most_image_channels = 4;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
-// Within a network threads have slept for some microseconds and wake faster than for an operator on
-// its own, before which they slept for long.
-constexpr double network_wake_share = 0.4;
-// Threads that are awake meet within so much; what an operator costs beyond it is waking others.
-constexpr double meeting_ns = 1.5e3;
-
-/// Of what an operator on its own waits for other threads, that which awake ones would not cost.
-double sleep_ns(double ns_per_wake) {
-  return std::max(0.0, ns_per_wake - meeting_ns);
-}
 
 /// Factor on the row of a residual (Huber's weight is its square): beyond the edge it counts less.
 double robust_weight(double residual, double edge) {
@@ -43,8 +33,8 @@ struct LawNs {
   double memory = 0;   ///< but for weights
   double weights = 0;  ///< reading them once
   double run = 0;
-  double waking = 0;  ///< of threads, and handing out pieces
-  double total() const { return compute + memory + weights + run + waking; }
+  double meeting = 0;  ///< of threads, and handing out pieces
+  double total() const { return compute + memory + weights + run + meeting; }
 };
 
 /// Pieces that threads share.
@@ -70,13 +60,13 @@ LawNs law_ns(const Law& law, const Work& w, double pieces) {
                w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc);
   ns.weights = w.weight_bytes * law.ns_per_weight_byte;
   ns.run = law.ns_per_run;
-  if (law.threads > 1 && pieces > 1) ns.waking = law.ns_per_wake + pieces * law.ns_per_piece;
+  if (law.threads > 1 && pieces > 1) ns.meeting = law.ns_per_meeting + pieces * law.ns_per_piece;
   return ns;
 }
 
 Bound bound_of(const LawNs& ns) {
   const double memory = ns.memory + ns.weights;
-  const double overhead = ns.run + ns.waking;
+  const double overhead = ns.run + ns.meeting;
   if (ns.compute >= memory && ns.compute >= overhead) return Bound::compute;
   return memory >= overhead ? Bound::memory : Bound::overhead;
 }
@@ -95,11 +85,11 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     const Work w = work(record.op, cpu);
     const double pieces = record.engine == "eigen" ? 1 : w.pieces;
     const double share = busiest_share(pieces, threads);
-    const bool wakes = threads > 1 && pieces > 1;
+    const bool meets = threads > 1 && pieces > 1;
     relative.row(i) << share * w.padded_macs, share * w.passes, w.weight_bytes,
         share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
-        share * w.activation_bytes_beyond_l2, wakes ? 0.0 : 1.0, wakes ? 1.0 : 0.0,
-        wakes ? pieces : 0.0, share * w.activation_bytes_beyond_llc_share;
+        share * w.activation_bytes_beyond_l2, meets ? 0.0 : 1.0, meets ? 1.0 : 0.0,
+        meets ? pieces : 0.0, share * w.activation_bytes_beyond_llc_share;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -110,7 +100,7 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
         prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run,
-        prior->ns_per_run + prior->ns_per_wake, prior->ns_per_piece,
+        prior->ns_per_run + prior->ns_per_meeting, prior->ns_per_piece,
         prior->ns_per_activation_byte_beyond_llc_share;
     ridge += 0.05 * squares / static_cast<double>(n);
     // A law leaves some percent; what bytes beyond a cache cost differs little from class to class.
@@ -124,7 +114,7 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
   Law law{w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
-  law.ns_per_wake = std::max(0.0, w(8) - law.ns_per_run);
+  law.ns_per_meeting = std::max(0.0, w(8) - law.ns_per_run);
   law.ns_per_piece = w(9);
   law.ns_per_activation_byte_beyond_llc_share = w(10);
   law.threads = threads;
@@ -183,7 +173,7 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op) {
 /// The parts of an operator's latency on its own.
 LawNs parts_of(const ClassModel& model, const Work& w, double pieces, double factor, int threads) {
   LawNs ns = law_ns(model.law, w, pieces);
-  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.run, &ns.waking}) *part *= factor;
+  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.run, &ns.meeting}) *part *= factor;
   const Correction& c = model.correction;
   if (c == Correction{}) return ns;
   const bool alone = pieces == 1;
@@ -192,7 +182,7 @@ LawNs parts_of(const ClassModel& model, const Work& w, double pieces, double fac
   ns.memory *= alone ? c.alone : c.shared * ratio;
   ns.weights *= alone ? c.alone : c.weights;
   ns.run *= c.run;
-  ns.waking = threads > 1 && !alone ? c.ns_per_wake + pieces * c.ns_per_piece : 0;
+  ns.meeting = threads > 1 && !alone ? c.ns_per_meeting + pieces * c.ns_per_piece : 0;
   return ns;
 }
 
@@ -210,16 +200,10 @@ OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, int thread
   double spread = 0;
   const double factor = factor_of(model, cpu, op, &spread);
   const LawNs parts = parts_of(model, w, pieces, factor, threads);
-  const bool corrected = model.correction != Correction{};
   OpEstimate e;
   e.ns = parts.total();
-  e.shared = pieces > 1 && (corrected ? threads : model.law.threads) > 1;
-  e.awake_ns = e.ns;
-  if (e.shared)
-    e.awake_ns -=
-        sleep_ns(corrected ? model.correction.ns_per_wake : factor * model.law.ns_per_wake);
   e.memory_share = (parts.memory + parts.weights) / e.ns;
-  e.overhead_share = (parts.run + parts.waking) / e.ns;
+  e.overhead_share = (parts.run + parts.meeting) / e.ns;
   e.weights_share = parts.weights / e.ns;
   e.bound = bound_of(parts);
   e.spread_ns = e.ns * std::hypot(spread, model.correction.spread);
@@ -229,16 +213,14 @@ OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, int thread
 LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, int threads, const Op& op) {
   const Work w = work(op, cpu);
   const OpEstimate e = estimate_of(model, cpu, threads, op, w);
-  const double in_network = model.network_scale * e.awake_ns / e.ns;
-  const double spread_ns = in_network * e.spread_ns;
+  const double spread_ns = model.network_scale * e.spread_ns;
   LatencyTerms t;
-  t.ops_ns = in_network * e.ns;
+  t.ops_ns = model.network_scale * e.ns;
   t.weights_ns = model.network_scale * e.ns * e.weights_share;
   t.far_bytes = w.activation_bytes_beyond_l2;
   t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
   t.shared_ns = std::sqrt(shared_variance) * spread_ns;
   t.nodes = 1;
-  t.parallel = e.shared ? 1 : 0;
   if (op.inputs[0].c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
   t.macs = w.macs;
   t.weight_bytes = w.weight_bytes;
@@ -254,12 +236,6 @@ LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   return total;
 }
 
-/// Operators that begin with sleeping threads: those of one thread and of several take turns, as
-/// activations, additions and normalisations follow convolutions.
-double wakes(const LatencyTerms& t) {
-  return std::min(t.parallel, t.nodes - t.parallel);
-}
-
 double relative_spread(const LatencyTerms& t) {
   return t.ops_ns > 0 ? std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns) / t.ops_ns : 0;
 }
@@ -267,7 +243,7 @@ double relative_spread(const LatencyTerms& t) {
 double network_ns(const Predictor& predictor, const LatencyTerms& t) {
   const NetworkModel& m = predictor.network;
   const double ns = t.ops_ns + m.ns_per_node * t.nodes + m.ns_per_image_byte * t.image_bytes +
-                    m.ns_per_far_byte * t.far_bytes + m.ns_per_wake * wakes(t) -
+                    m.ns_per_far_byte * t.far_bytes -
                     m.saved_share * t.weights_ns * held_share(t.weight_bytes, m.resident_bytes);
   return std::max(ns, 0.1 * t.ops_ns);
 }
@@ -338,20 +314,8 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 
 namespace {
 
-/// What an operator on its own waits for other threads: mean over measured operators.
-double mean_wake_ns(const Predictor& predictor) {
-  double sum = 0;
-  double operators = 0;
-  for (const ClassModel& model : predictor.classes) {
-    if (model.law.ns_per_wake == 0) continue;
-    sum += model.operators * model.law.ns_per_wake;
-    operators += model.operators;
-  }
-  return operators > 0 ? sum / operators : 0;
-}
-
 /// The network model as a linear one: a row for each network, a column for each class, then nodes,
-/// image bytes, activation bytes beyond L2, wakes and saved reading of weights; all over the
+/// image bytes, activation bytes beyond L2 and saved reading of weights; all over the
 /// measured latency.
 class NetworkFit {
  public:
@@ -359,7 +323,7 @@ class NetworkFit {
              std::span<const double> measured_ns)
       : classes_(static_cast<Index>(predictor.classes.size())) {
     const auto n = static_cast<Index>(networks.size());
-    rows_ = MatrixXd::Zero(n, classes_ + 5);
+    rows_ = MatrixXd::Zero(n, classes_ + 4);
     reading_ = VectorXd::Zero(n);
     weight_bytes_ = VectorXd::Zero(n);
     const CpuTraits cpu = cpu_traits(predictor.device);
@@ -372,27 +336,23 @@ class NetworkFit {
         rows_(i, &model - predictor.classes.data()) += t.ops_ns;
         total += t;
       }
-      rows_.row(i).segment(classes_, 4) << total.nodes, total.image_bytes, total.far_bytes,
-          wakes(total);
+      rows_.row(i).segment(classes_, 3) << total.nodes, total.image_bytes, total.far_bytes;
       reading_(i) = total.weights_ns;
       weight_bytes_(i) = total.weight_bytes;
       rows_.row(i) /= measured_ns[k];
       reading_(i) /= measured_ns[k];
     }
-    prior_ = VectorXd::Zero(classes_ + 5);
+    prior_ = VectorXd::Zero(classes_ + 4);
     prior_.head(classes_).setOnes();
-    const double wake_ns = network_wake_share * sleep_ns(mean_wake_ns(predictor));
-    prior_(classes_ + 3) = wake_ns;
-    prior_(classes_ + 4) = expected_saved_share;
-    ridge_ = VectorXd::Ones(classes_ + 5);
+    prior_(classes_ + 3) = expected_saved_share;
+    ridge_ = VectorXd::Ones(classes_ + 4);
     const auto ridge = [](double deviation) { return noise * noise / (deviation * deviation); };
     ridge_.head(classes_).setConstant(ridge(class_deviation));
     for (Index k = classes_; k < classes_ + 3; ++k) {
       const double size = std::sqrt(rows_.col(k).squaredNorm() / static_cast<double>(n));
       ridge_(k) = ridge(missed_share / std::max(size, 1e-300));
     }
-    if (wake_ns > 0) ridge_(classes_ + 3) = ridge(wake_ns);
-    ridge_(classes_ + 4) = ridge(saved_deviation);
+    ridge_(classes_ + 3) = ridge(saved_deviation);
   }
 
   /// Weights with the caches holding `resident_bytes`, without the network `left_out` (-1: with
@@ -448,7 +408,7 @@ class NetworkFit {
 
   void set_resident(double resident_bytes) {
     for (Index i = 0; i < rows_.rows(); ++i)
-      rows_(i, classes_ + 4) = -reading_(i) * held_share(weight_bytes_(i), resident_bytes);
+      rows_(i, classes_ + 3) = -reading_(i) * held_share(weight_bytes_(i), resident_bytes);
   }
 
   Index classes_;
@@ -488,8 +448,7 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   model.ns_per_node = w(classes);
   model.ns_per_image_byte = w(classes + 1);
   model.ns_per_far_byte = w(classes + 2);
-  model.ns_per_wake = w(classes + 3);
-  model.saved_share = w(classes + 4);
+  model.saved_share = w(classes + 3);
 
   model.test_mape = 0;
   for (const double r : residuals) model.test_mape += r / static_cast<double>(n);
@@ -520,7 +479,7 @@ int sharing_threads(const Predictor& predictor) {
 /// row for each operator, and a factor for each class.
 class Adaptation {
  public:
-  enum Part : Index { shared, weights, alone, run, wake, piece, parts };
+  enum Part : Index { shared, weights, alone, run, meeting, piece, parts };
 
   Adaptation(const Predictor& base, const Records& records, int threads)
       : base_threads_(sharing_threads(base)), classes_(static_cast<Index>(base.classes.size())) {
@@ -546,7 +505,7 @@ class Adaptation {
       }
       rows_(i, run) = ns.run;
       if (threads > 1 && pieces > 1) {
-        rows_(i, wake) = 1;
+        rows_(i, meeting) = 1;
         rows_(i, piece) = pieces;
       }
       size_ns_(i) = ns.total();
@@ -574,7 +533,7 @@ class Adaptation {
   Fit fit(double class_deviation, Index left_out) const {
     const Index n = rows_.rows();
     // How much faster or slower all is, by the larger half of the operators: the smaller ones tell
-    // what runs and wakes cost.
+    // what runs and meetings cost.
     std::vector<Index> by_size;
     for (Index i = 0; i < n; ++i)
       if (i != left_out) by_size.push_back(i);
@@ -582,16 +541,16 @@ class Adaptation {
               [&](Index a, Index b) { return size_ns_(a) > size_ns_(b); });
     std::vector<double> ratios;
     for (std::size_t k = 0; 2 * k < by_size.size(); ++k)
-      ratios.push_back(1 / rows_.row(by_size[k]).head(wake).sum());
+      ratios.push_back(1 / rows_.row(by_size[k]).head(meeting).sum());
     std::nth_element(ratios.begin(),
                      ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2), ratios.end());
     const double all = ratios[ratios.size() / 2];
 
     VectorXd prior = VectorXd::Constant(parts, all);
-    prior(wake) = prior(piece) = 0;
+    prior(meeting) = prior(piece) = 0;
     VectorXd deviation(parts);
     deviation << part_deviation * all, part_deviation * all, part_deviation * all,
-        run_deviation * all, wake_deviation_ns, piece_deviation_ns;
+        run_deviation * all, meeting_deviation_ns, piece_deviation_ns;
     const VectorXd ridge = deviation.array().square().inverse();
     VectorXd weight = noise_.array().inverse();
     if (left_out >= 0) weight(left_out) = 0;
@@ -627,7 +586,7 @@ class Adaptation {
   static constexpr double outlier = 2;  ///< times the noise
   static constexpr double part_deviation = 0.25;
   static constexpr double run_deviation = 3;
-  static constexpr double wake_deviation_ns = 100e3;
+  static constexpr double meeting_deviation_ns = 100e3;
   static constexpr double piece_deviation_ns = 10;
 
   int base_threads_;
@@ -689,7 +648,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
     c.weights *= factor * w(Part::weights);
     c.alone *= factor * w(Part::alone);
     c.run *= factor * w(Part::run);
-    c.ns_per_wake = factor * w(Part::wake);
+    c.ns_per_meeting = factor * w(Part::meeting);
     c.ns_per_piece = factor * w(Part::piece);
     c.spread = std::hypot(c.spread, std::sqrt(residuals.squaredNorm() / static_cast<double>(n)));
   }
@@ -697,7 +656,6 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
   network.ns_per_node *= w(Part::run);
   network.ns_per_image_byte *= w(Part::shared);
   network.ns_per_far_byte *= w(Part::shared);
-  network.ns_per_wake = network_wake_share * sleep_ns(w(Part::wake));
   // Weights that a cache holds are read by each thread on its own, as fast as it calculates.
   const double of_cache = w(Part::shared) * adaptation.base_threads() / measured.settings.threads;
   if (network.saved_share > 0 && w(Part::weights) > 0)
@@ -744,7 +702,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
     const ClassModel& model = model_of(predictor, node.op);
     const OpEstimate e =
         estimate_of(model, cpu, predictor.settings.threads, node.op, work(node.op, cpu));
-    const double ns = e.awake_ns * model.network_scale * scale;
+    const double ns = e.ns * model.network_scale * scale;
     prediction.ops.push_back(
         {node.name, node.stage, node.op, model.engine, ns, ns * e.spread_ns / e.ns, e.bound});
   }

@@ -31,20 +31,20 @@ struct Law {
   double ns_per_activation_byte_beyond_llc = 0;        ///< on top; where a device is calibrated
   double ns_per_activation_byte_beyond_llc_share = 0;  ///< on top; where it is measured
   // Of operators that several threads share.
-  double ns_per_wake = 0;   ///< meeting the other threads, which may have to be woken
-  double ns_per_piece = 0;  ///< handing it out
-  int threads = 1;          ///< that share an operator; 1: costs are those of all threads together
+  double ns_per_meeting = 0;  ///< of the threads
+  double ns_per_piece = 0;    ///< handing it out
+  int threads = 1;  ///< that share an operator; 1: costs are those of all threads together
   bool operator==(const Law&) const = default;
 };
 
 /// What `adapt_predictor` learnt about a class: what parts of the latency on the new device are
 /// times those on the old one, the number of threads allowed for.
 struct Correction {
-  double shared = 1;       ///< what threads share but for weights: arithmetic and activations
-  double weights = 1;      ///< reading weights
-  double alone = 1;        ///< operators that one thread does alone, but for `run`
-  double run = 1;          ///< the cost of a run
-  double ns_per_wake = 0;  ///< as in `Law`, on the new device
+  double shared = 1;          ///< what threads share but for weights: arithmetic and activations
+  double weights = 1;         ///< reading weights
+  double alone = 1;           ///< operators that one thread does alone, but for `run`
+  double run = 1;             ///< the cost of a run
+  double ns_per_meeting = 0;  ///< as in `Law`, on the new device
   double ns_per_piece = 0;
   double spread = 0;  ///< relative standard deviation that it leaves
   bool operator==(const Correction&) const = default;
@@ -66,14 +66,13 @@ struct ClassModel {
 };
 
 /// What the sum of operators misses: latency = operators (each class by its `network_scale`) +
-/// ns_per_node nodes + ns_per_image_byte image bytes + ns_per_far_byte activation bytes beyond L2 +
-/// ns_per_wake for each operator of one thread after which others must be woken - saved_share times
-/// the reading of weights that a cache of `resident_bytes` holds from the run before.
+/// ns_per_node nodes + ns_per_image_byte image bytes + ns_per_far_byte activation bytes beyond L2
+/// - saved_share times the reading of weights that a cache of `resident_bytes` holds from the run
+/// before.
 struct NetworkModel {
   double ns_per_node = 0;
   double ns_per_image_byte = 0;
   double ns_per_far_byte = 0;
-  double ns_per_wake = 0;
   double saved_share = 0;
   double resident_bytes = 1;
   double interval_factor = 2;  ///< 90 % of networks are within so many spreads
@@ -107,8 +106,6 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
 /// An operator on its own, as a profile measures it.
 struct OpEstimate {
   double ns = 0;
-  double awake_ns = 0;           ///< the same without waking threads that slept
-  bool shared = false;           ///< by several threads
   double spread_ns = 0;          ///< standard deviation
   double memory_share = 0;       ///< of `ns`, weights included
   double overhead_share = 0;     ///< of `ns`
@@ -130,7 +127,7 @@ LatencyTerms terms(const Predictor& predictor, const Op& op);
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
 
 /// A predictor of another device or number of threads from one's own and few operators measured
-/// there (10 to 50): the parts of its laws scaled, what waking threads costs added, its network
+/// there (10 to 50): the parts of its laws scaled, what meetings of threads cost added, its network
 /// model scaled with them. `expected_error` is the mean absolute percentage error of these
 /// operators, each left out in turn. Throws std::invalid_argument for fewer than 4 records,
 /// cpubone::Error for an operator that `base` has no model of.

@@ -66,7 +66,7 @@ nlohmann::json to_json(const Law& law) {
           {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
           {"ns_per_activation_byte_beyond_llc_share", law.ns_per_activation_byte_beyond_llc_share},
           {"ns_per_run", law.ns_per_run},
-          {"ns_per_wake", law.ns_per_wake},
+          {"ns_per_meeting", law.ns_per_meeting},
           {"ns_per_piece", law.ns_per_piece},
           {"threads", law.threads}};
 }
@@ -75,7 +75,7 @@ Law law_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_activation_byte_beyond_llc_share", "ns_per_run", "ns_per_wake",
+                    "ns_per_activation_byte_beyond_llc_share", "ns_per_run", "ns_per_meeting",
                     "ns_per_piece", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
@@ -88,7 +88,7 @@ Law law_from_json(const JsonReader& json) {
           cost("ns_per_run"),
           cost("ns_per_activation_byte_beyond_llc"),
           cost("ns_per_activation_byte_beyond_llc_share"),
-          cost("ns_per_wake"),
+          cost("ns_per_meeting"),
           cost("ns_per_piece"),
           static_cast<int>(json.at("threads").integer(1, 1024))};
 }
@@ -98,16 +98,17 @@ nlohmann::json to_json(const Correction& correction) {
           {"weights", correction.weights},
           {"alone", correction.alone},
           {"run", correction.run},
-          {"ns_per_wake", correction.ns_per_wake},
+          {"ns_per_meeting", correction.ns_per_meeting},
           {"ns_per_piece", correction.ns_per_piece},
           {"spread", correction.spread}};
 }
 
 Correction correction_from_json(const JsonReader& json) {
-  json.expect_keys({"shared", "weights", "alone", "run", "ns_per_wake", "ns_per_piece", "spread"});
+  json.expect_keys(
+      {"shared", "weights", "alone", "run", "ns_per_meeting", "ns_per_piece", "spread"});
   const auto number = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
-  return {number("shared"),      number("weights"),      number("alone"), number("run"),
-          number("ns_per_wake"), number("ns_per_piece"), number("spread")};
+  return {number("shared"),         number("weights"),      number("alone"), number("run"),
+          number("ns_per_meeting"), number("ns_per_piece"), number("spread")};
 }
 
 nlohmann::json to_json(const ClassModel& model) {
@@ -145,7 +146,6 @@ nlohmann::json to_json(const NetworkModel& model) {
   return {{"ns_per_node", model.ns_per_node},
           {"ns_per_image_byte", model.ns_per_image_byte},
           {"ns_per_far_byte", model.ns_per_far_byte},
-          {"ns_per_wake", model.ns_per_wake},
           {"saved_share", model.saved_share},
           {"resident_bytes", model.resident_bytes},
           {"interval_factor", model.interval_factor},
@@ -155,14 +155,12 @@ nlohmann::json to_json(const NetworkModel& model) {
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "ns_per_wake",
-                    "saved_share", "resident_bytes", "interval_factor", "least_spread", "networks",
-                    "test_mape"});
+  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "saved_share",
+                    "resident_bytes", "interval_factor", "least_spread", "networks", "test_mape"});
   NetworkModel model;
   model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
   model.ns_per_image_byte = json.at("ns_per_image_byte").number(0, 1e9);
   model.ns_per_far_byte = json.at("ns_per_far_byte").number(0, 1e9);
-  model.ns_per_wake = json.at("ns_per_wake").number(0, 1e12);
   model.saved_share = json.at("saved_share").number(0, 1e6);
   model.resident_bytes = json.at("resident_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);

@@ -5,12 +5,11 @@ namespace cpubone {
 /// What operators add to the latency of a network, so that a network's terms are the sum over its
 /// executed operators (`split_activations`), and a search can add up cached terms of blocks.
 struct LatencyTerms {
-  double ops_ns = 0;      ///< sum of the operators' predicted latencies, all threads being awake
-  double weights_ns = 0;  ///< of it the reading of weights, which caches can save
+  double ops_ns = 0;           ///< sum of the operators' predicted latencies
+  double weights_ns = 0;       ///< of it the reading of weights, which caches can save
   double independent_ns2 = 0;  ///< sum of the squares of their own spreads (one standard deviation)
   double shared_ns = 0;        ///< sum of spreads that operators of a class share
   double nodes = 0;            ///< executed operators
-  double parallel = 0;         ///< of these, operators that several threads share
   double macs = 0;
   double weight_bytes = 0;
   double activation_bytes = 0;  ///< read and written
@@ -23,7 +22,6 @@ struct LatencyTerms {
     independent_ns2 += other.independent_ns2;
     shared_ns += other.shared_ns;
     nodes += other.nodes;
-    parallel += other.parallel;
     macs += other.macs;
     weight_bytes += other.weight_bytes;
     activation_bytes += other.activation_bytes;

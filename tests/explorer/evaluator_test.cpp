@@ -8,17 +8,7 @@
 using namespace cpubone;
 
 TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
-  LatencyModel latency = fake_latency();
-  latency.op_terms = [of = latency.op_terms](const Op& op) {
-    LatencyTerms terms = of(op);
-    terms.parallel = macs(op) > 0 ? 1 : 0;
-    return terms;
-  };
-  latency.combine = [of = latency.combine](const LatencyTerms& terms) {
-    LatencyEstimate e = of(terms);
-    e.ms += 0.01 * std::min(terms.parallel, terms.nodes - terms.parallel);
-    return e;
-  };
+  const LatencyModel latency = fake_latency();
   const Evaluator evaluator(default_search_space(), latency, published_accuracy_model());
   Rng rng(11);
   std::vector<Genome> genomes;

@@ -289,32 +289,25 @@ TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {
 namespace {
 
 // Two threads of the imaginary device: XNNPACK's operators are shared but for weights, which memory
-// limits; the other thread sleeps longer before an operator on its own than within a network.
+// limits.
 constexpr double meeting_ns = 1.5e3;
-constexpr double long_wake_ns = 21.5e3;  // and meeting
-constexpr double short_wake_ns = 8e3;
 
 bool shared_by_two(const Op& op) {
   return work(op, cpu_traits(imaginary_device())).pieces > 1;
 }
 
-double awake_ns_by_two(const Op& op) {
+double ns_by_two(const Op& op) {
   const Work w = work(op, cpu_traits(imaginary_device()));
   const double busiest = std::ceil(w.pieces / 2) / w.pieces;
   return busiest * (w.padded_macs / 20 + w.activation_bytes / 50) +
          w.weight_bytes / (shared_by_two(op) ? 15 : 10) + 1000 +
-         (shared_by_two(op) ? 3 * w.pieces : 0);
+         (shared_by_two(op) ? meeting_ns + 3 * w.pieces : 0);
 }
 
 double ns_by_two(const Network& network) {
   double sum = 0;
-  double shared = 0;
-  double alone = 0;
-  for (const Node& node : split_activations(network).nodes) {
-    sum += awake_ns_by_two(node.op);
-    ++(shared_by_two(node.op) ? shared : alone);
-  }
-  return sum + meeting_ns * shared + short_wake_ns * std::min(shared, alone);
+  for (const Node& node : split_activations(network).nodes) sum += ns_by_two(node.op);
+  return sum;
 }
 
 Profile profile_by_two(const Profile& one_thread, std::size_t count) {
@@ -323,8 +316,7 @@ Profile profile_by_two(const Profile& one_thread, std::size_t count) {
   profile.settings.threads = 2;
   for (std::size_t i = 0; i < count; ++i) {
     OpRecord record = one_thread.ops[i * one_thread.ops.size() / count];
-    record.timing =
-        timing(awake_ns_by_two(record.op) + (shared_by_two(record.op) ? long_wake_ns : 0));
+    record.timing = timing(ns_by_two(record.op));
     profile.ops.push_back(record);
   }
   return profile;
@@ -339,9 +331,8 @@ TEST_CASE("few operators adapt a predictor to two threads", "[predictor]") {
   CHECK(c.shared == Approx(1).epsilon(0.05));
   CHECK(c.weights == Approx(10.0 / 15).epsilon(0.1));
   CHECK(c.alone == Approx(1).epsilon(0.05));
-  CHECK(c.ns_per_wake == Approx(long_wake_ns).epsilon(0.1));
+  CHECK(c.ns_per_meeting == Approx(meeting_ns).epsilon(0.1));
   CHECK(c.ns_per_piece == Approx(3).epsilon(0.3));
-  CHECK(adapted.network.ns_per_wake == Approx(short_wake_ns).epsilon(0.1));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     CHECK(predict(adapted, network).latency.ms == Approx(ns_by_two(network) * 1e-6).epsilon(0.05));
@@ -356,55 +347,19 @@ TEST_CASE("few operators adapt a predictor to two threads", "[predictor]") {
   CHECK(predict(again, network).latency.ms == Approx(imagined_ns(network) * 1e-6).epsilon(0.05));
 }
 
-TEST_CASE("threads that are always awake cost every operator of a network the same",
-          "[predictor]") {
-  constexpr double awake_meeting_ns = 1e3;
-  Profile few = profile_by_two(imagined_profile(4, 0, 800), 30);
-  for (OpRecord& record : few.ops)
-    record.timing =
-        timing(awake_ns_by_two(record.op) + (shared_by_two(record.op) ? awake_meeting_ns : 0));
-  const Predictor adapted = adapt_predictor(exact_predictor(), few);
-  CHECK(adapted.network.ns_per_wake == 0);
-  for (std::uint64_t seed = 900; seed < 910; ++seed) {
-    const Network network = random_network(seed);
-    double ns = 0;
-    for (const Node& node : split_activations(network).nodes)
-      ns += awake_ns_by_two(node.op) + (shared_by_two(node.op) ? awake_meeting_ns : 0);
-    CHECK(predict(adapted, network).latency.ms == Approx(ns * 1e-6).epsilon(0.05));
-  }
-}
-
-TEST_CASE("networks wake threads only behind operators of one thread", "[predictor]") {
+TEST_CASE("a predictor of two threads is fitted to operators that they share", "[predictor]") {
   const Profile& source = exact_profile();
-  Predictor predictor = fit_predictor(profile_by_two(source, source.ops.size()));
+  const Predictor predictor = fit_predictor(profile_by_two(source, source.ops.size()));
   for (const char* name : {"pointwise", "convolution"}) {
     INFO(name);
-    CHECK(class_named(predictor, name).law.ns_per_wake == Approx(long_wake_ns).epsilon(0.1));
+    CHECK(class_named(predictor, name).law.ns_per_meeting == Approx(meeting_ns).epsilon(0.3));
     CHECK(class_named(predictor, name).law.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
   }
-  std::vector<Network> calibration;
-  std::vector<double> measured_ns;
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    calibration.push_back(random_network(seed));
-    measured_ns.push_back(ns_by_two(calibration.back()));
-  }
-  fit_network_model(predictor, calibration, measured_ns);
-  CHECK(predictor.network.ns_per_wake == Approx(short_wake_ns).epsilon(0.25));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     CHECK(predict(predictor, network).latency.ms ==
           Approx(ns_by_two(network) * 1e-6).epsilon(0.03));
   }
-  // Five operators of two threads and three of one: three wakes.
-  LatencyTerms t;
-  t.ops_ns = 1e6;
-  t.nodes = 8;
-  t.parallel = 5;
-  predictor.network = {};
-  predictor.network.ns_per_wake = 1e4;
-  CHECK(combine(predictor, t).ms == Approx(1.03));
-  t.parallel = 8;
-  CHECK(combine(predictor, t).ms == Approx(1));
 }
 
 TEST_CASE("adapting to the same device changes nothing much", "[predictor]") {
