@@ -185,8 +185,8 @@ std::vector<Choice> fastest_at_each_accuracy(const Result& result) {
     high = std::max(high, top1(network));
   }
   std::vector<Choice> choices;
-  for (double at_least = std::floor(low); at_least <= high; at_least += 1) {
-    const Choice choice{at_least, fastest(result, at_least, false),
+  for (int at_least = static_cast<int>(std::floor(low)); at_least <= high; ++at_least) {
+    const Choice choice{double(at_least), fastest(result, at_least, false),
                         fastest(result, at_least, true)};
     if (choice.fastest == nullptr) continue;
     if (!choices.empty() && choices.back().fastest == choice.fastest)
@@ -390,7 +390,7 @@ Table breakdown_table(const Result& result) {
   for (const ResultNetwork* network : by_latency(result)) {
     double total = 0;
     for (const BreakdownRow& row : network->breakdown) total += row.latency_ms;
-    const auto add = [&](const BreakdownRow& row, std::string bound) {
+    const auto add = [&](const BreakdownRow& row, const std::string& bound) {
       table.rows.push_back({network->name, row.stage, row.op_class, millions(row.macs),
                             short_number(row.latency_ms),
                             total > 0 ? percent_text(row.latency_ms / total) : "–", bound});

@@ -50,8 +50,10 @@ TEST_CASE("the published model comes near the family that it was fitted on", "[e
 
 TEST_CASE("more capacity, depth or pixels never cost accuracy", "[explorer]") {
   const AccuracyModel model = published_accuracy_model();
-  for (double macs = 100e6; macs < 5e9; macs *= 1.07)
-    for (double params = 1e6; params < 60e6; params *= 1.07) {
+  for (int i = 0; i < 58; ++i)      // 100 M to 5 G MACs
+    for (int k = 0; k < 61; ++k) {  // 1 M to 60 M parameters
+      const double macs = 100e6 * std::pow(1.07, i);
+      const double params = 1e6 * std::pow(1.07, k);
       const Capacity c{.macs = macs, .body_params = params};
       const double here = model.estimate(c).top1;
       Capacity more = c;
