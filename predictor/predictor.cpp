@@ -77,7 +77,20 @@ using Records = std::vector<const OpRecord*>;
 /// to: a class of few operators is not read into its noise, and one without large ones knows from
 /// the others what large ones cost.
 Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law* prior) {
-  constexpr Index terms = 11;
+  enum Term : Index {
+    mac,
+    pass,
+    weight,
+    streamed,
+    streamed_far,
+    activation,
+    beyond_l2,
+    beyond_llc_share,
+    run,
+    run_and_meeting,
+    piece,
+    terms
+  };
   const auto n = static_cast<Index>(records.size());
   MatrixXd relative(n, terms);  // each term of the law over the measured latency
   for (Index i = 0; i < n; ++i) {
@@ -88,8 +101,8 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     const bool meets = threads > 1 && pieces > 1;
     relative.row(i) << share * w.padded_macs, share * w.passes, w.weight_bytes,
         share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
-        share * w.activation_bytes_beyond_l2, meets ? 0.0 : 1.0, meets ? 1.0 : 0.0,
-        meets ? pieces : 0.0, share * w.activation_bytes_beyond_llc_share;
+        share * w.activation_bytes_beyond_l2, share * w.activation_bytes_beyond_llc_share,
+        meets ? 0.0 : 1.0, meets ? 1.0 : 0.0, meets ? pieces : 0.0;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -99,24 +112,31 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
   if (prior != nullptr) {
     expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
         prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
-        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_run,
-        prior->ns_per_run + prior->ns_per_meeting, prior->ns_per_piece,
-        prior->ns_per_activation_byte_beyond_llc_share;
+        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_activation_byte_beyond_llc_share,
+        prior->ns_per_run, prior->ns_per_run + prior->ns_per_meeting, prior->ns_per_piece;
     ridge += 0.05 * squares / static_cast<double>(n);
     // A law leaves some percent; what bytes beyond a cache cost differs little from class to class.
     constexpr double noise = 0.05;
     constexpr double deviation = 0.3;
-    for (const Index beyond : {Index{3}, Index{4}, Index{6}, Index{10}}) {
-      const double near = expected(beyond < 5 ? 2 : 5);
-      const double known = deviation * std::max(expected(beyond), deviation * near);
+    for (const Term beyond : {streamed, streamed_far, beyond_l2, beyond_llc_share}) {
+      const double within = expected(beyond < activation ? weight : activation);
+      const double known = deviation * std::max(expected(beyond), deviation * within);
       if (known > 0) ridge(beyond) += noise * noise / (known * known);
     }
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
-  Law law{w(0), w(1), w(2), w(3), w(4), w(5), w(6), std::max(w(7), 1.0)};
-  law.ns_per_meeting = std::max(0.0, w(8) - law.ns_per_run);
-  law.ns_per_piece = w(9);
-  law.ns_per_activation_byte_beyond_llc_share = w(10);
+  Law law;
+  law.ns_per_mac = w(mac);
+  law.ns_per_pass = w(pass);
+  law.ns_per_weight_byte = w(weight);
+  law.ns_per_streamed_byte = w(streamed);
+  law.ns_per_streamed_far_byte = w(streamed_far);
+  law.ns_per_activation_byte = w(activation);
+  law.ns_per_activation_byte_beyond_l2 = w(beyond_l2);
+  law.ns_per_activation_byte_beyond_llc_share = w(beyond_llc_share);
+  law.ns_per_run = std::max(w(run), 1.0);
+  law.ns_per_meeting = std::max(0.0, w(run_and_meeting) - law.ns_per_run);
+  law.ns_per_piece = w(piece);
   law.threads = threads;
   return law;
 }
