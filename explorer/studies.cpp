@@ -102,7 +102,8 @@ StudyPlan operators_study() {
        {"partial (1/4)", {{{4.74, 81.70}, {2.38, 62.69}, {3.32, 48.19}, {3.95, 47.52}}}}}};
   for (std::size_t k = 0; k < kinds.size(); ++k)
     for (std::size_t s = 0; s < fasternet_stages.size(); ++s) {
-      const auto [channels, resolution] = fasternet_stages[s];
+      const int channels = fasternet_stages[s].channels;
+      const int resolution = fasternet_stages[s].resolution;
       const Network network =
           stacked(channels, resolution, 10, [&](NetworkBuilder& b, int x, const std::string& name) {
             if (k == 2) return b.depthwise(x, name, {.kernel = 3, .bias = false});
@@ -158,7 +159,8 @@ StudyPlan partial_conv_study() {
   const std::array<std::array<double, 4>, 4> stacks{
       {{5.5, 85, 4.7, 82}, {3.1, 66, 2.4, 63}, {3.6, 50, 3.3, 48}, {5.0, 48, 4.0, 48}}};
   for (std::size_t s = 0; s < stacks.size(); ++s) {
-    const auto [channels, resolution] = fasternet_stages[s];
+    const int channels = fasternet_stages[s].channels;
+    const int resolution = fasternet_stages[s].resolution;
     add(fmt::format("10 layers {}x{}²", channels, resolution),
         [&](PartialForm form) {
           return stacked(channels, resolution, 10,
