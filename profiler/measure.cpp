@@ -256,7 +256,7 @@ SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, cons
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", labels}};
-  const KeepFreedMemory keep;
+  [[maybe_unused]] const KeepFreedMemory keep{};
   Journal journal(options.journal, header, options.resume);
   const auto machine =
       host_machine(profile.device.llc_bytes,
