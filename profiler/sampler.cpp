@@ -246,7 +246,7 @@ class Sampler {
     // Also between the timed runs, so that it is a share of all the time: a second thread waits for
     // work there, and is in the way of the system's own.
     const bool interrupted = machine_.lost_ns() - lost > lost_share * (machine_.now_ns() - start);
-    bytes_read_ += task.weight_bytes * (cold ? runs + 1 : 1);
+    bytes_read_ += task.weight_bytes * (runs + spares);
     prepared.read_at = bytes_read_;
     return {prepared.task, ns / runs, 0, interrupted};
   }
