@@ -502,7 +502,8 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
     }
     plan.steps.push_back(std::move(step));
   }
-  plan.move_to(std::make_shared<Arena>(plan.arena_bytes), 0);
+  const bool has_room = options.arena && options.arena->size() >= plan.arena_bytes;
+  plan.move_to(has_room ? options.arena : std::make_shared<Arena>(plan.arena_bytes), 0);
   trim_heap(static_cast<std::size_t>(weight_bytes(network)));
 }
 
@@ -548,6 +549,9 @@ const Network& Executor::network() const {
 }
 const std::vector<Executor::Step>& Executor::steps() const {
   return plan_->steps;
+}
+std::shared_ptr<const Arena> Executor::arena() const {
+  return plan_->arena;
 }
 std::size_t Executor::arena_bytes() const {
   return plan_->arena_bytes;

@@ -39,6 +39,8 @@ struct ExecutorOptions {
   bool one_step_per_op = false;
   /// Every node's output stays readable after a run; needs more memory.
   bool keep_outputs = false;
+  /// Where activations begin, if it has room for them; else they have memory of their own.
+  std::shared_ptr<const Arena> arena = nullptr;
 };
 
 /// Runs a network: maximal XNNPACK subgraphs joined by Eigen kernels, one memory plan, no
@@ -75,6 +77,7 @@ class Executor {
   };
   const std::vector<Step>& steps() const;
 
+  std::shared_ptr<const Arena> arena() const;
   /// Bytes of activations.
   std::size_t arena_bytes() const;
   /// Activations are `offset` bytes, a multiple of 64, into `arena` from now on, where other

@@ -120,16 +120,15 @@ class ExecutorSubject : public Subject {
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
                   std::size_t first_node, std::shared_ptr<PrivateCaches> caches,
                   std::shared_ptr<const Arena> arena)
-      : caches_(std::move(caches)), arena_(std::move(arena)) {
+      : caches_(std::move(caches)) {
     const ParameterSource parameters = random_parameters();
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
+    options.arena = std::move(arena);
     if (network.nodes[0].op.dtype == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
-      if (executors_[0].arena_bytes() > arena_->size())
-        arena_ = std::make_shared<Arena>(executors_[0].arena_bytes());
-      executors_.back().move_to(arena_, 0);
+      options.arena = executors_[0].arena();  // its own where it needs a larger one
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
@@ -138,10 +137,11 @@ class ExecutorSubject : public Subject {
 
   void move() override {
     constexpr std::size_t line = 64;
-    const std::size_t room = arena_->size() - executors_[0].arena_bytes();
+    const std::shared_ptr<const Arena> arena = executors_[0].arena();
+    const std::size_t room = arena->size() - executors_[0].arena_bytes();
     const std::size_t places = std::min(room, window_bytes) / line + 1;
     const std::size_t offset = line * (random_() % places);
-    for (Executor& executor : executors_) executor.move_to(arena_, offset);
+    for (Executor& executor : executors_) executor.move_to(arena, offset);
   }
   void feed(int copy) override {
     if (caches_) caches_->push_out();
@@ -155,8 +155,7 @@ class ExecutorSubject : public Subject {
   }
 
  private:
-  std::shared_ptr<PrivateCaches> caches_;  ///< null: everything stays where it is
-  std::shared_ptr<const Arena> arena_;
+  std::shared_ptr<PrivateCaches> caches_;  ///< null: nothing is pushed out
   std::mt19937_64 random_;
   std::vector<Executor> executors_;
   double input_share_ = 1;  ///< of the input's memory that its values take

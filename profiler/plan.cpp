@@ -16,7 +16,7 @@ namespace cpubone {
 namespace {
 
 constexpr int most_operators = 100'000;
-// What one operator may take at most: about 8 ms on a small core, and its copies fit in memory.
+// What one operator may take at most: about 12 ms on a small core, and its copies fit in memory.
 constexpr std::int64_t most_macs = 450'000'000;
 constexpr std::int64_t most_elements = 1'300'000;
 constexpr std::int64_t most_weight_bytes = 24 << 20;

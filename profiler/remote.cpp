@@ -290,13 +290,9 @@ json request(const RemoteJob& job, const MeasureOptions& options,
   for (const Op& op : job.ops) ops.push_back(text(op));
   json networks = json::array();
   for (const Network& network : job.networks) networks.push_back(to_json(network));
-  return {{"schema", "cpubone/job/1"},
-          {"settings", to_json(options.settings)},
-          {"budget_s", options.budget_s},
-          {"seed", options.seed},
-          {"calibration_ns", options.calibration_ns},
-          {"ops", std::move(ops)},
-          {"networks", std::move(networks)},
+  return {{"schema", "cpubone/job/1"},    {"settings", to_json(options.settings)},
+          {"budget_s", options.budget_s}, {"seed", options.seed},
+          {"ops", std::move(ops)},        {"networks", std::move(networks)},
           {"journals", journals}};
 }
 
@@ -591,15 +587,13 @@ Profile serve(const json& value, const fs::path& journal, const JournalSender& s
               const MakeSpread& spread_of, const std::function<bool()>& cancelled) {
   const JsonReader job(value, "job#");
   job.expect_schema("job");
-  job.expect_keys(
-      {"schema", "settings", "budget_s", "seed", "calibration_ns", "ops", "networks", "journals"});
+  job.expect_keys({"schema", "settings", "budget_s", "seed", "ops", "networks", "journals"});
   if (is_emulated())
     throw Error("the agent runs under an emulator: its timings would say nothing about a device");
   MeasureOptions options;
   options.settings = settings_from_json(job.at("settings"));
   options.budget_s = job.at("budget_s").number(0, 1e6);
   options.seed = static_cast<std::uint64_t>(job.at("seed").integer(0, INT64_MAX));
-  options.calibration_ns = job.at("calibration_ns").number(0, 1e9);
   options.journal = journal;
   options.resume = true;
   options.cancelled = cancelled;

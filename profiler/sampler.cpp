@@ -128,10 +128,7 @@ class Sampler {
   }
 
   double own_usual() const { return sorted_quantile(calibrations_, usual_quantile); }
-  double usual() const {
-    return options_.calibration_ns > 0 ? std::min(options_.calibration_ns, own_usual())
-                                       : own_usual();
-  }
+  double usual() const { return faster(options_.calibration_ns, own_usual()); }
   bool good(const Sample& sample) const {
     return !sample.interrupted && sample.calibration_ns <= slow_calibration * usual();
   }
@@ -231,8 +228,9 @@ class Sampler {
     double ns = 0;
     if (cold) {
       // One by one: in a network nobody has just read the input or written the output.
+      const int timed_copies = copies(task) - spares;
       for (int run = 0; run < runs; ++run) {
-        const int copy = spares + prepared.runs++ % (copies(task) - spares);
+        const int copy = spares + prepared.runs++ % timed_copies;
         subject.feed(copy);
         const double begin = machine_.now_ns();
         subject.run(copy);
