@@ -294,6 +294,18 @@ TEST_CASE("an executor may be moved, and its activations into an arena that othe
             moved.network().name, moved.arena_bytes(), arena->size(), offset));
 }
 
+TEST_CASE("an executor begins in the arena that it is given, where that has room", "[profiler]") {
+  const Executor own(mixed_network(), random_parameters(), threads());
+  const auto enough = std::make_shared<const Arena>(own.arena_bytes());
+  const auto small = std::make_shared<const Arena>(own.arena_bytes() - 64);
+  CHECK(Executor(mixed_network(), random_parameters(), threads(), {.arena = enough}).arena() ==
+        enough);
+  const auto instead =
+      Executor(mixed_network(), random_parameters(), threads(), {.arena = small}).arena();
+  CHECK(instead != small);
+  CHECK(instead->size() >= own.arena_bytes());
+}
+
 TEST_CASE("backbones give the feature maps of the whole network at any resolution", "[profiler]") {
   const std::pair<int, int> resolutions[]{{320, 256}, {64, 512}, {96, 96}};
   for (const char* name : {"cpubone-nano", "mobileone-s0", "fasternet-t0"})
