@@ -11,7 +11,7 @@ using namespace cpubone;
 
 namespace {
 
-Accuracy left_out(const DeviceDescription& device, double LeftOut::*prediction) {
+PredictionQuality left_out(const DeviceDescription& device, double LeftOut::*prediction) {
   const Predictor predictor = calibrate(device);
   std::vector<Comparison> comparisons;
   for (const LeftOut& row : leave_one_out(device)) {
@@ -20,11 +20,11 @@ Accuracy left_out(const DeviceDescription& device, double LeftOut::*prediction) 
     comparisons.push_back(
         {row.network, row.published_ms, ms, ms * e.low_ms / e.ms, ms * e.high_ms / e.ms});
   }
-  return accuracy(comparisons);
+  return prediction_quality(comparisons);
 }
 
 /// One constant MACpS, each network left out of its fit in turn.
-Accuracy constant_macps(const DeviceDescription& device) {
+PredictionQuality constant_macps(const DeviceDescription& device) {
   std::vector<Network> networks;
   std::vector<double> ns;
   for (const PublishedLatencyRow& row : device.latencies) {
@@ -41,7 +41,7 @@ Accuracy constant_macps(const DeviceDescription& device) {
         predict_ms(fit_baseline(BaselineKind::constant_macps, others, others_ns), networks[i]);
     comparisons.push_back({networks[i].name, ns[i] * 1e-6, ms, ms, ms});
   }
-  return accuracy(comparisons);
+  return prediction_quality(comparisons);
 }
 
 }  // namespace
@@ -49,8 +49,8 @@ Accuracy constant_macps(const DeviceDescription& device) {
 int main() {
   Rows rows;
   const DeviceDescription& pi5 = find_device("pi5");
-  const Accuracy network = left_out(pi5, &LeftOut::without_network_ms);
-  const Accuracy family = left_out(pi5, &LeftOut::without_family_ms);
+  const PredictionQuality network = left_out(pi5, &LeftOut::without_network_ms);
+  const PredictionQuality family = left_out(pi5, &LeftOut::without_family_ms);
   const std::string count = fmt::format("{} published latencies", network.count);
   rows.add("pi5: error, each network left out", 100 * network.mape, "% MAPE", 8, "<=", count);
   rows.add("pi5: rank correlation, each network left out", network.spearman, "Spearman", 0.97,
@@ -75,7 +75,7 @@ int main() {
   }
   for (const DeviceDescription& device : known_devices()) {
     if (device.device.name == "pi5" || device.latencies.empty()) continue;
-    const Accuracy a = left_out(device, &LeftOut::without_network_ms);
+    const PredictionQuality a = left_out(device, &LeftOut::without_network_ms);
     rows.inform(fmt::format("{}: error, each network left out", device.device.name), 100 * a.mape,
                 "% MAPE",
                 fmt::format("{} published latencies, {}", a.count, device.device.runtime));

@@ -15,9 +15,9 @@
 #include <span>
 
 #include "benchmarks/rows.hpp"
-#include "profiler/executor.hpp"
-#include "profiler/steady_clock.hpp"
-#include "space/error.hpp"
+#include "graph/error.hpp"
+#include "runtime/executor.hpp"
+#include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;

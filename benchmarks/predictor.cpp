@@ -115,13 +115,13 @@ std::vector<Comparison> compared(const Predictor& predictor, std::span<const Net
   return comparisons;
 }
 
-Accuracy of_baseline(const Baseline& baseline, std::span<const Network> networks,
-                     const Profile& truth) {
+PredictionQuality of_baseline(const Baseline& baseline, std::span<const Network> networks,
+                              const Profile& truth) {
   std::vector<Comparison> comparisons;
   for (const Network& network : networks)
     comparisons.push_back({network.name, timing_of(truth, network).median_ns * 1e-6,
                            predict_ms(baseline, network), 0, 0});
-  return accuracy(comparisons);
+  return prediction_quality(comparisons);
 }
 
 std::ptrdiff_t disturbed_of(const Profile& profile) {
@@ -202,7 +202,7 @@ int main(int argc, char** argv) {
 
   if (argc > 1) save_profile(truth, std::string(argv[1]) + "-networks.json");
   const std::vector<Comparison> comparisons = compared(predictor, networks, truth);
-  const Accuracy a = accuracy(comparisons);
+  const PredictionQuality a = prediction_quality(comparisons);
   const std::string set =
       fmt::format("{} published, {} ablations, {} members; {} disturbed", published,
                   designed - published, networks.size() - designed, disturbed_of(truth));
@@ -214,7 +214,8 @@ int main(int argc, char** argv) {
   rows.add("networks: Spearman", a.spearman, "", 0.995, ">=");
   rows.add("networks: Kendall", a.kendall, "", 0.97, ">=");
   const auto part = [&](const char* name, std::size_t begin, std::size_t end) {
-    const Accuracy p = accuracy(std::span(comparisons).subspan(begin, end - begin));
+    const PredictionQuality p =
+        prediction_quality(std::span(comparisons).subspan(begin, end - begin));
     rows.inform(fmt::format("{}: RMSPE", name), 100 * p.rmspe, "%",
                 fmt::format("within 5 % {:.0f} %, bias {:+.1f} %, covered {:.0f} %",
                             100 * p.within_5, 100 * p.bias, 100 * p.covered));
@@ -230,7 +231,7 @@ int main(int argc, char** argv) {
   double worst_family = 0;
   std::string worst_name;
   for (const auto& [family, members_of] : families)
-    if (const double rmspe = accuracy(members_of).rmspe; rmspe > worst_family) {
+    if (const double rmspe = prediction_quality(members_of).rmspe; rmspe > worst_family) {
       worst_family = rmspe;
       worst_name = family;
     }
@@ -283,7 +284,7 @@ int main(int argc, char** argv) {
   for (const Network& network : calibration)
     calibration_ns.push_back(timing_of(profile, network).median_ns);
   const auto baseline = [&](const char* name, BaselineKind kind) {
-    const Accuracy b =
+    const PredictionQuality b =
         of_baseline(fit_baseline(kind, calibration, calibration_ns), networks, truth);
     rows.inform(
         fmt::format("baseline, {}: RMSPE", name), 100 * b.rmspe, "%",
@@ -330,7 +331,7 @@ int main(int argc, char** argv) {
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
       const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
       if (argc > 1) save_profile(truth_2, std::string(argv[1]) + "-2-threads-networks.json");
-      const Accuracy f = accuracy(compared(adapted, zoo_networks, truth_2));
+      const PredictionQuality f = prediction_quality(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(
           "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %; {} "
           "of "

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "benchmarks/rows.hpp"
+#include "graph/error.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/machine.hpp"
@@ -23,8 +24,7 @@
 #include "profiler/plan.hpp"
 #include "profiler/sampler.hpp"
 #include "profiler/statistics.hpp"
-#include "profiler/steady_clock.hpp"
-#include "space/error.hpp"
+#include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;

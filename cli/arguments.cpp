@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "space/error.hpp"
+#include "graph/error.hpp"
 
 namespace cpubone::cli {
 namespace {

@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "predictor/calibration.hpp"
-#include "space/error.hpp"
-#include "space/json_file.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER

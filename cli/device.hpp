@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "cli/terminal.hpp"
+#include "graph/network.hpp"
 #include "predictor/predictor.hpp"
-#include "space/network.hpp"
 
 namespace cpubone::cli {
 

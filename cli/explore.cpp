@@ -14,12 +14,12 @@
 #include "explorer/explore.hpp"
 #include "explorer/inputs.hpp"
 #include "explorer/study.hpp"
+#include "graph/error.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "reports/report.hpp"
-#include "space/error.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 

@@ -223,7 +223,7 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
     comparisons.push_back(
         {record.name, record.timing.median_ns * 1e-6, latency.ms, latency.low_ms, latency.high_ms});
   }
-  const Accuracy a = accuracy(comparisons);
+  const PredictionQuality a = prediction_quality(comparisons);
   if (format == Format::json) {
     nlohmann::json list = nlohmann::json::array();
     for (const Comparison& c : comparisons)

@@ -10,6 +10,7 @@
 #include "cli/arguments.hpp"
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
+#include "graph/error.hpp"
 #include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
@@ -17,7 +18,6 @@
 #include "profiler/measure.hpp"
 #include "profiler/remote.hpp"
 #include "profiler/statistics.hpp"
-#include "space/error.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;

@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/terminal.hpp"
+#include "records/result.hpp"
 #include "reports/report.hpp"
-#include "space/result.hpp"
 
 using namespace cpubone;
 

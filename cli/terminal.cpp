@@ -12,7 +12,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "space/error.hpp"
+#include "graph/error.hpp"
 
 namespace cpubone::cli {
 namespace {

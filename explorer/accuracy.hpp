@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "explorer/objectives.hpp"
-#include "space/result.hpp"
+#include "records/result.hpp"
 #include "space/search_space.hpp"
 
 namespace cpubone {

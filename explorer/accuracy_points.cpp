@@ -49,7 +49,7 @@ std::vector<AccuracyPoint> published_accuracy_points() {
     points.push_back(point);
   }
   for (const PublishedAccuracyRow& row : published_accuracies()) {
-    if (row.family == "CPUBone" || !row.doubt.empty()) continue;
+    if (row.family == "CPUBone" || !row.exclusion_reason.empty()) continue;
     AccuracyPoint point;
     point.network = row.network;
     point.family = row.family;

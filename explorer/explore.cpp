@@ -44,7 +44,7 @@ struct Reference {
   double predicted_ms = 0;
   double top1 = 0;  ///< the higher of published and estimated: what a proposal must reach
   std::vector<MeasuredLatency> measured;
-  std::optional<MeasuredLatency> together;  ///< with all proposals
+  std::optional<MeasuredLatency> final_measurement;  ///< with all proposals
 };
 
 /// A network of the search that was chosen to be confirmed.
@@ -58,7 +58,7 @@ struct Pick {
   double references_ms = 0;   ///< then predicted of B0 to B3, geometric mean
   double uncorrected_ms = 0;
   std::vector<MeasuredLatency> measured;
-  std::optional<MeasuredLatency> together;  ///< with B0 to B3 and the other proposals
+  std::optional<MeasuredLatency> final_measurement;  ///< with B0 to B3 and the other proposals
 };
 
 /// Several measurements of one network as one.
@@ -78,7 +78,7 @@ MeasuredLatency merged(const std::vector<MeasuredLatency>& all) {
 /// What a reader is told: measured together with what it is compared with, where that was done.
 template <typename T>
 std::optional<MeasuredLatency> measured_of(const T& network) {
-  if (network.together) return network.together;
+  if (network.final_measurement) return network.final_measurement;
   if (network.measured.empty()) return std::nullopt;
   return merged(network.measured);
 }
@@ -113,13 +113,14 @@ class Explorer {
       confirm(chosen, round);
       const double round_seconds = seconds_since(started_) - before;
       const double now = confirmed_volume();
-      const bool rests = round > 0 && now <= volume * (1 + settled);
+      const bool stops_improving = round > 0 && now <= volume * (1 + settled);
       volume = now;
-      if (rests || seconds_since(started_) + round_seconds > options_.budget_seconds) break;
+      if (stops_improving || seconds_since(started_) + round_seconds > options_.budget_seconds)
+        break;
     }
-    confirm_together();
+    measure_finally();
     report(1, "writing down");
-    return tell();
+    return assemble();
   }
 
  private:
@@ -254,7 +255,7 @@ class Explorer {
   }
 
   /// A prediction at the pace at which B0 to B3, measured in the same rounds, ran.
-  void set_pace(Pick& p, std::span<const MeasuredLatency> references) const {
+  void rescale(Pick& p, std::span<const MeasuredLatency> references) const {
     double log_pace = -std::log(p.references_ms);
     for (const MeasuredLatency& r : references)
       log_pace += std::log(r.ms.value) / static_cast<double>(references.size());
@@ -341,7 +342,7 @@ class Explorer {
       }
       Pick& p = picks_[chosen[i - references_.size()]];
       p.measured.push_back(measured[i]);
-      set_pace(p, std::span(measured).first(references_.size()));
+      rescale(p, std::span(measured).first(references_.size()));
     }
   }
 
@@ -361,12 +362,13 @@ class Explorer {
 
   /// The proposals beside B0 to B3 in one run: a machine whose speed changes does so for all, and
   /// what was lucky when it was chosen is measured anew.
-  void confirm_together() {
+  void measure_finally() {
     proposals_ = proposed();
     if (!input_.measure || cancelled()) return;
     if (confirmations_ == 1) {  // so they were
-      for (Reference& r : references_) r.together = r.measured.back();
-      for (const std::size_t i : proposals_) picks_[i].together = picks_[i].measured.back();
+      for (Reference& r : references_) r.final_measurement = r.measured.back();
+      for (const std::size_t i : proposals_)
+        picks_[i].final_measurement = picks_[i].measured.back();
       return;
     }
     std::vector<Network> networks;
@@ -374,11 +376,12 @@ class Explorer {
     for (const std::size_t i : proposals_) networks.push_back(picks_[i].network);
     report(0.95, fmt::format("measuring B0 to B3 and {} proposals", proposals_.size()));
     const std::vector<MeasuredLatency> latencies = measured(networks);
-    for (std::size_t i = 0; i < references_.size(); ++i) references_[i].together = latencies[i];
+    for (std::size_t i = 0; i < references_.size(); ++i)
+      references_[i].final_measurement = latencies[i];
     for (std::size_t i = 0; i < proposals_.size(); ++i) {
       Pick& p = picks_[proposals_[i]];
-      p.together = latencies[references_.size() + i];
-      set_pace(p, std::span(latencies).first(references_.size()));
+      p.final_measurement = latencies[references_.size() + i];
+      rescale(p, std::span(latencies).first(references_.size()));
     }
     sort_by_latency(proposals_);
   }
@@ -447,7 +450,7 @@ class Explorer {
     return chosen;
   }
 
-  ResultNetwork tell(const Pick& p) const {
+  ResultNetwork assemble(const Pick& p) const {
     ResultNetwork n;
     n.name = p.network.name;
     n.family = p.network.family;
@@ -477,7 +480,7 @@ class Explorer {
     return n;
   }
 
-  Exploration tell() {
+  Exploration assemble() {
     Exploration out;
     Result& result = out.result;
     result.seed = static_cast<std::int64_t>(options_.search.seed);
@@ -507,7 +510,7 @@ class Explorer {
       Pick& p = picks_[i];
       p.config.name = p.network.name = fmt::format("proposal-{}", ++number);
       p.config.family = p.network.family = "proposals";
-      ResultNetwork n = tell(p);
+      ResultNetwork n = assemble(p);
       if (n.measured_ms)
         for (const ResultNetwork& other : result.networks) {
           if (other.origin != Origin::published || !other.measured_ms || !other.top1) continue;
@@ -524,11 +527,11 @@ class Explorer {
       result.networks.push_back(std::move(n));
       out.proposals.push_back({p.config, p.network});
     }
-    tell_front(result);
-    tell_search(result);
+    assemble_front(result);
+    assemble_search(result);
     result.accuracy_model = input_.accuracy.summary;
-    tell_warnings(result);
-    tell_confirmation(result);
+    assemble_warnings(result);
+    assemble_confirmation(result);
     for (Insight& insight : stage_insights(result)) result.insights.push_back(std::move(insight));
     std::vector<Genome> around;
     for (const Reference& r : references_)
@@ -539,7 +542,7 @@ class Explorer {
     return out;
   }
 
-  void tell_front(Result& result) const {
+  void assemble_front(Result& result) const {
     // Measured latencies stand only beside measured ones.
     const bool any_measured = std::any_of(result.networks.begin(), result.networks.end(),
                                           [](const auto& n) { return n.measured_ms.has_value(); });
@@ -556,7 +559,7 @@ class Explorer {
     for (const std::size_t i : front(points)) result.front.push_back(names[i]);
   }
 
-  void tell_search(Result& result) const {
+  void assemble_search(Result& result) const {
     SearchSummary s;
     s.algorithm = name(options_.search.algorithm);
     s.evaluations = evaluations_;
@@ -568,7 +571,7 @@ class Explorer {
                                    f.evaluation.macs, f.evaluation.params});
   }
 
-  void tell_warnings(Result& result) const {
+  void assemble_warnings(Result& result) const {
     for (const CpuboneConfig& member : cpubone_family())
       if (!contains(input_.space, member))
         result.warnings.push_back({fmt::format("the search space \"{}\" does not contain {}",
@@ -595,7 +598,7 @@ class Explorer {
   }
 
   /// What the confirmation says: per B-network the gain at its accuracy, and the predictor's error.
-  void tell_confirmation(Result& result) const {
+  void assemble_confirmation(Result& result) const {
     std::vector<const ResultNetwork*> proposals;
     for (const ResultNetwork& n : result.networks)
       if (n.origin == Origin::proposal) proposals.push_back(&n);
@@ -751,7 +754,7 @@ ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
     n.top1 = Top1{{row->top1, row->top1, row->top1}, false, row->source};
   }
   for (const PublishedLatencyRow& row : published_latencies(zoo_name))
-    if (row.doubt.empty())
+    if (row.exclusion_reason.empty())
       facts.latency.push_back({row.device, row.runtime, row.threads, row.latency_ms, row.source});
   if (facts.top1 || !facts.latency.empty()) n.published = facts;
   return n;

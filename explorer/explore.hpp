@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "explorer/search.hpp"
-#include "space/result.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 
@@ -63,9 +63,10 @@ struct Exploration {
 
 /// The main job: rebuilds the published networks, searches, learns the operators of what it found,
 /// confirms by measuring, corrects the predictor by what was measured and searches again until the
-/// confirmed front rests; then measures the proposals together with B0 to B3. A proposal is
-/// better than a published network only where its measured latency is lower, beyond both intervals,
-/// at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for constraints.
+/// confirmed front stops improving; then measures the proposals together with B0 to B3. A proposal
+/// is better than a published network only where its measured latency is lower, beyond both
+/// intervals, at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for
+/// constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);
 
 /// A published network of the zoo as a result tells it: counts, prediction, published facts.

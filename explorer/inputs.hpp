@@ -4,7 +4,7 @@
 
 #include "explorer/explore.hpp"
 #include "predictor/predictor.hpp"
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 

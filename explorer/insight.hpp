@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "explorer/evaluator.hpp"
-#include "space/result.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "graph/network.hpp"
 #include "predictor/terms.hpp"
-#include "space/network.hpp"
 
 namespace cpubone {
 

@@ -20,7 +20,7 @@
 #include <thread>
 #include <unordered_map>
 
-#include "space/json_file.hpp"
+#include "graph/json_file.hpp"
 
 namespace cpubone {
 namespace {
@@ -55,9 +55,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 /// What an island sees: everything evaluated before the epoch, and what it evaluates itself.
-class Desk {
+class IslandEvaluator {
  public:
-  Desk(const Evaluator& evaluator, const Memo& known) : evaluator_(evaluator), known_(known) {}
+  IslandEvaluator(const Evaluator& evaluator, const Memo& known)
+      : evaluator_(evaluator), known_(known) {}
 
   /// Evaluations of canonical genomes, each computed once.
   void evaluate(std::span<const Genome> genomes, std::vector<Evaluation>& results) {
@@ -163,7 +164,7 @@ struct Chromosome {
 
 /// The problem as pagmo sees it.
 struct PagmoProblem {
-  Desk* desk = nullptr;
+  IslandEvaluator* evaluator = nullptr;
   const Fitness* cost = nullptr;
   const Chromosome* chromosome = nullptr;
   bool integers = true;
@@ -173,9 +174,9 @@ struct PagmoProblem {
     std::vector<Genome> genomes;
     genomes.reserve(xs.size() / n);
     for (std::size_t i = 0; i < xs.size(); i += n)
-      genomes.push_back(chromosome->decode(desk->space(), xs.data() + i));
+      genomes.push_back(chromosome->decode(evaluator->space(), xs.data() + i));
     std::vector<Evaluation> evaluations;
-    desk->evaluate(genomes, evaluations);
+    evaluator->evaluate(genomes, evaluations);
     pagmo::vector_double out(genomes.size() * cost->size());
     for (std::size_t i = 0; i < evaluations.size(); ++i)
       (*cost)(evaluations[i], out.data() + i * cost->size());
@@ -335,7 +336,7 @@ class Search {
   void begin() {
     std::vector<Genome> start;
     for (const Genome& g : options_.start) start.push_back(canonical(space_, g));
-    Desk desk(evaluator_, memo_);
+    IslandEvaluator evaluator(evaluator_, memo_);
     std::vector<Evaluation> evaluations;
     for (std::size_t i = 0; i < islands_.size(); ++i) {
       Rng rng(seed_of(i, 0));
@@ -343,10 +344,10 @@ class Search {
       population = start;
       if (population.size() > population_size()) population.resize(population_size());
       while (population.size() < population_size()) population.push_back(sample(space_, rng));
-      desk.evaluate(population, evaluations);
+      evaluator.evaluate(population, evaluations);
     }
-    fitness_ = std::make_unique<Fitness>(options_, desk.found);
-    account(desk);
+    fitness_ = std::make_unique<Fitness>(options_, evaluator.found);
+    account(evaluator);
     close_epoch();
   }
 
@@ -358,9 +359,9 @@ class Search {
 
   void epoch() {
     ++epoch_;
-    std::vector<std::unique_ptr<Desk>> desks;
+    std::vector<std::unique_ptr<IslandEvaluator>> evaluators;
     for (std::size_t i = 0; i < islands_.size(); ++i)
-      desks.push_back(std::make_unique<Desk>(evaluator_, memo_));
+      evaluators.push_back(std::make_unique<IslandEvaluator>(evaluator_, memo_));
     std::vector<double> busy(islands_.size());
     std::vector<std::exception_ptr> errors(islands_.size());
     std::atomic<std::size_t> next{0};
@@ -368,7 +369,7 @@ class Search {
       for (std::size_t i = next++; i < islands_.size(); i = next++) {
         const auto started = std::chrono::steady_clock::now();
         try {
-          evolve(i, *desks[i]);
+          evolve(i, *evaluators[i]);
         } catch (...) {
           errors[i] = std::current_exception();
         }
@@ -384,35 +385,35 @@ class Search {
     for (const std::exception_ptr& error : errors)
       if (error) std::rethrow_exception(error);
     for (std::size_t i = 0; i < islands_.size(); ++i) {
-      account(*desks[i]);
+      account(*evaluators[i]);
       result_.busy_seconds += busy[i];
     }
     migrate();
     close_epoch();
   }
 
-  /// One epoch of one island; touches nothing but that island and its desk.
-  void evolve(std::size_t i, Desk& desk) {
+  /// One epoch of one island; touches nothing but that island and its evaluator.
+  void evolve(std::size_t i, IslandEvaluator& evaluator) {
     switch (options_.algorithm) {
       case Algorithm::nsga2:
       case Algorithm::moead:
-        return evolve_pagmo(i, desk);
+        return evolve_pagmo(i, evaluator);
       case Algorithm::local:
-        return evolve_local(i, desk);
+        return evolve_local(i, evaluator);
       case Algorithm::random:
-        return evolve_random(i, desk);
+        return evolve_random(i, evaluator);
     }
   }
 
-  void evolve_pagmo(std::size_t i, Desk& desk) {
+  void evolve_pagmo(std::size_t i, IslandEvaluator& evaluator) {
     auto& population = islands_[i].population;
     const bool integers = options_.algorithm == Algorithm::nsga2;
     const auto seed = static_cast<unsigned>(seed_of(i, epoch_));
-    const PagmoProblem udp{&desk, fitness_.get(), &chromosome_, integers};
+    const PagmoProblem udp{&evaluator, fitness_.get(), &chromosome_, integers};
     pagmo::population pop{pagmo::problem{udp}, 0u, seed};
     std::vector<Evaluation> evaluations;
-    desk.evaluate(population, evaluations);
-    desk.requests -= static_cast<std::int64_t>(population.size());
+    evaluator.evaluate(population, evaluations);
+    evaluator.requests -= static_cast<std::int64_t>(population.size());
     pagmo::vector_double f(fitness_->size());
     for (std::size_t k = 0; k < population.size(); ++k) {
       (*fitness_)(evaluations[k], f.data());
@@ -436,7 +437,7 @@ class Search {
   }
 
   /// Children of the front found so far, from this island's start of the epoch on.
-  void evolve_local(std::size_t i, Desk& desk) {
+  void evolve_local(std::size_t i, IslandEvaluator& evaluator) {
     Rng rng(seed_of(i, epoch_));
     std::vector<Found> archive = archive_;
     if (archive.empty()) archive = least_violating_;
@@ -454,20 +455,20 @@ class Search {
         if (kind != 0) child = mutate(space_, child, kind < 6 ? 0.0 : 0.06, rng);
         children.push_back(child);
       }
-      const std::size_t before = desk.found.size();
-      desk.evaluate(children, evaluations);
-      join(archive, std::span(desk.found).subspan(before));
+      const std::size_t before = evaluator.found.size();
+      evaluator.evaluate(children, evaluations);
+      join(archive, std::span(evaluator.found).subspan(before));
     }
-    // What the island found is merged from its desk.
+    // What the island found is merged from its evaluator.
   }
 
-  void evolve_random(std::size_t i, Desk& desk) {
+  void evolve_random(std::size_t i, IslandEvaluator& evaluator) {
     Rng rng(seed_of(i, epoch_));
     std::vector<Genome> genomes;
     std::vector<Evaluation> evaluations;
     for (int k = 0; k < options_.generations * options_.population; ++k)
       genomes.push_back(sample(space_, rng));
-    desk.evaluate(genomes, evaluations);
+    evaluator.evaluate(genomes, evaluations);
   }
 
   /// The front of an archive and new networks.
@@ -483,11 +484,11 @@ class Search {
     for (const std::size_t k : front(points)) archive.push_back(all[k]);
   }
 
-  void account(Desk& desk) {
-    result_.evaluations += desk.requests;
-    result_.evaluate_seconds += desk.evaluate_seconds;
+  void account(IslandEvaluator& evaluator) {
+    result_.evaluations += evaluator.requests;
+    result_.evaluate_seconds += evaluator.evaluate_seconds;
     std::vector<Found> fresh;
-    for (const Found& f : desk.found)
+    for (const Found& f : evaluator.found)
       if (memo_.emplace(f.genome, f.evaluation).second) fresh.push_back(f);
     for (const Found& f : fresh) {
       if (violation(f.evaluation, options_.constraints) == 0) {

@@ -9,7 +9,7 @@
 
 #include "explorer/evaluator.hpp"
 #include "explorer/pareto.hpp"
-#include "space/error.hpp"
+#include "graph/error.hpp"
 
 namespace cpubone {
 

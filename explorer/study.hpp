@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "space/network.hpp"
-#include "space/result.hpp"
+#include "graph/network.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 

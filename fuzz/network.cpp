@@ -1,15 +1,15 @@
 // What `network_from_json` accepts, it writes back as the same network; what is made of it is
 // a network again or refused.
-#include "space/network.hpp"
+#include "graph/network.hpp"
 
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "space/error.hpp"
-#include "space/json_file.hpp"
-#include "space/reparameterise.hpp"
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
+#include "graph/reparameterise.hpp"
 
 using namespace cpubone;
 

@@ -1,5 +1,5 @@
 // What `parse_op` accepts, it writes back as the same operator, whose counts do not overflow.
-#include "space/op.hpp"
+#include "graph/op.hpp"
 
 #include <cstdint>
 #include <cstdlib>

@@ -9,8 +9,8 @@
 #include <functional>
 #include <set>
 
+#include "graph/network.hpp"
 #include "predictor/least_squares.hpp"
-#include "space/network.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone {
@@ -32,7 +32,7 @@ enum Cost : Index { dense_mac, depthwise_mac, weight_byte, moved_byte, spilled_b
 /// Times that runtimes go over an operator's data, as most compose it of simpler ones: exact GELU
 /// of a division, erf, an addition and a product; a normalisation reads for the mean, the variance
 /// and the result; a hardswish is a hardsigmoid and a product.
-double passes(std::string_view op_class) {
+double times_moved(std::string_view op_class) {
   if (op_class == "gelu" || op_class == "gelu_tanh") return 4;
   if (op_class == "group_norm" || op_class == "layer_norm") return 3;
   if (op_class == "hardswish" || op_class == "silu") return 2;
@@ -45,8 +45,8 @@ VectorXd amounts(const Op& op, const CpuTraits& cpu) {
   VectorXd a = VectorXd::Zero(costs);
   a(op_class_ == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
   a(weight_byte) = w.weight_bytes;
-  a(moved_byte) = passes(op_class_) * w.activation_bytes;
-  a(spilled_byte) = passes(op_class_) * w.activation_bytes_beyond_llc;
+  a(moved_byte) = times_moved(op_class_) * w.activation_bytes;
+  a(spilled_byte) = times_moved(op_class_) * w.activation_bytes_beyond_llc;
   a(run) = 1;
   return a;
 }
@@ -227,12 +227,12 @@ ClassModel class_model(const std::string& name, const std::string& engine, const
   ClassModel model;
   model.name = name;
   model.engine = engine;
-  model.law.ns_per_mac = c(name == "depthwise" ? depthwise_mac : dense_mac);
-  model.law.ns_per_weight_byte = c(weight_byte);
-  model.law.ns_per_activation_byte = passes(name) * c(moved_byte);
-  model.law.ns_per_activation_byte_beyond_llc = passes(name) * c(spilled_byte);
-  model.law.ns_per_run = c(run);
-  // No shape is measured: the law alone, as uncertain as a whole network is.
+  model.cost.ns_per_mac = c(name == "depthwise" ? depthwise_mac : dense_mac);
+  model.cost.ns_per_weight_byte = c(weight_byte);
+  model.cost.ns_per_activation_byte = times_moved(name) * c(moved_byte);
+  model.cost.ns_per_activation_byte_beyond_llc = times_moved(name) * c(spilled_byte);
+  model.cost.ns_per_dispatch = c(run);
+  // No shape is measured: the cost model alone, as uncertain as a whole network is.
   const auto inputs = static_cast<Index>(feature_names().size());
   model.factor.centre = VectorXd::Zero(inputs);
   model.factor.scale = VectorXd::Zero(inputs);

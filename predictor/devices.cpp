@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "space/json_file.hpp"
+#include "graph/json_file.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone {
@@ -40,7 +40,8 @@ std::vector<PublishedLatencyRow> matching_rows(const JsonReader& json) {
   std::vector<PublishedLatencyRow> rows;
   for (const PublishedLatencyRow& row : published_latencies())
     if (row.device == device && contains(runtimes, row.runtime) && contains(threads, row.threads) &&
-        contains(precisions, row.precision) && !row.zoo_name.empty() && row.doubt.empty() &&
+        contains(precisions, row.precision) && !row.zoo_name.empty() &&
+        row.exclusion_reason.empty() &&
         (row.resolution == 0 || row.resolution == published_resolution))
       rows.push_back(row);
   if (rows.empty())

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -34,7 +34,7 @@ struct DeviceDescription {
   double memory_bytes_per_s = 0;  ///< peak
   std::vector<SourcedFact> facts;
   std::string note;  ///< what to know about `latencies`
-  /// Networks of the zoo only, without those in doubt.
+  /// Networks of the zoo only, without those excluded from fits.
   std::vector<PublishedLatencyRow> latencies;
 };
 

@@ -79,9 +79,9 @@ double kendall(std::span<const double> a, std::span<const double> b) {
   return agreement / std::sqrt(pairs_a * pairs_b);
 }
 
-Accuracy accuracy(std::span<const Comparison> comparisons) {
+PredictionQuality prediction_quality(std::span<const Comparison> comparisons) {
   if (comparisons.empty()) throw std::invalid_argument("no networks to compare");
-  Accuracy result;
+  PredictionQuality result;
   result.count = static_cast<int>(comparisons.size());
   const auto n = static_cast<double>(comparisons.size());
   std::vector<double> measured;

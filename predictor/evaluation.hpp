@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "space/network.hpp"
+#include "graph/network.hpp"
 
 namespace cpubone {
 
@@ -20,7 +20,7 @@ struct Comparison {
 };
 
 /// How good predictions are; errors are fractions of the measured latency.
-struct Accuracy {
+struct PredictionQuality {
   int count = 0;
   double rmspe = 0;  ///< root of the mean squared percentage error
   double mape = 0;   ///< mean absolute percentage error
@@ -31,11 +31,11 @@ struct Accuracy {
   double spearman = 0;   ///< correlation of ranks, ties averaged; NaN for fewer than two
   double kendall = 0;    ///< tau-b
   double covered = 0;    ///< share whose measured latency is in the interval
-  bool operator==(const Accuracy&) const = default;
+  bool operator==(const PredictionQuality&) const = default;
 };
 
 /// Throws std::invalid_argument where there is none or a measured latency is not positive.
-Accuracy accuracy(std::span<const Comparison> comparisons);
+PredictionQuality prediction_quality(std::span<const Comparison> comparisons);
 
 /// Rank correlations of two equally long lists.
 double spearman(std::span<const double> a, std::span<const double> b);

@@ -152,7 +152,7 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
 /// Bytes of an elementwise operator that a thread takes at once.
 constexpr double elementwise_block_bytes = 4096;
 
-double pieces(const Op& op, const Matrix& m, const CpuTraits& cpu) {
+double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   switch (op.kind) {
     case OpKind::conv2d:
     case OpKind::linear:
@@ -227,13 +227,13 @@ Work work(const Op& op, const CpuTraits& cpu) {
       std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
-  w.pieces = pieces(op, m, cpu);
+  w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype);
   if (runs_depthwise(op)) {
     const double taps = depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
     // The sum of a pixel's first channels waits for all its taps, one after the other.
-    w.passes = m.pixels * taps;
+    w.loop_starts = m.pixels * taps;
     // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
     const double read_bytes = 2 * m.taps * m.groups * element;
     w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
@@ -242,20 +242,20 @@ Work work(const Op& op, const CpuTraits& cpu) {
     const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
     const double channel_vectors = fill_up(m.group_in, cpu.vector_channels);
     w.padded_macs = m.groups * m.pixels * (token_vectors * m.group_in + m.pixels * channel_vectors);
-    w.passes = m.groups * m.pixels * token_vectors;  // exponentials
+    w.loop_starts = m.groups * m.pixels * token_vectors;  // exponentials
   } else if (w.macs > 0) {
     const double rows = tile_rows(m, cpu);
     const double tiles =
         std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
-    w.passes = tiles * m.taps;
-    w.padded_macs = w.passes * rows * cpu.tile_channels * m.group_in;
+    w.loop_starts = tiles * m.taps;
+    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * m.group_in;
     const double group_bytes = w.weight_bytes / m.groups;
     const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
     w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
-    w.passes = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
-    w.padded_macs = w.passes * fill_up(op.output.c, cpu.vector_channels);
+    w.loop_starts = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
+    w.padded_macs = w.loop_starts * fill_up(op.output.c, cpu.vector_channels);
   } else {
     w.padded_macs = static_cast<double>(elements(op.output));
   }

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "space/op.hpp"
-#include "space/profile.hpp"
+#include "graph/op.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 
@@ -30,10 +30,11 @@ CpuTraits cpu_traits(const Device& device);
 /// cache bytes).
 double held_share(double read_bytes, double cache_bytes);
 
-/// Operators whose cost follows one law, e.g. `pointwise`, `convolution`, `depthwise`, `gelu`.
+/// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,
+/// `gelu`.
 std::string op_class(const Op& op);
 
-/// Physical quantities of an operator, which a class's law weights with what each costs.
+/// Physical quantities of an operator, which a class's cost model weights with what each costs.
 struct Work {
   double macs = 0;
   /// With every tile of the micro-kernel filled up; without MACs values, each vector filled up.
@@ -41,7 +42,7 @@ struct Work {
   /// Starts of an inner loop: tiles times taps; pixels times taps of depthwise convolutions, whose
   /// first sum waits for each tap in turn; exponentials of attention, whole vectors of them; pixels
   /// where there are no MACs.
-  double passes = 0;
+  double loop_starts = 0;
   double weight_bytes = 0;
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
@@ -53,7 +54,7 @@ struct Work {
   double activation_bytes_beyond_llc = 0;
   /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
   /// KiB, by operator; 1 where one thread does it all.
-  double pieces = 1;
+  double work_items = 1;
 };
 Work work(const Op& op, const CpuTraits& cpu);
 

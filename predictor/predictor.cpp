@@ -9,8 +9,8 @@
 #include <limits>
 #include <map>
 
+#include "graph/error.hpp"
 #include "predictor/least_squares.hpp"
-#include "space/error.hpp"
 
 namespace cpubone {
 namespace {
@@ -28,45 +28,46 @@ double robust_weight(double residual, double edge) {
   return std::sqrt(std::min(1.0, edge / std::max(std::abs(residual), 1e-12)));
 }
 
-struct LawNs {
+struct CostNs {
   double compute = 0;
   double memory = 0;   ///< but for weights
   double weights = 0;  ///< reading them once
-  double run = 0;
-  double meeting = 0;  ///< of threads, and handing out pieces
-  double total() const { return compute + memory + weights + run + meeting; }
+  double dispatch = 0;
+  double synchronisation = 0;  ///< of threads, and handing out work items
+  double total() const { return compute + memory + weights + dispatch + synchronisation; }
 };
 
 /// Pieces that threads share.
-double pieces_of(const ClassModel& model, const Work& w) {
-  return model.engine == "eigen" ? 1 : w.pieces;
+double work_items_of(const ClassModel& model, const Work& w) {
+  return model.engine == "eigen" ? 1 : w.work_items;
 }
 
-/// Of all pieces, those of the busiest of so many threads.
-double busiest_share(double pieces, int threads) {
-  return std::ceil(pieces / threads) / pieces;
+/// Of all work items, those of the busiest of so many threads.
+double busiest_share(double work_items, int threads) {
+  return std::ceil(work_items / threads) / work_items;
 }
 
-LawNs law_ns(const Law& law, const Work& w, double pieces) {
-  const double share = busiest_share(pieces, law.threads);
-  LawNs ns;
-  ns.compute = share * (w.padded_macs * law.ns_per_mac + w.passes * law.ns_per_pass);
+CostNs cost_ns(const CostModel& cost, const Work& w, double work_items) {
+  const double share = busiest_share(work_items, cost.threads);
+  CostNs ns;
+  ns.compute = share * (w.padded_macs * cost.ns_per_mac + w.loop_starts * cost.ns_per_loop_start);
   ns.memory =
-      share * (w.streamed_bytes * law.ns_per_streamed_byte +
-               w.streamed_far_bytes * law.ns_per_streamed_far_byte +
-               w.activation_bytes * law.ns_per_activation_byte +
-               w.activation_bytes_beyond_l2 * law.ns_per_activation_byte_beyond_l2 +
-               w.activation_bytes_beyond_llc_share * law.ns_per_activation_byte_beyond_llc_share +
-               w.activation_bytes_beyond_llc * law.ns_per_activation_byte_beyond_llc);
-  ns.weights = w.weight_bytes * law.ns_per_weight_byte;
-  ns.run = law.ns_per_run;
-  if (law.threads > 1 && pieces > 1) ns.meeting = law.ns_per_meeting + pieces * law.ns_per_piece;
+      share * (w.streamed_bytes * cost.ns_per_streamed_byte +
+               w.streamed_far_bytes * cost.ns_per_streamed_far_byte +
+               w.activation_bytes * cost.ns_per_activation_byte +
+               w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
+               w.activation_bytes_beyond_llc_share * cost.ns_per_activation_byte_beyond_llc_share +
+               w.activation_bytes_beyond_llc * cost.ns_per_activation_byte_beyond_llc);
+  ns.weights = w.weight_bytes * cost.ns_per_weight_byte;
+  ns.dispatch = cost.ns_per_dispatch;
+  if (cost.threads > 1 && work_items > 1)
+    ns.synchronisation = cost.ns_per_synchronisation + work_items * cost.ns_per_work_item;
   return ns;
 }
 
-Bound bound_of(const LawNs& ns) {
+Bound bound_of(const CostNs& ns) {
   const double memory = ns.memory + ns.weights;
-  const double overhead = ns.run + ns.meeting;
+  const double overhead = ns.dispatch + ns.synchronisation;
   if (ns.compute >= memory && ns.compute >= overhead) return Bound::compute;
   return memory >= overhead ? Bound::memory : Bound::overhead;
 }
@@ -76,33 +77,34 @@ using Records = std::vector<const OpRecord*>;
 /// Costs of `Work`'s quantities by least squares of relative errors. `prior` is what costs are near
 /// to: a class of few operators is not read into its noise, and one without large ones knows from
 /// the others what large ones cost.
-Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law* prior) {
+CostModel fit_cost_model(const Records& records, const CpuTraits& cpu, int threads,
+                         const CostModel* prior) {
   enum Term : Index {
     mac,
-    pass,
+    loop_start,
     weight,
     streamed,
     streamed_far,
     activation,
     beyond_l2,
     beyond_llc_share,
-    run,
-    run_and_meeting,
-    piece,
+    dispatch,
+    dispatch_and_synchronisation,
+    work_item,
     terms
   };
   const auto n = static_cast<Index>(records.size());
-  MatrixXd relative(n, terms);  // each term of the law over the measured latency
+  MatrixXd relative(n, terms);  // each term of the cost model over the measured latency
   for (Index i = 0; i < n; ++i) {
     const OpRecord& record = *records[static_cast<std::size_t>(i)];
     const Work w = work(record.op, cpu);
-    const double pieces = record.engine == "eigen" ? 1 : w.pieces;
-    const double share = busiest_share(pieces, threads);
-    const bool meets = threads > 1 && pieces > 1;
-    relative.row(i) << share * w.padded_macs, share * w.passes, w.weight_bytes,
+    const double work_items = record.engine == "eigen" ? 1 : w.work_items;
+    const double share = busiest_share(work_items, threads);
+    const bool synchronises = threads > 1 && work_items > 1;
+    relative.row(i) << share * w.padded_macs, share * w.loop_starts, w.weight_bytes,
         share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
         share * w.activation_bytes_beyond_l2, share * w.activation_bytes_beyond_llc_share,
-        meets ? 0.0 : 1.0, meets ? 1.0 : 0.0, meets ? pieces : 0.0;
+        synchronises ? 0.0 : 1.0, synchronises ? 1.0 : 0.0, synchronises ? work_items : 0.0;
     relative.row(i) /= record.timing.median_ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
@@ -110,12 +112,14 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
   VectorXd expected = VectorXd::Zero(terms);
   VectorXd ridge = 1e-4 * squares;
   if (prior != nullptr) {
-    expected << prior->ns_per_mac, prior->ns_per_pass, prior->ns_per_weight_byte,
+    expected << prior->ns_per_mac, prior->ns_per_loop_start, prior->ns_per_weight_byte,
         prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_activation_byte_beyond_llc_share,
-        prior->ns_per_run, prior->ns_per_run + prior->ns_per_meeting, prior->ns_per_piece;
+        prior->ns_per_dispatch, prior->ns_per_dispatch + prior->ns_per_synchronisation,
+        prior->ns_per_work_item;
     ridge += 0.05 * squares / static_cast<double>(n);
-    // A law leaves some percent; what bytes beyond a cache cost differs little from class to class.
+    // A cost model leaves some percent; what bytes beyond a cache cost differs little from class to
+    // class.
     constexpr double noise = 0.05;
     constexpr double deviation = 0.3;
     for (const Term beyond : {streamed, streamed_far, beyond_l2, beyond_llc_share}) {
@@ -125,20 +129,21 @@ Law fit_law(const Records& records, const CpuTraits& cpu, int threads, const Law
     }
   }
   const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
-  Law law;
-  law.ns_per_mac = w(mac);
-  law.ns_per_pass = w(pass);
-  law.ns_per_weight_byte = w(weight);
-  law.ns_per_streamed_byte = w(streamed);
-  law.ns_per_streamed_far_byte = w(streamed_far);
-  law.ns_per_activation_byte = w(activation);
-  law.ns_per_activation_byte_beyond_l2 = w(beyond_l2);
-  law.ns_per_activation_byte_beyond_llc_share = w(beyond_llc_share);
-  law.ns_per_run = std::max(w(run), 1.0);
-  law.ns_per_meeting = std::max(0.0, w(run_and_meeting) - law.ns_per_run);
-  law.ns_per_piece = w(piece);
-  law.threads = threads;
-  return law;
+  CostModel cost;
+  cost.ns_per_mac = w(mac);
+  cost.ns_per_loop_start = w(loop_start);
+  cost.ns_per_weight_byte = w(weight);
+  cost.ns_per_streamed_byte = w(streamed);
+  cost.ns_per_streamed_far_byte = w(streamed_far);
+  cost.ns_per_activation_byte = w(activation);
+  cost.ns_per_activation_byte_beyond_l2 = w(beyond_l2);
+  cost.ns_per_activation_byte_beyond_llc_share = w(beyond_llc_share);
+  cost.ns_per_dispatch = std::max(w(dispatch), 1.0);
+  cost.ns_per_synchronisation =
+      std::max(0.0, w(dispatch_and_synchronisation) - cost.ns_per_dispatch);
+  cost.ns_per_work_item = w(work_item);
+  cost.threads = threads;
+  return cost;
 }
 
 /// By XNNPACK's kernels for matrix products, which all read their weights alike.
@@ -148,12 +153,12 @@ bool multiplies_matrices(const Op& op) {
 }
 
 ClassModel fit_class(const std::string& name, const Records& records, const CpuTraits& cpu,
-                     int threads, const Law* prior) {
+                     int threads, const CostModel* prior) {
   ClassModel model;
   model.name = name;
   model.engine = records[0]->engine;
   model.operators = static_cast<int>(records.size());
-  model.law = fit_law(records, cpu, threads, prior);
+  model.cost = fit_cost_model(records, cpu, threads, prior);
   const auto n = static_cast<Index>(records.size());
   MatrixXd inputs(n, static_cast<Index>(feature_names().size()));
   VectorXd outputs(n);
@@ -164,7 +169,7 @@ ClassModel fit_class(const std::string& name, const Records& records, const CpuT
     inputs.row(i) = Eigen::Map<const VectorXd>(x.data(), static_cast<Index>(x.size()));
     const Work w = work(record.op, cpu);
     outputs(i) =
-        std::log(record.timing.median_ns / law_ns(model.law, w, pieces_of(model, w)).total());
+        std::log(record.timing.median_ns / cost_ns(model.cost, w, work_items_of(model, w)).total());
     const double standard_error =
         (record.timing.high_ns - record.timing.median_ns) / 1.96 / record.timing.median_ns;
     variances(i) = standard_error * standard_error;
@@ -191,18 +196,22 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op) {
 }
 
 /// The parts of an operator's latency on its own.
-LawNs parts_of(const ClassModel& model, const Work& w, double pieces, double factor, int threads) {
-  LawNs ns = law_ns(model.law, w, pieces);
-  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.run, &ns.meeting}) *part *= factor;
+CostNs parts_of(const ClassModel& model, const Work& w, double work_items, double factor,
+                int threads) {
+  CostNs ns = cost_ns(model.cost, w, work_items);
+  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.dispatch, &ns.synchronisation})
+    *part *= factor;
   const Correction& c = model.correction;
   if (c == Correction{}) return ns;
-  const bool alone = pieces == 1;
-  const double ratio = busiest_share(pieces, threads) / busiest_share(pieces, model.law.threads);
+  const bool alone = work_items == 1;
+  const double ratio =
+      busiest_share(work_items, threads) / busiest_share(work_items, model.cost.threads);
   ns.compute *= alone ? c.alone : c.shared * ratio;
   ns.memory *= alone ? c.alone : c.shared * ratio;
   ns.weights *= alone ? c.alone : c.weights;
-  ns.run *= c.run;
-  ns.meeting = threads > 1 && !alone ? c.ns_per_meeting + pieces * c.ns_per_piece : 0;
+  ns.dispatch *= c.dispatch;
+  ns.synchronisation =
+      threads > 1 && !alone ? c.ns_per_synchronisation + work_items * c.ns_per_work_item : 0;
   return ns;
 }
 
@@ -216,14 +225,14 @@ double factor_of(const ClassModel& model, const CpuTraits& cpu, const Op& op, do
 
 OpEstimate estimate_of(const ClassModel& model, const CpuTraits& cpu, int threads, const Op& op,
                        const Work& w) {
-  const double pieces = pieces_of(model, w);
+  const double work_items = work_items_of(model, w);
   double spread = 0;
   const double factor = factor_of(model, cpu, op, &spread);
-  const LawNs parts = parts_of(model, w, pieces, factor, threads);
+  const CostNs parts = parts_of(model, w, work_items, factor, threads);
   OpEstimate e;
   e.ns = parts.total();
   e.memory_share = (parts.memory + parts.weights) / e.ns;
-  e.overhead_share = (parts.run + parts.meeting) / e.ns;
+  e.overhead_share = (parts.dispatch + parts.synchronisation) / e.ns;
   e.weights_share = parts.weights / e.ns;
   e.bound = bound_of(parts);
   e.spread_ns = e.ns * std::hypot(spread, model.correction.spread);
@@ -307,16 +316,16 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   predictor.training_hash = hash_text(training);
   const CpuTraits cpu = cpu_traits(profile.device);
   const int threads = profile.settings.threads;
-  const auto law_of = [&](const Records& records) {
-    return records.empty() ? Law{} : fit_law(records, cpu, threads, nullptr);
+  const auto cost_model_of = [&](const Records& records) {
+    return records.empty() ? CostModel{} : fit_cost_model(records, cpu, threads, nullptr);
   };
-  const Law moving_data = law_of(without_macs);
-  const Law multiplying = law_of(matrix_products);
+  const CostModel moving_data = cost_model_of(without_macs);
+  const CostModel multiplying = cost_model_of(matrix_products);
   for (const auto& [name, records] : by_class) {
     const Op& op = records[0]->op;
-    const Law* prior = macs(op) == 0             ? &moving_data
-                       : multiplies_matrices(op) ? &multiplying
-                                                 : nullptr;
+    const CostModel* prior = macs(op) == 0             ? &moving_data
+                             : multiplies_matrices(op) ? &multiplying
+                                                       : nullptr;
     predictor.classes.push_back(fit_class(name, records, cpu, threads, prior));
   }
 
@@ -492,14 +501,14 @@ namespace {
 int sharing_threads(const Predictor& predictor) {
   if (predictor.classes.empty()) return 1;
   const ClassModel& model = predictor.classes[0];
-  return model.correction == Correction{} ? model.law.threads : predictor.settings.threads;
+  return model.correction == Correction{} ? model.cost.threads : predictor.settings.threads;
 }
 
-/// How few operators scale the parts of a predictor's laws: a linear model of the new latency, a
-/// row for each operator, and a factor for each class.
+/// How few operators scale the parts of a predictor's cost models: a linear model of the new
+/// latency, a row for each operator, and a factor for each class.
 class Adaptation {
  public:
-  enum Part : Index { shared, weights, alone, run, meeting, piece, parts };
+  enum Part : Index { shared, weights, alone, dispatch, synchronisation, work_item, parts };
 
   Adaptation(const Predictor& base, const Records& records, int threads)
       : base_threads_(sharing_threads(base)), classes_(static_cast<Index>(base.classes.size())) {
@@ -513,20 +522,21 @@ class Adaptation {
       const ClassModel& model = model_of(base, record.op);
       class_.push_back(&model - base.classes.data());
       const Work w = work(record.op, cpu);
-      const double pieces = pieces_of(model, w);
-      const LawNs ns = parts_of(model, w, pieces, factor_of(model, cpu, record.op, nullptr),
-                                base.settings.threads);
-      const double ratio = busiest_share(pieces, threads) / busiest_share(pieces, base_threads_);
-      if (pieces == 1) {
+      const double work_items = work_items_of(model, w);
+      const CostNs ns = parts_of(model, w, work_items, factor_of(model, cpu, record.op, nullptr),
+                                 base.settings.threads);
+      const double ratio =
+          busiest_share(work_items, threads) / busiest_share(work_items, base_threads_);
+      if (work_items == 1) {
         rows_(i, alone) = ns.compute + ns.memory + ns.weights;
       } else {
         rows_(i, shared) = ratio * (ns.compute + ns.memory);
         rows_(i, weights) = ns.weights;
       }
-      rows_(i, run) = ns.run;
-      if (threads > 1 && pieces > 1) {
-        rows_(i, meeting) = 1;
-        rows_(i, piece) = pieces;
+      rows_(i, dispatch) = ns.dispatch;
+      if (threads > 1 && work_items > 1) {
+        rows_(i, synchronisation) = 1;
+        rows_(i, work_item) = work_items;
       }
       size_ns_(i) = ns.total();
       rows_.row(i) /= record.timing.median_ns;
@@ -553,7 +563,7 @@ class Adaptation {
   Fit fit(double class_deviation, Index left_out) const {
     const Index n = rows_.rows();
     // How much faster or slower all is, by the larger half of the operators: the smaller ones tell
-    // what runs and meetings cost.
+    // what dispatch and synchronisation cost.
     std::vector<Index> by_size;
     for (Index i = 0; i < n; ++i)
       if (i != left_out) by_size.push_back(i);
@@ -561,16 +571,16 @@ class Adaptation {
               [&](Index a, Index b) { return size_ns_(a) > size_ns_(b); });
     std::vector<double> ratios;
     for (std::size_t k = 0; 2 * k < by_size.size(); ++k)
-      ratios.push_back(1 / rows_.row(by_size[k]).head(meeting).sum());
+      ratios.push_back(1 / rows_.row(by_size[k]).head(synchronisation).sum());
     std::nth_element(ratios.begin(),
                      ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2), ratios.end());
     const double all = ratios[ratios.size() / 2];
 
     VectorXd prior = VectorXd::Constant(parts, all);
-    prior(meeting) = prior(piece) = 0;
+    prior(synchronisation) = prior(work_item) = 0;
     VectorXd deviation(parts);
     deviation << part_deviation * all, part_deviation * all, part_deviation * all,
-        run_deviation * all, meeting_deviation_ns, piece_deviation_ns;
+        dispatch_deviation * all, synchronisation_deviation_ns, work_item_deviation_ns;
     const VectorXd ridge = deviation.array().square().inverse();
     VectorXd weight = noise_.array().inverse();
     if (left_out >= 0) weight(left_out) = 0;
@@ -605,9 +615,9 @@ class Adaptation {
   static constexpr double noise = 0.05;
   static constexpr double outlier = 2;  ///< times the noise
   static constexpr double part_deviation = 0.25;
-  static constexpr double run_deviation = 3;
-  static constexpr double meeting_deviation_ns = 100e3;
-  static constexpr double piece_deviation_ns = 10;
+  static constexpr double dispatch_deviation = 3;
+  static constexpr double synchronisation_deviation_ns = 100e3;
+  static constexpr double work_item_deviation_ns = 10;
 
   int base_threads_;
   Index classes_;
@@ -636,7 +646,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
     training += fmt::format("{} {}\n", text(record->op), record->timing.median_ns);
   }
   const Adaptation adaptation(base, records, measured.settings.threads);
-  // How far classes differ beyond the parts of their laws is what left-out operators say.
+  // How far classes differ beyond the parts of their cost models is what left-out operators say.
   double class_deviation = 0.03;
   VectorXd residuals;
   for (const double deviation : {0.02, 0.05, 0.1, 0.2, 0.4}) {
@@ -667,13 +677,13 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
     c.shared *= factor * w(Part::shared);
     c.weights *= factor * w(Part::weights);
     c.alone *= factor * w(Part::alone);
-    c.run *= factor * w(Part::run);
-    c.ns_per_meeting = factor * w(Part::meeting);
-    c.ns_per_piece = factor * w(Part::piece);
+    c.dispatch *= factor * w(Part::dispatch);
+    c.ns_per_synchronisation = factor * w(Part::synchronisation);
+    c.ns_per_work_item = factor * w(Part::work_item);
     c.spread = std::hypot(c.spread, std::sqrt(residuals.squaredNorm() / static_cast<double>(n)));
   }
   NetworkModel& network = predictor.network;
-  network.ns_per_node *= w(Part::run);
+  network.ns_per_node *= w(Part::dispatch);
   network.ns_per_image_byte *= w(Part::shared);
   network.ns_per_far_byte *= w(Part::shared);
   // Weights that a cache holds are read by each thread on its own, as fast as it calculates.

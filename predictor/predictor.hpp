@@ -6,56 +6,56 @@
 #include <string>
 #include <vector>
 
+#include "graph/network.hpp"
 #include "predictor/features.hpp"
 #include "predictor/gaussian_process.hpp"
 #include "predictor/terms.hpp"
-#include "space/bound.hpp"
-#include "space/network.hpp"
-#include "space/profile.hpp"
+#include "records/bound.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 
 class JsonReader;
 
 /// What the quantities of `Work` cost in a class of operators. Threads share all of it but the
-/// reading of weights, as evenly as an operator's pieces allow.
-struct Law {
+/// reading of weights, as evenly as an operator's work items allow.
+struct CostModel {
   double ns_per_mac = 0;  ///< of padded ones
-  double ns_per_pass = 0;
+  double ns_per_loop_start = 0;
   double ns_per_weight_byte = 0;
   double ns_per_streamed_byte = 0;
   double ns_per_streamed_far_byte = 0;  ///< on top
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
-  double ns_per_run = 0;
+  double ns_per_dispatch = 0;
   double ns_per_activation_byte_beyond_llc = 0;        ///< on top; where a device is calibrated
   double ns_per_activation_byte_beyond_llc_share = 0;  ///< on top; where it is measured
   // Of operators that several threads share.
-  double ns_per_meeting = 0;  ///< of the threads
-  double ns_per_piece = 0;    ///< handing it out
+  double ns_per_synchronisation = 0;  ///< of the threads
+  double ns_per_work_item = 0;        ///< handing it out
   int threads = 1;  ///< that share an operator; 1: costs are those of all threads together
-  bool operator==(const Law&) const = default;
+  bool operator==(const CostModel&) const = default;
 };
 
 /// What `adapt_predictor` learnt about a class: what parts of the latency on the new device are
 /// times those on the old one, the number of threads allowed for.
 struct Correction {
-  double shared = 1;          ///< what threads share but for weights: arithmetic and activations
-  double weights = 1;         ///< reading weights
-  double alone = 1;           ///< operators that one thread does alone, but for `run`
-  double run = 1;             ///< the cost of a run
-  double ns_per_meeting = 0;  ///< as in `Law`, on the new device
-  double ns_per_piece = 0;
+  double shared = 1;    ///< what threads share but for weights: arithmetic and activations
+  double weights = 1;   ///< reading weights
+  double alone = 1;     ///< operators that one thread does alone, but for `run`
+  double dispatch = 1;  ///< the cost of a run
+  double ns_per_synchronisation = 0;  ///< as in `CostModel`, on the new device
+  double ns_per_work_item = 0;
   double spread = 0;  ///< relative standard deviation that it leaves
   bool operator==(const Correction&) const = default;
 };
 
-/// A class of operators: latency = its law's, times a factor whose logarithm a Gaussian process
-/// predicts from the features.
+/// A class of operators: latency = its cost model's, times a factor whose logarithm a Gaussian
+/// process predicts from the features.
 struct ClassModel {
   std::string name;
   std::string engine;  ///< that ran its operators
-  Law law;
+  CostModel cost;
   GaussianProcess factor;
   Correction correction;
   double network_scale = 1;   ///< latency within networks over that of the operator alone
@@ -127,10 +127,10 @@ LatencyTerms terms(const Predictor& predictor, const Op& op);
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
 
 /// A predictor of another device or number of threads from one's own and few operators measured
-/// there (10 to 50): the parts of its laws scaled, what meetings of threads cost added, its network
-/// model scaled with them. `expected_error` is the mean absolute percentage error of these
-/// operators, each left out in turn. Throws std::invalid_argument for fewer than 4 records,
-/// cpubone::Error for an operator that `base` has no model of.
+/// there (10 to 50): the parts of its cost models scaled, what synchronisations of threads cost
+/// added, its network model scaled with them. `expected_error` is the mean absolute percentage
+/// error of these operators, each left out in turn. Throws std::invalid_argument for fewer than 4
+/// records, cpubone::Error for an operator that `base` has no model of.
 Predictor adapt_predictor(const Predictor& base, const Profile& measured,
                           double* expected_error = nullptr);
 
@@ -142,7 +142,7 @@ struct OpPrediction {
   std::string engine;
   double latency_ns = 0;         ///< the operators' latencies sum to the network's
   double spread_ns = 0;          ///< standard deviation
-  Bound bound = Bound::compute;  ///< the largest of the terms of its class's law
+  Bound bound = Bound::compute;  ///< the largest of the terms of its class's cost model
 };
 
 struct NetworkPrediction {

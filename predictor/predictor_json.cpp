@@ -1,7 +1,7 @@
 #include <limits>
 
+#include "graph/json_file.hpp"
 #include "predictor/predictor.hpp"
-#include "space/json_file.hpp"
 
 namespace cpubone {
 namespace {
@@ -55,41 +55,41 @@ GaussianProcess process_from_json(const JsonReader& json) {
   return process;
 }
 
-nlohmann::json to_json(const Law& law) {
-  return {{"ns_per_mac", law.ns_per_mac},
-          {"ns_per_pass", law.ns_per_pass},
-          {"ns_per_weight_byte", law.ns_per_weight_byte},
-          {"ns_per_streamed_byte", law.ns_per_streamed_byte},
-          {"ns_per_streamed_far_byte", law.ns_per_streamed_far_byte},
-          {"ns_per_activation_byte", law.ns_per_activation_byte},
-          {"ns_per_activation_byte_beyond_l2", law.ns_per_activation_byte_beyond_l2},
-          {"ns_per_activation_byte_beyond_llc", law.ns_per_activation_byte_beyond_llc},
-          {"ns_per_activation_byte_beyond_llc_share", law.ns_per_activation_byte_beyond_llc_share},
-          {"ns_per_run", law.ns_per_run},
-          {"ns_per_meeting", law.ns_per_meeting},
-          {"ns_per_piece", law.ns_per_piece},
-          {"threads", law.threads}};
+nlohmann::json to_json(const CostModel& cost) {
+  return {{"ns_per_mac", cost.ns_per_mac},
+          {"ns_per_loop_start", cost.ns_per_loop_start},
+          {"ns_per_weight_byte", cost.ns_per_weight_byte},
+          {"ns_per_streamed_byte", cost.ns_per_streamed_byte},
+          {"ns_per_streamed_far_byte", cost.ns_per_streamed_far_byte},
+          {"ns_per_activation_byte", cost.ns_per_activation_byte},
+          {"ns_per_activation_byte_beyond_l2", cost.ns_per_activation_byte_beyond_l2},
+          {"ns_per_activation_byte_beyond_llc", cost.ns_per_activation_byte_beyond_llc},
+          {"ns_per_activation_byte_beyond_llc_share", cost.ns_per_activation_byte_beyond_llc_share},
+          {"ns_per_dispatch", cost.ns_per_dispatch},
+          {"ns_per_synchronisation", cost.ns_per_synchronisation},
+          {"ns_per_work_item", cost.ns_per_work_item},
+          {"threads", cost.threads}};
 }
 
-Law law_from_json(const JsonReader& json) {
-  json.expect_keys({"ns_per_mac", "ns_per_pass", "ns_per_weight_byte", "ns_per_streamed_byte",
+CostModel cost_model_from_json(const JsonReader& json) {
+  json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_activation_byte_beyond_llc_share", "ns_per_run", "ns_per_meeting",
-                    "ns_per_piece", "threads"});
+                    "ns_per_activation_byte_beyond_llc_share", "ns_per_dispatch",
+                    "ns_per_synchronisation", "ns_per_work_item", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
-          cost("ns_per_pass"),
+          cost("ns_per_loop_start"),
           cost("ns_per_weight_byte"),
           cost("ns_per_streamed_byte"),
           cost("ns_per_streamed_far_byte"),
           cost("ns_per_activation_byte"),
           cost("ns_per_activation_byte_beyond_l2"),
-          cost("ns_per_run"),
+          cost("ns_per_dispatch"),
           cost("ns_per_activation_byte_beyond_llc"),
           cost("ns_per_activation_byte_beyond_llc_share"),
-          cost("ns_per_meeting"),
-          cost("ns_per_piece"),
+          cost("ns_per_synchronisation"),
+          cost("ns_per_work_item"),
           static_cast<int>(json.at("threads").integer(1, 1024))};
 }
 
@@ -97,24 +97,29 @@ nlohmann::json to_json(const Correction& correction) {
   return {{"shared", correction.shared},
           {"weights", correction.weights},
           {"alone", correction.alone},
-          {"run", correction.run},
-          {"ns_per_meeting", correction.ns_per_meeting},
-          {"ns_per_piece", correction.ns_per_piece},
+          {"dispatch", correction.dispatch},
+          {"ns_per_synchronisation", correction.ns_per_synchronisation},
+          {"ns_per_work_item", correction.ns_per_work_item},
           {"spread", correction.spread}};
 }
 
 Correction correction_from_json(const JsonReader& json) {
-  json.expect_keys(
-      {"shared", "weights", "alone", "run", "ns_per_meeting", "ns_per_piece", "spread"});
+  json.expect_keys({"shared", "weights", "alone", "dispatch", "ns_per_synchronisation",
+                    "ns_per_work_item", "spread"});
   const auto number = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
-  return {number("shared"),         number("weights"),      number("alone"), number("run"),
-          number("ns_per_meeting"), number("ns_per_piece"), number("spread")};
+  return {number("shared"),
+          number("weights"),
+          number("alone"),
+          number("dispatch"),
+          number("ns_per_synchronisation"),
+          number("ns_per_work_item"),
+          number("spread")};
 }
 
 nlohmann::json to_json(const ClassModel& model) {
   return {{"class", model.name},
           {"engine", model.engine},
-          {"law", to_json(model.law)},
+          {"cost_model", to_json(model.cost)},
           {"correction", to_json(model.correction)},
           {"network_scale", model.network_scale},
           {"operators", model.operators},
@@ -125,12 +130,12 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "engine", "law", "correction", "network_scale", "operators",
+  json.expect_keys({"class", "engine", "cost_model", "correction", "network_scale", "operators",
                     "train_mape", "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
   model.engine = json.at("engine").string();
-  model.law = law_from_json(json.at("law"));
+  model.cost = cost_model_from_json(json.at("cost_model"));
   model.correction = correction_from_json(json.at("correction"));
   model.network_scale = json.at("network_scale").number(0, 1e6);
   model.operators =

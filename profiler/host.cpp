@@ -25,8 +25,8 @@
 #include <sys/auxv.h>
 #endif
 
-#include "profiler/xnnpack_runtime.hpp"
-#include "space/error.hpp"
+#include "graph/error.hpp"
+#include "runtime/xnnpack_runtime.hpp"
 
 namespace cpubone {
 namespace {

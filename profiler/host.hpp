@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "profiler/machine.hpp"
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 

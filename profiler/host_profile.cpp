@@ -4,9 +4,9 @@
 
 #include <cstdlib>
 
+#include "graph/error.hpp"
 #include "profiler/host.hpp"
 #include "profiler/plan.hpp"
-#include "space/error.hpp"
 #include "space/random_network.hpp"
 
 namespace cpubone {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "space/json_file.hpp"
+#include "graph/json_file.hpp"
 
 namespace cpubone {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "profiler/host.hpp"
-#include "profiler/steady_clock.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace cpubone {
 namespace {

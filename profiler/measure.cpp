@@ -9,11 +9,11 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "profiler/executor.hpp"
+#include "graph/json_file.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
-#include "space/json_file.hpp"
+#include "runtime/executor.hpp"
 
 namespace cpubone {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "graph/network.hpp"
 #include "profiler/sampler.hpp"
-#include "space/network.hpp"
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 

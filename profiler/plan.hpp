@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "space/op.hpp"
+#include "graph/op.hpp"
 
 namespace cpubone {
 

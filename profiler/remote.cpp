@@ -24,11 +24,11 @@
 #include <sstream>
 #include <thread>
 
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
+#include "graph/network.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
-#include "space/error.hpp"
-#include "space/json_file.hpp"
-#include "space/network.hpp"
 
 namespace cpubone {
 namespace {

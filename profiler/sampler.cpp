@@ -24,7 +24,7 @@ constexpr double progress_interval_ns = 100e6;
 constexpr int first_calibrations = 20;
 constexpr int most_retries = 3;
 constexpr double too_uncertain = 0.05;     // half-width, beyond which a record is marked
-constexpr std::size_t most_attempts = 10;  // samples, spoilt ones included, per good one wanted
+constexpr std::size_t most_attempts = 10;  // samples, rejected ones included, per good one wanted
 constexpr double short_ns = 200e3;         // where loading the code would be a percent
 constexpr int enough_copies = 4;
 constexpr std::int64_t cheap_weight_bytes = std::int64_t{8} << 20;  // of copies together
@@ -272,10 +272,10 @@ class Sampler {
     before_block_ = now;
     const double stolen = machine_.stolen_ns();
     const double end = machine_.now_ns();
-    const bool robbed = stolen - stolen_ns_ > lost_share * (end - block_start_ns_);
+    const bool steal_exceeded = stolen - stolen_ns_ > lost_share * (end - block_start_ns_);
     for (Sample& sample : block_) {
       sample.calibration_ns = worse;
-      sample.interrupted = sample.interrupted || robbed;
+      sample.interrupted = sample.interrupted || steal_exceeded;
       samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
       round_.push_back(sample);
     }
@@ -343,7 +343,7 @@ class Sampler {
       }
       std::vector<double> ns = durations(i, false);
       report.good += static_cast<int>(ns.size());
-      report.spoilt += static_cast<int>(samples_[i].size() - ns.size());
+      report.rejected += static_cast<int>(samples_[i].size() - ns.size());
       const bool few = ns.size() < options_.fewest_samples;
       if (few) ns = durations(i, true);
       Timing timing = summarise(ns, runs_per_sample(tasks_[i]));

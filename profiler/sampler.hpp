@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "profiler/machine.hpp"
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 
@@ -46,7 +46,7 @@ struct SampleOptions {
   double calibration_ns = 0;
 };
 
-/// A sample, good or spoilt.
+/// A sample, good or rejected.
 struct Sample {
   int task = 0;
   double ns = 0;              ///< of one run
@@ -65,11 +65,11 @@ struct SampleProgress {
 /// How a sampling run went.
 struct SampleReport {
   /// Of each task; without samples where the budget ended before the first. Disturbed: fewer than
-  /// the fewest samples were good, so that spoilt ones are among them, or they scatter widely.
+  /// the fewest samples were good, so that rejected ones are among them, or they scatter widely.
   std::vector<Timing> timings;
   double seconds = 0;           ///< without those of an interrupted run
   int good = 0;                 ///< samples
-  int spoilt = 0;               ///< samples that interference spoilt
+  int rejected = 0;             ///< samples that interference rejected
   double calibration_ns = 0;    ///< what the calibration kernel took where this run was at its best
   double mean_competitors = 0;  ///< other threads that wanted a CPU, averaged over the run
   Conditions worst;             ///< lowest frequency, highest temperature, most competitors
@@ -88,7 +88,7 @@ struct SampleHooks {
 /// Times tasks in interleaved rounds of random order until the confidence interval of each median
 /// is narrow enough or the budget is spent. Cold mode: each timed run uses a copy whose weights
 /// have left the caches since its last run, with input and code warm. Samples during which the CPU
-/// was taken away, or around which a calibration kernel was slow, are spoilt and taken again; a
+/// was taken away, or around which a calibration kernel was slow, are rejected and re-measured; a
 /// task that cannot be had otherwise keeps them and is marked as disturbed.
 SampleReport sample(std::span<const Task> tasks, Machine& machine, const SampleOptions& options,
                     const SampleHooks& hooks = {});

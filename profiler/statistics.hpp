@@ -1,7 +1,7 @@
 #pragma once
 #include <span>
 
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "space/result.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "records/result.hpp"
 #include "reports/table.hpp"
-#include "space/result.hpp"
 
 namespace cpubone {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "space/result.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 

@@ -2,7 +2,7 @@
 #include <string>
 #include <string_view>
 
-#include "space/builder.hpp"
+#include "graph/builder.hpp"
 
 namespace cpubone {
 

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "graph/network.hpp"
 #include "space/blocks.hpp"
-#include "space/network.hpp"
 
 namespace cpubone {
 

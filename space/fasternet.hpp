@@ -2,7 +2,7 @@
 #include <array>
 #include <span>
 
-#include "space/builder.hpp"
+#include "graph/builder.hpp"
 
 namespace cpubone {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "space/builder.hpp"
+#include "graph/builder.hpp"
 
 namespace cpubone {
 

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "space/json_file.hpp"
+#include "graph/json_file.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone {
@@ -78,7 +78,7 @@ std::vector<PublishedLatencyRow> read_latencies(std::string_view text) {
                     .digitised = row.at(12).get<int>() != 0,
                     .source = entry("source", 13),
                     .note = entry("note", 14),
-                    .doubt = entry("doubt", 15)});
+                    .exclusion_reason = entry("exclusion_reason", 15)});
   }
   return rows;
 }

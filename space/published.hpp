@@ -18,7 +18,8 @@ struct PublishedAccuracyRow {
   int resolution = 0;  ///< pixels
   std::string source;
   std::string note;
-  std::string doubt;  ///< why it should stay out of fits; empty where nothing speaks against it
+  std::string
+      exclusion_reason;  ///< why it should stay out of fits; empty where nothing speaks against it
 };
 
 /// A published latency at batch 1.
@@ -38,7 +39,8 @@ struct PublishedLatencyRow {
   bool digitised = false;  ///< read off a figure
   std::string source;
   std::string note;
-  std::string doubt;  ///< why it should stay out of fits; empty where nothing speaks against it
+  std::string
+      exclusion_reason;  ///< why it should stay out of fits; empty where nothing speaks against it
 };
 
 /// All of them, by family and MACs.
@@ -47,7 +49,7 @@ const std::vector<PublishedLatencyRow>& published_latencies();
 
 /// Published accuracy of a network of the zoo, by any name that `zoo_name` reads.
 std::optional<PublishedAccuracyRow> published_accuracy(std::string_view name);
-/// Published latencies of a network of the zoo, those in doubt included.
+/// Published latencies of a network of the zoo, those excluded from fits included.
 std::vector<PublishedLatencyRow> published_latencies(std::string_view name);
 
 }  // namespace cpubone

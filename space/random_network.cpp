@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <random>
 
-#include "space/builder.hpp"
+#include "graph/builder.hpp"
 
 namespace cpubone {
 namespace {

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "space/network.hpp"
+#include "graph/network.hpp"
 
 namespace cpubone {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "graph/json_file.hpp"
 #include "space/cpubone.hpp"
-#include "space/json_file.hpp"
 
 namespace cpubone {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "space/network.hpp"
+#include "graph/network.hpp"
 
 namespace cpubone {
 

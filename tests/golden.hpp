@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "space/json_file.hpp"
-#include "space/network.hpp"
+#include "graph/json_file.hpp"
+#include "graph/network.hpp"
 
 /// Facts of published networks from running their reference implementations: layers with counts
 /// and checksums of a forward pass with closed-form weights (tests/fixtures/golden/README.md).

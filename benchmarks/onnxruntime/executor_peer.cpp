@@ -12,10 +12,10 @@
 #include <random>
 #include <string>
 
-#include "profiler/executor.hpp"
-#include "profiler/steady_clock.hpp"
-#include "space/error.hpp"
-#include "space/onnx.hpp"
+#include "graph/error.hpp"
+#include "graph/onnx.hpp"
+#include "runtime/executor.hpp"
+#include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;

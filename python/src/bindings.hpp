@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "space/json_file.hpp"
+#include "graph/json_file.hpp"
 
 /// The private module `cpubone._core`: what the Python package stands on, one file a folder.
 namespace cpubone::python {

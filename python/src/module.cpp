@@ -1,6 +1,6 @@
+#include "graph/error.hpp"
 #include "python/src/bindings.hpp"
-#include "space/error.hpp"
-#include "space/profile.hpp"
+#include "records/profile.hpp"
 
 PYBIND11_MODULE(_core, m) {
   namespace python = cpubone::python;

@@ -1,15 +1,15 @@
 #include <algorithm>
 #include <mutex>
 
+#include "graph/error.hpp"
 #include "predictor/predictor.hpp"
-#include "profiler/executor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
-#include "profiler/xnnpack_runtime.hpp"
 #include "python/src/bindings.hpp"
-#include "space/error.hpp"
+#include "runtime/executor.hpp"
+#include "runtime/xnnpack_runtime.hpp"
 
 namespace cpubone::python {
 namespace {

@@ -1,9 +1,9 @@
 #include <pybind11/operators.h>
 
 #include "python/src/bindings.hpp"
+#include "records/result.hpp"
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
-#include "space/result.hpp"
 
 namespace cpubone::python {
 

@@ -4,11 +4,11 @@
 #include <array>
 #include <functional>
 
+#include "graph/network.hpp"
+#include "graph/op.hpp"
 #include "python/src/bindings.hpp"
+#include "records/profile.hpp"
 #include "space/cpubone.hpp"
-#include "space/network.hpp"
-#include "space/op.hpp"
-#include "space/profile.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
 #include "space/search_space.hpp"
@@ -131,7 +131,8 @@ void register_networks(py::module_& m) {
         if (!row) return py::none();
         return py::dict("top1"_a = row->top1, "params_m"_a = row->params_m,
                         "macs_m"_a = row->macs_m, "resolution"_a = row->resolution,
-                        "source"_a = row->source, "note"_a = row->note, "doubt"_a = row->doubt);
+                        "source"_a = row->source, "note"_a = row->note,
+                        "exclusion_reason"_a = row->exclusion_reason);
       },
       "name"_a);
   m.def(
@@ -143,7 +144,7 @@ void register_networks(py::module_& m) {
                                "threads"_a = row.threads, "precision"_a = row.precision,
                                "latency_ms"_a = row.latency_ms, "resolution"_a = row.resolution,
                                "source"_a = row.source, "note"_a = row.note,
-                               "doubt"_a = row.doubt));
+                               "exclusion_reason"_a = row.exclusion_reason));
         return rows;
       },
       "name"_a);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "cli/arguments.hpp"
-#include "space/error.hpp"
+#include "graph/error.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;

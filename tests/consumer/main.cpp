@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "profiler/executor.hpp"
+#include "runtime/executor.hpp"
 #include "space/zoo.hpp"
 
 int main() {

@@ -5,9 +5,9 @@
 #include <map>
 #include <set>
 
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "predictor/evaluation.hpp"
-#include "space/error.hpp"
-#include "space/json_file.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 
@@ -15,7 +15,7 @@ using namespace cpubone;
 
 namespace {
 
-Accuracy left_out_accuracy(const DeviceDescription& device, double LeftOut::*prediction) {
+PredictionQuality left_out_quality(const DeviceDescription& device, double LeftOut::*prediction) {
   std::vector<Comparison> comparisons;
   const Predictor predictor = calibrate(device);
   for (const LeftOut& row : leave_one_out(device)) {
@@ -25,7 +25,7 @@ Accuracy left_out_accuracy(const DeviceDescription& device, double LeftOut::*pre
     comparisons.push_back(
         {row.network, row.published_ms, ms, ms * e.low_ms / e.ms, ms * e.high_ms / e.ms});
   }
-  return accuracy(comparisons);
+  return prediction_quality(comparisons);
 }
 
 /// pi5 with other latencies.
@@ -47,11 +47,11 @@ TEST_CASE("published latencies on the Raspberry Pi 5 are predicted from the othe
           "[predictor]") {
   const DeviceDescription& pi5 = find_device("pi5");
   REQUIRE(pi5.latencies.size() == 21);
-  const Accuracy network = left_out_accuracy(pi5, &LeftOut::without_network_ms);
+  const PredictionQuality network = left_out_quality(pi5, &LeftOut::without_network_ms);
   CHECK(network.mape <= 0.08);
   CHECK(network.spearman >= 0.97);
   CHECK(network.covered >= 0.9);
-  const Accuracy family = left_out_accuracy(pi5, &LeftOut::without_family_ms);
+  const PredictionQuality family = left_out_quality(pi5, &LeftOut::without_family_ms);
   CHECK(family.mape <= 0.12);
   CHECK(family.covered >= 0.9);
 }

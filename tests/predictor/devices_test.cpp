@@ -3,8 +3,8 @@
 #include <fstream>
 #include <functional>
 
-#include "space/error.hpp"
-#include "space/json_file.hpp"
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -33,7 +33,7 @@ TEST_CASE("every device comes with facts and their source", "[predictor]") {
     for (const PublishedLatencyRow& row : device.latencies) {
       CHECK(!row.source.empty());
       CHECK(!row.threads.empty());
-      CHECK(row.doubt.empty());
+      CHECK(row.exclusion_reason.empty());
     }
   }
 }

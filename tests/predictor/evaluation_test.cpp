@@ -11,7 +11,7 @@ TEST_CASE("accuracy is as worked by hand", "[predictor]") {
   // Errors +10 %, -4 %, 0 %; the first is outside of its interval.
   const std::vector<Comparison> comparisons{
       {"a", 10, 11, 10.5, 11.5}, {"b", 50, 48, 45, 51}, {"c", 20, 20, 19, 21}};
-  const Accuracy a = accuracy(comparisons);
+  const PredictionQuality a = prediction_quality(comparisons);
   CHECK(a.count == 3);
   CHECK(a.rmspe == Approx(std::sqrt((0.01 + 0.0016) / 3)));
   CHECK(a.mape == Approx(0.14 / 3));
@@ -24,9 +24,10 @@ TEST_CASE("accuracy is as worked by hand", "[predictor]") {
 }
 
 TEST_CASE("accuracy refuses nothing and latencies that cannot be", "[predictor]") {
-  CHECK_THROWS_WITH(accuracy({}), "no networks to compare");
+  CHECK_THROWS_WITH(prediction_quality({}), "no networks to compare");
   const std::vector<Comparison> wrong{{"a", 0, 1, 1, 1}};
-  CHECK_THROWS_WITH(accuracy(wrong), "network \"a\": measured latency must be > 0, got 0");
+  CHECK_THROWS_WITH(prediction_quality(wrong),
+                    "network \"a\": measured latency must be > 0, got 0");
 }
 
 TEST_CASE("rank correlations count order, not distance", "[predictor]") {

@@ -42,7 +42,7 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
   CHECK(cpu_traits(device).tile_rows == 4);
 }
 
-TEST_CASE("operators of one law are one class", "[predictor]") {
+TEST_CASE("operators of one cost model are one class", "[predictor]") {
   const auto of = [](const char* line) { return op_class(parse_op(line)); };
   CHECK(of("linear 1x1x1x64->1x1x1x32 f32") == "linear");
   CHECK(of("linear 1x7x7x64->1x7x7x32 f32") == "pointwise");  // the same kernels
@@ -62,7 +62,7 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
   const Op op = parse_op("conv2d 1x28x28x20->1x14x14x48 k3x3 s2 p1,1,1,1 g2 f32");
   const Work w = work(op, cpu);
   CHECK(w.macs == 14 * 14 * 48 * 10 * 9);
-  CHECK(w.passes == 28 * 2 * 2 * 9);
+  CHECK(w.loop_starts == 28 * 2 * 2 * 9);
   CHECK(w.padded_macs == 28 * 2 * 2 * 9 * 7 * 16 * 10);
   CHECK(w.weight_bytes == 4 * (48 * 10 * 9 + 48));
   CHECK(w.activation_bytes == 4 * (28 * 28 * 20 + 14 * 14 * 48));
@@ -77,7 +77,7 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
 TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[predictor]") {
   // 2 x 2 runs on the kernel of 4 taps, 3 x 3 on that of 9; 24 channels are two vectors of 16.
   const Op small = parse_op("conv2d 1x7x7x24->1x7x7x24 k2x2 s1 p1,0,1,0 g24 f32");
-  CHECK(work(small, cpu).passes == 49 * 4);
+  CHECK(work(small, cpu).loop_starts == 49 * 4);
   CHECK(work(small, cpu).padded_macs == 49 * 2 * 16 * 4);
   const Op three = parse_op("conv2d 1x7x7x24->1x7x7x24 k3x3 s1 p1,1,1,1 g24 f32");
   CHECK(work(three, cpu).padded_macs == 49 * 2 * 16 * 9);
@@ -123,7 +123,7 @@ TEST_CASE("attention counts tokens of both products", "[predictor]") {
   const Op op = parse_op("attention 1x7x7x240->1x7x7x80 heads=4 f32");
   CHECK(work(op, cpu).macs == 2 * 4 * 49 * 49 * 20);
   CHECK(work(op, cpu).padded_macs == 4 * 49 * (64 * 20 + 49 * 32));
-  CHECK(work(op, cpu).passes == 4 * 49 * 64);
+  CHECK(work(op, cpu).loop_starts == 4 * 49 * 64);
   CHECK(feature(op, "filled share of the last tile's rows") == 1.0 / 16);
   CHECK(feature(op, "filled share of the last tile's channels") == 4.0 / 16);
 }
@@ -147,9 +147,9 @@ TEST_CASE("activations beyond a core's share of the last-level cache are told", 
 }
 
 TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {
-  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).passes == 49);
-  CHECK(work(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).passes == 0);
-  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).passes == 0);
+  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).loop_starts == 49);
+  CHECK(work(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).loop_starts == 0);
+  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).loop_starts == 0);
   // Values of whole vectors, by pixel or of the whole tensor.
   CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).padded_macs == 49 * 16);
   CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).padded_macs == 49 * 8);
@@ -159,17 +159,17 @@ TEST_CASE("what moves data costs by pixel only where channels are walked by pixe
 }
 
 TEST_CASE("threads share tiles, rows, pixels or blocks of an operator", "[predictor]") {
-  const auto pieces = [](const char* op) { return work(parse_op(op), cpu).pieces; };
+  const auto work_items = [](const char* op) { return work(parse_op(op), cpu).work_items; };
   // 7 blocks of rows, 3 of channels in each of 2 groups.
-  CHECK(pieces("conv2d 1x7x7x64->1x7x7x96 k1x1 s1 p0,0,0,0 g2 f32") == 7 * 3 * 2);
-  CHECK(pieces("conv2d 1x8x8x32->1x8x8x32 k3x3 s1 p1,1,1,1 g32 f32") == 8);
-  CHECK(pieces("linear 1x1x1x2032->1x1x1x16 f32") == 1);
-  CHECK(pieces("max_pool2d 1x9x9x16->1x4x4x16 k3x3 s2 p0,0,0,0 f32") == 4);
-  CHECK(pieces("activation 1x8x8x20->1x8x8x20 act=hardswish f32") == 2);  // 5 KiB
-  CHECK(pieces("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32") == 49);
+  CHECK(work_items("conv2d 1x7x7x64->1x7x7x96 k1x1 s1 p0,0,0,0 g2 f32") == 7 * 3 * 2);
+  CHECK(work_items("conv2d 1x8x8x32->1x8x8x32 k3x3 s1 p1,1,1,1 g32 f32") == 8);
+  CHECK(work_items("linear 1x1x1x2032->1x1x1x16 f32") == 1);
+  CHECK(work_items("max_pool2d 1x9x9x16->1x4x4x16 k3x3 s2 p0,0,0,0 f32") == 4);
+  CHECK(work_items("activation 1x8x8x20->1x8x8x20 act=hardswish f32") == 2);  // 5 KiB
+  CHECK(work_items("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32") == 49);
   // One long row, one image.
-  CHECK(pieces("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == 1);
-  CHECK(pieces("global_avg_pool 1x7x7x8->1x1x1x8 f32") == 1);
+  CHECK(work_items("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == 1);
+  CHECK(work_items("global_avg_pool 1x7x7x8->1x1x1x8 f32") == 1);
 }
 
 TEST_CASE("features of every operator of every network are finite", "[predictor]") {

@@ -7,9 +7,9 @@
 #include <numeric>
 #include <random>
 
+#include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "predictor/evaluation.hpp"
-#include "space/error.hpp"
-#include "space/json_file.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -86,12 +86,12 @@ const ClassModel& class_named(const Predictor& predictor, std::string_view name)
 
 }  // namespace
 
-TEST_CASE("a law is recovered from what it gave", "[predictor]") {
+TEST_CASE("a cost model is recovered from what it gave", "[predictor]") {
   for (const char* name : {"pointwise", "convolution"}) {
     INFO(name);
     const ClassModel& model = class_named(exact_predictor(), name);
-    CHECK(model.law.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
-    CHECK(model.law.ns_per_weight_byte == Approx(1.0 / 10).epsilon(0.1));
+    CHECK(model.cost.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
+    CHECK(model.cost.ns_per_weight_byte == Approx(1.0 / 10).epsilon(0.1));
     CHECK(model.engine == "xnnpack");
     CHECK(model.test_mape < 0.01);
     CHECK(model.test_within_10 == Approx(1));
@@ -112,7 +112,7 @@ TEST_CASE("operators that were never measured are predicted", "[predictor]") {
   CHECK(error / count < 0.02);
 }
 
-TEST_CASE("the bound is the largest term of the law", "[predictor]") {
+TEST_CASE("the bound is the largest term of the cost model", "[predictor]") {
   const NetworkPrediction p = predict(exact_predictor(), random_network(501));
   int seen = 0;
   for (const OpPrediction& op : p.ops) {
@@ -290,18 +290,18 @@ namespace {
 
 // Two threads of the imaginary device: XNNPACK's operators are shared but for weights, which memory
 // limits.
-constexpr double meeting_ns = 1.5e3;
+constexpr double synchronisation_ns = 1.5e3;
 
 bool shared_by_two(const Op& op) {
-  return work(op, cpu_traits(imaginary_device())).pieces > 1;
+  return work(op, cpu_traits(imaginary_device())).work_items > 1;
 }
 
 double ns_by_two(const Op& op) {
   const Work w = work(op, cpu_traits(imaginary_device()));
-  const double busiest = std::ceil(w.pieces / 2) / w.pieces;
+  const double busiest = std::ceil(w.work_items / 2) / w.work_items;
   return busiest * (w.padded_macs / 20 + w.activation_bytes / 50) +
          w.weight_bytes / (shared_by_two(op) ? 15 : 10) + 1000 +
-         (shared_by_two(op) ? meeting_ns + 3 * w.pieces : 0);
+         (shared_by_two(op) ? synchronisation_ns + 3 * w.work_items : 0);
 }
 
 double ns_by_two(const Network& network) {
@@ -331,8 +331,8 @@ TEST_CASE("few operators adapt a predictor to two threads", "[predictor]") {
   CHECK(c.shared == Approx(1).epsilon(0.05));
   CHECK(c.weights == Approx(10.0 / 15).epsilon(0.1));
   CHECK(c.alone == Approx(1).epsilon(0.05));
-  CHECK(c.ns_per_meeting == Approx(meeting_ns).epsilon(0.1));
-  CHECK(c.ns_per_piece == Approx(3).epsilon(0.3));
+  CHECK(c.ns_per_synchronisation == Approx(synchronisation_ns).epsilon(0.1));
+  CHECK(c.ns_per_work_item == Approx(3).epsilon(0.3));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     CHECK(predict(adapted, network).latency.ms == Approx(ns_by_two(network) * 1e-6).epsilon(0.05));
@@ -352,8 +352,9 @@ TEST_CASE("a predictor of two threads is fitted to operators that they share", "
   const Predictor predictor = fit_predictor(profile_by_two(source, source.ops.size()));
   for (const char* name : {"pointwise", "convolution"}) {
     INFO(name);
-    CHECK(class_named(predictor, name).law.ns_per_meeting == Approx(meeting_ns).epsilon(0.3));
-    CHECK(class_named(predictor, name).law.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
+    CHECK(class_named(predictor, name).cost.ns_per_synchronisation ==
+          Approx(synchronisation_ns).epsilon(0.3));
+    CHECK(class_named(predictor, name).cost.ns_per_mac == Approx(1.0 / 20).epsilon(0.05));
   }
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
@@ -474,7 +475,7 @@ TEST_CASE("a predictor file that does not fit says why", "[predictor]") {
                                         std::to_string(feature_names().size()) + " numbers, got "));
   }
   SECTION("a negative cost") {
-    json["classes"][0]["law"]["ns_per_mac"] = -1;
-    CHECK_THROWS_WITH(read(), ContainsSubstring("/classes/0/law/ns_per_mac"));
+    json["classes"][0]["cost_model"]["ns_per_mac"] = -1;
+    CHECK_THROWS_WITH(read(), ContainsSubstring("/classes/0/cost_model/ns_per_mac"));
   }
 }

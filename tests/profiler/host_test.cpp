@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "space/error.hpp"
+#include "graph/error.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;

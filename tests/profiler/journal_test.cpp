@@ -5,7 +5,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "space/error.hpp"
+#include "graph/error.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;

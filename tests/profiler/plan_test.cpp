@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "profiler/executor.hpp"
+#include "runtime/executor.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;

@@ -46,7 +46,7 @@ TEST_CASE("a task without noise is done after the fewest samples, exactly", "[sa
   CHECK(report.timings[0].median_ns == Approx(20e3));
   CHECK_FALSE(report.timings[0].disturbed);
   CHECK(report.good == 5);
-  CHECK(report.spoilt == 0);
+  CHECK(report.rejected == 0);
 }
 
 TEST_CASE("sampling goes on until the interval is narrow enough", "[sampler]") {
@@ -193,7 +193,7 @@ TEST_CASE("tasks take turns in an order that the seed decides", "[sampler]") {
   CHECK(order(1) != order(2));
 }
 
-TEST_CASE("a sample that lost its CPU is taken again", "[sampler]") {
+TEST_CASE("a sample that lost its CPU is re-measured", "[sampler]") {
   Bench bench;
   bench.add({.ns = 100e3, .on_run = [](FakeMachine& machine, int run) {
                if (run % 7 != 3) return;
@@ -201,7 +201,7 @@ TEST_CASE("a sample that lost its CPU is taken again", "[sampler]") {
                machine.lost += 3e6;
              }});
   const SampleReport report = bench.run({});
-  CHECK(report.spoilt > 0);
+  CHECK(report.rejected > 0);
   CHECK(report.timings[0].median_ns == Approx(100e3));
   CHECK(report.timings[0].mdape == Approx(0).margin(1e-9));
   CHECK(report.timings[0].samples_ns.size() == 5);
@@ -212,7 +212,7 @@ TEST_CASE("losing less than a fiftieth of a sample is no interference", "[sample
   Bench bench;
   bench.add({.ns = 1e6, .on_run = [](FakeMachine& machine, int) { machine.lost += 9e3; }});
   const SampleReport report = bench.run({});
-  CHECK(report.spoilt == 0);
+  CHECK(report.rejected == 0);
 }
 
 TEST_CASE("what never has the CPU for itself is kept, marked, after ten times the samples wanted",
@@ -231,7 +231,8 @@ TEST_CASE("what never has the CPU for itself is kept, marked, after ten times th
   CHECK_FALSE(report.timings[1].disturbed);
 }
 
-TEST_CASE("samples are spoilt while the calibration kernel is slow, and taken again", "[sampler]") {
+TEST_CASE("samples are rejected while the calibration kernel is slow, and re-measured",
+          "[sampler]") {
   Bench bench;
   const double start = bench.machine.now;
   bench.machine.slowness = [&](double now) {
@@ -239,7 +240,7 @@ TEST_CASE("samples are spoilt while the calibration kernel is slow, and taken ag
   };
   for (int i = 0; i < 40; ++i) bench.add({.ns = 100e3});
   const SampleReport report = bench.run({});
-  CHECK(report.spoilt > 20);
+  CHECK(report.rejected > 20);
   CHECK(report.calibration_ns == Approx(1000));
   int wrong = 0;
   for (const Timing& timing : report.timings) {
@@ -262,11 +263,11 @@ TEST_CASE("one slow calibration gets a second opinion", "[sampler]") {
     }
   } machine;
   const SampleReport report = sample(bench.tasks, machine, {});
-  CHECK(report.spoilt == 0);
+  CHECK(report.rejected == 0);
 }
 
 TEST_CASE("samples from before the machine was at its best are judged by its best", "[sampler]") {
-  // Slow for the first 5 s, as while something else finishes: what was taken then is spoilt in
+  // Slow for the first 5 s, as while something else finishes: what was taken then is rejected in
   // hindsight, though it was usual at the time.
   Bench bench;
   const double start = bench.machine.now;
@@ -275,7 +276,7 @@ TEST_CASE("samples from before the machine was at its best are judged by its bes
     bench.add({.ns = 1e6, .noise = [](int run) { return 1 + 0.02 * (run % 3 - 1); }});
   SampleOptions options;
   const SampleReport report = bench.run(options);
-  CHECK(report.spoilt > 100);
+  CHECK(report.rejected > 100);
   for (const Timing& timing : report.timings) CHECK(timing.median_ns < 1.05e6);
 }
 
@@ -332,7 +333,7 @@ TEST_CASE("time that a hypervisor took spoils the samples since the last calibra
                if (run == 5) machine.stolen += 10e6;
              }});
   const SampleReport report = bench.run({});
-  CHECK(report.spoilt >= 1);
+  CHECK(report.rejected >= 1);
   CHECK(report.timings[0].samples_ns.size() == 5);
   CHECK_FALSE(report.timings[0].disturbed);
 }
@@ -392,7 +393,7 @@ TEST_CASE("a task larger than the memory for copies is measured alone", "[sample
   CHECK(report.timings[1].samples_ns.size() == 5);
 }
 
-TEST_CASE("known samples are not taken again", "[sampler]") {
+TEST_CASE("known samples are not re-measured", "[sampler]") {
   Bench bench;
   bench.add({.ns = 10e3});
   bench.add({.ns = 10e3});
@@ -416,7 +417,7 @@ TEST_CASE("known samples are judged with the calibrations of their time", "[samp
   const SampleReport report = bench.run({}, hooks);
   CHECK_FALSE(report.timings[0].disturbed);
   CHECK(report.timings[1].disturbed);
-  CHECK(report.spoilt == 1000);
+  CHECK(report.rejected == 1000);
 }
 
 TEST_CASE("seconds of an interrupted run count towards the budget", "[sampler]") {
@@ -478,9 +479,9 @@ TEST_CASE("every sample reaches the rounds that the journal sees", "[sampler]") 
     seen.insert(seen.end(), round.begin(), round.end());
   };
   const SampleReport report = bench.run({}, hooks);
-  CHECK(static_cast<int>(seen.size()) == report.good + report.spoilt);
+  CHECK(static_cast<int>(seen.size()) == report.good + report.rejected);
   CHECK(std::count_if(seen.begin(), seen.end(), [](const Sample& s) { return s.interrupted; }) ==
-        report.spoilt);
+        report.rejected);
   for (const Sample& sample : seen) CHECK(sample.calibration_ns == 1000);
 }
 

@@ -63,9 +63,9 @@ TEST_CASE("rows that would mislead a fit say so", "[space]") {
   int misplotted = 0;
   int train_form = 0;
   for (const PublishedLatencyRow& row : published_latencies()) {
-    if (row.doubt.empty()) continue;
+    if (row.exclusion_reason.empty()) continue;
     misplotted += row.zoo_name == "fasternet-t1" && row.digitised;
-    train_form += row.doubt.find("branches were not merged") != std::string::npos;
+    train_form += row.exclusion_reason.find("branches were not merged") != std::string::npos;
   }
   CHECK(misplotted == 1);
   CHECK(train_form > 0);

@@ -1,0 +1,190 @@
+#include "graph/json_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace cpubone {
+namespace {
+
+constexpr int max_depth = 64;
+
+[[noreturn]] void fail_system(const std::filesystem::path& path, std::string_view what) {
+  throw Error(fmt::format("{}: {}: {}", path.string(), what, std::strerror(errno)));
+}
+
+void write_all(int file, std::string_view text, const std::filesystem::path& path) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_system(path, "cannot write");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+/// Closes and removes the temporary file unless it was renamed.
+struct TemporaryFile {
+  std::string path;
+  int file = -1;
+  ~TemporaryFile() {
+    if (file >= 0) ::close(file);
+    if (!path.empty()) ::unlink(path.c_str());
+  }
+};
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, std::string_view source) {
+  const auto limit_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > max_depth)
+      throw Error(fmt::format("{}: nested deeper than {} levels", source, max_depth));
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text, limit_depth);
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(fmt::format("{}: not valid JSON: {}", source, e.what()));
+  }
+}
+
+nlohmann::json read_json_file(const std::filesystem::path& path) {
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code))
+    throw Error(
+        fmt::format("{}: cannot read: it is a directory, expected a JSON file", path.string()));
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) fail_system(path, "cannot read");
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (stream.bad()) fail_system(path, "cannot read");
+  return parse_json(text.str(), path.string());
+}
+
+void write_text_file(std::string_view text, const std::filesystem::path& path) {
+  // Devices and pipes (/dev/stdout) cannot be renamed onto.
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file < 0) fail_system(path, "cannot write");
+    const TemporaryFile guard{{}, file};
+    write_all(file, text, path);
+    return;
+  }
+  std::string name = path.string() + ".XXXXXX";
+  TemporaryFile temporary;
+  temporary.file = ::mkostemp(name.data(), O_CLOEXEC);
+  if (temporary.file < 0) fail_system(path, "cannot write");
+  temporary.path = name;
+  write_all(temporary.file, text, path);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(temporary.file, 0666 & ~mask) != 0) fail_system(path, "cannot write");
+  if (::fsync(temporary.file) != 0) fail_system(path, "cannot write");
+  if (::rename(name.c_str(), path.c_str()) != 0) fail_system(path, "cannot write");
+  temporary.path.clear();
+}
+
+void write_json_file(const nlohmann::json& json, const std::filesystem::path& path, int indent) {
+  write_text_file(json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+                  path);
+}
+
+void JsonReader::fail(std::string_view expected) const {
+  std::string got = value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (got.size() > 60) got = got.substr(0, 57) + "...";
+  throw Error(fmt::format("{}: expected {}, got {}", where_, expected, got));
+}
+
+void JsonReader::fail_because(std::string_view reason) const {
+  throw Error(fmt::format("{}: {}", where_, reason));
+}
+
+void JsonReader::expect_keys(std::initializer_list<std::string_view> known) const {
+  if (!value_->is_object()) fail("an object");
+  for (const auto& [key, unused] : value_->items()) {
+    bool found = false;
+    for (const std::string_view k : known) found = found || key == k;
+    if (!found)
+      fail_because(
+          fmt::format("unknown key \"{}\", expected one of {}", key, fmt::join(known, ", ")));
+  }
+}
+
+void JsonReader::expect_schema(std::string_view kind) const {
+  if (!value_->is_object()) fail("an object");
+  const std::string expected = fmt::format("cpubone/{}/1", kind);
+  const auto schema = value_->find("schema");
+  if (schema == value_->end())
+    fail_because(fmt::format("missing key \"schema\", expected \"{}\"", expected));
+  if (*schema != expected) at("schema").fail(fmt::format("\"{}\"", expected));
+}
+
+bool JsonReader::has(std::string_view key) const {
+  return value_->is_object() && value_->find(key) != value_->end();
+}
+
+JsonReader JsonReader::at(std::string_view key) const {
+  if (!value_->is_object()) fail("an object");
+  const auto member = value_->find(key);
+  if (member == value_->end()) fail_because(fmt::format("missing key \"{}\"", key));
+  return {*member, fmt::format("{}/{}", where_, key)};
+}
+
+void JsonReader::each(const std::function<void(const JsonReader&)>& visit) const {
+  if (!value_->is_array()) fail("an array");
+  for (std::size_t i = 0; i < value_->size(); ++i)
+    visit(JsonReader((*value_)[i], fmt::format("{}/{}", where_, i)));
+}
+
+std::size_t JsonReader::size() const {
+  if (!value_->is_array()) fail("an array");
+  return value_->size();
+}
+
+std::string JsonReader::string() const {
+  if (!value_->is_string()) fail("a string");
+  return value_->get<std::string>();
+}
+
+bool JsonReader::boolean() const {
+  if (!value_->is_boolean()) fail("true or false");
+  return value_->get<bool>();
+}
+
+std::int64_t JsonReader::integer(std::int64_t low, std::int64_t high) const {
+  const std::string expected = fmt::format("a whole number in {}..{}", low, high);
+  if (!value_->is_number_integer()) fail(expected);
+  if (value_->is_number_unsigned() &&
+      value_->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    fail(expected);
+  const auto value = value_->get<std::int64_t>();
+  if (value < low || value > high) fail(expected);
+  return value;
+}
+
+double JsonReader::number() const {
+  if (!value_->is_number()) fail("a number");
+  const auto value = value_->get<double>();
+  if (!std::isfinite(value)) fail("a finite number");
+  return value;
+}
+
+double JsonReader::number(double low, double high) const {
+  if (!value_->is_number()) fail(fmt::format("a number in {}..{}", low, high));
+  const auto value = value_->get<double>();
+  if (!(value >= low && value <= high)) fail(fmt::format("a number in {}..{}", low, high));
+  return value;
+}
+
+double JsonReader::number_or_null() const {
+  return value_->is_null() ? std::nan("") : number();
+}
+
+}  // namespace cpubone

@@ -1,0 +1,277 @@
+#include "graph/reparameterise.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "graph/error.hpp"
+
+namespace cpubone {
+namespace {
+
+constexpr double eps = 1e-5;
+
+std::size_t z(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+/// An affine map of one tensor: a convolution with its parameters.
+struct Branch {
+  int source = network_input;
+  Op op;  ///< conv2d
+  Parameters parameters;
+};
+
+/// A batch norm as y = scale x + shift, a pair a channel.
+struct Affine {
+  std::vector<double> scale;
+  std::vector<double> shift;
+};
+
+Affine affine(const Parameters& norm) {
+  Affine a;
+  for (std::size_t c = 0; c < norm.weight.size(); ++c) {
+    a.scale.push_back(double{norm.weight[c]} / std::sqrt(double{norm.variance[c]} + eps));
+    a.shift.push_back(double{norm.bias[c]} - double{norm.mean[c]} * a.scale[c]);
+  }
+  return a;
+}
+
+/// Convolution of one tap and one group a channel.
+Op pixelwise(const Shape& shape, DType dtype) {
+  Op op;
+  op.inputs = {shape};
+  op.output = shape;
+  op.groups = shape.c;
+  op.bias = true;
+  op.dtype = dtype;
+  return op;
+}
+
+/// Scales what `op` computes channel by channel and shifts it.
+void apply(const Affine& a, const Op& op, Parameters& p) {
+  if (p.bias.empty()) p.bias.resize(a.shift.size());
+  for (std::size_t c = 0; c < a.shift.size(); ++c)
+    p.bias[c] = static_cast<float>(double{p.bias[c]} * a.scale[c] + a.shift[c]);
+  const std::size_t outputs = z(op.output.c);
+  if (op.kind == OpKind::conv_transpose2d) {
+    // in x out/groups x window: the output channel is the middle extent within a group.
+    const std::size_t window = z(op.kernel_h * op.kernel_w);
+    const std::size_t group_out = outputs / z(op.groups);
+    const std::size_t group_in = z(op.inputs[0].c / op.groups);
+    for (std::size_t i = 0; i < p.weight.size(); ++i) {
+      const std::size_t row = i / window;
+      const std::size_t channel = row / group_out / group_in * group_out + row % group_out;
+      p.weight[i] = static_cast<float>(double{p.weight[i]} * a.scale[channel]);
+    }
+  } else {
+    const std::size_t fan_in = p.weight.size() / outputs;
+    for (std::size_t i = 0; i < p.weight.size(); ++i)
+      p.weight[i] = static_cast<float>(double{p.weight[i]} * a.scale[i / fan_in]);
+  }
+}
+
+/// The convolution that computes the sum of two, or nothing where no convolution does.
+std::optional<Op> sum(const Op& a, const Op& b) {
+  if (a.stride != b.stride || a.inputs != b.inputs || a.output != b.output || a.dtype != b.dtype)
+    return std::nullopt;
+  Op op = a;
+  op.padding = {
+      std::max(a.padding.top, b.padding.top), std::max(a.padding.bottom, b.padding.bottom),
+      std::max(a.padding.left, b.padding.left), std::max(a.padding.right, b.padding.right)};
+  const auto extent = [](int pad, int kernel_a, int pad_a, int kernel_b, int pad_b) {
+    return std::max(kernel_a + pad - pad_a, kernel_b + pad - pad_b);
+  };
+  op.kernel_h = extent(op.padding.top, a.kernel_h, a.padding.top, b.kernel_h, b.padding.top);
+  op.kernel_w = extent(op.padding.left, a.kernel_w, a.padding.left, b.kernel_w, b.padding.left);
+  op.groups = std::gcd(a.groups, b.groups);
+  op.bias = a.bias || b.bias;
+  if (infer_output(op) != op.output) return std::nullopt;
+  return op;
+}
+
+/// Adds what `from` computes to the parameters of `op`, whose window and groups contain its own.
+void accumulate(const Branch& from, const Op& op, Parameters& p) {
+  for (std::size_t c = 0; c < from.parameters.bias.size(); ++c)
+    p.bias[c] += from.parameters.bias[c];
+  const int top = op.padding.top - from.op.padding.top;
+  const int left = op.padding.left - from.op.padding.left;
+  const int wide = op.inputs[0].c / op.groups;
+  const int narrow = from.op.inputs[0].c / from.op.groups;
+  std::size_t i = 0;
+  for (int o = 0; o < op.output.c; ++o) {
+    // First input channel that the output channel sees, in both.
+    const int first = o / (op.output.c / op.groups) * wide;
+    const int own = o / (from.op.output.c / from.op.groups) * narrow;
+    for (int k = own - first; k < own - first + narrow; ++k)
+      for (int y = top; y < top + from.op.kernel_h; ++y)
+        for (int x = left; x < left + from.op.kernel_w; ++x)
+          p.weight[((z(o) * z(wide) + z(k)) * z(op.kernel_h) + z(y)) * z(op.kernel_w) + z(x)] +=
+              from.parameters.weight[i++];
+  }
+}
+
+/// The nodes under rewriting. A node that became part of another is dead.
+class Rewriter {
+ public:
+  Rewriter(const Network& network, const ParameterSource& source)
+      : network_(network),
+        with_values_(static_cast<bool>(source)),
+        dead_(network.nodes.size(), false),
+        uses_(network.nodes.size(), 0),
+        parameters_(network.nodes.size()) {
+    check(network);
+    for (const Node& node : network_.nodes)
+      for (const int input : node.inputs)
+        if (input != network_input) ++uses_[z(input)];
+    for (const int output : network_.outputs) ++uses_[z(output)];
+    if (!with_values_) return;
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      const Node& node = network_.nodes[i];
+      if (params(node.op) == 0) continue;
+      parameters_[i] = source(node);
+      check(node, parameters_[i]);
+    }
+  }
+
+  Model run() && {
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      const OpKind kind = network_.nodes[i].op.kind;
+      if (kind == OpKind::batch_norm) fold(static_cast<int>(i));
+      if (kind == OpKind::add) merge(static_cast<int>(i));
+    }
+    return std::move(*this).compact();
+  }
+
+ private:
+  Node& node(int i) { return network_.nodes[z(i)]; }
+  /// Whether only one node reads it, and reads it as it was computed.
+  bool is_private(int i) {
+    return i != network_input && uses_[z(i)] == 1 && node(i).op.activation == Activation::none;
+  }
+
+  /// A batch norm into the layer before it; the layer moves to where the norm stood.
+  void fold(int i) {
+    const int layer = node(i).inputs[0];
+    if (!is_private(layer)) return;
+    const OpKind kind = node(layer).op.kind;
+    if (kind != OpKind::conv2d && kind != OpKind::conv_transpose2d && kind != OpKind::linear)
+      return;
+    if (with_values_) {
+      apply(affine(parameters_[z(i)]), node(layer).op, parameters_[z(layer)]);
+      parameters_[z(i)] = std::move(parameters_[z(layer)]);
+    }
+    const Activation activation = node(i).op.activation;
+    node(i) = node(layer);
+    node(i).op.bias = true;
+    node(i).op.activation = activation;
+    dead_[z(layer)] = true;
+  }
+
+  /// What a node computes as a convolution of the tensor that it reads.
+  std::optional<Branch> branch(int i) {
+    if (!is_private(i)) return std::nullopt;
+    const Op& op = node(i).op;
+    if (op.kind == OpKind::conv2d) return Branch{node(i).inputs[0], op, parameters_[z(i)]};
+    if (op.kind != OpKind::batch_norm) return std::nullopt;
+    Branch norm{node(i).inputs[0], pixelwise(op.output, op.dtype), {}};
+    if (with_values_) {
+      norm.parameters.weight.assign(z(op.output.c), 1.0F);
+      apply(affine(parameters_[z(i)]), norm.op, norm.parameters);
+    }
+    return norm;
+  }
+
+  /// Passes a tensor on.
+  Branch identity(int source, const Op& like) const {
+    Branch same{source, pixelwise(like.output, like.dtype), {}};
+    same.op.bias = false;
+    if (with_values_) same.parameters.weight.assign(z(like.output.c), 1.0F);
+    return same;
+  }
+
+  /// A sum of two branches into one convolution, which takes the sum's name and place.
+  void merge(int i) {
+    const int left = node(i).inputs[0];
+    const int right = node(i).inputs[1];
+    if (left == right) return;
+    std::optional<Branch> a = branch(left);
+    std::optional<Branch> b = branch(right);
+    const bool left_is_source = !a && b && b->source == left;
+    const bool right_is_source = !b && a && a->source == right;
+    if (left_is_source) a = identity(left, b->op);
+    if (right_is_source) b = identity(right, a->op);
+    if (!a || !b || a->source != b->source) return;
+    const std::optional<Op> op = sum(a->op, b->op);
+    if (!op) return;
+    if (with_values_) {
+      Parameters p;
+      p.weight.resize(z(static_cast<int>(op->output.c)) * z(op->inputs[0].c / op->groups) *
+                      z(op->kernel_h) * z(op->kernel_w));
+      if (op->bias) p.bias.resize(z(op->output.c));
+      accumulate(*a, *op, p);
+      accumulate(*b, *op, p);
+      parameters_[z(i)] = std::move(p);
+    }
+    if (!left_is_source) dead_[z(left)] = true;
+    if (!right_is_source) dead_[z(right)] = true;
+    // Two readers of the source became one.
+    if (a->source != network_input) --uses_[z(a->source)];
+    const Activation activation = node(i).op.activation;
+    node(i).op = *op;
+    node(i).op.activation = activation;
+    node(i).inputs = {a->source};
+  }
+
+  Model compact() && {
+    Model model;
+    model.network = network_;
+    model.network.nodes.clear();
+    std::vector<int> moved(network_.nodes.size(), network_input);
+    const auto index = [&](int old) { return old == network_input ? old : moved[z(old)]; };
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      if (dead_[i]) continue;
+      moved[i] = static_cast<int>(model.network.nodes.size());
+      Node& node = network_.nodes[i];
+      for (int& input : node.inputs) input = index(input);
+      if (with_values_ && params(node.op) > 0)
+        model.parameters.emplace(node.name, std::move(parameters_[i]));
+      model.network.nodes.push_back(std::move(node));
+    }
+    for (int& output : model.network.outputs) output = index(output);
+    check(model.network);
+    return model;
+  }
+
+  Network network_;
+  bool with_values_;
+  std::vector<bool> dead_;
+  std::vector<int> uses_;  ///< readers, outputs of the network included
+  std::vector<Parameters> parameters_;
+};
+
+}  // namespace
+
+Model reparameterise(const Network& network, const ParameterSource& parameters) {
+  return Rewriter(network, parameters).run();
+}
+
+Network reparameterise(const Network& network) {
+  return Rewriter(network, nullptr).run().network;
+}
+
+ParameterSource parameters_of(Model model) {
+  return [shared = std::make_shared<const Model>(std::move(model))](const Node& node) {
+    const auto found = shared->parameters.find(node.name);
+    if (found == shared->parameters.end())
+      throw Error(fmt::format("network \"{}\": node \"{}\" has no parameters", shared->network.name,
+                              node.name));
+    return found->second;
+  };
+}
+
+}  // namespace cpubone

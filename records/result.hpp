@@ -1,0 +1,233 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/json_file.hpp"
+#include "graph/warning.hpp"
+#include "records/bound.hpp"
+
+namespace cpubone {
+
+/// A value and the interval around it; `low <= value <= high`.
+struct Interval {
+  double value = 0;
+  double low = 0;
+  double high = 0;
+  bool operator==(const Interval&) const = default;
+};
+
+/// What the latencies of a device rest on.
+enum class Evidence { measured, calibrated, description };
+std::string_view name(Evidence evidence);
+
+/// Where a network comes from.
+enum class Origin { published, proposal };
+std::string_view name(Origin origin);
+
+/// A labelled line of text, e.g. `governor`: `performance`.
+struct Labelled {
+  std::string label;
+  std::string text;
+  bool operator==(const Labelled&) const = default;
+};
+
+/// Whose latencies a result tells, and how they were taken.
+struct ResultDevice {
+  std::string name;   ///< e.g. `pi5`
+  std::string model;  ///< e.g. `Raspberry Pi 5, Cortex-A76`
+  Evidence evidence = Evidence::measured;
+  std::string runtime;  ///< e.g. `XNNPACK 0.0~git20220131`
+  int threads = 1;
+  std::string precision;  ///< e.g. `f32`
+  std::vector<Labelled> conditions;
+  bool operator==(const ResultDevice&) const = default;
+};
+
+/// A network that the search saw: predicted latency and estimated accuracy.
+struct Candidate {
+  double latency_ms = 0;
+  double top1 = 0;  ///< percent
+  std::int64_t macs = 0;
+  std::int64_t params = 0;
+  bool operator==(const Candidate&) const = default;
+};
+
+/// ImageNet-1k top-1 in percent.
+struct Top1 {
+  Interval percent;
+  bool estimated = false;  ///< by the accuracy model; else published
+  std::string source;
+  bool operator==(const Top1&) const = default;
+};
+
+/// Median latency of a network with its 95 % interval, in milliseconds.
+struct MeasuredLatency {
+  Interval ms;
+  int samples = 0;
+  bool disturbed = false;  ///< other processes were noticed while it was measured
+  bool operator==(const MeasuredLatency&) const = default;
+};
+
+/// A latency as somebody published it.
+struct PublishedLatency {
+  std::string device;
+  std::string runtime;
+  std::string threads;  ///< e.g. `4`; empty where not told
+  double latency_ms = 0;
+  std::string source;
+  bool operator==(const PublishedLatency&) const = default;
+};
+
+/// What the authors of a network published.
+struct PublishedFacts {
+  std::optional<double> params_m;  ///< millions
+  std::optional<double> macs_m;    ///< millions
+  std::optional<double> top1;      ///< percent
+  std::vector<PublishedLatency> latency;
+  bool operator==(const PublishedFacts&) const = default;
+};
+
+/// Part of a network: the operators of a class in a stage.
+struct BreakdownRow {
+  std::string stage;
+  std::string op_class;  ///< e.g. `depthwise`
+  std::int64_t macs = 0;
+  double latency_ms = 0;
+  Bound bound = Bound::compute;
+  bool operator==(const BreakdownRow&) const = default;
+};
+
+/// A network with all that is known of it on the device.
+struct ResultNetwork {
+  std::string name;
+  std::string family;
+  std::string description;  ///< e.g. `w16-32-64-128-256 d0-1-1-3-4 g2`
+  Origin origin = Origin::published;
+  std::int64_t params = 0;
+  std::int64_t macs = 0;
+  int resolution = 224;
+  std::int64_t weight_bytes = 0;
+  std::int64_t peak_activation_bytes = 0;
+  std::optional<Top1> top1;
+  std::optional<Interval> predicted_ms;  ///< 90 % interval
+  std::optional<MeasuredLatency> measured_ms;
+  std::optional<double> gmacps;  ///< of the measured latency where there is one, else the predicted
+  std::optional<PublishedFacts> published;
+  std::vector<BreakdownRow> breakdown;
+  std::string nearest;                   ///< proposals: the B-network nearest in latency
+  std::string difference;                ///< proposals: what differs from `nearest`
+  std::vector<std::string> better_than;  ///< published networks that are slower and no better
+  bool operator==(const ResultNetwork&) const = default;
+};
+
+/// Measured latency where there is one, else the predicted; nothing where there is neither.
+std::optional<Interval> latency_ms(const ResultNetwork& network);
+
+/// Hypervolume of the front after so many evaluations.
+struct HypervolumePoint {
+  std::int64_t evaluations = 0;
+  double value = 0;
+  bool operator==(const HypervolumePoint&) const = default;
+};
+
+/// How the candidates were found.
+struct SearchSummary {
+  std::string algorithm;
+  std::int64_t evaluations = 0;
+  std::int64_t distinct = 0;
+  std::vector<HypervolumePoint> hypervolume;
+  bool operator==(const SearchSummary&) const = default;
+};
+
+/// How well a class of operators is predicted; errors are fractions (0.02 means 2 %).
+struct ClassError {
+  std::string op_class;
+  int operators = 0;
+  std::optional<double> train_mape;
+  std::optional<double> test_mape;
+  bool operator==(const ClassError&) const = default;
+};
+
+/// How well networks are predicted that were never used to fit; all are fractions.
+struct NetworkError {
+  int count = 0;
+  double mape = 0;
+  double rmspe = 0;
+  double within_5 = 0;   ///< share that is predicted within 5 %
+  double within_10 = 0;  ///< share that is predicted within 10 %
+  bool operator==(const NetworkError&) const = default;
+};
+
+/// What the predictor rests on.
+struct PredictorSummary {
+  int operators_measured = 0;
+  double profile_seconds = 0;
+  std::vector<ClassError> classes;
+  std::optional<NetworkError> networks;
+  bool operator==(const PredictorSummary&) const = default;
+};
+
+/// What estimated accuracies rest on; errors in points of top-1.
+struct AccuracySummary {
+  std::string description;
+  int points = 0;
+  std::optional<double> loo_mae;     ///< leaving one network out
+  std::optional<double> family_mae;  ///< leaving one family out
+  std::string note;
+  bool operator==(const AccuracySummary&) const = default;
+};
+
+/// A sentence that the data support, contradict (`holds` false) or leave open (none: within noise).
+struct Insight {
+  std::string title;
+  std::string sentence;
+  std::optional<bool> holds;
+  bool operator==(const Insight&) const = default;
+};
+
+/// A controlled comparison, e.g. the fused/unfused crossover.
+struct Study {
+  std::string name;  ///< of the file and the anchor, e.g. `crossover`; a-z, 0-9 and dashes
+  std::string title;
+  std::string sentence;
+  std::optional<bool> holds;
+  std::vector<std::string> columns;
+  std::vector<std::vector<nlohmann::json>> rows;  ///< text, numbers, booleans or null
+  nlohmann::json chart;                           ///< Vega-Lite specification with data, or null
+  bool operator==(const Study&) const = default;
+};
+
+/// All that an exploration found out (`cpubone/result/1`, docs/file-formats.md).
+struct Result {
+  std::string tool_version;
+  std::string created;  ///< ISO 8601, UTC, e.g. `2026-01-31T12:00:00Z`
+  std::string command;
+  std::int64_t seed = 0;
+  ResultDevice device;
+  std::vector<Warning> warnings;
+  std::vector<ResultNetwork> networks;  ///< names are unique
+  std::vector<Candidate> candidates;
+  std::vector<std::string> front;  ///< names of networks, fastest first
+  std::optional<SearchSummary> search;
+  std::optional<PredictorSummary> predictor;
+  std::optional<AccuracySummary> accuracy_model;
+  std::vector<Insight> insights;
+  std::vector<Study> studies;
+  bool operator==(const Result&) const = default;
+};
+
+/// Throws cpubone::Error naming the JSON pointer, what was got and what is expected.
+Result read_result(const JsonReader& json);
+nlohmann::json to_json(const Result& result);
+Result load_result(const std::filesystem::path& path);
+void save_result(const Result& result, const std::filesystem::path& path);
+
+/// The network of that name, or null.
+const ResultNetwork* find_network(const Result& result, std::string_view name);
+
+}  // namespace cpubone

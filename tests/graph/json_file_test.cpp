@@ -1,0 +1,71 @@
+#include "graph/json_file.hpp"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+/// A folder that is removed at the end of the test.
+struct TemporaryFolder {
+  fs::path path = [] {
+    std::string name = (fs::temp_directory_path() / "cpubone-test-XXXXXX").string();
+    return fs::path(::mkdtemp(name.data()));
+  }();
+  ~TemporaryFolder() { fs::remove_all(path); }
+};
+}  // namespace
+
+TEST_CASE("a JSON file is replaced whole and nothing is left beside it", "[space]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path / "a.json";
+  write_json_file({{"x", 1}}, path);
+  write_json_file({{"x", 2}}, path);
+  CHECK(read_json_file(path) == nlohmann::json{{"x", 2}});
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator{}) == 1);
+}
+
+TEST_CASE("non-finite numbers are written as null", "[space]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path / "a.json";
+  write_json_file({std::nan(""), std::numeric_limits<double>::infinity()}, path);
+  CHECK(read_json_file(path).dump() == "[null,null]");
+}
+
+TEST_CASE("a file that cannot be written names its path and leaves the old one", "[space]") {
+  CHECK_THROWS_WITH(write_json_file({}, "/nonexistent/folder/a.json"),
+                    ContainsSubstring("/nonexistent/folder/a.json: cannot write: No such file"));
+  CHECK_THROWS_WITH(write_json_file({1, 2, 3}, "/dev/full"),
+                    ContainsSubstring("/dev/full: cannot write: No space left on device"));
+}
+
+TEST_CASE("a file that is not JSON names its path and the place", "[space]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path / "a.json";
+  std::ofstream(path) << "{\"x\": [1, 2";
+  CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("a.json: not valid JSON"));
+  std::ofstream(path) << std::string(100000, '[');
+  CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("nested deeper than 64"));
+  CHECK_THROWS_WITH(read_json_file(folder.path), ContainsSubstring("it is a directory"));
+  CHECK_THROWS_WITH(read_json_file(folder.path / "none"), ContainsSubstring("No such file"));
+}
+
+TEST_CASE("readers name pointer, expected and got", "[space]") {
+  const nlohmann::json json = {{"a", {1, "x"}}, {"b", -1}, {"c", 18446744073709551615ULL}};
+  const JsonReader reader(json, "f.json#");
+  CHECK_THROWS_WITH(reader.at("z"), ContainsSubstring("f.json#: missing key \"z\""));
+  CHECK_THROWS_WITH(reader.at("a").number(), ContainsSubstring("f.json#/a: expected a number"));
+  CHECK_THROWS_WITH(reader.at("b").integer(0, 9),
+                    ContainsSubstring("f.json#/b: expected a whole number in 0..9, got -1"));
+  CHECK_THROWS_WITH(reader.at("c").integer(0, 9), ContainsSubstring("whole number"));
+  CHECK_THROWS_WITH(reader.at("b").each([](const JsonReader&) {}), ContainsSubstring("an array"));
+  CHECK_THROWS_WITH(reader.expect_keys({"a", "b"}),
+                    ContainsSubstring("unknown key \"c\", expected one of a, b"));
+}

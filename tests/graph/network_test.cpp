@@ -1,0 +1,148 @@
+#include "graph/network.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "graph/builder.hpp"
+#include "graph/error.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+using nlohmann::json;
+
+namespace {
+
+/// A stem, a residual block and a head.
+Network small_network() {
+  NetworkBuilder b("small", "test", {1, 8, 8, 3});
+  const int stem =
+      b.conv2d(network_input, "conv",
+               {.out_channels = 4, .kernel = 3, .stride = 2, .activation = Activation::hardswish});
+  b.stage("stage1");
+  const int wide = b.conv2d(stem, "expand", {.out_channels = 8, .activation = Activation::relu});
+  const int narrow = b.conv2d(wide, "project", {.out_channels = 4});
+  const int sum = b.add(narrow, stem, "add");
+  b.stage("head");
+  const int pool = b.global_avg_pool(sum, "pool");
+  return b.finish(b.linear(pool, "fc", 10));
+}
+
+json node(const char* name, const char* op, json inputs) {
+  return {{"name", name}, {"op", op}, {"inputs", inputs}};
+}
+
+json hand_made() {
+  return {{"schema", "cpubone/network/1"},
+          {"name", "hand"},
+          {"input", {1, 8, 8, 3}},
+          {"nodes",
+           {node("b", "activation 1x8x8x4->1x8x8x4 act=relu f32", {"a"}),
+            node("a", "conv2d 1x8x8x3->1x8x8x4 k1x1 s1 p0,0,0,0 g1 f32", {"input"})}},
+          {"outputs", {"b"}}};
+}
+
+}  // namespace
+
+TEST_CASE("counts of a network are the sums over its nodes", "[space]") {
+  const Network net = small_network();
+  CHECK(macs(net) == 4 * 4 * 4 * 27 + 16 * 8 * 4 + 16 * 4 * 8 + 40);
+  CHECK(params(net) == (108 + 4) + (32 + 8) + (32 + 4) + 50);
+  CHECK(weight_bytes(net) == 4 * params(net));
+}
+
+TEST_CASE("peak activation memory is the largest sum of living tensors", "[space]") {
+  // While the projection runs: stem (kept for the addition), expansion and projection.
+  CHECK(peak_activation_bytes(small_network()) ==
+        4 * (16 * 4 + 16 * 8 + 8 * 8 * 3 - 8 * 8 * 3 + 16 * 4));
+}
+
+TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") {
+  const Network net = split_activations(small_network());
+  REQUIRE(net.nodes.size() == 7);
+  CHECK(net.nodes[0].op.activation == Activation::none);
+  CHECK(net.nodes[1].name == "stem.conv.hardswish");
+  CHECK(text(net.nodes[1].op) == "activation 1x4x4x4->1x4x4x4 act=hardswish f32");
+  CHECK(net.nodes[2].op.activation == Activation::relu);
+  CHECK(net.nodes[2].inputs == std::vector{1});
+  CHECK(net.nodes[4].inputs == std::vector{3, 1});
+  CHECK(net.outputs == std::vector{6});
+  CHECK_NOTHROW(check(net));
+  CHECK(macs(net) == macs(small_network()));
+  CHECK(split_activations(net) == net);
+}
+
+TEST_CASE("a norm's ReLU becomes a node, a convolution's does not", "[space]") {
+  NetworkBuilder b("relu", "test", {1, 4, 4, 8});
+  int x = b.conv2d(network_input, "conv", {.out_channels = 8, .activation = Activation::relu6});
+  x = b.layer_norm(x, "norm", Activation::relu);
+  const Network net = split_activations(b.finish(x));
+  REQUIRE(net.nodes.size() == 3);
+  CHECK(net.nodes[0].op.activation == Activation::relu6);
+  CHECK(net.nodes[2].name == "stem.norm.relu");
+}
+
+TEST_CASE("the feature network ends with the last stage", "[space]") {
+  const Network net = feature_network(small_network());
+  CHECK(net.nodes.size() == 4);
+  CHECK(net.outputs == std::vector{3});
+  Network headless = small_network();
+  for (Node& n : headless.nodes) n.stage = "body";
+  CHECK_THROWS_WITH(feature_network(headless), ContainsSubstring("has no feature maps"));
+}
+
+TEST_CASE("another resolution changes shapes and MACs but no parameter", "[space]") {
+  const Network net = with_resolution(small_network(), 16, 32);
+  CHECK(net.nodes[0].op.output == Shape{1, 8, 16, 4});
+  CHECK(params(net) == params(small_network()));
+  CHECK_THROWS_WITH(with_resolution(small_network(), 0, 8),
+                    ContainsSubstring("dimensions must be in"));
+}
+
+TEST_CASE("network JSON reads back as the same network", "[space]") {
+  const Network net = small_network();
+  CHECK(network_from_json(to_json(net)) == net);
+  CHECK(to_json(network_from_json(to_json(net))).dump() == to_json(net).dump());
+}
+
+TEST_CASE("a hand-made network may list nodes in any order", "[space]") {
+  const Network net = network_from_json(hand_made());
+  CHECK(net.nodes[0].name == "a");
+  CHECK(net.outputs == std::vector{1});
+}
+
+TEST_CASE("a wrong network file is refused with the place", "[space]") {
+  const auto refuses = [](const json& file, const char* message) {
+    CHECK_THROWS_WITH(network_from_json(file), ContainsSubstring(message));
+  };
+  json file = hand_made();
+  file["colour"] = 1;
+  refuses(file, "network#: unknown key \"colour\"");
+  file = hand_made();
+  file["schema"] = "cpubone/network/2";
+  refuses(file, "network#/schema: expected \"cpubone/network/1\", got \"cpubone/network/2\"");
+  file = hand_made();
+  file.erase("nodes");
+  refuses(file, "missing key \"nodes\"");
+  file = hand_made();
+  file["input"] = {1, 8, 8, -3};
+  refuses(file, "network#/input/3: expected a whole number in 1..65536, got -3");
+  file = hand_made();
+  file["nodes"][1]["inputs"] = {"b"};
+  file["nodes"][1]["op"] = "conv2d 1x8x8x4->1x8x8x4 k1x1 s1 p0,0,0,0 g1 f32";
+  refuses(file, "node \"b\" is on or behind a cycle");
+  file = hand_made();
+  file["nodes"][0]["inputs"] = {"c"};
+  refuses(file, "node \"b\" reads \"c\", but no node has that name");
+  file = hand_made();
+  file["nodes"][0]["op"] = "activation 1x8x8x5->1x8x8x5 act=relu f32";
+  refuses(file, "input 0 must be 1x8x8x5, got 1x8x8x4 from \"a\"");
+  file = hand_made();
+  file["nodes"][0]["op"] = "fft 1x8x8x4->1x8x8x4";
+  refuses(file, "network#/nodes/0/op: node \"b\": op \"fft");
+  file = hand_made();
+  file["nodes"][1]["name"] = "b";
+  refuses(file, "a name that no other node has");
+  file = hand_made();
+  file["outputs"] = {"z"};
+  refuses(file, "network#/outputs/0: expected the name of a node, got \"z\"");
+}

@@ -1,0 +1,116 @@
+#include "graph/op.hpp"
+
+#include <string>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+const char* const lines[] = {
+    "conv2d 1x56x56x32->1x28x28x128 k3x3 s2 p1,1,1,1 g2 act=hardswish f32",
+    "conv2d 1x14x14x96->1x14x14x384 k2x2 s1 p1,0,1,0 g1 f32",
+    "conv2d 1x7x7x192->1x7x7x192 k2x2 s1 p1,0,1,0 g192 nobias f16",
+    "partial_conv2d 1x56x56x40->1x56x56x40 k3x3 s1 p1,1,1,1 conv=10 form=slicing nobias f32",
+    "conv_transpose2d 1x7x7x48->1x14x14x48 k4x4 s2 p1,1,1,1 g1 f32",
+    "linear 1x1x1x1536->1x1x1x1600 nobias f32",
+    "attention 1x7x7x288->1x7x7x96 heads=3 f32",
+    "activation 1x14x14x384->1x14x14x384 act=gelu f32",
+    "add 1x14x14x96,1x14x14x96->1x14x14x96 act=relu f32",
+    "mul 1x14x14x96,1x1x1x96->1x14x14x96 f32",
+    "group_norm 1x14x14x96->1x14x14x96 f32",
+    "layer_norm 1x1x1x1600->1x1x1x1600 act=hardswish f32",
+    "global_avg_pool 1x7x7x1536->1x1x1x1536 f32",
+    "max_pool2d 1x112x112x64->1x56x56x64 k3x3 s2 p1,1,1,1 f32",
+    "upsample_nearest 1x7x7x96->1x14x14x96 s2 f32",
+    "slice 1x28x28x116->1x28x28x58 begin=58 f32",
+    "concat 1x28x28x58,1x28x28x58->1x28x28x116 f32",
+    "channel_shuffle 1x28x28x116->1x28x28x116 g2 f32",
+    "batch_norm 1x28x28x64->1x28x28x64 act=relu f32",
+};
+}  // namespace
+
+TEST_CASE("an operator's text parses back to the same text and value", "[space]") {
+  for (const std::string line : lines) {
+    CAPTURE(line);
+    const Op op = parse_op(line);
+    CHECK(text(op) == line);
+    CHECK(parse_op(text(op)) == op);
+  }
+}
+
+TEST_CASE("attributes may come in any order", "[space]") {
+  CHECK(parse_op("conv2d 1x8x8x4->1x8x8x4 f32 g2 p1,1,1,1 k3x3 act=relu s1") ==
+        parse_op("conv2d 1x8x8x4->1x8x8x4 k3x3 s1 p1,1,1,1 g2 act=relu f32"));
+}
+
+TEST_CASE("MACs and parameters of each kind equal hand-worked values", "[space]") {
+  const auto count = [](const char* line) {
+    const Op op = parse_op(line);
+    return std::pair{macs(op), params(op)};
+  };
+  using Pair = std::pair<std::int64_t, std::int64_t>;
+  // 28*28*128 outputs x 16 channels a group x 9 taps; 128*16*9 weights + 128 biases.
+  CHECK(count(lines[0]) == Pair{14450688, 18560});
+  CHECK(count(lines[2]) == Pair{7 * 7 * 192 * 4, 192 * 4});
+  CHECK(count(lines[3]) == Pair{2822400, 900});
+  CHECK(count(lines[4]) == Pair{7 * 7 * 48 * 48 * 16, 48 * 48 * 16 + 48});
+  CHECK(count(lines[5]) == Pair{2457600, 2457600});
+  CHECK(count(lines[6]) == Pair{2 * 49 * 49 * 96, 0});
+  CHECK(count(lines[10]) == Pair{0, 192});
+  CHECK(count(lines[13]) == Pair{0, 0});
+  CHECK(count(lines[18]) == Pair{0, 128});
+}
+
+TEST_CASE("bytes follow the data type", "[space]") {
+  const Op f32 = parse_op("conv2d 1x8x8x16->1x8x8x32 k1x1 s1 p0,0,0,0 g1 f32");
+  Op f16 = f32;
+  f16.dtype = DType::f16;
+  Op qs8 = f32;
+  qs8.dtype = DType::qs8;
+  CHECK(weight_bytes(f32) == 4 * (16 * 32 + 32));
+  CHECK(weight_bytes(f16) == 2 * (16 * 32 + 32));
+  CHECK(weight_bytes(qs8) == 16 * 32 + 4 * 32 + 4 * 32);
+  CHECK(input_bytes(f16) == 2 * 8 * 8 * 16);
+  CHECK(output_bytes(qs8) == 8 * 8 * 32);
+}
+
+TEST_CASE("even kernels pad one more on top and left", "[space]") {
+  CHECK(same_padding(1) == Padding{0, 0, 0, 0});
+  CHECK(same_padding(2) == Padding{1, 0, 1, 0});
+  CHECK(same_padding(3) == Padding{1, 1, 1, 1});
+  CHECK(same_padding(5) == Padding{2, 2, 2, 2});
+}
+
+TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") {
+  const auto refuses = [](const char* line, const char* message) {
+    CAPTURE(line);
+    CHECK_THROWS_WITH(parse_op(line), ContainsSubstring(message));
+  };
+  refuses("", "operator kind: got \"\", expected one of conv2d");
+  refuses("conv3d 1x8x8x4->1x8x8x4", "operator kind: got \"conv3d\"");
+  refuses("conv2d 1x8x8x4", "expected INPUT[,INPUT...]->OUTPUT");
+  refuses("conv2d 1x8x8->1x8x8x4", "expected NxHxWxC");
+  refuses("conv2d 1x8x8x4->1x8x8x4 k3", "kernel: got \"3\", expected kHxW");
+  refuses("conv2d 1x8x8x4->1x8x8x4 k0x0", "kernel height must be in 1..128, got 0");
+  refuses("conv2d 1x8x8x-4->1x8x8x4", "input dimensions must be in 1..65536, got 1x8x8x-4");
+  refuses("conv2d 1x8x8xnan->1x8x8x4", "a whole number");
+  refuses("conv2d 1x8x8x99999999999->1x8x8x4", "a whole number");
+  refuses("conv2d 2x8x8x4->2x8x8x4", "input batch must be 1, got 2");
+  refuses("conv2d 1x65536x65536x1->1x65536x65536x1", "at most 2147483648 elements");
+  refuses("conv2d 1x8x8x6->1x8x8x4 g4", "groups 4 must divide 6 channels");
+  refuses("conv2d 1x8x8x4->1x8x8x6 g4", "groups 4 must divide 6 channels");
+  refuses("conv2d 1x8x8x4->1x9x8x4", "output must be 1x8x8x4, got 1x9x8x4");
+  refuses("conv2d 1x2x2x4->1x1x1x4 k5x5", "kernel 5x5 does not fit the padded input 2x2");
+  refuses("conv2d 1x8x8x4->1x8x8x4 act=swoosh", "expected act= one of none, relu");
+  refuses("conv2d 1x8x8x4->1x8x8x4 f32 f16", "expected one data type");
+  refuses("conv2d 1x8x8x4->1x8x8x4 x", "attribute: got \"x\"");
+  refuses("add 1x8x8x4->1x8x8x4", "add takes 2 inputs, got 1");
+  refuses("add 1x8x8x4,1x8x4x4->1x8x8x4", "second input must be 1x8x8x4 or 1x1x1x4");
+  refuses("concat 1x8x8x4,1x4x8x4->1x8x8x8", "equal resolution");
+  refuses("slice 1x8x8x4->1x8x8x3 begin=2", "begin must be in 0..1, got 2");
+  refuses("attention 1x7x7x100->1x7x7x33 heads=3", "3 x heads = 9 must divide 100 channels");
+  refuses("linear 1x1x1x4->1x1x1x4 k3x3", "linear does not take a kernel");
+  refuses("activation 1x8x8x4->1x8x8x4", "activation needs act=");
+  refuses("partial_conv2d 1x8x8x4->1x8x8x4 k3x3 s1 p0,0,0,0 conv=1", "must keep the resolution");
+}

@@ -1,0 +1,129 @@
+#include "records/result.hpp"
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+nlohmann::json small_result() {
+  return parse_json(R"({
+    "schema": "cpubone/result/1", "tool_version": "0.1.0", "created": "2026-01-31T12:00:00Z",
+    "command": "cpubone-explore --device host", "seed": 7,
+    "device": {"name": "host", "model": "A CPU", "evidence": "measured", "runtime": "XNNPACK",
+               "threads": 1, "precision": "f32", "conditions": [["governor", "performance"]]},
+    "warnings": [{"what": "the machine was busy", "remedy": "measure again"}],
+    "networks": [
+      {"name": "cpubone-b0", "family": "cpubone", "description": "w16", "origin": "published",
+       "params": 10348488, "macs": 519710080, "resolution": 224, "weight_bytes": 41393952,
+       "peak_activation_bytes": 4000000,
+       "top1": {"value": 77.6, "low": 77.4, "high": 77.8, "kind": "published", "source": "paper"},
+       "predicted_ms": {"value": 10.1, "low": 9.8, "high": 10.5},
+       "measured_ms": {"value": 10.2, "low": 10.1, "high": 10.3, "samples": 30, "disturbed": false},
+       "gmacps": 50.9,
+       "published": {"params_m": 10.4, "macs_m": 519, "top1": 77.6, "latency": [
+         {"device": "Raspberry Pi 5", "runtime": "ONNX Runtime", "threads": "4",
+          "latency_ms": 24.2, "source": "README"}]},
+       "breakdown": [{"stage": "stem", "class": "dense", "macs": 5419008, "latency_ms": 0.2,
+                      "bound": "compute"}],
+       "nearest": "", "difference": "", "better_than": []},
+      {"name": "p1", "origin": "proposal", "params": 1, "macs": 2, "top1": null}],
+    "candidates": [[9.5, 76.1, 500000000, 9000000]],
+    "front": ["cpubone-b0"],
+    "search": {"algorithm": "nsga2", "evaluations": 100, "distinct": 90,
+               "hypervolume": [[10, 0.5], [100, 0.75]]},
+    "predictor": {"operators_measured": 300, "profile_seconds": 60.5,
+      "classes": [{"class": "dense", "operators": 100, "train_mape": 0.01, "test_mape": null}],
+      "networks": {"count": 12, "mape": 0.02, "rmspe": 0.03, "within_5": 0.9, "within_10": 1}},
+    "accuracy_model": {"description": "fit", "points": 40, "loo_mae": 0.5, "family_mae": null,
+                       "note": "no training"},
+    "insights": [{"title": "t", "sentence": "s", "holds": null}],
+    "studies": [{"name": "crossover", "title": "t", "sentence": "s", "holds": true,
+                 "table": {"columns": ["channels", "faster"], "rows": [[16, "fused"], [512, null]]},
+                 "chart": {"mark": "point"}}]})",
+                    "result");
+}
+
+Result read(const nlohmann::json& json) {
+  return read_result(JsonReader(json, "r.json#"));
+}
+
+/// The message of the error that reading `small_result` gives with `value` put at `pointer`.
+std::string error_with(const std::string& pointer, const nlohmann::json& value) {
+  nlohmann::json json = small_result();
+  json[nlohmann::json::json_pointer(pointer)] = value;
+  try {
+    read(json);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a result survives writing and reading", "[space]") {
+  const Result result = read(small_result());
+  CHECK(result.networks[0].measured_ms->ms.high == 10.3);
+  CHECK(result.networks[0].published->latency[0].threads == "4");
+  CHECK(result.device.conditions[0] == Labelled{"governor", "performance"});
+  CHECK(result.studies[0].rows[1][1].is_null());
+  CHECK(read(to_json(result)) == result);
+  CHECK(to_json(read(to_json(result))) == to_json(result));
+}
+
+TEST_CASE("what a result does not know is absent or null", "[space]") {
+  const Result result = read(small_result());
+  CHECK_FALSE(result.networks[1].top1);
+  CHECK_FALSE(latency_ms(result.networks[1]));
+  CHECK_FALSE(result.accuracy_model->family_mae);
+  CHECK_FALSE(result.insights[0].holds);
+  nlohmann::json least = small_result();
+  for (const char* key : {"command", "seed", "warnings", "candidates", "front", "search",
+                          "predictor", "accuracy_model", "insights", "studies"})
+    least.erase(key);
+  CHECK(read(least).candidates.empty());
+}
+
+TEST_CASE("the measured latency of a network goes before the predicted", "[space]") {
+  Result result = read(small_result());
+  CHECK(latency_ms(result.networks[0])->value == 10.2);
+  result.networks[0].measured_ms.reset();
+  CHECK(latency_ms(result.networks[0])->value == 10.1);
+  CHECK(find_network(result, "p1") == &result.networks[1]);
+  CHECK(find_network(result, "none") == nullptr);
+}
+
+TEST_CASE("wrong results are refused with the place and what was expected", "[space]") {
+  CHECK(error_with("/schema", "cpubone/result/2") ==
+        "r.json#/schema: expected \"cpubone/result/1\", got \"cpubone/result/2\"");
+  CHECK_THAT(error_with("/extra", 1), ContainsSubstring("r.json#: unknown key \"extra\""));
+  CHECK(error_with("/created", "yesterday") ==
+        "r.json#/created: expected a time in UTC like \"2026-01-31T12:00:00Z\", got \"yesterday\"");
+  CHECK(error_with("/device/evidence", "guess") ==
+        "r.json#/device/evidence: expected one of \"measured\", \"calibrated from published "
+        "latencies\", \"description\", got \"guess\"");
+  CHECK(error_with("/device/threads", 0) ==
+        "r.json#/device/threads: expected a whole number in 1..4096, got 0");
+  CHECK(error_with("/networks/0/top1/value", 101) ==
+        "r.json#/networks/0/top1/value: expected a number in 0..100, got 101");
+  CHECK(error_with("/networks/0/predicted_ms/low", 11) ==
+        "r.json#/networks/0/predicted_ms: expected low <= value <= high, got 11 <= 10.1 <= 10.5");
+  CHECK(error_with("/networks/0/breakdown/0/bound", "luck") ==
+        "r.json#/networks/0/breakdown/0/bound: expected one of \"compute\", \"memory\", "
+        "\"overhead\", got \"luck\"");
+  CHECK(error_with("/networks/1/name", "cpubone-b0") ==
+        "r.json#/networks/1/name: network \"cpubone-b0\" stands here twice");
+  CHECK(error_with("/front/0", "b9") ==
+        "r.json#/front/0: expected the name of one of the networks, got \"b9\"");
+  CHECK(error_with("/candidates/0/0", 0) ==
+        "r.json#/candidates/0/0: expected a positive number, got 0");
+  CHECK(error_with("/candidates/0", {1, 2}) ==
+        "r.json#/candidates/0: expected a list of 4: latency_ms, top1, macs, params, got [1,2]");
+  CHECK(error_with("/studies/0/name", "a b") ==
+        "r.json#/studies/0/name: expected a name of a-z, 0-9 and dashes, got \"a b\"");
+  CHECK(error_with("/studies/0/table/rows/0", {1}) ==
+        "r.json#/studies/0/table/rows/0: expected 2 cells, one a column, got [1]");
+  CHECK(error_with("/studies/0/chart", "png") ==
+        "r.json#/studies/0/chart: expected a Vega-Lite object or null, got \"png\"");
+}

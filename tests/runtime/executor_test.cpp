@@ -1,0 +1,397 @@
+#include "runtime/executor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <random>
+#include <string>
+
+#include "graph/builder.hpp"
+#include "graph/error.hpp"
+#include "graph/reparameterise.hpp"
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+#include "tests/runtime/reference.hpp"
+
+using namespace cpubone;
+using cpubone::test::reference;
+using cpubone::test::Values;
+
+namespace {
+
+std::shared_ptr<const ThreadPool> threads(int count = 1) {
+  return std::make_shared<ThreadPool>(count);
+}
+
+void fill(std::span<float> values, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-2.0F, 2.0F);
+  for (float& value : values) value = uniform(random);
+}
+
+/// Every node of the executed network by the slow reference.
+std::vector<Values> reference_run(const Network& network, std::span<const float> input,
+                                  const ParameterSource& parameters) {
+  std::vector<Values> outputs;
+  const Values first(input.begin(), input.end());
+  for (const Node& node : network.nodes) {
+    std::vector<Values> inputs;
+    for (const int i : node.inputs)
+      inputs.push_back(i == network_input ? first : outputs[static_cast<std::size_t>(i)]);
+    outputs.push_back(
+        reference(node.op, inputs, params(node.op) > 0 ? parameters(node) : Parameters{}));
+  }
+  return outputs;
+}
+
+double relative_error(std::span<const float> got, const Values& expected) {
+  REQUIRE(got.size() == expected.size());
+  double difference = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    difference += std::pow(double{got[i]} - expected[i], 2);
+    norm += std::pow(expected[i], 2);
+  }
+  return std::sqrt(difference / std::max(norm, 1e-30));
+}
+
+/// A network of one operator; further inputs are slices of a wider network input.
+Network network_of(const Op& op) {
+  NetworkBuilder b("one", "test", op.inputs[0]);
+  Network net;
+  net.name = "one";
+  net.input = op.inputs[0];
+  std::vector<int> inputs{network_input};
+  for (std::size_t i = 1; i < op.inputs.size(); ++i) {
+    // The second input is made from the first by a cheap operator of the right shape.
+    Op make;
+    make.inputs = {net.input};
+    make.output = op.inputs[i];
+    make.kind = op.inputs[i] == net.input ? OpKind::activation
+                : op.inputs[i].h == 1     ? OpKind::global_avg_pool
+                                          : OpKind::slice;
+    if (make.kind == OpKind::activation) make.activation = Activation::silu;
+    net.nodes.push_back({"make" + std::to_string(i), "", make, {network_input}});
+    inputs.push_back(static_cast<int>(net.nodes.size()) - 1);
+  }
+  net.nodes.push_back({"op", "", op, inputs});
+  net.outputs = {static_cast<int>(net.nodes.size()) - 1};
+  return net;
+}
+
+/// Branches, a squeeze-excite, attention and a partial convolution.
+Network mixed_network() {
+  NetworkBuilder b("mixed", "test", {1, 16, 16, 3});
+  int x =
+      b.conv2d(network_input, "conv",
+               {.out_channels = 24, .kernel = 3, .stride = 2, .activation = Activation::hardswish});
+  b.stage("stage1");
+  int y = b.group_norm(x, "norm");
+  y = b.depthwise(y, "dw", {.kernel = 2, .stride = 2, .padding = Padding{}});
+  y = b.conv2d(y, "qkv", {.out_channels = 36, .bias = false});
+  y = b.attention(y, "attention", 3);
+  y = b.conv2d(y, "out", {.out_channels = 24});
+  y = b.upsample_nearest(y, "up", 2);
+  x = b.add(y, x, "add");
+  y = b.conv2d(x, "expand", {.out_channels = 48, .activation = Activation::gelu});
+  y = b.conv2d(y, "project", {.out_channels = 24});
+  x = b.add(y, x, "add2");
+  y = b.partial_conv2d(x, "partial", 6, 3);
+  y = b.conv2d(y, "after", {.out_channels = 24, .activation = Activation::relu});
+  x = b.add(y, x, "add3");
+  int se = b.global_avg_pool(x, "pool");
+  se = b.conv2d(se, "fc1", {.out_channels = 8, .activation = Activation::relu});
+  se = b.conv2d(se, "fc2", {.out_channels = 24, .activation = Activation::hardsigmoid});
+  x = b.mul(x, se, "scale");
+  const int left = b.slice(x, "left", 0, 12);
+  const int right = b.slice(x, "right", 12, 12);
+  x = b.concat(
+      std::array{b.conv2d(right, "branch", {.out_channels = 12, .kernel = 3, .groups = 4}), left},
+      "concat");
+  x = b.channel_shuffle(x, "shuffle", 2);
+  b.stage("head");
+  x = b.global_avg_pool(x, "pool");
+  x = b.linear(x, "fc", 16, false);
+  x = b.layer_norm(x, "norm", Activation::hardswish);
+  return b.finish(b.linear(x, "fc2", 10));
+}
+
+}  // namespace
+
+TEST_CASE("every operator computes what the slow reference computes", "[profiler]") {
+  for (const std::string line : {
+           "conv2d 1x9x8x6->1x9x8x16 k3x3 s1 p1,1,1,1 g1 act=relu f32",
+           "conv2d 1x9x9x8->1x5x5x12 k3x3 s2 p1,1,1,1 g2 act=relu6 f32",
+           "conv2d 1x8x8x16->1x8x8x32 k2x2 s1 p1,0,1,0 g8 nobias f32",
+           "conv2d 1x8x8x24->1x4x4x24 k2x2 s2 p0,0,0,0 g24 f32",
+           "conv2d 1x8x8x24->1x8x8x24 k5x5 s1 p2,2,2,2 g24 nobias f32",
+           "conv2d 1x7x7x20->1x7x7x40 k1x1 s1 p0,0,0,0 g4 f32",
+           "conv2d 1x8x8x3->1x2x2x10 k4x4 s4 p0,0,0,0 g1 f32",
+           "conv2d 1x8x8x4->1x8x8x8 k3x3 s1 p1,1,1,1 g4 f32",
+           "partial_conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 conv=4 form=slicing nobias f32",
+           "partial_conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 conv=4 form=split_concat nobias f32",
+           "conv_transpose2d 1x4x4x12->1x8x8x6 k4x4 s2 p1,1,1,1 g1 f32",
+           "conv_transpose2d 1x4x4x12->1x8x8x12 k2x2 s2 p0,0,0,0 g12 nobias f32",
+           "linear 1x1x1x40->1x1x1x30 f32",
+           "attention 1x5x4x48->1x5x4x16 heads=2 f32",
+           "activation 1x5x5x7->1x5x5x7 act=relu f32",
+           "activation 1x5x5x7->1x5x5x7 act=relu6 f32",
+           "activation 1x5x5x7->1x5x5x7 act=hardswish f32",
+           "activation 1x5x5x7->1x5x5x7 act=hardsigmoid f32",
+           "activation 1x5x5x7->1x5x5x7 act=sigmoid f32",
+           "activation 1x5x5x7->1x5x5x7 act=silu f32",
+           "activation 1x5x5x7->1x5x5x7 act=gelu f32",
+           "activation 1x5x5x7->1x5x5x7 act=gelu_tanh f32",
+           "add 1x5x5x8,1x5x5x8->1x5x5x8 act=relu f32",
+           "add 1x5x5x8,1x1x1x8->1x5x5x8 f32",
+           "mul 1x5x5x8,1x1x1x8->1x5x5x8 f32",
+           "group_norm 1x6x6x10->1x6x6x10 f32",
+           "layer_norm 1x2x2x30->1x2x2x30 f32",
+           "batch_norm 1x5x4x30->1x5x4x30 f32",
+           "batch_norm 1x5x4x7->1x5x4x7 act=relu6 f32",
+           "global_avg_pool 1x7x7x20->1x1x1x20 f32",
+           "max_pool2d 1x9x9x12->1x5x5x12 k3x3 s2 p1,1,1,1 f32",
+           "upsample_nearest 1x3x4x5->1x9x12x5 s3 f32",
+           "slice 1x4x4x10->1x4x4x4 begin=5 f32",
+           "concat 1x4x4x10,1x4x4x3,1x4x4x10->1x4x4x23 f32",
+           "channel_shuffle 1x4x4x12->1x4x4x12 g3 f32",
+       }) {
+    CAPTURE(line);
+    const Network net = network_of(parse_op(line));
+    Executor executor(net, random_parameters(), threads());
+    fill(executor.input(), 7);
+    const auto expected = reference_run(executor.network(), executor.input(), random_parameters());
+    executor.run();
+    CHECK(relative_error(executor.output(), expected.back()) < 2e-6);
+    executor.run();
+    CHECK(relative_error(executor.output(), expected.back()) < 2e-6);
+  }
+}
+
+TEST_CASE("a network computes the same in every way of cutting it into steps", "[profiler]") {
+  const Network net = mixed_network();
+  const auto run = [&](const ExecutorOptions& options, int thread_count) {
+    Executor executor(net, random_parameters(), threads(thread_count), options);
+    fill(executor.input(), 3);
+    const auto expected = reference_run(executor.network(), executor.input(), random_parameters());
+    executor.run();
+    CHECK(relative_error(executor.output(), expected.back()) < 1e-5);
+    if (options.keep_outputs)
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        CAPTURE(executor.network().nodes[i].name);
+        CHECK(relative_error(executor.node_output(i), expected[i]) < 1e-5);
+      }
+    return executor.steps().size();
+  };
+  const std::size_t maximal = run({}, 1);
+  const std::size_t single = run({.one_step_per_op = true}, 1);
+  CHECK(maximal < single);
+  run({.one_step_per_op = true, .keep_outputs = true}, 1);
+  run({}, 2);
+}
+
+TEST_CASE("steps are maximal: an engine runs all it can before the other", "[profiler]") {
+  NetworkBuilder b("branches", "test", {1, 8, 8, 8});
+  const int left = b.conv2d(network_input, "a", {.out_channels = 8});
+  const int norm = b.group_norm(left, "norm");
+  const int right = b.conv2d(network_input, "b", {.out_channels = 8});
+  const Network net = b.finish(b.add(norm, right, "add"));
+  const Executor executor(net, random_parameters(), threads());
+  REQUIRE(executor.steps().size() == 3);
+  CHECK(executor.steps()[0].nodes == std::vector{0, 2});
+  CHECK(executor.steps()[1].engine == Engine::eigen);
+}
+
+TEST_CASE("activations share memory", "[profiler]") {
+  const Executor shared(mixed_network(), random_parameters(), threads(), {.one_step_per_op = true});
+  const Executor kept(mixed_network(), random_parameters(), threads(),
+                      {.one_step_per_op = true, .keep_outputs = true});
+  CHECK(shared.arena_bytes() * 2 < kept.arena_bytes());
+}
+
+TEST_CASE("a timed run adds to every step and computes the same", "[profiler]") {
+  Executor executor(mixed_network(), random_parameters(), threads(), {.one_step_per_op = true});
+  fill(executor.input(), 3);
+  executor.run();
+  const std::vector<float> expected(executor.output().begin(), executor.output().end());
+  std::vector<double> step_ns(executor.steps().size(), 0.0);
+  executor.run_timed(step_ns);
+  CHECK(std::equal(expected.begin(), expected.end(), executor.output().begin()));
+  CHECK(std::all_of(step_ns.begin(), step_ns.end(), [](double ns) { return ns > 0; }));
+}
+
+TEST_CASE("the executor refuses what no engine runs", "[profiler]") {
+  CHECK_THROWS_WITH(engine_of(parse_op("group_norm 1x1x1x4->1x1x1x4 qs8")),
+                    ContainsSubstring("in int8 only conv2d and linear can be measured"));
+  CHECK_THROWS_WITH(engine_of(parse_op("slice 1x4x4x10->1x4x4x4 begin=5 act=relu f32")),
+                    ContainsSubstring("no engine fuses relu into slice"));
+  CHECK_THROWS_WITH(ThreadPool(0), ContainsSubstring("threads must be in 1..1024, got 0"));
+}
+
+namespace {
+
+/// Resident memory of this process in bytes.
+std::int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t pages = 0;
+  file >> pages >> pages;
+  return pages * 4096;
+}
+
+}  // namespace
+
+TEST_CASE("ten thousand runs take no memory and change nothing", "[profiler]") {
+  Executor executor(mixed_network(), random_parameters(), threads());
+  fill(executor.input(), 3);
+  executor.run();
+  const std::vector<float> expected(executor.output().begin(), executor.output().end());
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 10'000; ++i) executor.run();
+  CHECK(resident_bytes() - before < 1 << 20);
+  CHECK(std::equal(expected.begin(), expected.end(), executor.output().begin()));
+}
+
+TEST_CASE("making and ending executors takes no memory", "[profiler]") {
+  const auto make = [] {
+    Executor executor(mixed_network(), random_parameters(), threads(2));
+    executor.run();
+  };
+  for (int i = 0; i < 20; ++i) make();
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 200; ++i) make();
+  CHECK(resident_bytes() - before < 4 << 20);
+}
+
+TEST_CASE("an executor may be moved, and its activations into an arena that others use as well",
+          "[profiler]") {
+  Executor first(mixed_network(), random_parameters(), threads());
+  Executor second(mixed_network(), random_parameters(), threads());
+  Executor moved = std::move(first);
+  fill(moved.input(), 3);
+  moved.run();
+  const std::vector<float> expected(moved.output().begin(), moved.output().end());
+  const auto arena = std::make_shared<const Arena>(moved.arena_bytes() + 64);
+  for (const std::size_t offset : {0U, 64U}) {
+    for (Executor* executor : {&moved, &second}) {
+      executor->move_to(arena, offset);
+      CHECK(reinterpret_cast<std::byte*>(executor->input().data()) >= arena->data() + offset);
+      CHECK(reinterpret_cast<std::byte*>(executor->input().data()) < arena->data() + arena->size());
+      std::fill_n(arena->data(), arena->size(), std::byte{0});
+      fill(executor->input(), 3);
+      executor->run();
+      CHECK(std::equal(expected.begin(), expected.end(), executor->output().begin()));
+    }
+  }
+  for (const std::size_t offset : {32U, 128U})
+    CHECK_THROWS_WITH(
+        moved.move_to(arena, offset),
+        fmt::format(
+            "network \"{}\" needs {} bytes at a multiple of 64, got an arena of {} bytes and "
+            "offset {}",
+            moved.network().name, moved.arena_bytes(), arena->size(), offset));
+}
+
+TEST_CASE("an executor begins in the arena that it is given, where that has room", "[profiler]") {
+  const Executor own(mixed_network(), random_parameters(), threads());
+  const auto enough = std::make_shared<const Arena>(own.arena_bytes());
+  const auto small = std::make_shared<const Arena>(own.arena_bytes() - 64);
+  CHECK(Executor(mixed_network(), random_parameters(), threads(), {.arena = enough}).arena() ==
+        enough);
+  const auto instead =
+      Executor(mixed_network(), random_parameters(), threads(), {.arena = small}).arena();
+  CHECK(instead != small);
+  CHECK(instead->size() >= own.arena_bytes());
+}
+
+TEST_CASE("backbones give the feature maps of the whole network at any resolution", "[profiler]") {
+  const std::pair<int, int> resolutions[]{{320, 256}, {64, 512}, {96, 96}};
+  for (const char* name : {"cpubone-nano", "mobileone-s0", "fasternet-t0"})
+    for (const auto& [height, width] : resolutions) {
+      INFO(name << " at " << height << "x" << width);
+      const Network whole = with_resolution(find_network(name), height, width);
+      const Network features = feature_network(whole);
+      Executor all(whole, random_parameters(), threads(),
+                   {.one_step_per_op = true, .keep_outputs = true});
+      Executor backbone(features, random_parameters(), threads());
+      fill(all.input(), 5);
+      fill(backbone.input(), 5);
+      all.run();
+      backbone.run();
+      REQUIRE(features.outputs.size() == 4);
+      for (std::size_t i = 0; i < features.outputs.size(); ++i) {
+        const Node& node = features.nodes[static_cast<std::size_t>(features.outputs[i])];
+        CHECK(node.op.output.h == height >> (i + 2));
+        CHECK(node.op.output.w == width >> (i + 2));
+        // The output as it is executed, with its activation.
+        const Network& executed = backbone.network();
+        const std::string& output =
+            executed.nodes[static_cast<std::size_t>(executed.outputs[i])].name;
+        const auto found = std::find_if(all.network().nodes.begin(), all.network().nodes.end(),
+                                        [&](const Node& n) { return n.name == output; });
+        const auto expected =
+            all.node_output(static_cast<std::size_t>(found - all.network().nodes.begin()));
+        CHECK(std::equal(expected.begin(), expected.end(), backbone.output(i).begin()));
+      }
+    }
+}
+
+TEST_CASE("a resolution that a network cannot have is refused with the node's name", "[profiler]") {
+  CHECK_THROWS_WITH(with_resolution(find_network("b0"), 100, 100),
+                    ContainsSubstring("node \"stage3.1.attention.add\"") &&
+                        ContainsSubstring("second input must be 1x6x6x128"));
+  CHECK_THROWS_WITH(with_resolution(find_network("fasternet-t0"), 3, 224),
+                    ContainsSubstring("node \"stem.embed\"") &&
+                        ContainsSubstring("kernel 4x4 does not fit the padded input 3x224"));
+  CHECK_THROWS_WITH(with_resolution(find_network("mobileone-s0"), 224, 70000),
+                    ContainsSubstring("node \"stem.conv\""));
+}
+
+TEST_CASE("a network that cannot run is refused with the operator's name", "[profiler]") {
+  const auto refuses = [](const Network& network, const ParameterSource& parameters,
+                          const std::string& node, const std::string& message) {
+    CHECK_THROWS_WITH(Executor(network, parameters, threads()),
+                      ContainsSubstring("\"" + node + "\"") && ContainsSubstring(message));
+  };
+  const Network good = mixed_network();
+  const auto index = [&](const std::string& name) {
+    for (std::size_t i = 0; i < good.nodes.size(); ++i)
+      if (good.nodes[i].name == name) return i;
+    throw std::invalid_argument(name);
+  };
+  SECTION("an operator of no engine") {
+    CHECK_THROWS_WITH(
+        Executor(with_dtype(good, DType::qs8), random_parameters(), threads()),
+        ContainsSubstring("op \"activation 1x8x8x24->1x8x8x24 act=hardswish qs8\": "));
+  }
+  SECTION("a producer of another shape") {
+    Network net = good;
+    net.nodes[index("stage1.qkv")].op.inputs[0].c = 12;
+    refuses(net, random_parameters(), "stage1.qkv", "input 0 must be 1x4x4x12, got 1x4x4x24");
+  }
+  SECTION("a cycle") {
+    Network net = good;
+    net.nodes[index("stage1.add")].inputs[0] = static_cast<int>(index("stage1.add2"));
+    refuses(net, random_parameters(), "stage1.add", "input 0 must be an earlier node");
+  }
+  SECTION("a missing tensor") {
+    const ParameterSource some = [](const Node& node) {
+      return node.name == "stage1.norm" ? Parameters{} : random_parameters()(node);
+    };
+    refuses(good, some, "stage1.norm", "weight must have 24 values, got 0");
+  }
+  SECTION("a tensor of another size") {
+    const ParameterSource some = [](const Node& node) {
+      Parameters p = random_parameters()(node);
+      if (node.name == "stage1.out") p.bias.pop_back();
+      return p;
+    };
+    refuses(good, some, "stage1.out", "bias must have 24 values, got 23");
+  }
+  SECTION("a node without parameters") {
+    CHECK_THROWS_WITH(Executor(good, parameters_of({good, {}}), threads()),
+                      ContainsSubstring("node \"stem.conv\" has no parameters"));
+  }
+}

@@ -1,0 +1,224 @@
+#pragma once
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+#include <vector>
+
+#include "graph/op.hpp"
+#include "graph/parameters.hpp"
+
+namespace cpubone::test {
+
+using Values = std::vector<double>;
+
+inline double apply(Activation activation, double x) {
+  const double relu6 = std::min(std::max(x + 3, 0.0), 6.0);
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return std::max(x, 0.0);
+    case Activation::relu6:
+      return std::min(std::max(x, 0.0), 6.0);
+    case Activation::hardswish:
+      return x * relu6 / 6;
+    case Activation::hardsigmoid:
+      return relu6 / 6;
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+    case Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  }
+  return x;
+}
+
+inline std::size_t at(const Shape& s, int y, int x, int c) {
+  return (static_cast<std::size_t>(y) * static_cast<std::size_t>(s.w) +
+          static_cast<std::size_t>(x)) *
+             static_cast<std::size_t>(s.c) +
+         static_cast<std::size_t>(c);
+}
+
+/// Slow and obvious: what an operator means, NHWC in double, weights in PyTorch's layout.
+inline Values reference(const Op& op, const std::vector<Values>& inputs, const Parameters& p) {
+  const Shape& in = op.inputs[0];
+  const Shape& out = op.output;
+  const Values& x = inputs[0];
+  Values y(static_cast<std::size_t>(elements(out)), 0.0);
+  const auto bias = [&](int c) {
+    return p.bias.empty() ? 0.0 : double{p.bias[static_cast<std::size_t>(c)]};
+  };
+  const auto each = [&](auto value) {
+    for (int i = 0; i < out.h; ++i)
+      for (int j = 0; j < out.w; ++j)
+        for (int c = 0; c < out.c; ++c) y[at(out, i, j, c)] = value(i, j, c);
+  };
+  const auto convolve = [&](int groups, int in_channels, int out_channels) {
+    const int gi = in_channels / groups;
+    const int go = out_channels / groups;
+    return [&, gi, go](int i, int j, int c) {
+      double sum = bias(c);
+      for (int ky = 0; ky < op.kernel_h; ++ky)
+        for (int kx = 0; kx < op.kernel_w; ++kx) {
+          const int yy = i * op.stride + ky - op.padding.top;
+          const int xx = j * op.stride + kx - op.padding.left;
+          if (yy < 0 || yy >= in.h || xx < 0 || xx >= in.w) continue;
+          for (int k = 0; k < gi; ++k)
+            sum += x[at(in, yy, xx, c / go * gi + k)] *
+                   double{p.weight[static_cast<std::size_t>(
+                       ((c * gi + k) * op.kernel_h + ky) * op.kernel_w + kx)]};
+        }
+      return sum;
+    };
+  };
+  switch (op.kind) {
+    case OpKind::conv2d:
+      each(convolve(op.groups, in.c, out.c));
+      break;
+    case OpKind::partial_conv2d: {
+      const auto conv = convolve(1, op.conv_channels, op.conv_channels);
+      each([&](int i, int j, int c) {
+        return c < op.conv_channels ? conv(i, j, c) : x[at(in, i, j, c)];
+      });
+      break;
+    }
+    case OpKind::conv_transpose2d: {
+      const int gi = in.c / op.groups;
+      const int go = out.c / op.groups;
+      each([&](int, int, int c) { return bias(c); });
+      for (int i = 0; i < in.h; ++i)
+        for (int j = 0; j < in.w; ++j)
+          for (int c = 0; c < in.c; ++c)
+            for (int o = 0; o < go; ++o)
+              for (int ky = 0; ky < op.kernel_h; ++ky)
+                for (int kx = 0; kx < op.kernel_w; ++kx) {
+                  const int yy = i * op.stride + ky - op.padding.top;
+                  const int xx = j * op.stride + kx - op.padding.left;
+                  if (yy < 0 || yy >= out.h || xx < 0 || xx >= out.w) continue;
+                  y[at(out, yy, xx, c / gi * go + o)] +=
+                      x[at(in, i, j, c)] *
+                      double{p.weight[static_cast<std::size_t>(
+                          ((c * go + o) * op.kernel_h + ky) * op.kernel_w + kx)]};
+                }
+      break;
+    }
+    case OpKind::linear:
+      each([&](int i, int j, int c) {
+        double sum = bias(c);
+        for (int k = 0; k < in.c; ++k)
+          sum += x[at(in, i, j, k)] * double{p.weight[static_cast<std::size_t>(c * in.c + k)]};
+        return sum;
+      });
+      break;
+    case OpKind::attention: {
+      const int d = in.c / 3 / op.heads;
+      const int tokens = in.h * in.w;
+      const auto qkv = [&](int token, int head, int which, int k) {
+        return x[static_cast<std::size_t>(token * in.c + (head * 3 + which) * d + k)];
+      };
+      for (int h = 0; h < op.heads; ++h)
+        for (int a = 0; a < tokens; ++a) {
+          Values weight(static_cast<std::size_t>(tokens));
+          for (int b = 0; b < tokens; ++b) {
+            double dot = 0;
+            for (int k = 0; k < d; ++k) dot += qkv(a, h, 0, k) * qkv(b, h, 1, k);
+            weight[static_cast<std::size_t>(b)] = std::exp(dot / std::sqrt(d));
+          }
+          const double total = std::accumulate(weight.begin(), weight.end(), 0.0);
+          for (int k = 0; k < d; ++k) {
+            double sum = 0;
+            for (int b = 0; b < tokens; ++b)
+              sum += weight[static_cast<std::size_t>(b)] / total * qkv(b, h, 2, k);
+            y[static_cast<std::size_t>(a * out.c + h * d + k)] = sum;
+          }
+        }
+      break;
+    }
+    case OpKind::add:
+    case OpKind::mul: {
+      const Shape& second = op.inputs[1];
+      each([&](int i, int j, int c) {
+        const double a = x[at(in, i, j, c)];
+        const double b = inputs[1][second.h == 1 && second.w == 1 ? static_cast<std::size_t>(c)
+                                                                  : at(second, i, j, c)];
+        return op.kind == OpKind::add ? a + b : a * b;
+      });
+      break;
+    }
+    case OpKind::group_norm:
+    case OpKind::layer_norm: {
+      const std::size_t channels = static_cast<std::size_t>(in.c);
+      const std::size_t width = op.kind == OpKind::group_norm ? x.size() : channels;
+      for (std::size_t begin = 0; begin < x.size(); begin += width) {
+        double mean = 0;
+        double variance = 0;
+        for (std::size_t i = 0; i < width; ++i) mean += x[begin + i] / static_cast<double>(width);
+        for (std::size_t i = 0; i < width; ++i)
+          variance += (x[begin + i] - mean) * (x[begin + i] - mean) / static_cast<double>(width);
+        for (std::size_t i = 0; i < width; ++i)
+          y[begin + i] =
+              (x[begin + i] - mean) / std::sqrt(variance + 1e-5) * double{p.weight[i % channels]} +
+              double{p.bias[i % channels]};
+      }
+      break;
+    }
+    case OpKind::batch_norm:
+      each([&](int i, int j, int c) {
+        const auto k = static_cast<std::size_t>(c);
+        return (x[at(in, i, j, c)] - double{p.mean[k]}) / std::sqrt(double{p.variance[k]} + 1e-5) *
+                   double{p.weight[k]} +
+               double{p.bias[k]};
+      });
+      break;
+    case OpKind::global_avg_pool:
+      each([&](int, int, int c) {
+        double sum = 0;
+        for (int i = 0; i < in.h; ++i)
+          for (int j = 0; j < in.w; ++j) sum += x[at(in, i, j, c)];
+        return sum / (in.h * in.w);
+      });
+      break;
+    case OpKind::max_pool2d:
+      each([&](int i, int j, int c) {
+        double largest = -1e300;
+        for (int ky = 0; ky < op.kernel_h; ++ky)
+          for (int kx = 0; kx < op.kernel_w; ++kx) {
+            const int yy = i * op.stride + ky - op.padding.top;
+            const int xx = j * op.stride + kx - op.padding.left;
+            if (yy >= 0 && yy < in.h && xx >= 0 && xx < in.w)
+              largest = std::max(largest, x[at(in, yy, xx, c)]);
+          }
+        return largest;
+      });
+      break;
+    case OpKind::upsample_nearest:
+      each([&](int i, int j, int c) { return x[at(in, i / op.stride, j / op.stride, c)]; });
+      break;
+    case OpKind::slice:
+      each([&](int i, int j, int c) { return x[at(in, i, j, c + op.begin)]; });
+      break;
+    case OpKind::concat:
+      each([&](int i, int j, int c) {
+        std::size_t part = 0;
+        while (c >= op.inputs[part].c) c -= op.inputs[part++].c;
+        return inputs[part][at(op.inputs[part], i, j, c)];
+      });
+      break;
+    case OpKind::channel_shuffle:
+      each([&](int i, int j, int c) {
+        return x[at(in, i, j, c % op.groups * (in.c / op.groups) + c / op.groups)];
+      });
+      break;
+    case OpKind::activation:
+      y = x;
+      break;
+  }
+  for (double& value : y) value = apply(op.activation, value);
+  return y;
+}
+
+}  // namespace cpubone::test
