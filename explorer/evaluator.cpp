@@ -8,6 +8,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <utility>
+#include "graph/passes.hpp"
 
 namespace cpubone {
 namespace {
@@ -96,8 +97,8 @@ void add(LatencyTerms& total, const LatencyTerms& one, double times) {
 }
 
 /// Name of the unit that a node belongs to, e.g. `stem.conv`, `stage3.1`, `head`.
-std::string unit_of(const Node& node) {
-  if (node.stage == "head") return "head";
+std::string unit_of(const Node& node, bool in_backbone) {
+  if (!in_backbone) return "head";
   const auto dot = node.name.find('.', node.stage.size() + 1);
   return node.name.substr(0, dot);
 }
@@ -107,11 +108,12 @@ Network part(const Network& network, std::size_t begin, std::size_t end) {
   Network unit;
   unit.name = network.name;
   unit.family = network.family;
-  unit.input = begin == 0 ? network.input : network.nodes[begin - 1].op.output;
+  unit.inputs = begin == 0 ? network.inputs : network.nodes[begin - 1].op.outputs;
   for (std::size_t i = begin; i < end; ++i) {
     Node node = network.nodes[i];
-    for (int& input : node.inputs)
-      input = input < static_cast<int>(begin) ? network_input : input - static_cast<int>(begin);
+    for (Edge& input : node.inputs)
+      input = input.node < static_cast<int>(begin) ? Edge()
+                                                   : Edge(input.node - static_cast<int>(begin));
     unit.nodes.push_back(std::move(node));
   }
   unit.outputs = {static_cast<int>(unit.nodes.size()) - 1};
@@ -285,14 +287,19 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
       CpuboneConfig config = decode(space_, g);
       for (CpuboneStage& stage : config.stages) stage.blocks = std::min(stage.blocks, 1);
       const Network network = build(config);
+      const std::vector<bool> in_backbone = backbone(network);
       std::vector<std::pair<std::uint64_t, Unit>> made;
       std::size_t begin = 0;
       for (std::size_t k = 0; begin < network.nodes.size(); ++k) {
-        const std::string name = unit_of(network.nodes[begin]);
+        const std::string name = unit_of(network.nodes[begin], in_backbone[begin]);
         std::size_t end = begin + 1;
-        while (end < network.nodes.size() && unit_of(network.nodes[end]) == name) ++end;
+        while (end < network.nodes.size() && unit_of(network.nodes[end], in_backbone[end]) == name)
+          ++end;
         // Units come in the order of the graph, keys too: stem, then strided, residual by stage.
-        if (missing.at(k)) made.emplace_back(keys[k], count(part(network, begin, end), latency_));
+        if (missing.at(k)) {
+          made.emplace_back(keys[k], count(part(network, begin, end), latency_));
+          if (!in_backbone[begin]) made.back().second.capacity.body_params = 0;
+        }
         begin = end;
       }
       {

@@ -14,6 +14,7 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/insight.hpp"
+#include "graph/passes.hpp"
 #include "predictor/features.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
@@ -738,7 +739,7 @@ ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
   n.origin = Origin::published;
   n.params = params(network);
   n.macs = macs(network);
-  n.resolution = network.input.h;
+  n.resolution = network.inputs[0].shape.h;
   n.weight_bytes = weight_bytes(network);
   n.peak_activation_bytes = peak_activation_bytes(network);
   for (const CpuboneConfig& member : cpubone_family())

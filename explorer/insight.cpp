@@ -18,7 +18,7 @@ constexpr double noise = 0.02;   // predicted differences below it tell nothing
 
 Network block(int resolution, int channels, int kernel, int groups, bool fused) {
   NetworkBuilder b("block", "block", {1, resolution, resolution, channels});
-  b.stage("stage1");
+  b.stage(1);
   MbConv conv;
   conv.out_channels = channels;
   conv.hidden_channels = 4 * channels;

@@ -72,7 +72,7 @@ json chart(const char* mark, json x, json y, json color) {
 template <typename Append>
 Network stacked(int channels, int resolution, int layers, Append append) {
   NetworkBuilder b("stack", "study", {1, resolution, resolution, channels});
-  b.stage("stage1");
+  b.stage(1);
   int x = network_input;
   for (int i = 0; i < layers; ++i) x = append(b, x, fmt::format("layer{}", i));
   return b.finish(x);
@@ -207,7 +207,7 @@ constexpr std::int64_t most_block_macs = 1'200'000'000;
 
 Network block(int channels, int resolution, bool fused, int groups, int kernel) {
   NetworkBuilder b("block", "study", {1, resolution, resolution, channels});
-  b.stage("stage1");
+  b.stage(1);
   MbConv conv{.out_channels = channels,
               .hidden_channels = 4 * channels,
               .kernel = kernel,
@@ -435,7 +435,7 @@ Network thirty_layers(Activation activation, bool squeeze, bool skip) {
   int layer = 0;
   for (const auto& [channels, layers] :
        {std::pair{32, 6}, std::pair{64, 8}, std::pair{128, 10}, std::pair{256, 6}}) {
-    b.stage(fmt::format("stage{}", channels / 32));
+    b.stage(channels / 32);
     for (int i = 0; i < layers; ++i, ++layer) {
       const int before = x;
       const std::string name = fmt::format("layer{}", layer);

@@ -6,6 +6,7 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/insight.hpp"
+#include "graph/passes.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -107,7 +108,7 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
   std::set<std::string> known;
   const LatencyModel plain = fake_latency();
   const auto surprising = [](const Op& op) {
-    return op.kind == OpKind::conv2d && is_pointwise(op) && op.inputs[0].h <= 7;
+    return op.kind == OpKind::conv2d && is_pointwise(op) && op.input().h <= 7;
   };
   ExploreInput in = input(true);
   in.latency.op_terms = [&](const Op& op) {
@@ -311,7 +312,7 @@ TEST_CASE("a crossover is where the model has it", "[explorer]") {
   model.op_terms = [](const Op& op) {
     LatencyTerms terms;
     if (is_depthwise(op)) terms.ops_ns = 100'000;
-    if (op.kernel_h == 3 && !is_depthwise(op)) terms.ops_ns = 1000.0 * op.inputs[0].c;
+    if (op.kernel_h == 3 && !is_depthwise(op)) terms.ops_ns = 1000.0 * op.input().c;
     return terms;
   };
   const Study study = crossover_study(model);

@@ -150,7 +150,7 @@ TEST_CASE("the crossover is told between the last fused and the first unfused wi
     std::vector<Interval> latencies;
     for (const Network& network : networks) {
       const bool fused = network.nodes.size() == 3;  // spatial, projection, addition
-      const double ms = fused && network.input.c >= 192 ? 2.0 : fused ? 0.5 : 1.0;
+      const double ms = fused && network.inputs[0].shape.c >= 192 ? 2.0 : fused ? 0.5 : 1.0;
       latencies.push_back({ms, 0.99 * ms, 1.01 * ms});
     }
     return latencies;
