@@ -20,7 +20,7 @@
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "reports/report.hpp"
-#include "reports/summary.hpp"
+#include "reports/tables.hpp"
 #include "reports/words.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"

@@ -21,7 +21,7 @@ GainFinding find_gain(const Result& result, std::string_view network, double top
   gain.proposal = best->name;
   gain.latency_ratio = ratio(*latency_ms(*best), *latency_ms(*own));
   gain.holds.reset();
-  if (best->measured_ms && own->measured_ms) {
+  if (is_measured(*best) && is_measured(*own)) {
     const Interval& now = best->measured_ms->ms;
     const Interval& old = own->measured_ms->ms;
     const bool apart = now.high < old.low || old.high < now.low;
@@ -33,7 +33,7 @@ GainFinding find_gain(const Result& result, std::string_view network, double top
 std::optional<PredictionFinding> find_prediction_error(const Result& result) {
   PredictionFinding finding;
   for (const ResultNetwork& n : result.networks) {
-    if (n.origin != Origin::proposal || !n.measured_ms || !n.predicted_ms) continue;
+    if (n.origin != Origin::proposal || !is_measured(n) || !n.predicted_ms) continue;
     const double error = std::abs(n.predicted_ms->value / n.measured_ms->ms.value - 1);
     finding.worst_error = std::max(finding.worst_error, error);
     finding.mean_error += error;

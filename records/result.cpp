@@ -406,6 +406,12 @@ std::optional<Interval> latency_ms(const ResultNetwork& network) {
   return network.predicted_ms;
 }
 
+bool is_measured(const ResultNetwork& network) {
+  constexpr int enough_samples = 5;
+  return network.measured_ms && !network.measured_ms->disturbed &&
+         network.measured_ms->samples >= enough_samples;
+}
+
 Result read_result(const JsonReader& json) {
   json.expect_schema("result", 2);
   json.expect_keys({"schema", "tool_version", "created", "command", "seed", "device", "warnings",

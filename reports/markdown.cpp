@@ -7,6 +7,7 @@
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
 #include "reports/summary.hpp"
+#include "reports/tables.hpp"
 #include "reports/words.hpp"
 
 namespace cpubone {

@@ -256,151 +256,44 @@ std::string groups_and_kernels(const Facts& f) {
       100 * macs, 100 * latency, 100 * macs / latency);
 }
 
-/// An axis of a study's chart: a column by its title.
-struct Axis {
-  const char* field = nullptr;
-  const char* type = "quantitative";
-  const char* scale = nullptr;
-};
-
 struct StudyWords {
   std::string_view name;
   std::string_view title;
   std::string_view source;  ///< of the published finding
   std::string (*sentence)(const Facts&);
   bool claims = true;  ///< there is something that holds or does not
-  const char* mark = nullptr;
-  Axis x = {};
-  Axis y = {};
-  Axis colour = {};
-  const char* beside = nullptr;  ///< bars of this column stand side by side
-  const char* shape = nullptr;   ///< column that points take their shape from
-  const char* filter = nullptr;
 };
 
+constexpr std::string_view cpubone_rule = "CPUBone (arXiv 2603.26425): fused below 256 channels";
+
 constexpr std::array<StudyWords, 15> all_words{{
-    {"operators",
-     "Ten stacked layers: convolution, grouped, depthwise, partial",
-     "FasterNet (arXiv 2303.03667), Table 1",
-     operators,
-     true,
-     "bar",
-     {"input", "nominal"},
-     {"rate GMACpS"},
-     {"operator", "nominal"},
-     "operator"},
-    {"partial-conv",
-     "Partial convolution: slicing against split and concatenate",
-     "FasterNet (arXiv 2303.03667), Table 9",
-     partial_conv,
-     true,
-     "bar",
-     {"network", "nominal"},
-     {"latency ×"},
-     {"form", "nominal"}},
-    {"grouping",
-     "What groups buy in MACs and cost in MACpS",
-     "CPUBone (arXiv 2603.26425)",
-     grouping,
-     true,
-     "point",
-     {"MACs ×"},
-     {"latency ×"},
-     {"groups", "nominal"},
-     nullptr,
-     "block"},
-    {"kernel",
-     "What smaller kernels buy in MACs and cost in MACpS",
-     "CPUBone (arXiv 2603.26425)",
-     kernel,
-     true,
-     "point",
-     {"MACs ×"},
-     {"latency ×"},
-     {"kernel", "nominal"},
-     nullptr,
-     "block"},
-    {"fusion",
-     "Where fused blocks stop beating unfused ones",
-     "CPUBone (arXiv 2603.26425): fused below 256 channels",
-     fusion,
-     true,
-     "line",
-     {"channels", "quantitative", "log"},
-     {"latency ×"},
-     {"resolution", "nominal"},
-     nullptr,
-     nullptr,
-     "datum.block == 'fused'"},
+    {"operators", "Ten stacked layers: convolution, grouped, depthwise, partial",
+     "FasterNet (arXiv 2303.03667), Table 1", operators},
+    {"partial-conv", "Partial convolution: slicing against split and concatenate",
+     "FasterNet (arXiv 2303.03667), Table 9", partial_conv},
+    {"grouping", "What groups buy in MACs and cost in MACpS", "CPUBone (arXiv 2603.26425)",
+     grouping},
+    {"kernel", "What smaller kernels buy in MACs and cost in MACpS", "CPUBone (arXiv 2603.26425)",
+     kernel},
+    {"fusion", "Where fused blocks stop beating unfused ones", cpubone_rule, fusion},
     {"upsampling", "B1 with nearest and with transposed upsampling",
      "CPUBone (arXiv 2603.26425), second-hand: 33.5 ms against 39.7 ms on a Raspberry Pi 5",
      upsampling},
-    {"attention",
-     "What attention costs, by stage and resolution",
-     "CPUBone (arXiv 2603.26425)",
-     attention,
-     false,
-     "bar",
-     {"attention in", "nominal"},
-     {"latency ms"},
-     {"resolution", "nominal"},
-     "resolution"},
-    {"activations",
-     "Thirty layers with different activations",
-     "MobileOne (arXiv 2206.04040), Table 3",
-     activations,
-     true,
-     "bar",
-     {"activation", "nominal"},
-     {"latency ms"},
-     {"activation", "nominal"}},
-    {"blocks",
-     "Thirty layers with squeeze-excite and with skip connections",
-     "MobileOne (arXiv 2206.04040), Table 1b",
-     blocks,
-     true,
-     "bar",
-     {"network", "nominal"},
-     {"latency ms"},
-     {"network", "nominal"}},
-    {"correlation",
-     "What latency follows: MACs, parameters, or MACs / MACpS",
-     "MobileOne (arXiv 2206.04040), Table 1a",
-     correlation,
-     true,
-     "point",
-     {"MACs M", "quantitative", "log"},
-     {"latency ms", "quantitative", "log"},
-     {"family", "nominal"}},
-    {"mac-efficiency",
-     "MACpS under varied MACs",
-     "FasterNet (arXiv 2303.03667), Figure 2",
-     mac_efficiency,
-     true,
-     "point",
-     {"MACs M", "quantitative", "log"},
-     {"rate GMACpS"},
-     {"family", "nominal"}},
-    {"threads",
-     "Scaling over threads",
-     "",
-     threads,
-     false,
-     "line",
-     {"threads"},
-     {"latency ms", "quantitative", "log"},
-     {"subject", "nominal"}},
+    {"attention", "What attention costs, by stage and resolution", "CPUBone (arXiv 2603.26425)",
+     attention, false},
+    {"activations", "Thirty layers with different activations",
+     "MobileOne (arXiv 2206.04040), Table 3", activations},
+    {"blocks", "Thirty layers with squeeze-excite and with skip connections",
+     "MobileOne (arXiv 2206.04040), Table 1b", blocks},
+    {"correlation", "What latency follows: MACs, parameters, or MACs / MACpS",
+     "MobileOne (arXiv 2206.04040), Table 1a", correlation},
+    {"mac-efficiency", "MACpS under varied MACs", "FasterNet (arXiv 2303.03667), Figure 2",
+     mac_efficiency},
+    {"threads", "Scaling over threads", "", threads, false},
     {"sensitivity", "What one step in each choice does to the published networks", "", sensitivity,
      false},
-    {"crossover",
-     "Where fused blocks stop beating unfused ones, as predicted",
-     "CPUBone (arXiv 2603.26425): fused below 256 channels",
-     crossover,
-     true,
-     "line",
-     {"channels", "quantitative", "log"},
-     {"fused / unfused"},
-     {"resolution", "ordinal"}},
+    {"crossover", "Where fused blocks stop beating unfused ones, as predicted", cpubone_rule,
+     crossover},
     {"groups-and-kernels", "What groups and kernel sizes save in MACs and cost in MACpS", "",
      groups_and_kernels},
 }};
@@ -409,12 +302,6 @@ const StudyWords* words_of(const Study& study) {
   for (const StudyWords& words : all_words)
     if (words.name == study.name) return &words;
   return nullptr;
-}
-
-nlohmann::json encoding(const Axis& axis) {
-  nlohmann::json json{{"field", axis.field}, {"type", axis.type}, {"title", axis.field}};
-  if (axis.scale != nullptr) json["scale"] = {{"type", axis.scale}};
-  return json;
 }
 
 }  // namespace
@@ -437,34 +324,6 @@ Statement statement(const Study& study, const ResultDevice& device) {
 std::string_view study_source(const Study& study) {
   const StudyWords* words = words_of(study);
   return words != nullptr ? words->source : std::string_view();
-}
-
-nlohmann::json study_chart(const Study& study) {
-  const StudyWords* words = words_of(study);
-  if (words == nullptr || words->mark == nullptr) return nullptr;
-  const auto has = [&](const char* wanted) {
-    return std::any_of(study.columns.begin(), study.columns.end(),
-                       [&](const StudyColumn& column) { return title(column) == wanted; });
-  };
-  if (!has(words->x.field) || !has(words->y.field) || !has(words->colour.field)) return nullptr;
-  nlohmann::json chart{
-      {"$schema", "https://vega.github.io/schema/vega-lite/v5.json"},
-      {"mark", {{"type", words->mark}, {"tooltip", true}}},
-      {"encoding",
-       {{"x", encoding(words->x)}, {"y", encoding(words->y)}, {"color", encoding(words->colour)}}}};
-  if (words->mark == std::string_view("line")) chart["mark"]["point"] = true;
-  if (words->beside != nullptr) chart["encoding"]["xOffset"] = {{"field", words->beside}};
-  if (words->shape != nullptr) chart["encoding"]["shape"] = {{"field", words->shape}};
-  if (words->filter != nullptr)
-    chart["transform"] = nlohmann::json::array({{{"filter", words->filter}}});
-  nlohmann::json values = nlohmann::json::array();
-  for (const auto& row : study.rows) {
-    nlohmann::json value;
-    for (std::size_t i = 0; i < row.size(); ++i) value[title(study.columns[i])] = row[i];
-    values.push_back(std::move(value));
-  }
-  chart["data"] = {{"values", std::move(values)}};
-  return chart;
 }
 
 }  // namespace cpubone

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "reports/summary.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -44,14 +46,17 @@ Statement say(const GainFinding& gain, const Result& result) {
                                 gain.top1, gain.network);
     return said;
   }
+  const std::string_view source = latency_source(*published) == latency_source(*proposal)
+                                      ? latency_source(*proposal)
+                                  : proposal->measured_ms && published->measured_ms ? "disturbed"
+                                                                                    : "predicted";
   const double saved = 1 - gain.latency_ratio->value;
   const Interval& top1 = proposal->top1->percent;
   said.sentence = fmt::format(
       "{} takes {:.2f} ms where {} takes {:.2f} ms ({}), {:.1f} % {}, at an estimated top-1 of "
       "{:.1f} % ({:.1f} to {:.1f}) against {:.1f} %; training decides.",
       proposal->name, latency_ms(*proposal)->value, published->name, latency_ms(*published)->value,
-      proposal->measured_ms && published->measured_ms ? "measured" : "predicted",
-      100 * std::abs(saved), saved >= 0 ? "less" : "more", top1.value, top1.low, top1.high,
+      source, 100 * std::abs(saved), saved >= 0 ? "less" : "more", top1.value, top1.low, top1.high,
       gain.top1);
   const Share share = largest_share(*proposal);
   if (saved < 0.1 && share.share > 0)

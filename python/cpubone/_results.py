@@ -22,6 +22,7 @@ _COLUMNS = (
     "estimated",
     "latency_ms",
     "measured",
+    "disturbed",
     "low_ms",
     "high_ms",
     "gmacps",
@@ -29,6 +30,9 @@ _COLUMNS = (
     "macs",
     "description",
 )
+
+
+_ENOUGH_SAMPLES = 5  # for an interval, docs/measuring.md
 
 
 class Result:
@@ -83,12 +87,14 @@ class Result:
 
     def rows(self) -> Rows:
         """One dict a network: name, family, origin, top1 in percent (`estimated` or published), latency and interval in
-        ms (`measured` or predicted), gmacps, params, macs, description; None where unknown."""
+        ms (`measured` undisturbed, `disturbed`, or neither: predicted), gmacps, params, macs, description; None where unknown."""
         rows = []
         for network in self.values["networks"]:
             top1 = network.get("top1") or {}
             measured = network.get("measured_ms")
             latency = measured or network.get("predicted_ms") or {}
+            disturbed = measured is not None and (measured.get("disturbed") or measured["samples"] < _ENOUGH_SAMPLES)
+            has_interval = latency.get("low") != latency.get("high")  # a single sample has none
             rows.append(
                 {
                     "name": network["name"],
@@ -97,9 +103,10 @@ class Result:
                     "top1": top1.get("value"),
                     "estimated": top1.get("kind") == "estimated",
                     "latency_ms": latency.get("value"),
-                    "measured": measured is not None,
-                    "low_ms": latency.get("low"),
-                    "high_ms": latency.get("high"),
+                    "measured": measured is not None and not disturbed,
+                    "disturbed": disturbed,
+                    "low_ms": latency.get("low") if has_interval else None,
+                    "high_ms": latency.get("high") if has_interval else None,
                     "gmacps": network.get("gmacps"),
                     "params": network["params"],
                     "macs": network["macs"],

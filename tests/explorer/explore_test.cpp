@@ -339,6 +339,10 @@ TEST_CASE("the gain at a network's accuracy is of the fastest proposal that reac
   // Within noise nothing is claimed; nor are predictions.
   result.networks[3].measured_ms->ms = {8.5, 7, 10};
   CHECK_FALSE(find_gain(result, "cpubone-b1", 78.7).holds);
+  result.networks[3].measured_ms = MeasuredLatency{{8, 7.9, 8.1}, 20, true};
+  CHECK_FALSE(find_gain(result, "cpubone-b1", 78.7).holds);
+  CHECK(find_prediction_error(result)->networks == 2);
+  result.networks[3].measured_ms = MeasuredLatency{{8.5, 7, 10}, 20, false};
   gain = find_gain(result, "cpubone-b1", 85);
   CHECK(gain.proposal.empty());
   CHECK(gain.holds == false);

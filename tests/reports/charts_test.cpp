@@ -73,6 +73,19 @@ TEST_CASE("there is a chart for what the result knows and none else", "[reports]
   CHECK(find(set, "study-colour") == nullptr);
 }
 
+TEST_CASE("members of CPUBone are labelled and broken down though they are not on the front",
+          "[reports]") {
+  Result result = small_result();
+  result.networks.push_back(network("cpubone-b0", 30, 72));
+  result.networks[2].family = "CPUBone";
+  for (ResultNetwork& n : result.networks) n.breakdown = {{"stem", "dense", 1, 2, Bound::compute}};
+  result.networks.push_back(network("slow", 40, 60));
+  const ChartSet set = make_charts(result, chart_frame(std::vector{result}));
+  CHECK(set.data["networks"][2]["label"] == "cpubone-b0");
+  CHECK(set.data["networks"][3]["label"] == "");
+  CHECK(set.data["breakdown"].size() == 3);
+}
+
 TEST_CASE("data of charts are rounded to what can be seen", "[reports]") {
   const Result result = small_result();
   const ChartSet set = make_charts(result, chart_frame(std::vector{result}));

@@ -52,6 +52,14 @@ TEST_CASE("a gain is told with both latencies and both accuracies", "[reports]")
         "No proposal reaches the 90.0 % of b1 within the constraints.");
 }
 
+TEST_CASE("a gain that was measured while disturbed is told so", "[reports]") {
+  Result result = small_result();
+  result.networks[0].measured_ms->disturbed = true;
+  CHECK_THAT(
+      statement(GainFinding{"b1", 78.7, "p1", Interval{0.95, 0.94, 0.96}, {}}, result).sentence,
+      ContainsSubstring("where b1 takes 10.00 ms (disturbed), 5.0 % less"));
+}
+
 TEST_CASE("how far predictions were off is told with the worst", "[reports]") {
   const Statement said = statement(PredictionFinding{8, 0.014, 0.038, true}, {});
   CHECK(said.sentence ==
