@@ -384,14 +384,12 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   if (!arguments.studies.empty()) return run_study_tool(arguments, command, terminal, format);
 
   Target target = target_of(arguments, terminal);
-  ExploreInput input{
-      .space = space,
-      .latency = latency_model(target.predictor),
-      .accuracy = accuracy,
-      .measure = {},
-      .learn = {},
-      .break_down = [&](const Network& network) { return break_down(network, target.predictor); },
-      .measured = known_latencies(target.profile)};
+  ExploreInput input{.space = space,
+                     .latency = latency_model(target.predictor),
+                     .accuracy = accuracy,
+                     .measure = {},
+                     .learn = {},
+                     .measured = known_latencies(target.profile)};
   const double explore_s = (target.reused ? reused_share : explore_share) * budget_s;
   if (target.measurable) {
     MeasureOptions measuring = measure_options(arguments, measure_share * explore_s, nullptr);
@@ -408,6 +406,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
       stop_if_interrupted();
       save_profile(target.profile, host_profile_path(measuring.settings));
       target.predictor = fit_predictor(target.profile, calibration_networks());
+      return latency_model(target.predictor);
     };
   }
   options.budget_seconds = explore_s;

@@ -27,8 +27,8 @@ constexpr double settled = 0.005;  // relative growth of the confirmed front tha
 constexpr double near_best = 1.03;
 constexpr double known_spread = 0.01;  // an operator this well known need not be measured
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+double steady_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 Interval interval(const LatencyEstimate& e) {
@@ -92,9 +92,9 @@ int distance(const Genome& a, const Genome& b) {
 class Explorer {
  public:
   Explorer(const ExploreInput& input, const ExploreOptions& options)
-      : input_(input), options_(options), started_(std::chrono::steady_clock::now()) {
+      : input_(input), options_(options), latency_(input.latency), started_s_(now_s()) {
     check(options);
-    evaluator_.emplace(input.space, input.latency, input.accuracy);
+    evaluator_.emplace(input.space, latency_, input.accuracy);
   }
 
   Exploration run() {
@@ -107,16 +107,15 @@ class Explorer {
       run_search(round);
       const std::vector<std::size_t> chosen = choose();
       if (!input_.measure || chosen.empty() || cancelled()) break;
-      if (round > 0 && seconds_since(started_) > options_.budget_seconds) break;
-      const double before = seconds_since(started_);
+      if (round > 0 && elapsed_s() > options_.budget_seconds) break;
+      const double before = elapsed_s();
       learn(chosen, round);
       confirm(chosen, round);
-      const double round_seconds = seconds_since(started_) - before;
+      const double round_seconds = elapsed_s() - before;
       const double now = confirmed_volume();
       const bool stops_improving = round > 0 && now <= volume * (1 + settled);
       volume = now;
-      if (stops_improving || seconds_since(started_) + round_seconds > options_.budget_seconds)
-        break;
+      if (stops_improving || elapsed_s() + round_seconds > options_.budget_seconds) break;
     }
     measure_finally();
     report(1, "writing down");
@@ -124,6 +123,8 @@ class Explorer {
   }
 
  private:
+  double now_s() const { return options_.now_s ? options_.now_s() : steady_s(); }
+  double elapsed_s() const { return now_s() - started_s_; }
   bool cancelled() const { return options_.cancel && options_.cancel->load(); }
 
   void report(double fraction, const std::string& text) const {
@@ -145,8 +146,8 @@ class Explorer {
   }
 
   void predict(const Network& network, LatencyTerms& terms, double& ms) const {
-    terms = latency_terms(network, input_.latency);
-    ms = input_.latency.combine(terms).ms;
+    terms = latency_terms(network, latency_);
+    ms = latency_.combine(terms).ms;
   }
 
   /// Lets the evaluator know what was measured.
@@ -158,7 +159,7 @@ class Explorer {
     };
     for (const Reference& r : references_) add(r.terms, r.predicted_ms, r.measured);
     for (const Pick& p : picks_) add(p.terms, p.uncorrected_ms, p.measured);
-    evaluator_->set_combine(corrected(input_.latency, confirmed).combine);
+    evaluator_->set_combine(corrected(latency_, confirmed).combine);
   }
 
   /// Measures the operators that make the chosen networks' latencies uncertain, and predicts anew.
@@ -167,7 +168,7 @@ class Explorer {
     std::map<std::string, std::pair<double, Op>> unsure;  // spread in ns, over all networks
     for (const std::size_t i : chosen)
       for (const Node& node : split_activations(picks_[i].network).nodes) {
-        const LatencyTerms t = input_.latency.op_terms(node.op);
+        const LatencyTerms t = latency_.op_terms(node.op);
         const double spread_ns = std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns);
         if (spread_ns <= known_spread * t.ops_ns) continue;
         auto& [sum_ns, op] = unsure[text(node.op)];
@@ -184,8 +185,8 @@ class Explorer {
     if (ops.empty()) return;
     report((round + 0.3) / options_.rounds,
            fmt::format("measuring {} operators of the candidates", ops.size()));
-    input_.learn(ops);
-    evaluator_.emplace(input_.space, input_.latency, input_.accuracy);
+    latency_ = input_.learn(ops);
+    evaluator_.emplace(input_.space, latency_, input_.accuracy);
     for (Reference& r : references_) predict(r.network, r.terms, r.predicted_ms);
     for (Pick& p : picks_) predict(p.network, p.terms, p.uncorrected_ms);
     correct();
@@ -466,8 +467,7 @@ class Explorer {
     n.predicted_ms = interval(p.evaluation.latency);
     n.measured_ms = measured_of(p);
     n.gmacps = static_cast<double>(n.macs) / latency_of(p) / 1e6;
-    n.breakdown =
-        input_.break_down ? input_.break_down(p.network) : break_down(p.network, input_.latency);
+    n.breakdown = break_down(p.network, latency_);
     const Reference* nearest = &references_.front();
     const auto gap = [&](const Reference& r) {
       const auto measured = measured_of(r);
@@ -498,7 +498,7 @@ class Explorer {
     }
     const double pace = std::exp(log_pace);
     for (const ZooEntry& entry : zoo()) {
-      ResultNetwork n = rebuild(entry.name, entry.build(), input_.latency, input_.break_down);
+      ResultNetwork n = rebuild(entry.name, entry.build(), latency_);
       if (const auto known = measured.find(entry.name); known != measured.end()) {
         n.measured_ms = known->second;
         n.gmacps = static_cast<double>(n.macs) / known->second.ms.value / 1e6;
@@ -537,8 +537,8 @@ class Explorer {
     for (const Reference& r : references_)
       if (contains(input_.space, r.config)) around.push_back(encode(input_.space, r.config));
     if (!around.empty()) result.studies.push_back(sensitivity_study(*evaluator_, around));
-    result.studies.push_back(crossover_study(input_.latency));
-    result.studies.push_back(groups_and_kernels_study(input_.latency));
+    result.studies.push_back(crossover_study(latency_));
+    result.studies.push_back(groups_and_kernels_study(latency_));
     return out;
   }
 
@@ -671,7 +671,8 @@ class Explorer {
 
   const ExploreInput& input_;
   const ExploreOptions& options_;
-  std::chrono::steady_clock::time_point started_;
+  LatencyModel latency_;  ///< with what was learnt
+  double started_s_;
   std::optional<Evaluator> evaluator_;
   std::vector<Reference> references_;
   std::vector<Pick> picks_;
@@ -707,31 +708,38 @@ Exploration explore(const ExploreInput& input, const ExploreOptions& options) {
 
 std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency) {
   std::vector<BreakdownRow> rows;
+  std::vector<std::array<double, 3>> bound_ns;  // of each row, by bound
   LatencyTerms total;
   for (const Node& node : split_activations(network).nodes) {
     const LatencyTerms terms = latency.op_terms(node.op);
     total += terms;
     const std::string op = op_class(node.op);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const BreakdownRow& r) {
+    const auto known = std::find_if(rows.begin(), rows.end(), [&](const BreakdownRow& r) {
       return r.stage == node.stage && r.op_class == op;
     });
-    if (row == rows.end()) {
-      BreakdownRow fresh;
-      fresh.stage = node.stage;
-      fresh.op_class = op;
-      fresh.bound = macs(node.op) > 0 ? Bound::compute : Bound::memory;
-      row = rows.insert(rows.end(), fresh);
+    const auto i = static_cast<std::size_t>(known - rows.begin());
+    if (known == rows.end()) {
+      rows.push_back({node.stage, op, 0, 0, Bound::compute});
+      bound_ns.emplace_back();
     }
-    row->macs += macs(node.op);
-    row->latency_ms += terms.ops_ns / 1e6;
+    rows[i].macs += macs(node.op);
+    rows[i].latency_ms += terms.ops_ns / 1e6;
+    const Bound bound = latency.bound       ? latency.bound(node.op)
+                        : macs(node.op) > 0 ? Bound::compute
+                                            : Bound::memory;
+    bound_ns[i].at(static_cast<std::size_t>(bound)) += terms.ops_ns;
   }
   const double scale = latency.combine(total).ms / (total.ops_ns / 1e6);
-  for (BreakdownRow& row : rows) row.latency_ms *= scale;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].latency_ms *= scale;
+    rows[i].bound = static_cast<Bound>(std::max_element(bound_ns[i].begin(), bound_ns[i].end()) -
+                                       bound_ns[i].begin());
+  }
   return rows;
 }
 
 ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
-                      const LatencyModel& latency, const BreakDown& breakdown) {
+                      const LatencyModel& latency) {
   ResultNetwork n;
   n.name = zoo_name;
   n.family = network.family;
@@ -745,7 +753,7 @@ ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
     if (member.name == zoo_name) n.description = describe(member);
   n.predicted_ms = interval(latency.combine(latency_terms(network, latency)));
   n.gmacps = static_cast<double>(n.macs) / n.predicted_ms->value / 1e6;
-  n.breakdown = breakdown ? breakdown(network) : break_down(network, latency);
+  n.breakdown = break_down(network, latency);
   PublishedFacts facts;
   if (const auto row = published_accuracy(zoo_name)) {
     facts.params_m = row->params_m;

@@ -65,14 +65,12 @@ Exploration run(Predictor predictor, const SearchSpace& space, const Profile* pr
                 const ExploreArguments& arguments, const py::object& progress) {
   Interruption interruption;
   std::atomic<bool> cancel = false;
-  ExploreInput input{
-      .space = space,
-      .latency = latency_model(predictor),
-      .accuracy = published_accuracy_model(),
-      .measure = {},
-      .learn = {},
-      .break_down = [&](const Network& network) { return break_down(network, predictor); },
-      .measured = profile ? known_latencies(*profile) : std::vector<KnownLatency>{}};
+  ExploreInput input{.space = space,
+                     .latency = latency_model(predictor),
+                     .accuracy = published_accuracy_model(),
+                     .measure = {},
+                     .learn = {},
+                     .measured = profile ? known_latencies(*profile) : std::vector<KnownLatency>{}};
 #ifdef CPUBONE_WITH_XNNPACK
   MeasureOptions measuring;
   measuring.settings = predictor.settings;
@@ -90,6 +88,7 @@ Exploration run(Predictor predictor, const SearchSpace& space, const Profile* pr
     input.learn = [&](std::span<const Op> ops) {
       measure_ops(ops, measuring, known);
       predictor = fit_predictor(known, calibration_networks());
+      return latency_model(predictor);
     };
 #endif
   ExploreOptions options;

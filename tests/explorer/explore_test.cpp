@@ -6,6 +6,7 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/insight.hpp"
+#include "predictor/features.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -110,13 +111,6 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
     return op.kind == OpKind::conv2d && is_pointwise(op) && op.inputs[0].h <= 7;
   };
   ExploreInput in = input(true);
-  in.latency.op_terms = [&](const Op& op) {
-    LatencyTerms t = plain.op_terms(op);
-    if (known.count(text(op)) == 0) return t;
-    t.ops_ns *= surprising(op) ? 2 : 1;
-    t.independent_ns2 = t.shared_ns = 0;
-    return t;
-  };
   in.measure = [&](std::span<const Network> networks) {
     std::vector<MeasuredLatency> out;
     for (const Network& n : networks) {
@@ -143,6 +137,15 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
   in.learn = [&](std::span<const Op> ops) {
     most = std::max(most, ops.size());
     for (const Op& op : ops) CHECK(known.insert(text(op)).second);
+    LatencyModel learnt = plain;
+    learnt.op_terms = [&](const Op& op) {
+      LatencyTerms t = plain.op_terms(op);
+      if (known.count(text(op)) == 0) return t;
+      t.ops_ns *= surprising(op) ? 2 : 1;
+      t.independent_ns2 = t.shared_ns = 0;
+      return t;
+    };
+    return learnt;
   };
   CHECK(worst_error() < unlearnt);
   CHECK(most <= 60);
@@ -286,6 +289,22 @@ TEST_CASE("parts of a breakdown sum to the prediction", "[explorer]") {
   }
   CHECK(sum == Approx(model.combine(latency_terms(b0, model)).ms));
   CHECK(total_macs == macs(b0));
+}
+
+TEST_CASE("a part is limited by what limits most of its time", "[explorer]") {
+  LatencyModel model = fake_latency();
+  model.bound = [](const Op& op) { return op.output.c >= 512 ? Bound::overhead : Bound::memory; };
+  const Network b0 = build(cpubone_config("b0"));
+  int overhead = 0;
+  for (const BreakdownRow& row : break_down(b0, model)) {
+    double ns[3] = {};
+    for (const Node& node : split_activations(b0).nodes)
+      if (node.stage == row.stage && op_class(node.op) == row.op_class)
+        ns[static_cast<std::size_t>(model.bound(node.op))] += model.op_terms(node.op).ops_ns;
+    CHECK(row.bound == (ns[2] > ns[1] ? Bound::overhead : Bound::memory));
+    overhead += ns[2] > ns[1] && ns[1] > 0;
+  }
+  CHECK(overhead > 0);
 }
 
 TEST_CASE("the stage that loses most is named with its cause", "[explorer]") {
