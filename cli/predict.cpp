@@ -330,13 +330,7 @@ int main(int argc, char** argv) {
   app.add_flag("--quiet", quiet, "no notes and no progress, only warnings and errors");
   app.set_version_flag("--version", CPUBONE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-
-  return cli::run("cpubone-predict", [&] {
+  return cli::run_tool(app, argc, argv, [&] {
     const Format format = cli::parse_format(format_name);
     const cli::Terminal terminal(quiet);
     if (list) return list_networks(terminal, format);
