@@ -31,12 +31,10 @@ class Exploration(NamedTuple):
     proposals: List[Proposal]  #: fastest first
 
     def save(self, folder: PathLike) -> None:
-        """Writes `result.json` and `networks/*.json`."""
+        """Writes `result.json` and `networks/*.json`; proposals of the result that was there before are removed."""
         path = Path(folder)
-        (path / "networks").mkdir(parents=True, exist_ok=True)
-        self.result.save(path / "result.json")
-        for proposal in self.proposals:
-            proposal.network.save(path / "networks" / f"{proposal.name}.json")
+        path.mkdir(parents=True, exist_ok=True)
+        _core.save_result(self.result._core, [proposal.network._core for proposal in self.proposals], path)
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
