@@ -37,7 +37,7 @@ struct Arguments {
   int proposals = 8;
   std::vector<std::string> studies;
   std::string budget = "140s";
-  int threads = 1;
+  std::optional<int> threads;
   std::string cpus;
   std::string seed = "1";
   bool resume = false;
@@ -51,11 +51,9 @@ std::uint64_t seed_of(const Arguments& arguments) {
   return cli::parse_seed("--seed", arguments.seed);
 }
 
-MeasureSettings settings_of(const Arguments& arguments) {
-  MeasureSettings settings;
-  settings.threads = arguments.threads;
-  if (!arguments.cpus.empty()) settings.cpus = parse_cpus(arguments.cpus);
-  return settings;
+cli::Conditions conditions_of(const Arguments& arguments) {
+  return {arguments.threads,
+          arguments.cpus.empty() ? std::vector<int>{} : parse_cpus(arguments.cpus)};
 }
 
 /// A bar for each activity of the work.
@@ -84,12 +82,13 @@ struct Subject {
 };
 
 Subject subject_of(const Arguments& arguments, const cli::Terminal& terminal) {
-  const MeasureSettings settings = settings_of(arguments);
+  const cli::Conditions conditions = conditions_of(arguments);
   if (arguments.device != "host")
-    return {predicted_target(cli::device_predictor(arguments.device, settings, terminal)), nullptr};
+    return {predicted_target(cli::device_predictor(arguments.device, conditions, terminal)),
+            nullptr};
   Subject subject;
-  subject.machine =
-      host_measurer(settings, seed_of(arguments), [] { return cli::interrupted().load(); });
+  subject.machine = host_measurer(cli::settings_of(conditions), seed_of(arguments),
+                                  [] { return cli::interrupted().load(); });
   subject.target =
       machine_target(*subject.machine, cli::parse_seconds("--budget", arguments.budget),
                      arguments.fresh, hooks_of(terminal));
@@ -235,7 +234,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
-  if (!arguments.cpus.empty()) parse_cpus(arguments.cpus);
+  conditions_of(arguments);
   cli::require_writable_folder(request.folder);
   const FolderLock lock(request.folder);
   cli::interrupted();
@@ -317,10 +316,10 @@ int main(int argc, char** argv) {
       ->delimiter(',');
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
-  app.add_option("--threads", a.threads, "threads that networks run on")
-      ->capture_default_str()
+  app.add_option("--threads", a.threads,
+                 "threads that networks run on; default: 1, elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
-  app.add_option("--cpus", a.cpus, "pin to these CPUs, such as 0-3");
+  app.add_option("--cpus", a.cpus, "pin to these CPUs of this machine, such as 0-3");
   app.add_option("--seed", a.seed, "of plan and search")->capture_default_str();
   app.add_flag("--resume", a.resume, "go on with an interrupted search in the same folder");
   app.add_flag("--fresh", a.fresh, "measure this machine again although it has a profile");

@@ -302,7 +302,7 @@ int main(int argc, char** argv) {
   std::string format_name = "table";
   std::string by = "auto";
   std::string resolution;
-  MeasureSettings settings;
+  cli::Conditions conditions;
   double budget_s = 60;
   bool list = false;
   bool evaluates = false;
@@ -311,8 +311,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", device,
                  "host, a name such as pi5, or a file with a profile, a predictor or a device")
       ->capture_default_str();
-  app.add_option("--threads", settings.threads, "of the host's profile")
-      ->capture_default_str()
+  app.add_option("--threads", conditions.threads,
+                 "of the host's profile, default: 1; elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
   app.add_option("--resolution", resolution,
                  "of the networks' input in pixels: 224, or height x width such as 288x512");
@@ -342,7 +342,7 @@ int main(int argc, char** argv) {
       const auto [height, width] = cli::parse_resolution("--resolution", resolution);
       for (Network& network : networks) network = with_resolution(network, height, width);
     }
-    const Predictor predictor = cli::device_predictor(device, settings, terminal);
+    const Predictor predictor = cli::device_predictor(device, conditions, terminal);
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,
                               predictor.settings.threads,
