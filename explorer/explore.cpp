@@ -83,6 +83,13 @@ std::optional<MeasuredLatency> measured_of(const T& network) {
   return merged(network.measured);
 }
 
+/// 1 of nothing.
+double geometric_mean(std::span<const double> values) {
+  double log_sum = 0;
+  for (const double value : values) log_sum += std::log(value);
+  return values.empty() ? 1 : std::exp(log_sum / static_cast<double>(values.size()));
+}
+
 int distance(const Genome& a, const Genome& b) {
   int n = 0;
   for (std::size_t i = 0; i < a.size(); ++i) n += a[i] != b[i];
@@ -248,19 +255,16 @@ class Explorer {
 
   void note_prediction(Pick& p) const {
     p.predicted = p.evaluation.latency;
-    double log_ms = 0;
-    for (const Reference& r : references_)
-      log_ms += std::log(evaluator_->latency().combine(r.terms).ms) /
-                static_cast<double>(references_.size());
-    p.references_ms = std::exp(log_ms);
+    std::vector<double> ms;
+    for (const Reference& r : references_) ms.push_back(evaluator_->latency().combine(r.terms).ms);
+    p.references_ms = geometric_mean(ms);
   }
 
   /// A prediction at the pace at which B0 to B3, measured in the same rounds, ran.
   void rescale(Pick& p, std::span<const MeasuredLatency> references) const {
-    double log_pace = -std::log(p.references_ms);
-    for (const MeasuredLatency& r : references)
-      log_pace += std::log(r.ms.value) / static_cast<double>(references.size());
-    const double pace = std::exp(log_pace);
+    std::vector<double> ms;
+    for (const MeasuredLatency& r : references) ms.push_back(r.ms.value);
+    const double pace = geometric_mean(ms) / p.references_ms;
     p.evaluation.latency = {pace * p.predicted.ms, pace * p.predicted.low_ms,
                             pace * p.predicted.high_ms};
   }
@@ -487,16 +491,15 @@ class Explorer {
     std::map<std::string, MeasuredLatency> measured;
     for (const KnownLatency& known : input_.measured) measured[known.network] = known.latency;
     // How much slower the machine is now than when the other published networks were measured.
-    double log_pace = 0;
+    std::vector<double> paces;
     for (const Reference& r : references_) {
       const auto now = measured_of(r);
       if (!now) continue;
       if (const auto known = measured.find(r.name); known != measured.end())
-        log_pace += std::log(now->ms.value / known->second.ms.value) /
-                    static_cast<double>(references_.size());
+        paces.push_back(now->ms.value / known->second.ms.value);
       measured[r.name] = *now;
     }
-    const double pace = std::exp(log_pace);
+    const double pace = geometric_mean(paces);
     for (const ZooEntry& entry : zoo()) {
       ResultNetwork n = rebuild(entry.name, entry.build(), latency_);
       if (const auto known = measured.find(entry.name); known != measured.end()) {

@@ -173,6 +173,31 @@ TEST_CASE("a machine that gets slower does so for proposals and B0 to B3", "[exp
   }
 }
 
+TEST_CASE("who was measured when the machine was faster is compared at the pace of now",
+          "[explorer]") {
+  const std::string other = "mobilenetv3-small-100";  // less accurate than all that is proposed
+  const auto latency_of = [](const Exploration& found, const std::string& network) {
+    return find_network(found.result, network)->measured_ms->ms;
+  };
+  const auto beaten = [&](ExploreInput in) {
+    const Exploration found = explore(in, quick());
+    const auto& names = find_network(found.result, "proposal-1")->better_than;
+    return std::find(names.begin(), names.end(), other) != names.end();
+  };
+  const Exploration found = explore(input(true), quick());
+  const double proposal_ms = latency_of(found, "proposal-1").high;
+  const double b0_ms = latency_of(found, "cpubone-b0").value;
+  // 1.5 times as fast then, as only B0 of B0 to B3 tells: the other would take 1.15 times the
+  // proposal's time now.
+  const double other_ms = 1.15 * proposal_ms / 1.5;
+  ExploreInput in = input(true);
+  in.measured = {{"cpubone-b0", {{b0_ms / 1.5, b0_ms / 1.5, b0_ms / 1.5}, 20, false}},
+                 {other, {{other_ms, other_ms, other_ms}, 20, false}}};
+  CHECK(beaten(in));
+  in.measured[0].latency.ms = {b0_ms, b0_ms, b0_ms};
+  CHECK_FALSE(beaten(in));
+}
+
 TEST_CASE("without measuring nothing is called better", "[explorer]") {
   const Exploration found = explore(input(false), quick());
   CHECK(found.proposals.size() >= 5);
