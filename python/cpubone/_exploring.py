@@ -70,6 +70,11 @@ def explore(
     The same seed gives the same proposals where nothing is measured.
     Raises cpubone.Error where no network meets the bounds, telling how near one comes.
     """
+    if not isinstance(predictor, Predictor):
+        raise ValueError(
+            f"predictor: got {predictor!r}, expected a cpubone.Predictor: Predictor.host(), "
+            'Predictor.of_device("pi5"), Predictor.load(path)'
+        )
     if measure_s > 0:
         _need_xnnpack()
     limits = {"latency": latency_ms, "params": params_m, "macs": macs_m, "memory": memory_mb}

@@ -73,6 +73,14 @@ void register_ops(py::module_& m) {
       .def_readonly("stage", &Node::stage)
       .def_readonly("op", &Node::op)
       .def_readonly("inputs", &Node::inputs)
+      .def(py::pickle(
+          [](const Node& node) {
+            return py::make_tuple(node.name, node.stage, text(node.op), node.inputs);
+          },
+          [](const py::tuple& state) {
+            return Node{state[0].cast<std::string>(), state[1].cast<std::string>(),
+                        parse_op(state[2].cast<std::string>()), state[3].cast<std::vector<int>>()};
+          }))
       .def("__repr__",
            [](const Node& node) { return "<" + node.name + ": " + text(node.op) + ">"; });
 }

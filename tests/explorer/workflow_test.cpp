@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "explorer/exploration_journal.hpp"
 #include "explorer/inputs.hpp"
 #include "graph/error.hpp"
 #include "predictor/features.hpp"
@@ -239,9 +240,11 @@ TEST_CASE("each measuring has the time of its own networks, whatever was measure
 TEST_CASE("an exploration that was killed measures nothing twice and ends as if it had not been",
           "[explorer]") {
   const fs::path path = folder("kill");
+  constexpr double explore_s = 45;  // two rounds, where what is known counts as time
   FakeMachine whole("");
-  const Explored expected = explore_target(known_target(), &whole, request({}), whole.hooks());
-  REQUIRE(whole.budgets_s.size() >= 3);
+  const Explored expected =
+      explore_target(known_target(), &whole, request({}, explore_s), whole.hooks());
+  REQUIRE(whole.budgets_s.size() == 4);
 
   const pid_t child = ::fork();
   if (child == 0) {
@@ -249,7 +252,7 @@ TEST_CASE("an exploration that was killed measures nothing twice and ends as if 
     machine.on_timings = [&] {
       if (machine.budgets_s.size() == 2) ::_exit(9);
     };
-    explore_target(known_target(), &machine, request(path), machine.hooks());
+    explore_target(known_target(), &machine, request(path, explore_s), machine.hooks());
     ::_exit(0);
   }
   int status = 0;
@@ -257,7 +260,8 @@ TEST_CASE("an exploration that was killed measures nothing twice and ends as if 
   REQUIRE(WEXITSTATUS(status) == 9);
 
   FakeMachine machine("");
-  const Explored resumed = explore_target(known_target(), &machine, request(path), machine.hooks());
+  const Explored resumed =
+      explore_target(known_target(), &machine, request(path, explore_s), machine.hooks());
   CHECK(machine.budgets_s.size() == whole.budgets_s.size() - 2);
   CHECK(machine.learnt < whole.learnt);
   const bool same = resumed.result == expected.result;
@@ -265,14 +269,14 @@ TEST_CASE("an exploration that was killed measures nothing twice and ends as if 
 
   // All of it is known now; another machine's is not.
   FakeMachine again("");
-  explore_target(known_target(), &again, request(path), again.hooks());
+  explore_target(known_target(), &again, request(path, explore_s), again.hooks());
   CHECK(again.budgets_s.empty());
   CHECK(again.learnt == 0);
   Target other = known_target();
   other.profile.device.cpu = "Other CPU";
-  explore_target(other, &again, request(path), again.hooks());
+  explore_target(other, &again, request(path, explore_s), again.hooks());
   CHECK(again.budgets_s.size() == whole.budgets_s.size());
-  ExploreRequest afresh = request(path);
+  ExploreRequest afresh = request(path, explore_s);
   afresh.afresh = true;
   FakeMachine fresh("");
   explore_target(other, &fresh, afresh, fresh.hooks());
@@ -308,4 +312,31 @@ TEST_CASE("studies are predicted where nothing measures", "[explorer]") {
   CHECK(studies_s(12) == Approx(240));
   CHECK_THROWS_WITH(run_studies(known_target(), nullptr, std::vector<std::string>{"colour"}, {}),
                     ContainsSubstring("study: got \"colour\", expected one of operators"));
+}
+
+TEST_CASE("what was measured twice is found twice, first what was measured first", "[explorer]") {
+  const fs::path path = folder("journal");
+  const Network networks[] = {build(cpubone_config("nano"))};
+  const auto record = [&](double ns) {
+    return std::vector<NetworkRecord>{{"nano", 1, 1, timing_of(ns), {}, 0}};
+  };
+  {
+    ExplorationJournal journal(path / "journal", "machine");
+    CHECK_FALSE(journal.find(networks));
+    journal.add(networks, record(1e6), 3);
+    journal.add(networks, record(2e6), 4);
+  }
+  ExplorationJournal journal(path / "journal", "machine");
+  const auto first = journal.find(networks);
+  const auto second = journal.find(networks);
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK(first->records.at(0).timing == timing_of(1e6));
+  CHECK(first->seconds == 3);
+  CHECK(second->records.at(0).timing == timing_of(2e6));
+  CHECK_FALSE(journal.find(networks));
+  CHECK_FALSE(journal.find(std::vector<Op>{networks[0].nodes[0].op}));
+  journal.remove();
+  CHECK_FALSE(fs::exists(path / "journal"));
+  fs::remove_all(path);
 }
