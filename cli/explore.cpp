@@ -16,6 +16,8 @@
 #include "graph/error.hpp"
 #include "profiler/host.hpp"
 #include "reports/report.hpp"
+#include "reports/summary.hpp"
+#include "reports/words.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -128,26 +130,6 @@ SearchOptions search_options(const Arguments& arguments) {
   return options;
 }
 
-std::string cell_text(const nlohmann::json& cell) {
-  if (cell.is_null()) return "";
-  return cell.is_string()         ? cell.get<std::string>()
-         : cell.is_number_float() ? fmt::format("{:.6g}", cell.get<double>())
-                                  : cell.dump();
-}
-
-Table table_of(const Study& study) {
-  Table table{study.title, {}, {}};
-  for (std::size_t i = 0; i < study.columns.size(); ++i)
-    table.columns.push_back(
-        {study.columns[i], std::any_of(study.rows.begin(), study.rows.end(),
-                                       [&](const auto& row) { return row[i].is_number(); })});
-  for (const auto& row : study.rows) {
-    table.rows.emplace_back();
-    for (const nlohmann::json& cell : row) table.rows.back().push_back(cell_text(cell));
-  }
-  return table;
-}
-
 std::string interval_text(const Interval& i) {
   return fmt::format("{:.2f} ± {:.2f}", i.value, 0.5 * (i.high - i.low));
 }
@@ -213,8 +195,9 @@ void study_tool(const Arguments& arguments, const std::string& command,
   if (format == cli::Format::json)
     return terminal.print(to_json(result).at("studies").dump(1) + "\n");
   for (const Study& study : result.studies) {
-    terminal.print(table_of(study), format);
-    if (format == cli::Format::table) terminal.print(study.sentence + "\n\n");
+    terminal.print(study_table(study), format);
+    if (format == cli::Format::table)
+      terminal.print(statement(study, result.device).sentence + "\n\n");
   }
   terminal.note("report: " + page(arguments));
 }

@@ -232,11 +232,9 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
   explored.result = std::move(exploration.result);
   explored.proposals = std::move(exploration.proposals);
   // Predicted, so that they cost no time; `run_studies` measures them where it is asked to.
-  if (machine) learnt.name = "this CPU";
   const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
   for (Study& study : run_studies(learnt, nullptr, names, hooks))
     explored.result.studies.push_back(std::move(study));
-  learnt.name = target.name;
   describe(explored.result, learnt, request.provenance);
   explored.profile = std::move(learnt.profile);
   return explored;
@@ -256,7 +254,6 @@ void save(const Explored& explored, const Target& target, const fs::path& folder
 std::vector<Study> run_studies(const Target& target, Measurer* machine,
                                std::span<const std::string> names, const WorkHooks& hooks) {
   StudyContext context;
-  context.device = machine ? "this CPU" : target.name;
   context.predicted = !machine;
   context.predict_ms = [&target](const Network& network) {
     return predict(target.predictor, network).latency.ms;

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "reports/summary.hpp"
+#include "reports/words.hpp"
 
 namespace cpubone {
 namespace {
@@ -653,8 +654,10 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
     add("search", "Hypervolume over the search",
         "Hypervolume of the front against the number of networks evaluated.", search_spec(result));
   for (const Study& study : result.studies)
-    if (study.chart.is_object())
-      add("study-" + study.name, study.title, study.sentence, study.chart);
+    if (json chart = study_chart(study); chart.is_object()) {
+      const Statement said = statement(study, result.device);
+      add("study-" + study.name, said.title, said.sentence, std::move(chart));
+    }
   return set;
 }
 

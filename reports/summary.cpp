@@ -7,6 +7,8 @@
 #include <map>
 #include <numeric>
 
+#include "reports/words.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -442,11 +444,11 @@ Table search_table(const Result& result) {
 }
 
 Table study_table(const Study& study) {
-  Table table{study.title, {}, {}};
+  Table table{statement(study, {}).title, {}, {}};
   for (std::size_t i = 0; i < study.columns.size(); ++i) {
     const auto is_number = [&](const auto& row) { return row[i].is_number() || row[i].is_null(); };
     table.columns.push_back(
-        {study.columns[i], std::all_of(study.rows.begin(), study.rows.end(), is_number)});
+        {title(study.columns[i]), std::all_of(study.rows.begin(), study.rows.end(), is_number)});
   }
   for (const auto& row : study.rows) {
     table.rows.emplace_back();
@@ -536,11 +538,6 @@ Table pareto_table(std::span<const Result> results) {
     }
   }
   return table;
-}
-
-std::string verdict(const std::optional<bool>& holds) {
-  if (!holds) return "within noise";
-  return *holds ? "holds" : "does not hold";
 }
 
 std::string prediction_sentence(const Result& result) {

@@ -49,9 +49,6 @@ Table comparison_table(std::span<const Result> results);
 /// The rows of `pareto.csv`: the fronts of all results, plain numbers with units in the header.
 Table pareto_table(std::span<const Result> results);
 
-/// `holds`, `does not hold` or `within noise`.
-std::string verdict(const std::optional<bool>& holds);
-
 /// How well latencies were predicted, as a sentence; empty where nothing tells.
 std::string prediction_sentence(const Result& result);
 

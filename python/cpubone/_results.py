@@ -32,7 +32,7 @@ _COLUMNS = (
 
 
 class Result:
-    """All that an exploration found out: networks, front, candidates, device, studies, insights, warnings.
+    """All that an exploration found out: networks, front, candidates, device, findings, studies, warnings.
 
     Made by `cpubone.explore` and `Result.load`. Immutable; pickles as its JSON.
     """
@@ -55,7 +55,7 @@ class Result:
         self._core.save(Path(path))
 
     def json(self) -> str:
-        """The result as JSON text, `cpubone/result/1`."""
+        """The result as JSON text, `cpubone/result/2`."""
         return self._core.json()
 
     @functools.cached_property
@@ -73,6 +73,13 @@ class Result:
     def warnings(self) -> List[Tuple[str, str]]:
         """What is wrong with the numbers, and the remedy."""
         return [(warning["what"], warning["remedy"]) for warning in self.values["warnings"]]
+
+    def findings(self) -> Rows:
+        """One dict a finding or study: title, sentence, and verdict (`holds`, `does not hold`, `within noise` or empty)."""
+        return [
+            {"title": title, "sentence": sentence, "verdict": verdict}
+            for title, sentence, verdict in self._core.statements()
+        ]
 
     def rows(self) -> Rows:
         """One dict a network: name, family, origin, top1 in percent (`estimated` or published), latency and interval in

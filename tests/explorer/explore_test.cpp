@@ -5,7 +5,8 @@
 #include <set>
 
 #include "explorer/correction.hpp"
-#include "explorer/insight.hpp"
+#include "explorer/finding.hpp"
+#include "explorer/predicted_studies.hpp"
 #include "predictor/features.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
@@ -98,7 +99,7 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
   CHECK(b0->measured_ms);
   CHECK(result.candidates.size() > 100);
   CHECK(result.search->distinct >= 8000);
-  CHECK(result.insights.size() >= 9);
+  CHECK(result.findings.size() >= 9);
   CHECK(result.studies.size() == 3);
 }
 
@@ -341,12 +342,53 @@ TEST_CASE("the stage that loses most is named with its cause", "[explorer]") {
                   {"stage2", "convolution", 90'000'000, 2, Bound::compute},
                   {"stage2", "depthwise", 10'000'000, 3, Bound::memory}};
   result.networks.push_back(b0);
-  const auto insights = stage_insights(result);
-  REQUIRE(insights.size() == 1);
-  CHECK(insights[0].sentence ==
-        "Of 9.00 ms predicted, 3.00 ms (33 %) are beyond what its MACs would take at the best rate "
-        "seen, 50 GMACpS. stage2 loses most, 3.00 of its 5.00 ms; of that 2.80 ms in depthwise "
-        "operators, limited by memory.");
+  const auto lost = find_lost_time(result);
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].network == "cpubone-b0");
+  CHECK(lost[0].best_gmacps == Approx(50));
+  CHECK(lost[0].network_ms == Approx(9));
+  CHECK(lost[0].network_lost_ms == Approx(3));
+  CHECK(lost[0].stage == "stage2");
+  CHECK(lost[0].stage_lost_ms == Approx(3));
+  CHECK(lost[0].op_class == "depthwise");
+  CHECK(lost[0].op_class_lost_ms == Approx(2.8));
+  CHECK(lost[0].bound == Bound::memory);
+}
+
+TEST_CASE("the gain at a network's accuracy is of the fastest proposal that reaches it",
+          "[explorer]") {
+  const auto network = [](const char* name, Origin origin, double ms, double top1) {
+    ResultNetwork n;
+    n.name = name;
+    n.origin = origin;
+    n.top1 = Top1{{top1, top1 - 0.5, top1 + 0.5}, origin == Origin::proposal, ""};
+    n.measured_ms = MeasuredLatency{{ms, 0.99 * ms, 1.01 * ms}, 20, false};
+    n.predicted_ms = Interval{1.04 * ms, ms, 1.1 * ms};
+    return n;
+  };
+  Result result;
+  result.networks = {network("cpubone-b1", Origin::published, 10, 78.7),
+                     network("too-poor", Origin::proposal, 5, 78.6),
+                     network("slower", Origin::proposal, 8.5, 79.2),
+                     network("faster", Origin::proposal, 8, 78.7)};
+  GainFinding gain = find_gain(result, "cpubone-b1", 78.7);
+  CHECK(gain.proposal == "faster");
+  CHECK(gain.latency_ratio->value == Approx(0.8));
+  CHECK(gain.holds == true);
+  // Faster beyond noise, but not by 10 %.
+  result.networks[3].measured_ms->ms = {9.5, 9.4, 9.6};
+  result.networks[2].measured_ms->ms = {9.6, 9.5, 9.7};
+  CHECK(find_gain(result, "cpubone-b1", 78.7).holds == false);
+  // Within noise nothing is claimed; nor are predictions.
+  result.networks[3].measured_ms->ms = {8.5, 7, 10};
+  CHECK_FALSE(find_gain(result, "cpubone-b1", 78.7).holds);
+  gain = find_gain(result, "cpubone-b1", 85);
+  CHECK(gain.proposal.empty());
+  CHECK(gain.holds == false);
+  const auto error = find_prediction_error(result);
+  CHECK(error->networks == 3);
+  CHECK(error->worst_error == Approx(1 - 8.84 / 9.6));
+  CHECK(error->holds == false);
 }
 
 TEST_CASE("a crossover is where the model has it", "[explorer]") {
@@ -359,7 +401,7 @@ TEST_CASE("a crossover is where the model has it", "[explorer]") {
     return terms;
   };
   const Study study = crossover_study(model);
-  CHECK_THAT(study.sentence, ContainsSubstring("at 14x14 from 128"));
+  CHECK(find_number(study, "first_unfused_channels_at_14")->value == 128);
   CHECK(study.holds == false);
   CHECK(study.columns.size() == study.rows.at(0).size());
 }

@@ -63,13 +63,14 @@ TEST_CASE("there is a chart for what the result knows and none else", "[reports]
   result.networks[0].predicted_ms = Interval{11, 10, 12};
   result.networks[0].published = PublishedFacts{};
   result.networks[0].breakdown = {{"stem", "dense", 1, 2, Bound::compute}};
-  result.studies = {{"kernel", "t", "s", true, {}, {}, {{"mark", "bar"}}},
-                    {"groups", "t", "s", true, {}, {}, nullptr}};
+  const std::vector<StudyColumn> columns{{"activation", ""}, {"latency", "ms"}};
+  result.studies = {{"activations", false, true, columns, {{"relu", 1}}, {}},
+                    {"colour", false, true, columns, {{"red", 1}}, {}}};
   set = make_charts(result, frame);
   for (const char* name :
-       {"predicted", "rebuilt", "time-by-class", "time-by-stage", "study-kernel"})
+       {"predicted", "rebuilt", "time-by-class", "time-by-stage", "study-activations"})
     CHECK(find(set, name) != nullptr);
-  CHECK(find(set, "study-groups") == nullptr);
+  CHECK(find(set, "study-colour") == nullptr);
 }
 
 TEST_CASE("data of charts are rounded to what can be seen", "[reports]") {

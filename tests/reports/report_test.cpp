@@ -46,13 +46,13 @@ Result small_result() {
   result.networks[0].published =
       PublishedFacts{10.4, 519, 77.6, {{"Pi 5", "ONNX Runtime", "4", 24.2, "README"}}};
   result.candidates = {{12, 76, 600'000'000, 9'000'000}};
+  result.findings = {PredictionFinding{8, 0.01, 0.04, true}};
   result.studies = {{"kernel",
-                     "Kernel size",
-                     "2x2 is faster.",
+                     false,
                      true,
-                     {"kernel", "ms"},
+                     {{"kernel", ""}, {"latency", "ms"}},
                      {{"2x2", 1.5}, {"3x3", nullptr}},
-                     {{"mark", "bar"}}}};
+                     {}}};
   return result;
 }
 
@@ -149,8 +149,8 @@ TEST_CASE("text of a result is never markup of the page", "[reports]") {
   result.device.name = evil;
   result.command = evil;
   result.warnings = {{evil, evil}};
-  result.insights = {{evil, evil, true}};
-  result.studies[0].title = evil;
+  result.findings = {GainFinding{evil, 77, evil, {}, true}};
+  result.studies[0].name = evil;
   const std::string html = report_html(std::vector{result});
   CHECK_FALSE(contains(html, "<script>alert"));
   CHECK(contains(html, "&lt;script&gt;alert(1)&lt;/script&gt;"));
