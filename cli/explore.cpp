@@ -11,6 +11,7 @@
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
 #include "explorer/accuracy.hpp"
+#include "explorer/checkpoint.hpp"
 #include "explorer/explore.hpp"
 #include "explorer/inputs.hpp"
 #include "explorer/study.hpp"
@@ -410,7 +411,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
       target.predictor = fit_predictor(target.profile, calibration_networks());
     };
   }
-  options.budget_seconds = explore_s;
+  options.budget_seconds = target.measurable ? explore_s : budget_s;
 
   Exploration exploration;
   {
@@ -420,7 +421,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     };
     exploration = explore(input, options);
   }
-  if (!cli::interrupted()) fs::remove(options.search.checkpoint);
+  if (!cli::interrupted()) remove_checkpoint(options.search.checkpoint);
   Result& result = exploration.result;
   // Predicted, so that they cost no time; --study measures them.
   Target predicted = target;
@@ -491,7 +492,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--algorithm", a.algorithm, "local, nsga2, moead or random")
       ->capture_default_str();
-  app.add_option("--evaluations", a.evaluations, "distinct networks that a search looks at")
+  app.add_option("--evaluations", a.evaluations,
+                 "different networks that the searches evaluate in all, at most")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000'000));
   app.add_option("--proposals", a.proposals, "networks that are proposed, at most")

@@ -548,16 +548,16 @@ StudyPlan correlation_study(const StudyContext& context) {
       param_counts.push_back(static_cast<double>(params(row.subject->network)));
       if (!row.subject->references.empty()) predicted.push_back(*row.subject->references[0]);
     }
-    const RankCorrelation by_macs = spearman(ms, mac_counts);
-    const RankCorrelation by_params = spearman(ms, param_counts);
+    const RankCorrelation by_macs = rank_correlation(ms, mac_counts);
+    const RankCorrelation by_params = rank_correlation(ms, param_counts);
     Finding finding;
     finding.sentence = fmt::format(
         "On {} latency of {} networks follows MACs with Spearman {:.2f} (p {:.1g}) and parameters "
         "with {:.2f} (p {:.1g})",
         c.device, ms.size(), by_macs.rho, by_macs.p, by_params.rho, by_params.p);
     if (!predicted.empty() && !c.predicted)
-      finding.sentence +=
-          fmt::format("; prediction by MACs / MACpS reaches {:.3f}", spearman(ms, predicted).rho);
+      finding.sentence += fmt::format("; prediction by MACs / MACpS reaches {:.3f}",
+                                      rank_correlation(ms, predicted).rho);
     finding.sentence +=
         ". Published: 0.47 and 0.30 on an iPhone 12, 0.06 and 0.07 on a desktop CPU.";
     finding.holds = by_macs.rho < 0.9;

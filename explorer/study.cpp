@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <stdexcept>
+
+#include "predictor/evaluation.hpp"
 
 namespace cpubone {
 namespace {
@@ -20,22 +21,6 @@ double significant(double value) {
   if (value == 0 || !std::isfinite(value)) return value;
   const double step = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 2);
   return rounded(value, step);
-}
-
-std::vector<double> ranks(std::span<const double> values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
-  std::vector<double> rank(values.size());
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
-    for (std::size_t i = begin; i < end; ++i)
-      rank[order[i]] = 0.5 * static_cast<double>(begin + end - 1);
-    begin = end;
-  }
-  return rank;
 }
 
 /// Regularised incomplete beta function by its continued fraction (Numerical Recipes, section 6.4,
@@ -75,28 +60,17 @@ Interval ratio(const Interval& a, const Interval& b) {
   return {value, value * std::exp(-spread), value * std::exp(spread)};
 }
 
-RankCorrelation spearman(std::span<const double> a, std::span<const double> b) {
+RankCorrelation rank_correlation(std::span<const double> a, std::span<const double> b) {
   if (a.size() != b.size() || a.size() < 3)
     throw std::invalid_argument(
         fmt::format("rank correlation needs two lists of equal length of at least 3, got {} and {}",
                     a.size(), b.size()));
-  const std::vector<double> x = ranks(a);
-  const std::vector<double> y = ranks(b);
-  const auto n = static_cast<double>(a.size());
-  const double mean = (n - 1) / 2;
-  double xy = 0;
-  double xx = 0;
-  double yy = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    xy += (x[i] - mean) * (y[i] - mean);
-    xx += (x[i] - mean) * (x[i] - mean);
-    yy += (y[i] - mean) * (y[i] - mean);
-  }
   RankCorrelation result;
-  result.rho = xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+  const double rho = spearman(a, b);
+  result.rho = std::isnan(rho) ? 0 : rho;
   const double rest = 1 - result.rho * result.rho;
   // P(|t| >= t0) = I(df / (df + t0^2), df / 2, 1 / 2), t0^2 = rho^2 df / (1 - rho^2)
-  const double degrees = n - 2;
+  const double degrees = static_cast<double>(a.size()) - 2;
   result.p = rest <= 0 ? 0 : incomplete_beta(degrees / 2, 0.5, rest);
   return result;
 }

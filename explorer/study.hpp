@@ -64,13 +64,13 @@ struct StudyPlan {
 /// Quotient of two latencies with the interval that their intervals give it.
 Interval ratio(const Interval& a, const Interval& b);
 
-/// Spearman's rank correlation of two lists of equal length, ties given mean ranks, and the
+/// Spearman's rank correlation of two lists of equal length (0 where one is constant), and the
 /// two-sided p-value of Student's t approximation. Throws std::invalid_argument for fewer than 3.
 struct RankCorrelation {
   double rho = 0;
   double p = 1;
 };
-RankCorrelation spearman(std::span<const double> a, std::span<const double> b);
+RankCorrelation rank_correlation(std::span<const double> a, std::span<const double> b);
 
 /// Names of the studies, in the order that a report shows them.
 std::span<const std::string_view> study_names();

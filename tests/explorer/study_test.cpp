@@ -46,14 +46,17 @@ TEST_CASE("a quotient's interval joins both intervals", "[explorer]") {
 
 TEST_CASE("rank correlation equals hand-worked values", "[explorer]") {
   const std::vector<double> a{1, 2, 3, 4, 5};
-  CHECK(spearman(a, std::vector<double>{10, 20, 30, 40, 50}).rho == Approx(1));
-  CHECK(spearman(a, std::vector<double>{5, 4, 3, 2, 1}).rho == Approx(-1));
+  CHECK(rank_correlation(a, std::vector<double>{10, 20, 30, 40, 50}).rho == Approx(1));
+  CHECK(rank_correlation(a, std::vector<double>{5, 4, 3, 2, 1}).rho == Approx(-1));
   // d = 1,-1,0,1,-1: rho = 1 - 6*4/(5*24) = 0.8; t = 2.309 on 3 degrees: p = 0.1041.
-  const RankCorrelation c = spearman(a, std::vector<double>{2, 1, 3, 5, 4});
+  const RankCorrelation c = rank_correlation(a, std::vector<double>{2, 1, 3, 5, 4});
   CHECK(c.rho == Approx(0.8));
   CHECK(c.p == Approx(0.1041).epsilon(1e-3));
-  CHECK(spearman(std::vector<double>{1, 1, 2}, std::vector<double>{3, 3, 9}).rho == Approx(1));
-  CHECK_THROWS_WITH(spearman(a, std::vector<double>{1, 2}), ContainsSubstring("got 5 and 2"));
+  CHECK(rank_correlation(std::vector<double>{1, 1, 2}, std::vector<double>{3, 3, 9}).rho ==
+        Approx(1));
+  CHECK(rank_correlation(a, std::vector<double>{3, 3, 3, 3, 3}).rho == 0);
+  CHECK_THROWS_WITH(rank_correlation(a, std::vector<double>{1, 2}),
+                    ContainsSubstring("got 5 and 2"));
 }
 
 TEST_CASE("every study fills its table and says a sentence", "[explorer]") {
