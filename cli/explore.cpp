@@ -182,7 +182,6 @@ SearchOptions search_options(const Arguments& arguments) {
   options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.checkpoint = fs::path(arguments.output) / "search.json";
   options.resume = arguments.resume;
-  options.cancel = &cli::interrupted();
   return options;
 }
 
@@ -339,6 +338,11 @@ void write_all(const Result& result, const std::vector<Network>& networks, const
     for (const Network& network : networks)
       save_network(network, folder / "networks" / (network.name + ".json"));
   }
+  if (cli::interrupted()) {  // drawing charts takes seconds
+    terminal.note(fmt::format("no report of an interrupted exploration: cpubone-report {} -o {}",
+                              (folder / "result.json").string(), folder.string()));
+    return;
+  }
   const WrittenReport report = write_report(std::span(&result, 1), folder);
   for (const std::string& note : report.notes) terminal.note(note);
 }
@@ -411,6 +415,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
       target.predictor = fit_predictor(target.profile, calibration_networks());
     };
   }
+  options.cancel = &cli::interrupted();
   options.budget_seconds = target.measurable ? explore_s : budget_s;
 
   Exploration exploration;
@@ -427,9 +432,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   Target predicted = target;
   predicted.measurable = false;
   predicted.name = target.measurable ? "this CPU" : target.name;
-  for (Study& study : run_studies(arguments, predicted,
-                                  {"fusion", "grouping", "kernel", "operators"}, 0, terminal))
-    result.studies.push_back(std::move(study));
+  if (!cli::interrupted())
+    for (Study& study : run_studies(arguments, predicted,
+                                    {"fusion", "grouping", "kernel", "operators"}, 0, terminal))
+      result.studies.push_back(std::move(study));
   describe_run(result, target, command, arguments.seed);
   std::vector<Network> networks;
   for (const Proposal& proposal : exploration.proposals) networks.push_back(proposal.network);
@@ -443,7 +449,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   for (const Warning& warning : result.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
   if (cli::interrupted()) terminal.warn("interrupted: the result holds what was found until then");
-  if (format == cli::Format::table)
+  if (format == cli::Format::table && !cli::interrupted())
     terminal.print(fmt::format(
         "report: {}\n",
         fs::absolute(fs::path(arguments.output) / "report.html").lexically_normal().string()));

@@ -531,6 +531,7 @@ class Explorer {
     assemble_warnings(result);
     assemble_confirmation(result);
     for (Insight& insight : stage_insights(result)) result.insights.push_back(std::move(insight));
+    if (cancelled()) return out;
     std::vector<Genome> around;
     for (const Reference& r : references_)
       if (contains(input_.space, r.config)) around.push_back(encode(input_.space, r.config));
