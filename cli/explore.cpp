@@ -224,12 +224,14 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   if (!arguments.studies.empty()) return study_tool(arguments, command, terminal, format);
 
   const Subject subject = subject_of(arguments, terminal);
-  request.budget = share_out(budget_s, subject.target.is_known);
+  request.budget =
+      subject.machine ? share_out(budget_s, subject.target.is_known) : predicting_budget(budget_s);
   const Explored explored =
       explore_target(subject.target, subject.machine.get(), request, hooks_of(terminal));
   save(explored, subject.target, request.folder);
   const Result& result = explored.result;
-  write_pages(result, request.folder, terminal);
+  // Drawing charts takes seconds.
+  if (explored.is_complete) write_pages(result, request.folder, terminal);
   if (format == cli::Format::json) {
     terminal.print(to_json(result).dump(1) + "\n");
   } else {
@@ -237,11 +239,11 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   }
   for (const Warning& warning : result.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
-  if (format == cli::Format::table) terminal.print(fmt::format("report: {}\n", page(arguments)));
   if (!explored.is_complete)
     throw Error(
-        "interrupted: the result holds what was found until then; the same command with "
-        "--resume goes on");
+        "interrupted: result.json holds what was found until then; the same command with --resume "
+        "goes on");
+  if (format == cli::Format::table) terminal.print(fmt::format("report: {}\n", page(arguments)));
 }
 
 std::string command_line(int argc, char** argv) {
@@ -286,7 +288,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--algorithm", a.algorithm, "local, nsga2, moead or random")
       ->capture_default_str();
-  app.add_option("--evaluations", a.evaluations, "distinct networks that a search looks at")
+  app.add_option("--evaluations", a.evaluations,
+                 "different networks that the searches evaluate in all, at most")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000'000));
   app.add_option("--proposals", a.proposals, "networks that are proposed, at most")

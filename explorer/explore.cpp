@@ -15,6 +15,7 @@
 #include "explorer/correction.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/predicted_studies.hpp"
+#include "explorer/seeds.hpp"
 #include "predictor/features.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
@@ -112,6 +113,7 @@ class Explorer {
     double volume = 0;
     const int rounds = input_.measure ? options_.rounds : 1;
     for (int round = 0; round < rounds; ++round) {
+      if (round_evaluations(round) == 0) break;
       run_search(round);
       const std::vector<std::size_t> chosen = choose();
       if (!input_.measure || chosen.empty() || cancelled()) break;
@@ -208,33 +210,29 @@ class Explorer {
     SearchOptions o = options_.search;
     o.seed += static_cast<std::uint64_t>(round);
     o.cancel = options_.cancel;
-    if (round > 0) {
-      o.checkpoint.clear();
-      o.evaluations = std::max<std::int64_t>(1, o.evaluations / 2);
-    }
+    if (round > 0) o.checkpoint.clear();
+    o.evaluations = round_evaluations(round);
+    o.budget_seconds = options_.budget_seconds - elapsed_s();
+    o.reference = searched_.reference;
     correct();
-    o.start.clear();
-    for (const CpuboneConfig& member : cpubone_family())
-      if (contains(input_.space, member)) o.start.push_back(encode(input_.space, member));
-    for (const Found& f : search_.front) o.start.push_back(f.genome);
-    if (o.start.size() > static_cast<std::size_t>(o.population)) {
-      // Members first, then the front evenly.
-      std::vector<Genome> thinned;
-      const std::size_t room = static_cast<std::size_t>(o.population) / 2;
-      for (std::size_t i = 0; i < room; ++i)
-        thinned.push_back(o.start[i * (o.start.size() - 1) / (room - 1)]);
-      o.start = thinned;
-    }
+    o.start = search_seeds(input_.space, cpubone_family(), search_.front,
+                           static_cast<std::size_t>(o.population) / 2);
     o.progress = [&](double fraction, const std::string& text) {
       report((round + fraction * 0.3) / options_.rounds, "searching: " + text);
     };
     SearchResult found = search(*evaluator_, o);
-    evaluations_ += found.evaluations;
-    distinct_ += found.distinct;
-    if (round == 0) {
-      hypervolume_ = found.hypervolume;
-    }
+    merge(searched_, found);
+    out_of_time_ |= found.out_of_time;
     search_ = std::move(found);
+  }
+
+  /// The first round may use half of what is asked for, or all where it is the only one; the others
+  /// share the rest.
+  std::int64_t round_evaluations(int round) const {
+    const int rounds = input_.measure ? options_.rounds : 1;
+    const std::int64_t left = options_.search.evaluations - searched_.distinct();
+    const int shares = round == 0 ? std::min(rounds, 2) : rounds - round;
+    return (left + shares - 1) / shares;
   }
 
   bool picked(const Genome& genome) const {
@@ -539,6 +537,7 @@ class Explorer {
       result.findings.emplace_back(find_gain(result, r.name, r.top1));
     if (const auto error = find_prediction_error(result)) result.findings.emplace_back(*error);
     for (const LostTimeFinding& lost : find_lost_time(result)) result.findings.emplace_back(lost);
+    if (cancelled()) return out;
     std::vector<Genome> around;
     for (const Reference& r : references_)
       if (contains(input_.space, r.config)) around.push_back(encode(input_.space, r.config));
@@ -568,9 +567,9 @@ class Explorer {
   void assemble_search(Result& result) const {
     SearchSummary s;
     s.algorithm = name(options_.search.algorithm);
-    s.evaluations = evaluations_;
-    s.distinct = distinct_;
-    s.hypervolume = hypervolume_;
+    s.evaluations = searched_.evaluations;
+    s.distinct = searched_.distinct();
+    s.hypervolume = searched_.hypervolume;
     result.search = s;
     for (const Found& f : search_.cloud)
       result.candidates.push_back({f.evaluation.latency.ms, f.evaluation.accuracy.top1,
@@ -586,6 +585,10 @@ class Explorer {
     if (!input_.measure)
       result.warnings.push_back({"no proposal was measured: all latencies are predictions",
                                  "measure on the device itself"});
+    if (out_of_time_)
+      result.warnings.push_back({fmt::format("the budget ended the search after {} of {} networks",
+                                             searched_.distinct(), options_.search.evaluations),
+                                 "allow more time, or ask for fewer networks"});
     int disturbed = 0;
     for (const ResultNetwork& n : result.networks)
       disturbed += n.measured_ms && n.measured_ms->disturbed;
@@ -613,9 +616,8 @@ class Explorer {
   std::vector<std::size_t> proposals_;
   int confirmations_ = 0;  ///< rounds in which candidates were measured
   SearchResult search_;
-  std::int64_t evaluations_ = 0;
-  std::int64_t distinct_ = 0;
-  std::vector<HypervolumePoint> hypervolume_;
+  SearchTotals searched_;
+  bool out_of_time_ = false;  ///< some search was
 };
 
 }  // namespace

@@ -32,12 +32,14 @@ struct ExploreInput {
 };
 
 struct ExploreOptions {
-  SearchOptions search;  ///< the first two objectives must be latency and top1; `start` is set here
-  int proposals = 8;     ///< at least five, at most
-  int round_size = 10;   ///< networks that a round of confirmation measures beside B0..B3
-  int rounds = 3;        ///< at most
-  int learnt_ops = 60;   ///< operators that a round learns, at most
-  double budget_seconds = 90;     ///< no round starts after it
+  /// The first two objectives must be latency and top1; `evaluations` is that of all rounds
+  /// together; `start`, `reference` and `budget_seconds` are set here.
+  SearchOptions search;
+  int proposals = 8;              ///< at least five, at most
+  int round_size = 10;            ///< networks that a round of confirmation measures beside B0..B3
+  int rounds = 3;                 ///< at most
+  int learnt_ops = 60;            ///< operators that a round learns, at most
+  double budget_seconds = 90;     ///< no round and no epoch of a search starts after it
   std::function<double()> now_s;  ///< the clock of that budget, in seconds; empty: a steady one
   std::function<void(double fraction, const std::string& text)> progress;
   const std::atomic<bool>* cancel = nullptr;  ///< ends early with what is known

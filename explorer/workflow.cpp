@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "explorer/checkpoint.hpp"
 #include "explorer/exploration_journal.hpp"
 #include "explorer/inputs.hpp"
 #include "explorer/output_folder.hpp"
@@ -149,6 +150,10 @@ Budget share_out(double budget_s, bool is_known) {
   return {profile_share * budget_s, published_share * budget_s, explore_s, round_share * explore_s};
 }
 
+Budget predicting_budget(double budget_s) {
+  return {0, 0, budget_s, 0};
+}
+
 double networks_s(const Budget& budget, std::size_t networks) {
   return std::max(budget.round_s, least_s_per_network * static_cast<double>(networks));
 }
@@ -233,8 +238,9 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
   explored.proposals = std::move(exploration.proposals);
   // Predicted, so that they cost no time; `run_studies` measures them where it is asked to.
   const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
-  for (Study& study : run_studies(learnt, nullptr, names, hooks))
-    explored.result.studies.push_back(std::move(study));
+  if (explored.is_complete)
+    for (Study& study : run_studies(learnt, nullptr, names, hooks))
+      explored.result.studies.push_back(std::move(study));
   describe(explored.result, learnt, request.provenance);
   explored.profile = std::move(learnt.profile);
   return explored;
@@ -248,7 +254,7 @@ void save(const Explored& explored, const Target& target, const fs::path& folder
   if (!target.file.empty() && explored.profile != target.profile)
     save_profile(explored.profile, target.file);
   fs::remove(folder / journal_name);
-  fs::remove(folder / checkpoint_name);
+  remove_checkpoint(folder / checkpoint_name);
 }
 
 std::vector<Study> run_studies(const Target& target, Measurer* machine,

@@ -27,6 +27,8 @@ struct Budget {
 /// The shares of a budget. Where the machine `is_known`, its profile being there already, only
 /// exploring takes time, and confirms with fewer samples.
 Budget share_out(double budget_s, bool is_known);
+/// All of it for searching, where nothing is measured.
+Budget predicting_budget(double budget_s);
 /// What measuring so many networks in a round may take.
 double networks_s(const Budget& budget, std::size_t networks);
 /// What measuring a round's operators may take.

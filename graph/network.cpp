@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <numeric>
+#include <queue>
 #include <set>
 #include <stdexcept>
 #include <unordered_map>
@@ -51,27 +54,31 @@ struct Unsorted {
   std::vector<std::string> where;
 };
 
-/// Order in which every node stands after its inputs; keeps the file's order where that is one.
+/// Order in which every node stands after its inputs, the file's earliest first; keeps the file's
+/// order where that is one.
 std::vector<int> executable_order(const Unsorted& file, const std::map<std::string, int>& index) {
-  std::vector<int> order;
-  std::vector<char> placed(file.nodes.size(), 0);
-  // Each pass places what became possible; a file in order needs a single one.
-  for (bool progress = true; progress && order.size() < file.nodes.size();) {
-    progress = false;
-    for (std::size_t i = 0; i < file.nodes.size(); ++i) {
-      if (placed[i]) continue;
-      const bool ready =
-          std::all_of(file.inputs[i].begin(), file.inputs[i].end(), [&](const auto& name) {
-            return name == "input" || placed[static_cast<std::size_t>(index.at(name))];
-          });
-      if (!ready) continue;
-      placed[i] = 1;
-      order.push_back(static_cast<int>(i));
-      progress = true;
-    }
+  const std::size_t count = file.nodes.size();
+  std::vector<std::size_t> missing(count, 0);
+  std::vector<std::vector<std::size_t>> readers(count);
+  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const std::string& name : file.inputs[i])
+      if (name != "input") {
+        readers[static_cast<std::size_t>(index.at(name))].push_back(i);
+        ++missing[i];
+      }
+    if (missing[i] == 0) ready.push(i);
   }
-  for (std::size_t i = 0; i < placed.size(); ++i)
-    if (!placed[i])
+  std::vector<int> order;
+  while (!ready.empty()) {
+    const std::size_t next = ready.top();
+    ready.pop();
+    order.push_back(static_cast<int>(next));
+    for (const std::size_t reader : readers[next])
+      if (--missing[reader] == 0) ready.push(reader);
+  }
+  for (std::size_t i = 0; i < count; ++i)
+    if (missing[i] > 0)
       throw Error(fmt::format("{}: node \"{}\" is on or behind a cycle; a network must be acyclic",
                               file.where[i], file.nodes[i].name));
   return order;
@@ -131,23 +138,25 @@ std::int64_t weight_bytes(const Network& network) {
 
 std::int64_t peak_activation_bytes(const Network& network) {
   const std::size_t count = network.nodes.size();
-  std::vector<std::size_t> last_use(count, 0);
+  if (count == 0) return 0;
+  // What is never read dies where it is written; outputs survive all nodes.
+  std::vector<std::size_t> last_use(count);
+  std::iota(last_use.begin(), last_use.end(), std::size_t{0});
   std::size_t last_input_use = 0;
   for (std::size_t i = 0; i < count; ++i)
     for (const int producer : network.nodes[i].inputs)
       (producer == network_input ? last_input_use : last_use[static_cast<std::size_t>(producer)]) =
           i;
   for (const int output : network.outputs) last_use[static_cast<std::size_t>(output)] = count;
-  std::int64_t alive =
-      count ? elements(network.input) * bytes_per_element(network.nodes[0].op.dtype) : 0;
+  std::vector<std::int64_t> dying(count + 1, 0);  // bytes, by the node after which they are free
+  dying[last_input_use] = elements(network.input) * bytes_per_element(network.nodes[0].op.dtype);
+  std::int64_t alive = dying[last_input_use];
   std::int64_t peak = alive;
-  const std::int64_t input_size = alive;
+  for (std::size_t i = 0; i < count; ++i) dying[last_use[i]] += output_bytes(network.nodes[i].op);
   for (std::size_t i = 0; i < count; ++i) {
     alive += output_bytes(network.nodes[i].op);
     peak = std::max(peak, alive);
-    if (last_input_use == i) alive -= input_size;
-    for (std::size_t k = 0; k <= i; ++k)
-      if (last_use[k] == i) alive -= output_bytes(network.nodes[k].op);
+    alive -= dying[i];
   }
   return peak;
 }
