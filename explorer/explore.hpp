@@ -69,15 +69,4 @@ struct Exploration {
 /// constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);
 
-/// A published network of the zoo as a result tells it: counts, prediction, published facts.
-ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
-                      const LatencyModel& latency);
-
-/// Prediction by stage and operator class, with what limits most of each.
-std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency);
-
-/// What differs between two configurations, e.g. `stage 3: blocks 3 -> 5, groups 2 -> 1; input 224
-/// -> 192`.
-std::string difference(const CpuboneConfig& config, const CpuboneConfig& from);
-
 }  // namespace cpubone

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "explorer/assembly.hpp"
 #include "explorer/correction.hpp"
+#include "explorer/difference.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/predicted_studies.hpp"
 #include "predictor/features.hpp"
@@ -215,6 +217,18 @@ TEST_CASE("without measuring nothing is called better", "[explorer]") {
   }
   CHECK_THAT(found.result.warnings.at(0).what, ContainsSubstring("no proposal was measured"));
   CHECK_FALSE(found.result.front.empty());
+}
+
+TEST_CASE("members that a space does not have are told in one warning", "[explorer]") {
+  ExploreInput in = input(false);
+  in.space = tiny_space();
+  ExploreOptions options = quick();
+  options.search.evaluations = 500;
+  const Exploration found = explore(in, options);
+  int about_members = 0;
+  for (const Warning& warning : found.result.warnings)
+    about_members += warning.what.rfind("the search space \"tiny\" does not contain", 0) == 0;
+  CHECK(about_members == 1);
 }
 
 TEST_CASE("an exploration is the same on one thread and two", "[explorer]") {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "explorer/assembly.hpp"
 #include "predictor/calibration.hpp"
 #include "space/cpubone.hpp"
 #include "tests/catch.hpp"
