@@ -102,7 +102,7 @@ int main() {
       const SearchResult r = search(evaluator, options);
       rows.inform(fmt::format("{}: time in the algorithm itself", name(algorithm)),
                   1 - r.evaluate_seconds / r.busy_seconds, "share",
-                  fmt::format("{:.2f} s for {} distinct", r.seconds, r.distinct));
+                  fmt::format("{:.2f} s for {} distinct", r.seconds, r.distinct()));
     }
     // Same number of distinct networks, same reference, from the same start.
     std::vector<Genome> start;
@@ -167,7 +167,8 @@ int main() {
         std::vector<Costs> found;
         for (const Found& f : r.front) found.push_back(costs(f.evaluation, objectives));
         worst = std::min(worst, hypervolume(found, reference) / exact);
-        share = std::max(share, static_cast<double>(r.distinct) / static_cast<double>(all.size()));
+        share =
+            std::max(share, static_cast<double>(r.distinct()) / static_cast<double>(all.size()));
       }
       const std::string row = fmt::format(
           "{}: hypervolume of the exhaustive front's, worst of 5 seeds", name(algorithm));

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -18,6 +20,16 @@ namespace {
 namespace fs = std::filesystem;
 
 std::atomic<bool> was_interrupted = false;
+
+/// The finite number above 0 that all of `text` is.
+std::optional<double> positive(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value) ||
+      value <= 0)
+    return std::nullopt;
+  return value;
+}
 
 }  // namespace
 
@@ -36,18 +48,34 @@ double parse_seconds(std::string_view option, std::string_view text) {
   return value * factor;
 }
 
+double parse_number(std::string_view option, std::string_view text) {
+  const std::optional<double> value = positive(text);
+  if (!value)
+    throw std::invalid_argument(
+        fmt::format("{}: got \"{}\", expected a number above 0", option, text));
+  return *value;
+}
+
+std::uint64_t parse_seed(std::string_view option, std::string_view text) {
+  std::int64_t value = 0;  // as results hold it
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0)
+    throw std::invalid_argument(fmt::format("{}: got \"{}\", expected a whole number from 0 to {}",
+                                            option, text,
+                                            std::numeric_limits<std::int64_t>::max()));
+  return static_cast<std::uint64_t>(value);
+}
+
 std::vector<double> parse_numbers(std::string_view option, std::string_view text) {
   std::vector<double> values;
   for (std::string_view rest = text;;) {
     const auto comma = rest.find(',');
     const std::string_view part = rest.substr(0, comma);
-    double value = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc{} || end != part.data() + part.size() || !std::isfinite(value) ||
-        value <= 0)
+    const std::optional<double> value = positive(part);
+    if (!value)
       throw std::invalid_argument(fmt::format(
           "{}: got \"{}\" in \"{}\", expected numbers above 0 such as 10,20", option, part, text));
-    values.push_back(value);
+    values.push_back(*value);
     if (comma == std::string_view::npos) return values;
     rest.remove_prefix(comma + 1);
   }

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,12 @@ namespace cpubone::cli {
 
 /// Seconds of `90`, `90s`, `2m` or `1h`. Throws std::invalid_argument naming the option.
 double parse_seconds(std::string_view option, std::string_view text);
+
+/// A number above 0. Throws std::invalid_argument naming the option.
+double parse_number(std::string_view option, std::string_view text);
+
+/// A seed: a whole number from 0 to 2^63 - 1. Throws std::invalid_argument naming the option.
+std::uint64_t parse_seed(std::string_view option, std::string_view text);
 
 /// Numbers of `10,20`. Throws std::invalid_argument naming the option and the part that is wrong.
 std::vector<double> parse_numbers(std::string_view option, std::string_view text);

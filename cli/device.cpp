@@ -1,6 +1,7 @@
 #include "cli/device.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 
@@ -52,6 +53,22 @@ Predictor host_predictor(const MeasureSettings&) {
 void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&) {}
 #endif
 
+/// A predictor cannot tell of other conditions than its own.
+Predictor under(const Conditions& asked, Predictor predictor, const std::string& device) {
+  const MeasureSettings& has = predictor.settings;
+  if (asked.threads && *asked.threads != has.threads)
+    throw std::invalid_argument(fmt::format(
+        "--threads: got {}, but \"{}\" is predicted on {} thread{} only; leave it out, or measure "
+        "the device with `cpubone-profile --threads {}`",
+        *asked.threads, device, has.threads, has.threads == 1 ? "" : "s", *asked.threads));
+  if (!asked.cpus.empty() && asked.cpus != has.cpus)
+    throw std::invalid_argument(fmt::format(
+        "--cpus: got {}, but \"{}\" is predicted{}; leave it out", fmt::join(asked.cpus, ","),
+        device,
+        has.cpus.empty() ? " without pinning" : fmt::format(" on {}", fmt::join(has.cpus, ","))));
+  return predictor;
+}
+
 }  // namespace
 
 std::optional<Profile> measured_profile([[maybe_unused]] const std::string& device,
@@ -76,15 +93,23 @@ std::optional<Profile> measured_profile([[maybe_unused]] const std::string& devi
   return newest;
 }
 
-Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
+MeasureSettings settings_of(const Conditions& conditions) {
+  MeasureSettings settings;
+  settings.threads = conditions.threads.value_or(1);
+  settings.cpus = conditions.cpus;
+  return settings;
+}
+
+Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal) {
+  const MeasureSettings settings = settings_of(conditions);
   if (device == "host") return host_predictor(settings);
   // Names first: results of pi5 are often in a folder of that name.
   std::string names;
   for (const DeviceDescription& known : known_devices()) {
     if (known.device.name == device) {
       const auto measured = measured_profile(device, settings);
-      return measured ? fitted(*measured) : calibrate(known);
+      return under(conditions, measured ? fitted(*measured) : calibrate(known), device);
     }
     names += ", " + known.device.name;
   }
@@ -95,12 +120,13 @@ Predictor device_predictor(const std::string& device, const MeasureSettings& set
   const nlohmann::json json = read_json_file(device);
   const JsonReader reader(json, device + "#");
   const std::string schema = json.is_object() ? json.value("schema", "") : "";
-  if (schema == "cpubone/device/1") return calibrate(device_description_from_json(reader));
+  if (schema == "cpubone/device/1")
+    return under(conditions, calibrate(device_description_from_json(reader)), device);
   const bool is_profile = schema == "cpubone/profile/1";
   Predictor predictor =
       is_profile ? fitted(profile_from_json(reader)) : predictor_from_json(reader);
   warn_of_other_machine(predictor, device, terminal);
-  return predictor;
+  return under(conditions, std::move(predictor), device);
 }
 
 Network named_network(const std::string& name_or_file) {

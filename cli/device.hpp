@@ -13,11 +13,20 @@ namespace cpubone::cli {
 /// machine: on the device itself, or over ssh. Its settings are those that are asked for.
 std::optional<Profile> measured_profile(const std::string& device, const MeasureSettings& settings);
 
+/// What a user asks of a device; what is left out is as the device has it.
+struct Conditions {
+  std::optional<int> threads;
+  std::vector<int> cpus;
+};
+/// One thread, not pinned, where nothing else is asked for.
+MeasureSettings settings_of(const Conditions& conditions);
+
 /// The predictor that `--device` means: `host` (fitted to the profile of this machine that
 /// cpubone-profile keeps), a device in devices/ (measured where it was, else calibrated from
 /// published latencies), or a file with a profile, a predictor or a device. Warns where it was made
-/// on another machine. Throws cpubone::Error saying which command makes what is missing.
-Predictor device_predictor(const std::string& device, const MeasureSettings& settings,
+/// on another machine. Throws cpubone::Error saying which command makes what is missing,
+/// std::invalid_argument where the device is predicted under other conditions.
+Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
 
 /// The network that a user means: a name of the zoo or a `.json` file.

@@ -303,7 +303,7 @@ int main(int argc, char** argv) {
   std::string format_name = "table";
   std::string by = "auto";
   std::string resolution;
-  MeasureSettings settings;
+  cli::Conditions conditions;
   double budget_s = 60;
   bool list = false;
   bool evaluates = false;
@@ -312,8 +312,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", device,
                  "host, a name such as pi5, or a file with a profile, a predictor or a device")
       ->capture_default_str();
-  app.add_option("--threads", settings.threads, "of the host's profile")
-      ->capture_default_str()
+  app.add_option("--threads", conditions.threads,
+                 "of the host's profile, default: 1; elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
   app.add_option("--resolution", resolution,
                  "of the networks' input in pixels: 224, or height x width such as 288x512");
@@ -331,13 +331,7 @@ int main(int argc, char** argv) {
   app.add_flag("--quiet", quiet, "no notes and no progress, only warnings and errors");
   app.set_version_flag("--version", CPUBONE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-
-  return cli::run("cpubone-predict", [&] {
+  return cli::run_tool(app, argc, argv, [&] {
     const Format format = cli::parse_format(format_name);
     const cli::Terminal terminal(quiet);
     if (list) return list_networks(terminal, format);
@@ -349,7 +343,7 @@ int main(int argc, char** argv) {
       const auto [height, width] = cli::parse_resolution("--resolution", resolution);
       for (Network& network : networks) network = with_resolution(network, height, width);
     }
-    const Predictor predictor = cli::device_predictor(device, settings, terminal);
+    const Predictor predictor = cli::device_predictor(device, conditions, terminal);
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,
                               predictor.settings.threads,

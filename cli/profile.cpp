@@ -470,11 +470,12 @@ int main(int argc, char** argv) {
   app.add_flag("--list-devices", a.list_devices, "say what can be measured, and end");
   app.set_version_flag("--version", CPUBONE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-  if (a.serve) return serve_remote_job(0, 1, spread_of);
-  return cli::run("cpubone-profile", [&] { profile(a); });
+  int status = 0;
+  const int code = cli::run_tool(app, argc, argv, [&] {
+    if (a.serve)
+      status = serve_remote_job(0, 1, spread_of);
+    else
+      profile(a);
+  });
+  return code == 0 ? status : code;
 }

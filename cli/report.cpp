@@ -25,13 +25,7 @@ int main(int argc, char** argv) {
   app.add_flag("--quiet", quiet, "no notes, only warnings and errors");
   app.set_version_flag("--version", CPUBONE_VERSION);
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
-
-  return cli::run("cpubone-report", [&] {
+  return cli::run_tool(app, argc, argv, [&] {
     const cli::Format printed = cli::parse_format(format);
     const cli::Terminal terminal(quiet);
     std::vector<Result> results;

@@ -1,15 +1,18 @@
 #include "cli/terminal.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <stdexcept>
 
 #include "graph/error.hpp"
@@ -45,6 +48,20 @@ std::string_view shortened(std::string_view text, std::size_t columns) {
   for (std::size_t i = 0; i < text.size(); ++i)
     if (starts_code_point(text[i]) && ++seen > columns) return text.substr(0, i);
   return text;
+}
+
+/// Messages that cannot be written are no reason to fail.
+void print_error(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+/// Keeps files from being opened as a standard stream that the caller closed: what is written to
+/// that stream would end up in them. Writing to the stream still fails.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) < 0)
+      ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 }  // namespace
@@ -127,11 +144,11 @@ void Terminal::print(const Table& table, Format format) const {
 }
 
 void Terminal::note(std::string_view text) const {
-  if (!quiet_) fmt::print(stderr, "{}\n", text);
+  if (!quiet_) print_error(fmt::format("{}\n", text));
 }
 
 void Terminal::warn(std::string_view text) const {
-  fmt::print(stderr, "warning: {}\n", text);
+  print_error(fmt::format("warning: {}\n", text));
 }
 
 std::string progress_line(std::string_view what, double done, double total, double seconds,
@@ -153,7 +170,7 @@ Progress::Progress(const Terminal& terminal, std::string what)
     : terminal_(&terminal), what_(std::move(what)), start_(steady_clock::now()), shown_(start_) {}
 
 Progress::~Progress() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
+  if (drawn_) print_error("\r\x1b[K");
 }
 
 void Progress::update(double done, double total, std::string_view detail) {
@@ -163,29 +180,44 @@ void Progress::update(double done, double total, std::string_view detail) {
   const double since_shown = duration<double>(now - shown_).count();
   if (terminal_->bars()) {
     if (drawn_ && since_shown < 0.1 && done < total) return;
-    fmt::print(stderr, "\r\x1b[K{}",
-               progress_line(what_, done, total, since_start, detail, terminal_columns() - 1));
-    std::fflush(stderr);
+    print_error("\r\x1b[K" +
+                progress_line(what_, done, total, since_start, detail, terminal_columns() - 1));
     drawn_ = true;
   } else {
     if (since_shown < 10) return;
-    fmt::print(stderr, "{}: {:.0f} %, {} so far\n", what_, total > 0 ? done / total * 100 : 0.0,
-               clock_text(since_start));
+    print_error(fmt::format("{}: {:.0f} %, {} so far\n", what_,
+                            total > 0 ? done / total * 100 : 0.0, clock_text(since_start)));
   }
   shown_ = now;
 }
 
 int run(std::string_view tool, const std::function<void()>& body) {
+  const auto failed = [&](const std::exception& e, int code) {
+    print_error(fmt::format("{}: {}\n", tool, e.what()));
+    return code;
+  };
   try {
     body();
     return 0;
   } catch (const std::invalid_argument& e) {
-    fmt::print(stderr, "{}: {}\n", tool, e.what());
-    return 2;
+    return failed(e, 2);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: {}\n", tool, e.what());
-    return 1;
+    return failed(e, 1);
   }
+}
+
+int run_tool(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
+  hold_standard_streams();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    std::ostringstream out;
+    std::ostringstream error;
+    const int code = app.exit(e, out, error);
+    print_error(error.str());
+    return code == 0 ? run(app.get_name(), [&] { Terminal().print(out.str()); }) : 2;
+  }
+  return run(app.get_name(), body);
 }
 
 }  // namespace cpubone::cli

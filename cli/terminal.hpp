@@ -8,6 +8,10 @@
 
 #include "reports/table.hpp"
 
+namespace CLI {
+class App;
+}
+
 /// What the command-line tools share: exit codes, colours, progress and output.
 namespace cpubone::cli {
 
@@ -77,5 +81,8 @@ std::string progress_line(std::string_view what, double done, double total, doub
 /// Runs a tool and returns its exit code: 0 done; 2 where it throws std::invalid_argument (wrong
 /// usage); 1 where it throws anything else. Prints `<tool>: <message>` to stderr.
 int run(std::string_view tool, const std::function<void()>& body);
+
+/// A whole tool: reads the arguments, or prints what they ask for (help, version), and runs `body`.
+int run_tool(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
 }  // namespace cpubone::cli

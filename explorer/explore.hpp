@@ -12,10 +12,8 @@ namespace cpubone {
 
 /// Measures networks end to end, interleaved; one latency a network.
 using MeasureNetworks = std::function<std::vector<MeasuredLatency>(std::span<const Network>)>;
-/// Measures operators, after which the latency model knows them.
-using LearnOps = std::function<void(std::span<const Op>)>;
-/// Latency of a network by stage and operator class, as predicted.
-using BreakDown = std::function<std::vector<BreakdownRow>(const Network&)>;
+/// Measures operators and returns a latency model that knows them.
+using LearnOps = std::function<LatencyModel(std::span<const Op>)>;
 
 /// A latency that was measured before the exploration.
 struct KnownLatency {
@@ -30,17 +28,19 @@ struct ExploreInput {
   AccuracyModel accuracy;
   MeasureNetworks measure;             ///< empty: predictions only, and nothing is called better
   LearnOps learn;                      ///< empty: the latency model stays as it is
-  BreakDown break_down;                ///< empty: from `latency`, without what limits a part
   std::vector<KnownLatency> measured;  ///< of published networks
 };
 
 struct ExploreOptions {
-  SearchOptions search;  ///< the first two objectives must be latency and top1; `start` is set here
-  int proposals = 8;     ///< at least five, at most
-  int round_size = 10;   ///< networks that a round of confirmation measures beside B0..B3
-  int rounds = 3;        ///< at most
-  int learnt_ops = 60;   ///< operators that a round learns, at most
-  double budget_seconds = 90;  ///< no round starts after it
+  /// The first two objectives must be latency and top1; `evaluations` is that of all rounds
+  /// together; `start`, `reference` and `budget_seconds` are set here.
+  SearchOptions search;
+  int proposals = 8;              ///< at least five, at most
+  int round_size = 10;            ///< networks that a round of confirmation measures beside B0..B3
+  int rounds = 3;                 ///< at most
+  int learnt_ops = 60;            ///< operators that a round learns, at most
+  double budget_seconds = 90;     ///< no round and no epoch of a search starts after it
+  std::function<double()> now_s;  ///< the clock of that budget, in seconds; empty: a steady one
   std::function<void(double fraction, const std::string& text)> progress;
   const std::atomic<bool>* cancel = nullptr;  ///< ends early with what is known
 };
@@ -68,16 +68,5 @@ struct Exploration {
 /// intervals, at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for
 /// constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);
-
-/// A published network of the zoo as a result tells it: counts, prediction, published facts.
-ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
-                      const LatencyModel& latency, const BreakDown& break_down);
-
-/// Prediction by stage and operator class from the model's terms.
-std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency);
-
-/// What differs between two configurations, e.g. `stage 3: blocks 3 -> 5, groups 2 -> 1; input 224
-/// -> 192`.
-std::string difference(const CpuboneConfig& config, const CpuboneConfig& from);
 
 }  // namespace cpubone

@@ -3,38 +3,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
-#include <map>
+#include <memory>
 #include <utility>
 
-#include "predictor/features.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone {
 
-LatencyModel latency_model(const Predictor& predictor) {
-  return {[&predictor](const Op& op) { return terms(predictor, op); },
-          [&predictor](const LatencyTerms& t) { return combine(predictor, t); }};
-}
-
-std::vector<BreakdownRow> break_down(const Network& network, const Predictor& predictor) {
-  std::vector<BreakdownRow> rows;
-  std::map<std::pair<std::string, std::string>, std::array<double, 3>> bounds;  // ns by bound
-  for (const OpPrediction& op : predict(predictor, network).ops) {
-    const std::string which = op_class(op.op);
-    auto row = std::find_if(rows.begin(), rows.end(), [&](const BreakdownRow& r) {
-      return r.stage == op.stage && r.op_class == which;
-    });
-    if (row == rows.end()) row = rows.insert(rows.end(), {op.stage, which, 0, 0, Bound::compute});
-    row->macs += macs(op.op);
-    row->latency_ms += op.latency_ns * 1e-6;
-    auto& by_bound = bounds[{op.stage, which}];
-    by_bound[static_cast<std::size_t>(op.bound)] += op.latency_ns;
-    row->bound =
-        static_cast<Bound>(std::max_element(by_bound.begin(), by_bound.end()) - by_bound.begin());
-  }
-  return rows;
+LatencyModel latency_model(Predictor predictor) {
+  const auto shared = std::make_shared<const Predictor>(std::move(predictor));
+  return {[shared](const Op& op) { return terms(*shared, op); },
+          [shared](const LatencyTerms& t) { return combine(*shared, t); },
+          [shared](const Op& op) { return estimate(*shared, op).bound; }};
 }
 
 MeasuredLatency measured_latency(const Timing& timing) {

@@ -8,11 +8,8 @@
 
 namespace cpubone {
 
-/// Latencies by a predictor, which must outlive the model; what it learns later the model knows.
-LatencyModel latency_model(const Predictor& predictor);
-
-/// Prediction by stage and operator class, with what limits most of each.
-std::vector<BreakdownRow> break_down(const Network& network, const Predictor& predictor);
+/// Latencies by a predictor.
+LatencyModel latency_model(Predictor predictor);
 
 MeasuredLatency measured_latency(const Timing& timing);
 std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings);

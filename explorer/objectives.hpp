@@ -8,13 +8,16 @@
 
 #include "graph/network.hpp"
 #include "predictor/terms.hpp"
+#include "records/bound.hpp"
 
 namespace cpubone {
 
-/// Latency as the explorer needs it; both are called from several threads.
+/// Latency as the explorer needs it; all are called from several threads.
 struct LatencyModel {
   std::function<LatencyTerms(const Op&)> op_terms;  ///< of an executed operator
   std::function<LatencyEstimate(const LatencyTerms&)> combine;
+  /// What limits an executed operator; empty: arithmetic where it has MACs, else memory.
+  std::function<Bound(const Op&)> bound;
 };
 
 /// What a network's accuracy is estimated from. A dense k x k convolution is credited with

@@ -137,7 +137,14 @@ std::span<const std::string_view> study_names() {
   return names;
 }
 
+void check_study_name(std::string_view name) {
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    throw std::invalid_argument(
+        fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(names, ", ")));
+}
+
 StudyPlan study_plan(std::string_view name, const StudyContext& context) {
+  check_study_name(name);
   if (name == "operators") return operators_study();
   if (name == "partial-conv") return partial_conv_study();
   if (name == "grouping") return grouping_study();
@@ -149,9 +156,7 @@ StudyPlan study_plan(std::string_view name, const StudyContext& context) {
   if (name == "blocks") return blocks_study();
   if (name == "correlation") return correlation_study(context);
   if (name == "mac-efficiency") return mac_efficiency_study();
-  if (name == "threads") return threads_study(context);
-  throw std::invalid_argument(
-      fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(names, ", ")));
+  return threads_study(context);
 }
 
 }  // namespace cpubone

@@ -69,6 +69,9 @@ double spearman_p(double rho, std::size_t count);
 /// Names of the studies, in the order that a report shows them.
 std::span<const std::string_view> study_names();
 
+/// Throws std::invalid_argument listing the names where there is no study of that one.
+void check_study_name(std::string_view name);
+
 /// The study of that name. Throws std::invalid_argument listing the names.
 StudyPlan study_plan(std::string_view name, const StudyContext& context);
 

@@ -212,16 +212,31 @@ std::size_t place(std::vector<Place>& tensors) {
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return count(tensors[a].shape) > count(tensors[b].shape);
   });
+  // Most tensors live for some operators only: they are found by the place at which they are alive,
+  // so that a chain of many operators takes time in proportion. The first place is -1.
+  constexpr int short_life = 64;
+  std::vector<std::vector<std::size_t>> short_lived;
+  std::vector<std::size_t> long_lived;
+  const auto at = [&](int place) -> std::vector<std::size_t>& {
+    const auto index = static_cast<std::size_t>(place + 1);
+    if (short_lived.size() <= index) short_lived.resize(index + 1);
+    return short_lived[index];
+  };
   std::size_t total = 0;
-  std::vector<std::size_t> placed;
+  std::vector<std::pair<std::size_t, std::size_t>> taken;
   for (const std::size_t i : order) {
-    const std::size_t bytes = round_up(count(tensors[i].shape) * sizeof(float) + slack_bytes);
-    std::vector<std::pair<std::size_t, std::size_t>> taken;
-    for (const std::size_t k : placed)
-      if (tensors[k].first <= tensors[i].last && tensors[i].first <= tensors[k].last)
-        taken.emplace_back(
-            tensors[k].offset,
-            tensors[k].offset + round_up(count(tensors[k].shape) * sizeof(float) + slack_bytes));
+    const Tensor& tensor = tensors[i];
+    const std::size_t bytes = round_up(count(tensor.shape) * sizeof(float) + slack_bytes);
+    taken.clear();
+    const auto take = [&](std::size_t k) {
+      taken.emplace_back(
+          tensors[k].offset,
+          tensors[k].offset + round_up(count(tensors[k].shape) * sizeof(float) + slack_bytes));
+    };
+    for (const std::size_t k : long_lived)
+      if (tensors[k].first <= tensor.last && tensor.first <= tensors[k].last) take(k);
+    for (int place = tensor.first; place <= tensor.last; ++place)
+      for (const std::size_t k : at(place)) take(k);
     std::sort(taken.begin(), taken.end());
     std::size_t offset = 0;
     for (const auto& [begin, end] : taken) {
@@ -230,7 +245,10 @@ std::size_t place(std::vector<Place>& tensors) {
     }
     tensors[i].offset = offset;
     total = std::max(total, offset + bytes);
-    placed.push_back(i);
+    if (tensor.last - tensor.first > short_life)
+      long_lived.push_back(i);
+    else
+      for (int place = tensor.first; place <= tensor.last; ++place) at(place).push_back(i);
   }
   for (Place& tensor : tensors)
     if (tensor.alias >= 0) tensor.offset = tensors[static_cast<std::size_t>(tensor.alias)].offset;

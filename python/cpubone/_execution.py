@@ -85,6 +85,11 @@ class Executor:
             batch = batch[numpy.newaxis]
         if layout == "nchw":
             batch = batch.transpose(0, 2, 3, 1)
+        _, h, w, c = self.network.input
+        if batch.shape[1:] != (h, w, c):
+            hint = '; pass layout="nchw"' if layout == "nhwc" and batch.shape[1:] == (c, h, w) else ""
+            expected = f"n x {h} x {w} x {c} (nhwc)" if layout == "nhwc" else f"n x {c} x {h} x {w} (nchw)"
+            raise ValueError(f"images: got {' x '.join(map(str, numpy.shape(images)))}, expected {expected}{hint}")
         runs = [self._core.run(image) for image in batch]
         outputs = []
         for index in range(len(self.network.outputs)):

@@ -31,12 +31,10 @@ class Exploration(NamedTuple):
     proposals: List[Proposal]  #: fastest first
 
     def save(self, folder: PathLike) -> None:
-        """Writes `result.json` and `networks/*.json`."""
+        """Writes `result.json` and `networks/*.json`; proposals of the result that was there before are removed."""
         path = Path(folder)
-        (path / "networks").mkdir(parents=True, exist_ok=True)
-        self.result.save(path / "result.json")
-        for proposal in self.proposals:
-            proposal.network.save(path / "networks" / f"{proposal.name}.json")
+        path.mkdir(parents=True, exist_ok=True)
+        _core.save_result(self.result._core, [proposal.network._core for proposal in self.proposals], path)
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
@@ -72,6 +70,11 @@ def explore(
     The same seed gives the same proposals where nothing is measured.
     Raises cpubone.Error where no network meets the bounds, telling how near one comes.
     """
+    if not isinstance(predictor, Predictor):
+        raise ValueError(
+            f"predictor: got {predictor!r}, expected a cpubone.Predictor: Predictor.host(), "
+            'Predictor.of_device("pi5"), Predictor.load(path)'
+        )
     if measure_s > 0:
         _need_xnnpack()
     limits = {"latency": latency_ms, "params": params_m, "macs": macs_m, "memory": memory_mb}

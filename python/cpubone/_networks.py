@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -234,6 +235,20 @@ class Network:
         """The same network for another input, in pixels. Raises where a shape becomes impossible."""
         return Network(self._core.at_resolution(height, height if width is None else width))
 
+    def with_classes(self, classes: int) -> Network:
+        """The same network for so many classes. Raises ValueError where it does not end in a linear layer."""
+        last = self._core.nodes[self._core.outputs[0]]
+        if len(self._core.outputs) != 1 or last.op.kind != "linear":
+            raise ValueError(f"classes: {self.name} does not end in a linear layer")
+        if classes < 1:
+            raise ValueError(f"classes: got {classes}, expected at least 1")
+        values = json.loads(self.json())
+        shape = "->" + "x".join(str(extent) for extent in last.op.output)
+        for node in values["nodes"]:
+            if node["name"] == last.name:
+                node["op"] = node["op"].replace(shape, shape[: shape.rindex("x") + 1] + str(classes))
+        return Network.from_json(json.dumps(values), self.name)
+
     def rows(self) -> Rows:
         """One dict a node: name, stage, kind, input and output (h, w, c), kernel, stride, groups, activation,
         params, macs, op (canonical text)."""
@@ -298,14 +313,23 @@ def _by_name(name: str) -> Network:
 
 
 def network(what: NetworkLike) -> Network:
-    """The network of a published name (`b0`, `mobilenetv2-100`), a `Config` or a network file (`*.json`).
+    """The network of a published name (`b0`, `mobilenetv2-100`), a `Config`, a network file (`*.json`), or of an
+    object that has it as `network`: an executor, a prediction, a module of `cpubone.torch`.
 
-    Raises ValueError listing names that are near, cpubone.Error for a bad file.
+    Raises ValueError listing names that are near, or for anything else; cpubone.Error for a bad file.
     """
     if isinstance(what, Network):
         return what
     if isinstance(what, Config):
         return what.build()
-    if isinstance(what, os.PathLike) or what.endswith(".json"):
+    if isinstance(what, os.PathLike) or (isinstance(what, str) and what.endswith(".json")):
         return Network.load(what)
-    return _by_name(what)
+    if isinstance(what, str):
+        return _by_name(what)
+    held = getattr(what, "network", None)
+    if isinstance(held, Network):
+        return held
+    raise ValueError(
+        f"network: got a {type(what).__name__}, expected a name of cpubone.networks(), a Config, a Network or the path "
+        "of a network file"
+    )

@@ -85,6 +85,9 @@ class Prediction:
             for name, stage, op, op_class, latency_ns, spread_ns, bound in self._core.rows()
         ]
 
+    def __reduce__(self) -> Tuple[Any, Tuple[Predictor, Network]]:
+        return Predictor.predict, (self.predictor, self.network)
+
     def rows(self) -> Rows:
         """One dict an operator: name, stage, class, macs, latency_ms, spread_ms, gmacps, bound, op."""
         return [

@@ -503,14 +503,17 @@ def _fasternet_form(node: _core.Node) -> _Form:
     }[block[3]]
 
 
-def module(what: NetworkLike, *, branches: Optional[int] = None) -> TrainForm:
+def module(what: NetworkLike, *, branches: Optional[int] = None, classes: Optional[int] = None) -> TrainForm:
     """The train form of a network of CPUBone's kind (also a proposal of a search), of MobileOne or FasterNet.
 
-    `branches` is MobileOne's k, by default the published 4 for S0 and 1 for the larger.
+    `branches` is MobileOne's k, by default the published 4 for S0 and 1 for the larger; `classes` those of your data,
+    by default the network's own (1000).
     Raises ValueError for other networks: only `inference` knows them.
     Sources: CPUBone, arXiv 2603.26425; MobileOne, arXiv 2206.04040; FasterNet, arXiv 2303.03667.
     """
     built = network(what)
+    if classes is not None:
+        built = built.with_classes(classes)
     if branches is not None and (built.family != "MobileOne" or branches < 1):
         raise ValueError(f"branches: got {branches} for {built.name}, expected at least 1, and a MobileOne")
     form: Callable[[_core.Node], _Form] = _cpubone_form

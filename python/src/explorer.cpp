@@ -1,16 +1,14 @@
-#include "explorer/explore.hpp"
-#include "explorer/inputs.hpp"
+#include "explorer/workflow.hpp"
 
 #include <atomic>
 #include <future>
 #include <map>
 
 #include "explorer/accuracy.hpp"
-#include "predictor/predictor.hpp"
+#include "explorer/output_folder.hpp"
 #include "python/src/bindings.hpp"
-#include "space/random_network.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
-#include "profiler/measure.hpp"
+#include "cli/host_measurer.hpp"
 #endif
 
 namespace cpubone::python {
@@ -20,13 +18,9 @@ using namespace py::literals;
 
 /// Arguments of `explore` that are plain values.
 struct ExploreArguments {
-  SearchOptions search;
-  int proposals = 8;
-  int rounds = 3;
-  double budget_s = 90;
-  double measure_s = 10;  ///< of each round of measuring; 0: predictions only
-  std::string created;
-  std::string command;
+  ExploreOptions options;
+  Budget budget;  ///< no seconds a round: predictions only
+  Provenance provenance;
 };
 
 ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t evaluations,
@@ -35,19 +29,19 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
                                    double budget_s, double measure_s, std::string created,
                                    std::string command) {
   ExploreArguments a;
-  a.search.algorithm = parse_algorithm(algorithm);
-  a.search.evaluations = evaluations;
+  SearchOptions& search = a.options.search;
+  search.algorithm = parse_algorithm(algorithm);
+  search.evaluations = evaluations;
   for (const auto& [objective, limit] : at_most)
-    a.search.constraints.push_back({parse_objective(objective), limit});
-  if (top1 > 0) a.search.constraints.push_back({Objective::top1, top1});
-  a.search.threads = threads;
-  a.search.seed = seed;
-  a.proposals = proposals;
-  a.rounds = rounds;
-  a.budget_s = budget_s;
-  a.measure_s = measure_s;
-  a.created = std::move(created);
-  a.command = std::move(command);
+    search.constraints.push_back({parse_objective(objective), limit});
+  if (top1 > 0) search.constraints.push_back({Objective::top1, top1});
+  search.threads = threads;
+  search.seed = seed;
+  a.options.proposals = proposals;
+  a.options.rounds = rounds;
+  a.budget.explore_s = budget_s;
+  a.budget.round_s = measure_s;
+  a.provenance = {std::move(created), std::move(command), seed};
   return a;
 }
 
@@ -61,62 +55,41 @@ auto interruptible(Interruption& interruption, std::atomic<bool>& cancel, Work w
   return future.get();
 }
 
-Exploration run(Predictor predictor, const SearchSpace& space, const Profile* profile,
-                const ExploreArguments& arguments, const py::object& progress) {
+Explored run(const Predictor& predictor, const SearchSpace& space, const Profile* profile,
+             const ExploreArguments& arguments, const py::object& progress) {
   Interruption interruption;
   std::atomic<bool> cancel = false;
-  ExploreInput input{
-      .space = space,
-      .latency = latency_model(predictor),
-      .accuracy = published_accuracy_model(),
-      .measure = {},
-      .learn = {},
-      .break_down = [&](const Network& network) { return break_down(network, predictor); },
-      .measured = profile ? known_latencies(*profile) : std::vector<KnownLatency>{}};
+  Target target = predicted_target(predictor);
+  if (profile) target.profile = *profile;
+  std::unique_ptr<Measurer> machine;
 #ifdef CPUBONE_WITH_XNNPACK
-  MeasureOptions measuring;
-  measuring.settings = predictor.settings;
-  measuring.budget_s = arguments.measure_s;
-  measuring.seed = arguments.search.seed;
-  measuring.details = false;
-  if (profile) measuring.calibration_ns = best_calibration_ns(*profile);
-  measuring.cancelled = [&] { return cancel.load(); };
-  if (arguments.measure_s > 0)
-    input.measure = [&](std::span<const Network> networks) {
-      return measured_latencies(measure_timings(networks, measuring));
-    };
-  Profile known = profile ? *profile : Profile{};
-  if (arguments.measure_s > 0 && !known.ops.empty())
-    input.learn = [&](std::span<const Op> ops) {
-      measure_ops(ops, measuring, known);
-      predictor = fit_predictor(known, calibration_networks());
-    };
+  if (arguments.budget.round_s > 0)
+    machine = host_measurer(predictor.settings, arguments.options.search.seed,
+                            [&] { return cancel.load(); });
 #endif
-  ExploreOptions options;
-  options.search = arguments.search;
-  options.search.cancel = &cancel;
-  options.cancel = &cancel;
-  options.proposals = arguments.proposals;
-  options.rounds = arguments.rounds;
-  options.budget_seconds = arguments.budget_s;
+  ExploreRequest request;
+  request.space = space;
+  request.accuracy = published_accuracy_model();
+  request.options = arguments.options;
+  request.budget = arguments.budget;
+  request.provenance = arguments.provenance;
+  WorkHooks hooks;
+  hooks.cancel = &cancel;
   if (!progress.is_none())
-    options.progress = [&](double fraction, const std::string& text) {
-      interruption.guarded([&] { progress(fraction, text); });
+    hooks.progress = [&](std::string_view activity, double fraction, const std::string& detail) {
+      interruption.guarded(
+          [&] { progress(fraction, detail.empty() ? std::string(activity) : detail); });
     };
-  Exploration exploration;
+  Explored explored;
   try {
-    exploration = interruptible(interruption, cancel, [&] { return explore(input, options); });
+    explored = interruptible(interruption, cancel,
+                             [&] { return explore_target(target, machine.get(), request, hooks); });
   } catch (...) {
     interruption.rethrow();  // what was cancelled may fail for that
     throw;
   }
   interruption.rethrow();
-  describe_predictor(exploration.result, predictor);
-  exploration.result.tool_version = version();
-  exploration.result.created = arguments.created;
-  exploration.result.command = arguments.command;
-  exploration.result.seed = static_cast<std::int64_t>(arguments.search.seed);
-  return exploration;
+  return explored;
 }
 
 }  // namespace
@@ -130,13 +103,18 @@ void register_explorer(py::module_& m) {
       "explore",
       [](const Predictor& predictor, const SearchSpace& space, const Profile* profile,
          const ExploreArguments& arguments, const py::object& progress) {
-        Exploration found = run(predictor, space, profile, arguments, progress);
+        Explored found = run(predictor, space, profile, arguments, progress);
         py::list proposals;
         for (Proposal& proposal : found.proposals)
           proposals.append(py::make_tuple(proposal.config, std::move(proposal.network)));
         return py::make_tuple(std::move(found.result), proposals);
       },
       "predictor"_a, "space"_a, "profile"_a, "arguments"_a, "progress"_a);
+  m.def(
+      "save_result",
+      [](const Result& result, const std::vector<Network>& proposals,
+         const std::filesystem::path& folder) { save_result(result, proposals, folder); },
+      "result"_a, "proposals"_a, "folder"_a);
   m.def(
       "estimated_top1",
       [](const Network& network) -> py::object {

@@ -39,6 +39,18 @@ py::list to_list(const std::vector<Edge>& edges) {
   return list;
 }
 
+std::vector<Edge> to_edges(const py::handle& list) {
+  std::vector<Edge> edges;
+  for (const py::handle edge : list)
+    if (py::isinstance<py::tuple>(edge)) {
+      const auto [node, output] = edge.cast<std::pair<int, int>>();
+      edges.emplace_back(node, output);
+    } else {
+      edges.emplace_back(edge.cast<int>());
+    }
+  return edges;
+}
+
 void register_ops(py::module_& m) {
   py::class_<Op>(
       m, "Op",
@@ -89,6 +101,14 @@ void register_ops(py::module_& m) {
       .def_readonly("stage", &Node::stage)
       .def_readonly("op", &Node::op)
       .def_property_readonly("inputs", [](const Node& node) { return to_list(node.inputs); })
+      .def(py::pickle(
+          [](const Node& node) {
+            return py::make_tuple(node.name, node.stage, text(node.op), to_list(node.inputs));
+          },
+          [](const py::tuple& state) {
+            return Node{state[0].cast<std::string>(), state[1].cast<std::string>(),
+                        parse_op(state[2].cast<std::string>()), to_edges(state[3])};
+          }))
       .def("__repr__",
            [](const Node& node) { return "<" + node.name + ": " + text(node.op) + ">"; });
 }

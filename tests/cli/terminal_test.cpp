@@ -35,6 +35,20 @@ TEST_CASE("a resolution is a number or height x width", "[cli]") {
                     text));
 }
 
+TEST_CASE("a limit is a number above 0, a seed a whole number that results can hold", "[cli]") {
+  CHECK(parse_number("--params-m", "2.5") == 2.5);
+  for (const char* text : {"", "nan", "inf", "0", "-1", "1e999", "10,20", "10 "})
+    CHECK_THROWS_WITH(parse_number("--params-m", text),
+                      fmt::format("--params-m: got \"{}\", expected a number above 0", text));
+  CHECK(parse_seed("--seed", "9223372036854775807") == 9223372036854775807u);
+  for (const char* text :
+       {"", "-1", "1.5", "0x1", "9223372036854775808", "12345678901234567890123"})
+    CHECK_THROWS_WITH(parse_seed("--seed", text),
+                      fmt::format("--seed: got \"{}\", expected a whole number from 0 to "
+                                  "9223372036854775807",
+                                  text));
+}
+
 TEST_CASE("times are minutes and seconds, hours where there are any", "[cli]") {
   CHECK(clock_text(0) == "0:00");
   CHECK(clock_text(64.2) == "1:05");

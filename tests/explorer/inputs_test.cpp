@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "explorer/assembly.hpp"
 #include "predictor/calibration.hpp"
 #include "space/cpubone.hpp"
 #include "tests/catch.hpp"
@@ -22,7 +23,7 @@ TEST_CASE("a predictor's breakdown adds up to its prediction", "[explorer]") {
   double ms = 0;
   std::int64_t total_macs = 0;
   std::set<std::pair<std::string, std::string>> parts;
-  for (const BreakdownRow& row : break_down(b0, pi5())) {
+  for (const BreakdownRow& row : break_down(b0, latency_model(pi5()))) {
     ms += row.latency_ms;
     total_macs += row.macs;
     CHECK(parts.insert({row.stage, row.op_class}).second);

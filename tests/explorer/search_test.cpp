@@ -2,8 +2,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "explorer/checkpoint.hpp"
+#include "explorer/island.hpp"
+#include "graph/json_file.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -58,7 +63,7 @@ bool same(const SearchResult& a, const SearchResult& b) {
     });
   };
   return equal(a.front, b.front) && equal(a.cloud, b.cloud) && a.evaluations == b.evaluations &&
-         a.distinct == b.distinct && a.hypervolume == b.hypervolume;
+         a.distinct() == b.distinct() && a.hypervolume == b.hypervolume;
 }
 
 SearchOptions quick(Algorithm algorithm) {
@@ -88,9 +93,9 @@ TEST_CASE("a search finds the front of a space that can be enumerated", "[explor
     SearchOptions options = quick(algorithm);
     options.evaluations = static_cast<std::int64_t>(all.size()) / 5;
     const SearchResult result = search(evaluator, options);
-    INFO(name(algorithm) << ": " << result.distinct << " of " << all.size());
+    INFO(name(algorithm) << ": " << result.distinct() << " of " << all.size());
     CHECK(hypervolume(front_costs(result), reference) >= 0.999 * exact);
-    CHECK(result.distinct < static_cast<std::int64_t>(all.size()) / 4);
+    CHECK(result.distinct() < static_cast<std::int64_t>(all.size()) / 4);
   }
 }
 
@@ -169,37 +174,205 @@ TEST_CASE("constraints that nothing meets end at once with the nearest value", "
                     ContainsSubstring("latency <= 2 ms and top1 >= 95 %; the nearest has"));
 }
 
+namespace {
+
+/// A checkpoint of its own that is gone afterwards.
+struct TemporaryCheckpoint {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / "cpubone_search_test.json";
+  TemporaryCheckpoint() { remove_checkpoint(path); }
+  ~TemporaryCheckpoint() { remove_checkpoint(path); }
+};
+
+}  // namespace
+
 TEST_CASE("a search that was stopped continues as if it had not been", "[explorer]") {
-  const auto path = std::filesystem::temp_directory_path() / "cpubone_search_test.json";
   for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::local}) {
-    std::filesystem::remove(path);
+    const TemporaryCheckpoint checkpoint;
     const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
     SearchOptions options = quick(algorithm);
     options.constraints = {{Objective::latency, 30}};
     const SearchResult whole = search(evaluator, options);
 
     std::atomic<bool> stop = false;
-    options.checkpoint = path;
+    options.checkpoint = checkpoint.path;
     options.resume = true;
     options.cancel = &stop;
     options.progress = [&](double fraction, const std::string&) { stop = fraction > 0.4; };
     const SearchResult half = search(evaluator, options);
     CHECK(half.cancelled);
-    CHECK(half.distinct < whole.distinct);
+    CHECK(half.distinct() < whole.distinct());
     options.progress = nullptr;
     stop = false;
     const SearchResult resumed = search(evaluator, options);
     CHECK_FALSE(resumed.cancelled);
     INFO(name(algorithm));
     CHECK(same(resumed, whole));
+    CHECK(resumed.networks == whole.networks);
 
     options.seed = 9;
     CHECK_THROWS_WITH(search(evaluator, options),
                       ContainsSubstring("checkpoint is of a search with other options"));
-    std::ofstream(path) << "{\"schema\": \"cpubone/search/1\", \"epoch\": ";
-    CHECK_THROWS_AS(search(evaluator, options), Error);
   }
-  std::filesystem::remove(path);
+}
+
+TEST_CASE("a damaged checkpoint is refused with a remedy", "[explorer]") {
+  const TemporaryCheckpoint checkpoint;
+  const Evaluator evaluator(small_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::local);
+  options.evaluations = 300;
+  options.checkpoint = checkpoint.path;
+  options.resume = true;
+  search(evaluator, options);
+  const nlohmann::json good = read_json_file(checkpoint.path);
+  const auto message = [&] {
+    try {
+      search(evaluator, options);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("accepted");
+  };
+  const std::string start = "cannot resume the search: " + checkpoint.path.string();
+  const std::string remedy = "; remove the file or search without resuming";
+  const auto refuses = [&](const std::string& what) {
+    CHECK_THAT(message(),
+               ContainsSubstring(start) && ContainsSubstring(what) && ContainsSubstring(remedy));
+  };
+  std::ofstream(checkpoint.path) << good.dump().substr(0, 200);
+  refuses("not valid JSON");
+  nlohmann::json hostile = good;
+  hostile["hypervolume"][0][0] = 1e300;
+  write_json_file(hostile, checkpoint.path);
+  refuses("#/hypervolume/0/0: expected a whole number");
+  hostile = good;
+  hostile["islands"][2].erase(0);
+  write_json_file(hostile, checkpoint.path);
+  refuses("4 populations of 20");
+  write_json_file(good, checkpoint.path);
+  std::filesystem::resize_file(checkpoint.path.string() + ".networks", 100);
+  refuses(".networks: expected 2400 bytes, got 100");
+}
+
+TEST_CASE("a checkpoint grows by eight bytes a network", "[explorer]") {
+  const TemporaryCheckpoint checkpoint;
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::random);
+  options.constraints = {{Objective::latency, 200}};
+  options.checkpoint = checkpoint.path;
+  options.resume = true;
+  std::uintmax_t before = 0;
+  for (const int evaluations : {5000, 10'000, 20'000}) {
+    options.evaluations = evaluations;
+    const SearchResult result = search(evaluator, options);
+    CHECK(std::filesystem::file_size(checkpoint.path.string() + ".networks") ==
+          8 * result.networks.size());
+    const std::uintmax_t size = std::filesystem::file_size(checkpoint.path);
+    if (before > 0) CHECK(size < before + 10'000);
+    before = size;
+  }
+}
+
+TEST_CASE("a search evaluates as many different networks as it is asked for, never more",
+          "[explorer]") {
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  for (const Algorithm algorithm :
+       {Algorithm::nsga2, Algorithm::moead, Algorithm::local, Algorithm::random})
+    for (const std::int64_t evaluations : {1, 7, 79, 80, 81, 399, 1000}) {
+      SearchOptions options = quick(algorithm);
+      options.evaluations = evaluations;
+      const SearchResult result = search(evaluator, options);
+      INFO(name(algorithm) << " " << evaluations);
+      CHECK(result.distinct() <= evaluations);
+      // Algorithms with populations need a whole generation.
+      const bool populations = algorithm == Algorithm::nsga2 || algorithm == Algorithm::moead;
+      CHECK(result.distinct() >= evaluations - (populations ? options.population : 0));
+      const std::set<std::uint64_t> different(result.networks.begin(), result.networks.end());
+      CHECK(different.size() == result.networks.size());
+    }
+}
+
+TEST_CASE("a search ends within an epoch when it is cancelled", "[explorer]") {
+  std::atomic<bool> stop = false;
+  LatencyModel latency = fake_latency();
+  int combined = 0;
+  latency.combine = [&, combine = latency.combine](const LatencyTerms& terms) {
+    if (++combined == 500) stop = true;
+    return combine(terms);
+  };
+  const Evaluator evaluator(default_search_space(), latency, accuracy());
+  SearchOptions options = quick(Algorithm::local);
+  options.population = 100;
+  options.generations = 100;
+  options.cancel = &stop;
+  const SearchResult result = search(evaluator, options);
+  CHECK(result.cancelled);
+  CHECK(result.distinct() == 400);  // the epoch is as if it had not begun
+  CHECK(combined < 700);
+  stop = true;
+  CHECK(search(evaluator, options).distinct() == 0);
+  options.constraints = {{Objective::latency, 0.1}};
+  CHECK(search(evaluator, options).cancelled);
+}
+
+TEST_CASE("no epoch starts after the budget", "[explorer]") {
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  SearchOptions options = quick(Algorithm::local);
+  CHECK_FALSE(search(evaluator, options).out_of_time);
+  options.budget_seconds = -1;
+  const SearchResult result = search(evaluator, options);
+  CHECK(result.out_of_time);
+  CHECK(result.distinct() <= 80);
+  CHECK_FALSE(result.front.empty());
+  options.budget_seconds = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(search(evaluator, options), "search: budget_seconds must be a number, got NaN");
+}
+
+TEST_CASE("a network that two searches evaluated counts once", "[explorer]") {
+  SearchResult first;
+  first.evaluations = 7;
+  first.networks = {1, 2, 3, 4};
+  first.reference = {10, -60};
+  first.hypervolume = {{2, 5}, {4, 6}};
+  SearchResult second = first;
+  second.networks = {3, 5, 1, 6};
+  second.hypervolume = {{1, 5.5}, {4, 8}};
+  SearchTotals totals;
+  merge(totals, first);
+  merge(totals, second);
+  CHECK(totals.evaluations == 14);
+  CHECK(totals.distinct() == 6);
+  CHECK(totals.reference == Costs{10, -60});
+  const std::vector<HypervolumePoint> curve{{2, 5}, {4, 6}, {4, 5.5}, {6, 8}};
+  CHECK(totals.hypervolume == curve);
+  second.reference = {20, -60};
+  CHECK_THROWS_WITH(merge(totals, second), ContainsSubstring("different references"));
+}
+
+TEST_CASE("an island's epoch depends on its task only", "[explorer]") {
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  Rng rng(2);
+  for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::moead, Algorithm::local}) {
+    const SearchOptions options = quick(algorithm);
+    std::vector<Genome> population;
+    for (int i = 0; i < options.population; ++i)
+      population.push_back(sample(evaluator.space(), rng));
+    const IslandEpoch first = evaluate_first(population, options, 20, evaluator);
+    IslandTask task{options, cost_scale(first.found, options.objectives), 5, 60, population, {}};
+    join(task.front, first.found, options);
+    Known known;
+    for (const Found& f : first.found) known.emplace(network_id(f.genome), f.evaluation);
+    const IslandEpoch fresh = evolve(task, evaluator, known);
+    // What was evaluated before saves evaluations and is not found again.
+    for (const Found& f : fresh.found) known.emplace(network_id(f.genome), f.evaluation);
+    const IslandEpoch again = evolve(task, evaluator, known);
+    INFO(name(algorithm));
+    CHECK(again.population == fresh.population);
+    CHECK(fresh.evaluations > 0);
+    CHECK(fresh.found.size() <= 60);
+    if (algorithm != Algorithm::local) CHECK(again.found.empty());
+    task.seed = 6;
+    CHECK(evolve(task, evaluator, {}).found.back().genome != fresh.found.back().genome);
+  }
 }
 
 TEST_CASE("a search of a space smaller than its budget ends", "[explorer]") {
@@ -208,7 +381,7 @@ TEST_CASE("a search of a space smaller than its budget ends", "[explorer]") {
   space.stages[4].blocks = {1};
   const Evaluator evaluator(space, fake_latency(), accuracy());
   const SearchResult result = search(evaluator, quick(Algorithm::nsga2));
-  CHECK(result.distinct < 3000);
+  CHECK(result.distinct() < 3000);
   CHECK(result.evaluations <= 5 * 3000 + 4 * 3 * 20);
 }
 

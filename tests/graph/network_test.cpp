@@ -57,6 +57,41 @@ TEST_CASE("peak activation memory is the largest sum of living tensors", "[space
         4 * (16 * 4 + 16 * 8 + 8 * 8 * 3 - 8 * 8 * 3 + 16 * 4));
 }
 
+TEST_CASE("what nobody reads needs memory only where it is written", "[space]") {
+  NetworkBuilder b("dead end", "test", {1, 4, 4, 8});
+  const int x = b.conv2d(network_input, "a", {.out_channels = 8});
+  b.conv2d(x, "unread", {.out_channels = 64});
+  Network net = b.finish(b.conv2d(x, "b", {.out_channels = 8}));
+  CHECK(peak_activation_bytes(net) == 4 * 16 * (8 + 64));
+  net.outputs = {1, 2};
+  CHECK(peak_activation_bytes(net) == 4 * 16 * (8 + 64 + 8));
+}
+
+TEST_CASE("a file's nodes are put in order with the earliest that is ready first", "[space]") {
+  json nodes = json::array();
+  const auto node = [](const std::string& name, const std::string& input) {
+    return json{{"name", name},
+                {"stage", "stem"},
+                {"op", "activation 1x1x1x8->1x1x1x8 act=relu f32"},
+                {"inputs", {input}}};
+  };
+  // Backwards, which takes a pass a node where passes place what became possible.
+  constexpr int count = 20'000;
+  for (int i = count; i > 0; --i)
+    nodes.push_back(node(std::to_string(i), i == 1 ? "input" : std::to_string(i - 1)));
+  nodes.push_back(node("aside", "1"));
+  const json file = {{"schema", "cpubone/network/1"},
+                     {"name", "chain"},
+                     {"input", {1, 1, 1, 8}},
+                     {"nodes", nodes},
+                     {"outputs", {std::to_string(count)}}};
+  const Network net = network_from_json(file);
+  CHECK(net.nodes.front().name == "1");
+  CHECK(net.nodes[1].name == "2");
+  CHECK(net.nodes.back().name == "aside");
+  CHECK(peak_activation_bytes(net) == 4 * 8 * 3);
+}
+
 TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") {
   const Network net = split_activations(small_network());
   REQUIRE(net.nodes.size() == 7);

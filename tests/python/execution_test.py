@@ -45,7 +45,7 @@ def test_wrong_weights_and_shapes_are_refused(nano, image):
     weights["stem.conv.bias"] = numpy.zeros(3)
     with pytest.raises(ValueError, match='"stem.conv.bias" is 3, expected 12'):
         cpubone.Executor("nano", weights)
-    with pytest.raises(ValueError, match="image: got 224x3x224, expected 224x224x3"):
+    with pytest.raises(ValueError, match="images: got 224 x 3 x 224, expected n x 224 x 224 x 3"):
         nano.run(image.transpose(0, 2, 1))
     with pytest.raises(ValueError, match="layout"):
         nano.run(image, layout="hwc")
@@ -68,3 +68,13 @@ def test_a_nodes_output_stays_readable(nano, image):
     numpy.testing.assert_array_equal(nano.node_output("head.classes").reshape(-1), logits)
     with pytest.raises(ValueError, match='no "nothing"'):
         nano.node_output("nothing")
+
+
+def test_images_of_the_other_layout_are_refused_with_the_option_that_takes_them():
+    executor = cpubone.Executor("nano")
+    images = numpy.zeros((1, 3, 224, 224), numpy.float32)
+    with pytest.raises(ValueError, match=r'got 1 x 3 x 224 x 224, expected n x 224 x 224 x 3 .*layout="nchw"'):
+        executor.run(images)
+    assert executor.run(images, layout="nchw").shape == (1, 1000)
+    with pytest.raises(ValueError, match=r"got 1 x 224 x 224 x 4, expected n x 224 x 224 x 3 \(nhwc\)$"):
+        executor.run(numpy.zeros((1, 224, 224, 4), numpy.float32))

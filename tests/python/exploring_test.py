@@ -84,3 +84,8 @@ def test_results_survive_files_and_pickles(exploration, tmp_path):
 def test_accuracy_is_estimated_with_an_interval():
     top1, low, high = cpubone.estimated_top1("b0")
     assert low < top1 < high and 70 < top1 < 85
+
+
+def test_a_name_in_the_place_of_a_predictor_is_refused_with_how_to_make_one():
+    with pytest.raises(ValueError, match=r"predictor: got 'pi5', expected .*of_device"):
+        cpubone.explore("pi5", progress=False)

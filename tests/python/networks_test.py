@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import pickle
 
@@ -113,3 +114,31 @@ def test_notebooks_get_escaped_text():
     markup = network._repr_html_()
     assert "<script>" not in markup and "&lt;script&gt;" in markup
     assert repr(cpubone.network("b0")) == "<cpubone.Network cpubone-b0 224x224: 10348488 parameters, 519710080 MACs>"
+
+
+def test_what_is_no_network_is_refused_with_what_is_expected(predictor):
+    for what in (5, None, ["b0"], object()):
+        with pytest.raises(ValueError, match="network: got a .*, expected a name"):
+            cpubone.network(what)
+    prediction = predictor.predict("b0")
+    assert cpubone.network(prediction) == cpubone.network("b0")
+    with pytest.raises(ValueError, match="network: got a int"):
+        predictor.predict(5)
+
+
+def test_nodes_are_copied_and_pickled():
+    node = cpubone.network("b0").nodes[1]
+    for same in (copy.deepcopy(node), pickle.loads(pickle.dumps(node))):
+        assert (same.name, same.stage, same.op, same.inputs) == (node.name, node.stage, node.op, node.inputs)
+
+
+def test_a_network_for_other_classes_differs_in_its_last_layer_only():
+    b0 = cpubone.network("b0")
+    pets = b0.with_classes(37)
+    assert pets.nodes[-1].op.output == (1, 1, 1, 37)
+    assert [str(node.op) for node in pets.nodes[:-1]] == [str(node.op) for node in b0.nodes[:-1]]
+    assert b0.params - pets.params == (1000 - 37) * (b0.nodes[-1].op.inputs[0][3] + 1)
+    with pytest.raises(ValueError, match="classes: got 0"):
+        b0.with_classes(0)
+    with pytest.raises(ValueError, match="does not end in a linear layer"):
+        b0.features().with_classes(37)

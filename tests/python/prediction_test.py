@@ -78,3 +78,10 @@ def test_devices_that_are_not_at_hand_are_predicted():
     assert prediction.low_ms < 24.2 < prediction.high_ms  # CPUBone's README
     with pytest.raises(ValueError, match="pi5"):
         cpubone.Predictor.of_device("pi6")
+
+
+def test_a_prediction_survives_pickles(predictor):
+    prediction = predictor.predict("nano")
+    again = pickle.loads(pickle.dumps(prediction))
+    assert again.rows() == prediction.rows()
+    assert again.network == prediction.network

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import warnings
 
@@ -224,3 +225,9 @@ def test_onnx_files_are_written(tmp_path):
         module.fold().export_onnx(tmp_path / "nano.onnx")
     content = (tmp_path / "nano.onnx").read_bytes()
     assert b"HardSwish" in content and b"images" in content and len(content) > 4 * module.network.params
+
+
+def test_a_module_for_other_classes_copies_as_a_moving_average_does():
+    module = cpubone.torch.module("nano", classes=10).eval()
+    assert copy.deepcopy(module)(torch.zeros(1, 3, 224, 224)).shape == (1, 10)
+    assert cpubone.network(module).nodes[-1].op.output == (1, 1, 1, 10)

@@ -1,0 +1,93 @@
+#include "explorer/feasibility.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "explorer/island.hpp"
+
+namespace cpubone {
+namespace {
+
+constexpr int random_starts = 8;
+constexpr int most_mutants = 20'000;  // several constraints can trap a descent by single genes
+
+class Descent {
+ public:
+  Descent(const Evaluator& evaluator, const SearchOptions& options)
+      : evaluator_(evaluator), options_(options), counts_(choices(evaluator.space())) {}
+
+  bool found() const { return least_ == 0; }
+  const Genome& best() const { return best_; }
+  const Evaluation& best_evaluation() const { return best_evaluation_; }
+
+  double consider(const Genome& genome) {
+    if (options_.cancel && options_.cancel->load()) throw Cancelled{};
+    const Evaluation e = evaluator_.evaluate(genome);
+    const double v = violation(e, options_.constraints);
+    if (v < least_) {
+      least_ = v;
+      best_ = genome;
+      best_evaluation_ = e;
+    }
+    return v;
+  }
+
+  void descend(Genome now) {
+    double here = consider(now);
+    for (bool better = true; better && !found();) {
+      better = false;
+      for (std::size_t gene = 0; gene < now.size() && !found(); ++gene)
+        for (int v = 0; counts_[gene] > 1 && v < counts_[gene]; ++v) {
+          Genome next = now;
+          next[gene] = static_cast<std::uint8_t>(v);
+          const double there = consider(next);
+          if (there < here) {
+            here = there;
+            now = next;
+            better = true;
+          }
+        }
+    }
+  }
+
+ private:
+  const Evaluator& evaluator_;
+  const SearchOptions& options_;
+  decltype(choices(SearchSpace{})) counts_;
+  Genome best_{};
+  Evaluation best_evaluation_;
+  double least_ = std::numeric_limits<double>::infinity();
+};
+
+}  // namespace
+
+void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
+  if (options.constraints.empty()) return;
+  const SearchSpace& space = evaluator.space();
+  Rng rng(mix(options.seed));
+  std::vector<Genome> starts{Genome{}};
+  for (const Genome& g : options.start) starts.push_back(g);
+  for (int i = 0; i < random_starts; ++i) starts.push_back(sample(space, rng));
+  Descent descent(evaluator, options);
+  for (const Genome& start : starts) {
+    descent.descend(start);
+    if (descent.found()) return;
+  }
+  if (options.constraints.size() > 1)
+    for (int i = 0; i < most_mutants; ++i)
+      if (descent.consider(mutate(space, descent.best(), 0.05, rng)) == 0) return;
+  std::string wanted;
+  std::string got;
+  for (const Constraint& c : options.constraints) {
+    const char* separator = wanted.empty() ? "" : " and ";
+    fmt::format_to(std::back_inserter(wanted), "{}{} {} {:g} {}", separator, name(c.objective),
+                   c.objective == Objective::top1 ? ">=" : "<=", c.limit, unit(c.objective));
+    fmt::format_to(std::back_inserter(got), "{}{} {:.4g} {}", separator, name(c.objective),
+                   value(descent.best_evaluation(), c.objective), unit(c.objective));
+  }
+  throw Infeasible(fmt::format("no network of the space \"{}\" meets {}; the nearest has {}: {}",
+                               space.name, wanted, got, describe(decode(space, descent.best()))));
+}
+
+}  // namespace cpubone

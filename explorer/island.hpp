@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "explorer/search.hpp"
+
+namespace cpubone {
+
+/// Spreads 64 bits: neighbouring numbers become unrelated seeds.
+std::uint64_t mix(std::uint64_t x);
+
+/// Identifies the network of a canonical genome within its space; a search counts networks by it.
+std::uint64_t network_id(const Genome& genome);
+
+/// Networks that a search evaluated before an epoch, by `network_id`. A value is absent where the
+/// network is known from a checkpoint only.
+using Known = std::unordered_map<std::uint64_t, std::optional<Evaluation>>;
+
+/// How costs become numbers of order one, as an optimiser needs them.
+struct CostScale {
+  Costs low;
+  Costs factor;
+};
+/// From the range of these networks' costs.
+CostScale cost_scale(std::span<const Found> found, const std::vector<Objective>& objectives);
+
+/// One epoch of one island: all that its outcome depends on, beside the evaluator.
+struct IslandTask {
+  const SearchOptions& options;
+  CostScale scale;
+  std::uint64_t seed = 0;          ///< of this island in this epoch
+  std::int64_t most_new = 0;       ///< networks that may be new to the search
+  std::vector<Genome> population;  ///< known; as it was left, and whom others sent
+  std::vector<Found> front;        ///< of all islands; the least violating where none is feasible
+};
+
+struct IslandEpoch {
+  std::vector<Genome> population;
+  std::vector<Found> found;      ///< new to the search, in order of evaluation
+  std::int64_t evaluations = 0;  ///< asked for by the optimiser
+  double evaluate_seconds = 0;   ///< of them in the evaluator
+};
+
+/// Thrown where the search is cancelled within an epoch, which is then as if it had never begun.
+struct Cancelled {};
+
+/// Runs the epoch. Depends on its arguments only; `known` saves evaluations and tells what is new.
+/// Throws Cancelled.
+IslandEpoch evolve(const IslandTask& task, const Evaluator& evaluator, const Known& known);
+
+/// Evaluates networks that no optimiser asked for, e.g. the first ones: the first `most_new` of
+/// them that are not known, in order. Throws Cancelled.
+IslandEpoch evaluate_first(std::span<const Genome> genomes, const SearchOptions& options,
+                           std::int64_t most_new, const Evaluator& evaluator);
+
+/// The front of an archive and added networks, of which those that violate a constraint are left
+/// out.
+void join(std::vector<Found>& archive, std::span<const Found> added, const SearchOptions& options);
+
+}  // namespace cpubone

@@ -1,0 +1,20 @@
+#include "explorer/seeds.hpp"
+
+#include <algorithm>
+
+namespace cpubone {
+
+std::vector<Genome> search_seeds(const SearchSpace& space, std::span<const CpuboneConfig> members,
+                                 std::span<const Found> front, std::size_t room) {
+  std::vector<Genome> seeds;
+  for (const CpuboneConfig& member : members)
+    if (seeds.size() < room && contains(space, member)) seeds.push_back(encode(space, member));
+  const std::size_t count = std::min(room - seeds.size(), front.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t at = count == 1 ? 0 : i * (front.size() - 1) / (count - 1);
+    seeds.push_back(front[at].genome);
+  }
+  return seeds;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,309 @@
+#include "explorer/workflow.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "explorer/checkpoint.hpp"
+#include "explorer/exploration_journal.hpp"
+#include "explorer/inputs.hpp"
+#include "explorer/output_folder.hpp"
+#include "explorer/study.hpp"
+#include "graph/error.hpp"
+#include "space/random_network.hpp"
+#include "space/zoo.hpp"
+
+namespace cpubone {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr double profile_share = 0.5;
+constexpr double published_share = 0.15;
+constexpr double explore_share = 0.35;
+constexpr double known_share = 0.06;         // of exploring a machine that is known
+constexpr double round_share = 1.0 / 6;      // of exploring
+constexpr double least_s_per_network = 0.4;  // half of it goes into packing weights
+constexpr double least_ops_s = 2;
+constexpr double s_per_study = 40;
+constexpr double most_studies_s = 240;
+// What an interrupted exploration leaves in its folder.
+constexpr const char* journal_name = "measured.jsonl";
+constexpr const char* checkpoint_name = "search.json";
+
+bool is_cancelled(const WorkHooks& hooks) {
+  return hooks.cancel && hooks.cancel->load();
+}
+
+void stop_if_cancelled(const WorkHooks& hooks) {
+  if (is_cancelled(hooks))
+    throw Error("interrupted; what was measured is kept, the same command goes on");
+}
+
+double now_s(const WorkHooks& hooks) {
+  return hooks.now_s
+             ? hooks.now_s()
+             : std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+                   .count();
+}
+
+Measurer::Progress progress_of(const WorkHooks& hooks, std::string_view activity) {
+  return [&hooks, activity](double fraction, const std::string& detail) {
+    if (hooks.progress) hooks.progress(activity, fraction, detail);
+  };
+}
+
+/// How predictions of published networks compare with their measurements; none was used to fit.
+std::optional<NetworkError> network_error(const std::vector<ResultNetwork>& networks) {
+  NetworkError error;
+  double squares = 0;
+  for (const ResultNetwork& network : networks) {
+    if (network.origin != Origin::published || !network.predicted_ms || !network.measured_ms)
+      continue;
+    const double e = std::abs(network.predicted_ms->value / network.measured_ms->ms.value - 1);
+    ++error.count;
+    error.mape += e;
+    squares += e * e;
+    error.within_5 += e <= 0.05 ? 1 : 0;
+    error.within_10 += e <= 0.10 ? 1 : 0;
+  }
+  if (error.count == 0) return std::nullopt;
+  error.mape /= error.count;
+  error.rmspe = std::sqrt(squares / error.count);
+  error.within_5 /= error.count;
+  error.within_10 /= error.count;
+  return error;
+}
+
+/// Measures for an exploration, but what its journal knows.
+class JournalledMachine {
+ public:
+  JournalledMachine(Measurer& machine, const Target& target, const ExploreRequest& request,
+                    const WorkHooks& hooks)
+      : machine_(machine),
+        budget_(request.budget),
+        hooks_(hooks),
+        profile_(target.profile),
+        journal_(request.folder.empty() ? fs::path() : request.folder / journal_name,
+                 fingerprint(profile_.device, profile_.settings), request.afresh) {}
+
+  const Profile& profile() const { return profile_; }
+  std::size_t known() const { return journal_.size(); }
+  /// Seconds as if everything had been measured now.
+  double now_s() const { return cpubone::now_s(hooks_) + known_s_; }
+
+  std::vector<MeasuredLatency> measure(std::span<const Network> networks) {
+    std::vector<MeasuredLatency> latencies;
+    auto known = journal_.find(networks);
+    if (known) {
+      known_s_ += known->seconds;
+    } else {
+      const double start_s = cpubone::now_s(hooks_);
+      const std::vector<Timing> timings = machine_.timings(
+          networks, profile_.settings.threads, networks_s(budget_, networks.size()), profile_);
+      known.emplace();
+      for (std::size_t i = 0; i < timings.size(); ++i)
+        known->records.push_back(
+            {networks[i].name, params(networks[i]), macs(networks[i]), timings[i], {}, 0});
+      journal_.add(networks, known->records, cpubone::now_s(hooks_) - start_s);
+    }
+    for (const NetworkRecord& record : known->records)
+      latencies.push_back(measured_latency(record.timing));
+    return latencies;
+  }
+
+  Predictor learn(std::span<const Op> ops) {
+    Profile learnt = profile_;
+    learnt.ops.clear();
+    learnt.networks.clear();
+    learnt.seconds = 0;
+    if (auto known = journal_.find(ops)) {
+      known_s_ += known->seconds;
+      learnt.seconds = known->seconds;
+      learnt.ops = std::move(known->records);
+    } else {
+      const double start_s = cpubone::now_s(hooks_);
+      machine_.ops(ops, ops_s(budget_), learnt);
+      stop_if_cancelled(hooks_);
+      journal_.add(ops, learnt.ops, cpubone::now_s(hooks_) - start_s);
+    }
+    merge(profile_, learnt);
+    return fit_predictor(profile_, calibration_networks());
+  }
+
+ private:
+  Measurer& machine_;
+  Budget budget_;
+  const WorkHooks& hooks_;
+  Profile profile_;
+  ExplorationJournal journal_;
+  double known_s_ = 0;
+};
+
+}  // namespace
+
+Budget share_out(double budget_s, bool is_known) {
+  const double explore_s = (is_known ? known_share : explore_share) * budget_s;
+  return {profile_share * budget_s, published_share * budget_s, explore_s, round_share * explore_s};
+}
+
+Budget predicting_budget(double budget_s) {
+  return {0, 0, budget_s, 0};
+}
+
+double networks_s(const Budget& budget, std::size_t networks) {
+  return std::max(budget.round_s, least_s_per_network * static_cast<double>(networks));
+}
+
+double ops_s(const Budget& budget) {
+  return std::max(budget.round_s, least_ops_s);
+}
+
+double studies_s(std::size_t studies) {
+  return std::min(s_per_study * static_cast<double>(studies), most_studies_s);
+}
+
+Target predicted_target(Predictor predictor) {
+  Target target;
+  target.name = predictor.device.name;
+  target.profile.device = predictor.device;
+  target.profile.settings = predictor.settings;
+  target.predictor = std::move(predictor);
+  return target;
+}
+
+Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks) {
+  Target target;
+  target.name = "host";
+  target.file = machine.profile_file();
+  target.is_known = !afresh && fs::exists(target.file);
+  const Budget budget = share_out(budget_s, target.is_known);
+  target.profile = target.is_known ? load_profile(target.file)
+                                   : machine.profile(budget.profile_s, afresh,
+                                                     progress_of(hooks, "measuring operators"));
+  stop_if_cancelled(hooks);
+  // Published networks, so that proposals are compared with measurements; never used to fit.
+  std::vector<Network> missing;
+  for (const ZooEntry& entry : zoo())
+    if (std::none_of(target.profile.networks.begin(), target.profile.networks.end(),
+                     [&](const NetworkRecord& r) { return r.name == entry.name; }))
+      missing.push_back(entry.build());
+  if (!missing.empty()) {
+    machine.networks(missing, budget.published_s,
+                     progress_of(hooks, "measuring published networks"), target.profile);
+    stop_if_cancelled(hooks);
+    save_profile(target.profile, target.file);
+  }
+  target.predictor = fit_predictor(target.profile, calibration_networks());
+  return target;
+}
+
+Explored explore_target(const Target& target, Measurer* machine, const ExploreRequest& request,
+                        const WorkHooks& hooks) {
+  Target learnt = target;
+  ExploreInput input{.space = request.space,
+                     .latency = latency_model(target.predictor),
+                     .accuracy = request.accuracy,
+                     .measure = {},
+                     .learn = {},
+                     .measured = known_latencies(target.profile)};
+  ExploreOptions options = request.options;
+  options.budget_seconds = request.budget.explore_s;
+  options.cancel = hooks.cancel;
+  if (!request.folder.empty()) options.search.checkpoint = request.folder / checkpoint_name;
+  options.progress = progress_of(hooks, "searching");
+  options.now_s = [&hooks] { return now_s(hooks); };
+  std::optional<JournalledMachine> journalled;
+  if (machine) {
+    journalled.emplace(*machine, target, request, hooks);
+    options.now_s = [&journalled] { return journalled->now_s(); };
+    input.measure = [&](std::span<const Network> networks) {
+      return journalled->measure(networks);
+    };
+    if (!target.profile.ops.empty())
+      input.learn = [&](std::span<const Op> ops) {
+        learnt.predictor = journalled->learn(ops);
+        return latency_model(learnt.predictor);
+      };
+  }
+  Exploration exploration = explore(input, options);
+  if (journalled) learnt.profile = journalled->profile();
+
+  Explored explored;
+  explored.is_complete = !is_cancelled(hooks);
+  explored.result = std::move(exploration.result);
+  explored.proposals = std::move(exploration.proposals);
+  // Predicted, so that they cost no time; `run_studies` measures them where it is asked to.
+  const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
+  if (explored.is_complete)
+    for (Study& study : run_studies(learnt, nullptr, names, hooks))
+      explored.result.studies.push_back(std::move(study));
+  describe(explored.result, learnt, request.provenance);
+  explored.profile = std::move(learnt.profile);
+  return explored;
+}
+
+void save(const Explored& explored, const Target& target, const fs::path& folder) {
+  std::vector<Network> networks;
+  for (const Proposal& proposal : explored.proposals) networks.push_back(proposal.network);
+  save_result(explored.result, networks, folder);
+  if (!explored.is_complete) return;
+  if (!target.file.empty() && explored.profile != target.profile)
+    save_profile(explored.profile, target.file);
+  fs::remove(folder / journal_name);
+  remove_checkpoint(folder / checkpoint_name);
+}
+
+std::vector<Study> run_studies(const Target& target, Measurer* machine,
+                               std::span<const std::string> names, const WorkHooks& hooks) {
+  StudyContext context;
+  context.predicted = !machine;
+  context.predict_ms = [&target](const Network& network) {
+    return predict(target.predictor, network).latency.ms;
+  };
+  if (machine) {
+    context.threads = target.predictor.device.cores;
+    const double budget_s = studies_s(names.size()) / static_cast<double>(names.size());
+    context.latencies = [=, &target](std::span<const Network> networks, int threads) {
+      std::vector<Interval> latencies;
+      for (const Timing& timing : machine->timings(networks, threads, budget_s, target.profile))
+        latencies.push_back(measured_latency(timing).ms);
+      return latencies;
+    };
+  } else {
+    context.latencies = [&target](std::span<const Network> networks, int) {
+      std::vector<Interval> latencies;
+      for (const Network& network : networks) {
+        const LatencyEstimate e = predict(target.predictor, network).latency;
+        latencies.push_back({e.ms, e.low_ms, e.high_ms});
+      }
+      return latencies;
+    };
+  }
+  std::vector<StudyPlan> plans;
+  for (const std::string& name : names) plans.push_back(study_plan(name, context));
+  std::vector<Study> studies;
+  for (const StudyPlan& plan : plans) {
+    progress_of(hooks, "studies")(
+        static_cast<double>(studies.size()) / static_cast<double>(plans.size()), plan.name);
+    studies.push_back(run_study(plan, context));
+  }
+  return studies;
+}
+
+void describe(Result& result, const Target& target, const Provenance& provenance) {
+  result.tool_version = version();
+  result.created = provenance.created;
+  result.command = provenance.command;
+  result.seed = static_cast<std::int64_t>(provenance.seed);
+  describe_predictor(result, target.predictor);
+  result.device.name = target.name;
+  for (const Warning& warning : target.profile.warnings) result.warnings.push_back(warning);
+  result.predictor->profile_seconds = target.profile.seconds;
+  result.predictor->networks = network_error(result.networks);
+}
+
+}  // namespace cpubone

@@ -1,0 +1,343 @@
+#include "explorer/workflow.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "explorer/exploration_journal.hpp"
+#include "explorer/inputs.hpp"
+#include "graph/error.hpp"
+#include "graph/passes.hpp"
+#include "predictor/features.hpp"
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+#include "tests/explorer/models.hpp"
+
+using namespace cpubone;
+namespace fs = std::filesystem;
+
+namespace {
+
+Timing timing_of(double ns) {
+  return {ns, 0.995 * ns, 1.005 * ns, 0.005, std::vector<double>(5, ns), 1, false};
+}
+
+double ns_of(const Network& network) {
+  const LatencyModel model = fake_latency();
+  return 1.06e6 * model.combine(latency_terms(network, model)).ms;
+}
+
+/// Some operators of each class that the zoo and the search space have.
+const std::vector<Op>& known_ops() {
+  static const std::vector<Op> ops = [] {
+    std::map<std::string, std::vector<Op>> by_class;
+    std::set<std::string> seen;
+    const auto add = [&](const Network& network) {
+      for (const Node& node : split_activations(network).nodes)
+        if (seen.insert(text(node.op)).second) by_class[op_class(node.op)].push_back(node.op);
+    };
+    for (const ZooEntry& entry : zoo()) add(entry.build());
+    std::vector<Op> some;
+    for (const auto& [name, all] : by_class)
+      for (std::size_t i = 0; i < all.size(); i += std::max<std::size_t>(1, all.size() / 25))
+        some.push_back(all[i]);
+    return some;
+  }();
+  return ops;
+}
+
+/// A machine whose seconds pass only while it measures.
+class FakeMachine : public Measurer {
+ public:
+  explicit FakeMachine(const fs::path& folder) : file_(folder / "profile.json") {}
+
+  fs::path profile_file() const override { return file_; }
+  Profile profile(double budget_s, bool, const Progress&) override {
+    ++profiles;
+    now_s += budget_s;
+    Profile profile;
+    profile.device.name = "host";
+    profile.device.cpu = "Fake CPU";
+    profile.device.cores = 2;
+    profile.device.l2_bytes = 1 << 20;
+    profile.device.llc_bytes = 8 << 20;
+    profile.tool_version = version();
+    profile.created = "2026-01-31T12:00:00Z";
+    profile.seconds = budget_s;
+    measure(known_ops(), profile);
+    save_profile(profile, file_);
+    return profile;
+  }
+  void networks(std::span<const Network> networks, double budget_s, const Progress&,
+                Profile& profile) override {
+    now_s += budget_s;
+    published += networks.size();
+    for (const Network& network : networks)
+      profile.networks.push_back(
+          {network.name, params(network), macs(network), timing_of(ns_of(network)), {}, 0});
+  }
+  void ops(std::span<const Op> ops, double budget_s, Profile& profile) override {
+    now_s += budget_s;
+    learnt += ops.size();
+    profile.seconds += budget_s;
+    measure(ops, profile);
+  }
+  std::vector<Timing> timings(std::span<const Network> networks, int, double budget_s,
+                              const Profile&) override {
+    if (on_timings) on_timings();
+    now_s += budget_s;
+    budgets_s.push_back(budget_s);
+    std::vector<Timing> timings;
+    for (const Network& network : networks) timings.push_back(timing_of(ns_of(network)));
+    return timings;
+  }
+
+  WorkHooks hooks() {
+    WorkHooks hooks;
+    hooks.now_s = [this] { return now_s; };
+    return hooks;
+  }
+
+  double now_s = 0;
+  int profiles = 0;
+  std::size_t published = 0;
+  std::size_t learnt = 0;
+  std::vector<double> budgets_s;  ///< of each measuring of networks together
+  std::function<void()> on_timings;
+
+ private:
+  static void measure(std::span<const Op> ops, Profile& profile) {
+    for (const Op& op : ops)
+      profile.ops.push_back({op, "xnnpack", timing_of(fake_latency().op_terms(op).ops_ns)});
+  }
+  fs::path file_;
+};
+
+fs::path folder(const char* name) {
+  const fs::path path = fs::temp_directory_path() / (std::string("cpubone-workflow-") + name);
+  fs::remove_all(path);
+  fs::create_directories(path);
+  return path;
+}
+
+ExploreRequest request(const fs::path& folder, double explore_s = 1000) {
+  ExploreRequest r;
+  r.space = default_search_space();
+  r.accuracy = published_accuracy_model();
+  r.options.search.population = 40;
+  r.options.search.evaluations = 3000;
+  r.options.rounds = 3;
+  r.budget = {0, 0, explore_s, 8};
+  r.folder = folder;
+  r.provenance = {"2026-01-31T12:00:00Z", "cpubone-explore", 1};
+  return r;
+}
+
+/// A target that was profiled once for all tests.
+const Target& known_target() {
+  static const Target target = [] {
+    const fs::path path = folder("known");
+    FakeMachine machine(path);
+    Target made = machine_target(machine, 140, false, {});
+    fs::remove_all(path);
+    made.file.clear();
+    return made;
+  }();
+  return target;
+}
+
+}  // namespace
+
+TEST_CASE("a budget goes half into the profile, and all into exploring where there is one",
+          "[explorer]") {
+  const Budget fresh = share_out(140, false);
+  CHECK(fresh.profile_s + fresh.published_s + fresh.explore_s == Approx(140));
+  CHECK(fresh.profile_s == Approx(70));
+  CHECK(fresh.round_s == Approx(fresh.explore_s / 6));
+  CHECK(share_out(140, true).explore_s == Approx(8.4));
+}
+
+TEST_CASE("a machine is profiled once, and its published networks measured once", "[explorer]") {
+  const fs::path path = folder("profile");
+  FakeMachine machine(path);
+  const Target first = machine_target(machine, 140, false, machine.hooks());
+  CHECK_FALSE(first.is_known);
+  CHECK(machine.profiles == 1);
+  CHECK(machine.published == zoo().size());
+  CHECK(machine.now_s == Approx(91));
+  CHECK(first.file == machine.profile_file());
+  const Target second = machine_target(machine, 140, false, machine.hooks());
+  CHECK(second.is_known);
+  CHECK(machine.profiles == 1);
+  CHECK(machine.published == zoo().size());
+  CHECK(second.profile == first.profile);
+  machine_target(machine, 140, true, machine.hooks());
+  CHECK(machine.profiles == 2);
+  const std::atomic<bool> stop = true;
+  WorkHooks hooks = machine.hooks();
+  hooks.cancel = &stop;
+  CHECK_THROWS_WITH(machine_target(machine, 140, false, hooks),
+                    "interrupted; what was measured is kept, the same command goes on");
+  fs::remove_all(path);
+}
+
+TEST_CASE("what an exploration learns is in its profile, not in the target it was given",
+          "[explorer]") {
+  const fs::path path = folder("learn");
+  FakeMachine machine(path);
+  Target target = known_target();
+  target.file = path / "profile.json";
+  const Profile before = target.profile;
+  const Explored explored = explore_target(target, &machine, request(path), machine.hooks());
+  CHECK(target.profile == before);
+  CHECK(machine.learnt > 0);
+  CHECK(explored.is_complete);
+  CHECK(explored.profile.ops.size() > before.ops.size());
+  CHECK_FALSE(fs::exists(target.file));
+  save(explored, target, path);
+  CHECK(load_profile(target.file).ops.size() == explored.profile.ops.size());
+  CHECK(load_result(path / "result.json") == explored.result);
+  CHECK(fs::exists(path / "networks" / "proposal-1.json"));
+  CHECK_FALSE(fs::exists(path / "measured.jsonl"));
+  CHECK_FALSE(fs::exists(path / "search.json"));
+
+  const Result& result = explored.result;
+  CHECK(result.device.name == "host");
+  CHECK(result.device.evidence == Evidence::measured);
+  CHECK(result.command == "cpubone-explore");
+  CHECK(result.predictor->profile_seconds == explored.profile.seconds);
+  CHECK(result.predictor->networks->count == static_cast<int>(zoo().size()));
+  for (const char* name : {"fusion", "grouping", "kernel", "operators"})
+    CHECK(std::any_of(result.studies.begin(), result.studies.end(),
+                      [&](const Study& study) { return study.name == name; }));
+  fs::remove_all(path);
+}
+
+TEST_CASE("rounds end with the budget of the clock that is passed in", "[explorer]") {
+  const auto measurings = [](double explore_s) {
+    FakeMachine machine("");
+    explore_target(known_target(), &machine, request({}, explore_s), machine.hooks());
+    return machine.budgets_s.size();
+  };
+  CHECK(measurings(1) == 2);  // B0 to B3, and one round
+  CHECK(measurings(1000) > 2);
+}
+
+TEST_CASE("each measuring has the time of its own networks, whatever was measured before",
+          "[explorer]") {
+  FakeMachine machine("");
+  ExploreRequest r = request({});
+  r.budget.round_s = 2;
+  explore_target(known_target(), &machine, r, machine.hooks());
+  CHECK(machine.budgets_s.at(0) == Approx(2));         // B0 to B3: 1.6 s would do
+  CHECK(machine.budgets_s.at(1) == Approx(14 * 0.4));  // and ten candidates
+  CHECK(networks_s(r.budget, 4) == Approx(2));
+}
+
+TEST_CASE("an exploration that was killed measures nothing twice and ends as if it had not been",
+          "[explorer]") {
+  const fs::path path = folder("kill");
+  constexpr double explore_s = 45;  // two rounds, where what is known counts as time
+  FakeMachine whole("");
+  const Explored expected =
+      explore_target(known_target(), &whole, request({}, explore_s), whole.hooks());
+  REQUIRE(whole.budgets_s.size() == 4);
+
+  const pid_t child = ::fork();
+  if (child == 0) {
+    FakeMachine machine("");
+    machine.on_timings = [&] {
+      if (machine.budgets_s.size() == 2) ::_exit(9);
+    };
+    explore_target(known_target(), &machine, request(path, explore_s), machine.hooks());
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WEXITSTATUS(status) == 9);
+
+  FakeMachine machine("");
+  const Explored resumed =
+      explore_target(known_target(), &machine, request(path, explore_s), machine.hooks());
+  CHECK(machine.budgets_s.size() == whole.budgets_s.size() - 2);
+  CHECK(machine.learnt < whole.learnt);
+  const bool same = resumed.result == expected.result;
+  CHECK(same);
+
+  // All of it is known now; another machine's is not.
+  FakeMachine again("");
+  explore_target(known_target(), &again, request(path, explore_s), again.hooks());
+  CHECK(again.budgets_s.empty());
+  CHECK(again.learnt == 0);
+  Target other = known_target();
+  other.profile.device.cpu = "Other CPU";
+  explore_target(other, &again, request(path, explore_s), again.hooks());
+  CHECK(again.budgets_s.size() == whole.budgets_s.size());
+  ExploreRequest afresh = request(path, explore_s);
+  afresh.afresh = true;
+  FakeMachine fresh("");
+  explore_target(other, &fresh, afresh, fresh.hooks());
+  CHECK(fresh.budgets_s.size() == whole.budgets_s.size());
+  fs::remove_all(path);
+}
+
+TEST_CASE("an exploration that is stopped keeps what it measured for the next", "[explorer]") {
+  const fs::path path = folder("stop");
+  FakeMachine machine("");
+  std::atomic<bool> stop = false;
+  WorkHooks hooks = machine.hooks();
+  hooks.cancel = &stop;
+  hooks.progress = [&](std::string_view, double, const std::string& detail) {
+    stop = stop || (detail.rfind("searching", 0) == 0 && machine.budgets_s.size() == 2);
+  };
+  const Explored explored = explore_target(known_target(), &machine, request(path), hooks);
+  CHECK_FALSE(explored.is_complete);
+  save(explored, known_target(), path);
+  CHECK(fs::exists(path / "result.json"));
+  CHECK(fs::exists(path / "measured.jsonl"));
+  fs::remove_all(path);
+}
+
+TEST_CASE("studies are predicted where nothing measures", "[explorer]") {
+  const std::vector<std::string> names{"upsampling"};
+  FakeMachine machine("");
+  const std::vector<Study> measured = run_studies(known_target(), &machine, names, machine.hooks());
+  CHECK(machine.budgets_s == std::vector<double>{studies_s(1)});
+  const std::vector<Study> predicted = run_studies(known_target(), nullptr, names, {});
+  CHECK(predicted.at(0).predicted);
+  CHECK_FALSE(measured.at(0).predicted);
+  CHECK(studies_s(12) == Approx(240));
+  CHECK_THROWS_WITH(run_studies(known_target(), nullptr, std::vector<std::string>{"colour"}, {}),
+                    ContainsSubstring("study: got \"colour\", expected one of operators"));
+}
+
+TEST_CASE("what was measured twice is found twice, first what was measured first", "[explorer]") {
+  const fs::path path = folder("journal");
+  const Network networks[] = {build(cpubone_config("nano"))};
+  const auto record = [&](double ns) {
+    return std::vector<NetworkRecord>{{"nano", 1, 1, timing_of(ns), {}, 0}};
+  };
+  {
+    ExplorationJournal journal(path / "journal", "machine");
+    CHECK_FALSE(journal.find(networks));
+    journal.add(networks, record(1e6), 3);
+    journal.add(networks, record(2e6), 4);
+  }
+  ExplorationJournal journal(path / "journal", "machine");
+  const auto first = journal.find(networks);
+  const auto second = journal.find(networks);
+  REQUIRE(first);
+  REQUIRE(second);
+  CHECK(first->records.at(0).timing == timing_of(1e6));
+  CHECK(first->seconds == 3);
+  CHECK(second->records.at(0).timing == timing_of(2e6));
+  CHECK_FALSE(journal.find(networks));
+  CHECK_FALSE(journal.find(std::vector<Op>{networks[0].nodes[0].op}));
+  journal.remove();
+  CHECK_FALSE(fs::exists(path / "journal"));
+  fs::remove_all(path);
+}
