@@ -130,9 +130,7 @@ Profile host_profile_of(const Arguments& arguments, const cli::Terminal& termina
   // Published networks, so that proposals are compared with measurements; never used to fit.
   std::vector<Network> missing;
   for (Network& network : zoo_networks())
-    if (std::none_of(profile.networks.begin(), profile.networks.end(),
-                     [&](const NetworkRecord& r) { return r.name == network.name; }))
-      missing.push_back(std::move(network));
+    if (find_record(profile, network) == nullptr) missing.push_back(std::move(network));
   if (!missing.empty()) {
     cli::Progress progress(terminal, "measuring published networks");
     measure_networks(missing, measure_options(arguments, zoo_share * budget_s, &progress), profile);

@@ -216,13 +216,12 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
   for (const Warning& warning : profile.warnings)
     terminal.warn(fmt::format("{}; {}", warning.what, warning.remedy));
   std::vector<Comparison> comparisons;
-  for (const NetworkRecord& record : profile.networks) {
-    const auto network =
-        std::find_if(networks.begin(), networks.end(),
-                     [&](const Network& candidate) { return candidate.name == record.name; });
-    const LatencyEstimate latency = predict(predictor, *network).latency;
-    comparisons.push_back(
-        {record.name, record.timing.median_ns * 1e-6, latency.ms, latency.low_ms, latency.high_ms});
+  for (const Network& network : networks) {
+    const NetworkRecord* record = find_record(profile, network);
+    if (record == nullptr) continue;  // beyond the budget, of which there is a warning
+    const LatencyEstimate latency = predict(predictor, network).latency;
+    comparisons.push_back({network.name, record->timing.median_ns * 1e-6, latency.ms,
+                           latency.low_ms, latency.high_ms});
   }
   const PredictionQuality a = prediction_quality(comparisons);
   if (format == Format::json) {

@@ -418,8 +418,11 @@ void measure_chains(std::span<const Network> networks, const MeasureOptions& opt
   measured.seconds = 0;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     if (report.timings[i].samples_ns.empty()) continue;
-    NetworkRecord record{
-        networks[i].name, params(networks[i]), macs(networks[i]), report.timings[i], {}, 0};
+    NetworkRecord record{.name = networks[i].name,
+                         .structure = structure_hash(networks[i]),
+                         .params = params(networks[i]),
+                         .macs = macs(networks[i]),
+                         .timing = report.timings[i]};
     if (options.details) {
       record.ops = breakdown(networks[i], pool, record.timing.median_ns);
       record.peak_memory_bytes = memory_of(networks[i], pool);
