@@ -14,6 +14,7 @@
 #include "graph/passes.hpp"
 #include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/agent.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -293,7 +294,7 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
   terminal.print(table, format);
 }
 
-/// Measures over ssh or adb; the device keeps its own name where it is one that the toolkit knows.
+/// Measures over ssh; the device keeps its own name where it is one that the toolkit knows.
 Profile measure_there(const Arguments& arguments, const RemoteJob& job,
                       const MeasureOptions& options, const cli::Terminal& terminal) {
   RemoteOptions remote;
@@ -313,10 +314,11 @@ void profile(const Arguments& arguments) {
   if (arguments.list_devices) return list_devices(terminal, format);
   const bool remote = is_transport(arguments.device);
   if (arguments.device != "host" && !remote)
-    throw std::invalid_argument(fmt::format(
-        "--device: got \"{}\", but only host, ssh://[user@]host[:port] and adb://serial can be "
-        "measured; to predict for other devices use cpubone-predict --device {}",
-        arguments.device, arguments.device));
+    throw std::invalid_argument(
+        fmt::format("--device: got \"{}\", but only host and ssh://[user@]host[:port] can be "
+                    "measured; to predict "
+                    "for other devices use cpubone-predict --device {}",
+                    arguments.device, arguments.device));
   if (!remote && is_emulated())
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
@@ -436,8 +438,7 @@ int main(int argc, char** argv) {
       "Measure how long operators and networks take on this machine. Without --network and --ops:\n"
       "the operators that a predictor for it needs.",
       "cpubone-profile");
-  app.add_option("--device", a.device,
-                 "machine to measure: host, ssh://[user@]host[:port] or adb://serial")
+  app.add_option("--device", a.device, "machine to measure: host or ssh://[user@]host[:port]")
       ->capture_default_str();
   app.add_option("--agent", a.agent,
                  "folder with cpubone-profile and its libraries, built for a device of another "

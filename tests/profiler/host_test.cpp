@@ -70,3 +70,13 @@ TEST_CASE("the date is that of SOURCE_DATE_EPOCH where it is set", "[host]") {
       utc_now(), "SOURCE_DATE_EPOCH: expected seconds since 1970 as a whole number, got \"today\"");
   ::unsetenv("SOURCE_DATE_EPOCH");
 }
+
+TEST_CASE("boards are known by the model that their firmware tells", "[host]") {
+  Device device;
+  device.cpu = "Raspberry Pi 5 Model B Rev 1.0 (Cortex-A76)";
+  CHECK(known_board(device) == "pi5");
+  device.cpu = "Raspberry Pi 400 Rev 1.0 (Cortex-A72)";
+  CHECK(known_board(device) == "pi4");
+  device.cpu = "Raspberry Pi 3 Model B (Cortex-A53)";
+  CHECK(known_board(device).empty());
+}
