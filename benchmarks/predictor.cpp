@@ -15,6 +15,7 @@
 #include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 #include "space/cpubone.hpp"
@@ -134,6 +135,7 @@ std::ptrdiff_t disturbed_of(const Profile& profile) {
 
 int main(int argc, char** argv) {
   const double patience = argc > 2 ? std::atof(argv[2]) : 1;
+  const KeepFreedMemory keep;
   Rows rows;
   const MeasureSettings one_thread;
 

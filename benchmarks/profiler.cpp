@@ -19,6 +19,7 @@
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/machine.hpp"
 #include "profiler/measure.hpp"
@@ -290,6 +291,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   try {
+    const KeepFreedMemory keep;
     Rows rows;
     if (wanted("repeat") || wanted("busy")) repeat_and_busy(rows, wanted("busy"));
     if (wanted("overhead")) overhead(rows);

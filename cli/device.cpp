@@ -34,8 +34,9 @@ Predictor host_predictor(const MeasureSettings& settings) {
 
 void warn_of_other_machine(const Predictor& predictor, const std::string& file,
                            const Terminal& terminal) {
-  if (predictor.device.name != "host" || fingerprint(predictor.device, predictor.settings) ==
-                                             fingerprint(describe_host(), predictor.settings))
+  if (predictor.device.name != "host" ||
+      fingerprint(predictor.device, predictor.settings) ==
+          fingerprint(describe_host(predictor.settings.cpus), predictor.settings))
     return;
   terminal.warn(fmt::format(
       "{}: made on another machine or runtime ({}, {}): its latencies are not this machine's; "

@@ -16,6 +16,7 @@
 #include "explorer/study.hpp"
 #include "graph/error.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -363,6 +364,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   cli::interrupted();
   if (!arguments.studies.empty()) return run_study_tool(arguments, command, terminal, format);
 
+  const KeepFreedMemory keep;
   Target target = target_of(arguments, terminal);
   ExploreInput input{
       .space = space,

@@ -14,6 +14,7 @@
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
 #include "graph/passes.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #endif
@@ -202,6 +203,7 @@ void print_predictions(const cli::Terminal& terminal, const Predictor& predictor
 /// Measures networks that the predictor was not fitted to and tells how right it is about them.
 void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
               const std::vector<Network>& networks, double budget_s, Format format) {
+  const KeepFreedMemory keep;
   Profile profile = host_profile(predictor.settings);
   {
     cli::Progress progress(terminal, "measuring networks");

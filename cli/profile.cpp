@@ -15,6 +15,7 @@
 #include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/agent.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -368,6 +369,7 @@ void profile(const Arguments& arguments) {
     }
   }
 
+  const KeepFreedMemory keep;
   Profile measured;
   if (!remote) measured = host_profile(options.settings);
   {
@@ -476,6 +478,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  if (a.serve) return serve_remote_job(0, 1, spread_of);
+  if (a.serve) {
+    const KeepFreedMemory keep;
+    return serve_remote_job(0, 1, spread_of);
+  }
   return cli::run("cpubone-profile", [&] { profile(a); });
 }

@@ -43,7 +43,8 @@ std::filesystem::path cache_folder() {
 }
 
 std::filesystem::path host_profile_path(const MeasureSettings& settings) {
-  return cache_folder() / fmt::format("host-{}.json", fingerprint(describe_host(), settings));
+  return cache_folder() /
+         fmt::format("host-{}.json", fingerprint(describe_host(settings.cpus), settings));
 }
 
 double known_calibration_ns(const MeasureSettings& settings) {
