@@ -305,7 +305,7 @@ int main(int argc, char** argv) {
   std::string by = "auto";
   std::string resolution;
   MeasureSettings settings;
-  double budget_s = 60;
+  std::string budget = "60s";
   bool list = false;
   bool evaluates = false;
   bool quiet = false;
@@ -324,10 +324,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
   app.add_flag("--evaluate", evaluates,
                "measure the networks (default: all of --list) on this machine and compare");
-  app.add_option("--budget", budget_s, "seconds that measuring may take")
-      ->capture_default_str()
-      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}},
-                                        CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
+  app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")
+      ->capture_default_str();
   app.add_option("--format", format_name, "table, json or csv")->capture_default_str();
   app.add_flag("--quiet", quiet, "no notes and no progress, only warnings and errors");
   app.set_version_flag("--version", CPUBONE_VERSION);
@@ -342,6 +340,7 @@ int main(int argc, char** argv) {
     const Format format = cli::parse_format(format_name);
     const cli::Terminal terminal(quiet);
     if (list) return list_networks(terminal, format);
+    [[maybe_unused]] const double budget_s = cli::parse_seconds("--budget", budget);
     if (names.empty() && !evaluates)
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
     std::vector<Network> networks;
