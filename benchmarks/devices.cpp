@@ -44,10 +44,7 @@ PredictionQuality constant_macps(const DeviceDescription& device) {
   return prediction_quality(comparisons);
 }
 
-}  // namespace
-
-int main() {
-  Rows rows;
+void run(std::span<const std::string>, Rows& rows) {
   const DeviceDescription& pi5 = find_device("pi5");
   const PredictionQuality network = left_out(pi5, &LeftOut::without_network_ms);
   const PredictionQuality family = left_out(pi5, &LeftOut::without_family_ms);
@@ -80,5 +77,10 @@ int main() {
                 "% MAPE",
                 fmt::format("{} published latencies, {}", a.count, device.device.runtime));
   }
-  rows.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_benchmark("devices", 0, argc, argv, run);
 }

@@ -144,23 +144,18 @@ void add_rows(Rows& rows, const Network& network, int threads) {
   }
 }
 
+void run(std::span<const std::string> arguments, Rows& rows) {
+  const char* set = std::getenv("CPUBONE_THREADS");
+  const int threads = set ? std::atoi(set) : 1;
+  std::vector<Network> networks;
+  for (const std::string& name : arguments) networks.push_back(find_network(name));
+  if (arguments.empty())
+    for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+  for (const Network& network : networks) add_rows(rows, network, threads);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    const char* set = std::getenv("CPUBONE_THREADS");
-    const int threads = set ? std::atoi(set) : 1;
-    Rows rows;
-    if (argc > 1) {
-      for (const char* name : std::span(argv + 1, static_cast<std::size_t>(argc - 1)))
-        add_rows(rows, find_network(name), threads);
-    } else {
-      for (const ZooEntry& entry : zoo()) add_rows(rows, entry.build(), threads);
-    }
-    rows.print();
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "inference: {}\n", e.what());
-    return 1;
-  }
-  return 0;
+  return run_benchmark("inference [NETWORK...]", 1000, argc, argv, run);
 }

@@ -2,6 +2,7 @@
 // Measures everything that it reports in this one run; takes about three minutes.
 // predictor [<prefix of files with what was measured> [<factor on the time that measuring takes>]]
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 #include "space/cpubone.hpp"
@@ -130,11 +132,23 @@ std::ptrdiff_t disturbed_of(const Profile& profile) {
                        [](const NetworkRecord& r) { return r.timing.disturbed; });
 }
 
-}  // namespace
+/// The second argument: by how much longer than usual measuring takes.
+double parse_patience(const std::string& text) {
+  double factor = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), factor);
+  if (code != std::errc{} || end != text.data() + text.size() || !(factor > 0 && factor <= 1000))
+    throw std::invalid_argument(
+        fmt::format("FACTOR: expected a number above 0 such as 2, got \"{}\"", text));
+  return factor;
+}
 
-int main(int argc, char** argv) {
-  const double patience = argc > 2 ? std::atof(argv[2]) : 1;
-  Rows rows;
+void run(std::span<const std::string> arguments, Rows& rows) {
+  const double patience = arguments.size() > 1 ? parse_patience(arguments[1]) : 1;
+  // What is measured is kept, for whoever wants to look closer.
+  const auto keep_profile = [&](const Profile& profile, const char* what) {
+    if (!arguments.empty()) save_profile(profile, arguments[0] + what);
+  };
+  const KeepFreedMemory keep;
   const MeasureSettings one_thread;
 
   // The profile, as `measure_host_profile` makes it: operators spread evenly, those that a
@@ -195,13 +209,12 @@ int main(int argc, char** argv) {
                        [&](const Network& network) { return network.name == record.name; });
   });
   const double profile_s = ops_s + truth.seconds * calibration_s / all_s;
-  // What is measured, for whoever wants to look closer.
-  if (argc > 1) save_profile(profile, std::string(argv[1]) + "-profile.json");
+  keep_profile(profile, "-profile.json");
   const double fit_start = now_s();
   const Predictor predictor = fit_predictor(profile, calibration);
   const double fit_s = now_s() - fit_start;
 
-  if (argc > 1) save_profile(truth, std::string(argv[1]) + "-networks.json");
+  keep_profile(truth, "-networks.json");
   const std::vector<Comparison> comparisons = compared(predictor, networks, truth);
   const PredictionQuality a = prediction_quality(comparisons);
   const std::string set =
@@ -326,12 +339,12 @@ int main(int argc, char** argv) {
       quick.budget_s = patience * 8;
       const std::vector<Op> few_ops = sampling_plan(3, few);
       measure_ops(few_ops, quick, some);
-      if (argc > 1) save_profile(some, std::string(argv[1]) + "-2-threads-profile.json");
+      keep_profile(some, "-2-threads-profile.json");
       double expected = 0;
       const Predictor adapted = adapt_predictor(predictor, some, &expected);
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
       const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
-      if (argc > 1) save_profile(truth_2, std::string(argv[1]) + "-2-threads-networks.json");
+      keep_profile(truth_2, "-2-threads-networks.json");
       const PredictionQuality f = prediction_quality(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(
           "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %; {} "
@@ -355,5 +368,10 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{:<32} {:9.3f} ms measured {:9.3f} predicted {:+6.1f} %{}\n", c.network,
                c.measured_ms, c.predicted_ms, 100 * (c.predicted_ms / c.measured_ms - 1),
                c.low_ms <= c.measured_ms && c.measured_ms <= c.high_ms ? "" : "  outside");
-  rows.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_benchmark("predictor [PREFIX [FACTOR]]", 2, argc, argv, run);
 }

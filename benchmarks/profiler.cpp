@@ -1,10 +1,12 @@
 // Whether measurements can be trusted: repeated, beside a busy process, summed to networks, after
 // being killed. Arguments choose some of `repeat busy threads sum overhead plan kill`; all without.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -19,6 +21,7 @@
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/machine.hpp"
 #include "profiler/measure.hpp"
@@ -276,31 +279,27 @@ void kills(Rows& rows) {
            ">=", fmt::format("{} were killed before they ended", killed));
 }
 
+constexpr std::array parts{"repeat", "busy", "threads", "sum", "overhead", "plan", "kill"};
+
+void run(std::span<const std::string> arguments, Rows& rows) {
+  const std::set<std::string> chosen(arguments.begin(), arguments.end());
+  for (const std::string& name : chosen)
+    if (std::find(parts.begin(), parts.end(), name) == parts.end())
+      throw std::invalid_argument(
+          fmt::format("got \"{}\", expected one of {}", name, fmt::join(parts, ", ")));
+  const auto wanted = [&](const char* name) { return chosen.empty() || chosen.count(name) != 0; };
+  const KeepFreedMemory keep;
+  if (wanted("repeat") || wanted("busy")) repeat_and_busy(rows, wanted("busy"));
+  if (wanted("overhead")) overhead(rows);
+  if (wanted("sum")) sums(rows, 1);
+  if (wanted("threads") && std::thread::hardware_concurrency() > 1)
+    sums(rows, static_cast<int>(std::thread::hardware_concurrency()));
+  if (wanted("plan")) default_plan(rows);
+  if (wanted("kill")) kills(rows);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::set<std::string> chosen(argv + 1, argv + argc);
-  const auto wanted = [&](const char* name) { return chosen.empty() || chosen.count(name) != 0; };
-  for (const std::string& name : chosen)
-    if (!std::set<std::string>{"repeat", "busy", "threads", "sum", "overhead", "plan", "kill"}
-             .count(name)) {
-      fmt::print(stderr,
-                 "profiler: expected repeat, busy, threads, sum, overhead, plan or kill, got {}\n",
-                 name);
-      return 2;
-    }
-  try {
-    Rows rows;
-    if (wanted("repeat") || wanted("busy")) repeat_and_busy(rows, wanted("busy"));
-    if (wanted("overhead")) overhead(rows);
-    if (wanted("sum")) sums(rows, 1);
-    if (wanted("threads") && std::thread::hardware_concurrency() > 1)
-      sums(rows, static_cast<int>(std::thread::hardware_concurrency()));
-    if (wanted("plan")) default_plan(rows);
-    if (wanted("kill")) kills(rows);
-    rows.print();
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "profiler: {}\n", e.what());
-    return 1;
-  }
+  return run_benchmark("profiler [PART...]", parts.size(), argc, argv, run);
 }

@@ -2,8 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <exception>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cpubone {
@@ -48,5 +53,33 @@ class Rows {
  private:
   std::vector<nlohmann::json> rows_;
 };
+
+/// What a benchmark does with its arguments.
+using Benchmark = std::function<void(std::span<const std::string> arguments, Rows& rows)>;
+
+/// The main function of a benchmark, with at most `most` arguments, none of them an option. `usage`
+/// begins with its name, e.g. `predictor [PREFIX [FACTOR]]`. Returns 0 where it ran, whatever
+/// holds; 2 for wrong arguments, for which `body` throws std::invalid_argument; 1 where it failed.
+inline int run_benchmark(std::string_view usage, std::size_t most, int argc, char** argv,
+                         const Benchmark& body) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string_view name = usage.substr(0, usage.find(' '));
+  try {
+    for (std::size_t i = 0; i < arguments.size(); ++i)
+      if (i >= most || arguments[i].empty() || arguments[i][0] == '-')
+        throw std::invalid_argument(
+            fmt::format("got the argument \"{}\", expected {}", arguments[i], usage));
+    Rows rows;
+    body(arguments, rows);
+    rows.print();
+    return 0;
+  } catch (const std::invalid_argument& e) {
+    fmt::print(stderr, "{}: {}\n", name, e.what());
+    return 2;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "{}: {}\n", name, e.what());
+    return 1;
+  }
+}
 
 }  // namespace cpubone

@@ -53,10 +53,7 @@ std::vector<Genome> enumerate(const SearchSpace& space) {
 
 const std::vector<Objective> objectives{Objective::latency, Objective::top1};
 
-}  // namespace
-
-int main() {
-  Rows rows;
+void run(std::span<const std::string>, Rows& rows) {
   const AccuracyModel accuracy = published_accuracy_model();
 
   // Throughput on the default space: distinct genomes whose units are all known.
@@ -180,5 +177,10 @@ int main() {
       }
     }
   }
-  rows.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_benchmark("search", 0, argc, argv, run);
 }

@@ -35,8 +35,9 @@ Predictor host_predictor(const MeasureSettings& settings) {
 
 void warn_of_other_machine(const Predictor& predictor, const std::string& file,
                            const Terminal& terminal) {
-  if (predictor.device.name != "host" || fingerprint(predictor.device, predictor.settings) ==
-                                             fingerprint(describe_host(), predictor.settings))
+  if (predictor.device.name != "host" ||
+      fingerprint(predictor.device, predictor.settings) ==
+          fingerprint(describe_host(predictor.settings.cpus), predictor.settings))
     return;
   terminal.warn(fmt::format(
       "{}: made on another machine or runtime ({}, {}): its latencies are not this machine's; "
@@ -77,9 +78,11 @@ std::optional<Profile> measured_profile([[maybe_unused]] const std::string& devi
 #ifdef CPUBONE_WITH_PROFILER
   namespace fs = std::filesystem;
   std::vector<fs::path> files;
+  const auto folder = find_cache_folder();
+  if (!folder) return newest;
   if (known_board(describe_host()) == device) files.push_back(host_profile_path(settings));
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(cache_folder(), code))
+  for (const auto& entry : fs::directory_iterator(*folder, code))
     if (entry.path().extension() == ".json" &&
         entry.path().filename().string().rfind(device + "-", 0) == 0)
       files.push_back(entry.path());

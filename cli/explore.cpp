@@ -14,6 +14,7 @@
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "reports/report.hpp"
 #include "reports/tables.hpp"
@@ -323,5 +324,8 @@ int main(int argc, char** argv) {
       "  cpubone-explore --device host --latency-ms 8 --params-m 12 -o small\n"
       "  cpubone-explore --study fusion,grouping\n"
       "Exit status: 0 done, 1 failed, 2 wrong usage.");
-  return cli::run_tool(app, argc, argv, [&] { explore_tool(a, command_line(argc, argv)); });
+  return cli::run_tool(app, argc, argv, [&] {
+    const KeepFreedMemory keep;
+    explore_tool(a, command_line(argc, argv));
+  });
 }

@@ -14,6 +14,7 @@
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
 #include "graph/passes.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #endif
@@ -202,6 +203,7 @@ void print_predictions(const cli::Terminal& terminal, const Predictor& predictor
 /// Measures networks that the predictor was not fitted to and tells how right it is about them.
 void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
               const std::vector<Network>& networks, double budget_s, Format format) {
+  const KeepFreedMemory keep;
   Profile profile = host_profile(predictor.settings);
   {
     cli::Progress progress(terminal, "measuring networks");
@@ -216,13 +218,12 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
   for (const Warning& warning : profile.warnings)
     terminal.warn(fmt::format("{}; {}", warning.what, warning.remedy));
   std::vector<Comparison> comparisons;
-  for (const NetworkRecord& record : profile.networks) {
-    const auto network =
-        std::find_if(networks.begin(), networks.end(),
-                     [&](const Network& candidate) { return candidate.name == record.name; });
-    const LatencyEstimate latency = predict(predictor, *network).latency;
-    comparisons.push_back(
-        {record.name, record.timing.median_ns * 1e-6, latency.ms, latency.low_ms, latency.high_ms});
+  for (const Network& network : networks) {
+    const NetworkRecord* record = find_record(profile, network);
+    if (record == nullptr) continue;  // beyond the budget, of which there is a warning
+    const LatencyEstimate latency = predict(predictor, network).latency;
+    comparisons.push_back({network.name, record->timing.median_ns * 1e-6, latency.ms,
+                           latency.low_ms, latency.high_ms});
   }
   const PredictionQuality a = prediction_quality(comparisons);
   if (format == Format::json) {
@@ -304,7 +305,7 @@ int main(int argc, char** argv) {
   std::string by = "auto";
   std::string resolution;
   cli::Conditions conditions;
-  double budget_s = 60;
+  std::string budget = "60s";
   bool list = false;
   bool evaluates = false;
   bool quiet = false;
@@ -323,10 +324,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
   app.add_flag("--evaluate", evaluates,
                "measure the networks (default: all of --list) on this machine and compare");
-  app.add_option("--budget", budget_s, "seconds that measuring may take")
-      ->capture_default_str()
-      ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}},
-                                        CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME"));
+  app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")
+      ->capture_default_str();
   app.add_option("--format", format_name, "table, json or csv")->capture_default_str();
   app.add_flag("--quiet", quiet, "no notes and no progress, only warnings and errors");
   app.set_version_flag("--version", CPUBONE_VERSION);
@@ -335,6 +334,7 @@ int main(int argc, char** argv) {
     const Format format = cli::parse_format(format_name);
     const cli::Terminal terminal(quiet);
     if (list) return list_networks(terminal, format);
+    [[maybe_unused]] const double budget_s = cli::parse_seconds("--budget", budget);
     if (names.empty() && !evaluates)
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
     std::vector<Network> networks;

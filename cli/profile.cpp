@@ -5,20 +5,21 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <map>
 
 #include "cli/arguments.hpp"
 #include "cli/device.hpp"
+#include "cli/profile_output.hpp"
 #include "cli/terminal.hpp"
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
 #include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/agent.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/remote.hpp"
-#include "profiler/statistics.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -103,172 +104,13 @@ std::vector<Op> read_ops(const std::string& path, DType dtype) {
   return ops;
 }
 
-double gmacps(std::int64_t macs, double ns) {
-  return ns > 0 ? static_cast<double>(macs) / ns : 0;
-}
-
-nlohmann::json to_contract(const NetworkRecord& record) {
-  nlohmann::json ops = nlohmann::json::array();
-  for (const NetworkRecord::Part& part : record.ops)
-    ops.push_back({{"op", text(part.op)},
-                   {"stage", part.stage},
-                   {"engine", part.engine},
-                   {"macs", macs(part.op)},
-                   {"latency_ms", part.latency_ns * 1e-6}});
-  return {{"name", record.name},
-          {"params", record.params},
-          {"macs", record.macs},
-          {"latency_ms", record.timing.median_ns * 1e-6},
-          {"latency_low_ms", record.timing.low_ns * 1e-6},
-          {"latency_high_ms", record.timing.high_ns * 1e-6},
-          {"gmacps", gmacps(record.macs, record.timing.median_ns)},
-          {"source", "measured"},
-          {"disturbed", record.timing.disturbed},
-          {"samples", record.timing.samples_ns.size()},
-          {"peak_memory_bytes", record.peak_memory_bytes},
-          {"ops", std::move(ops)}};
-}
-
-nlohmann::json to_contract(const OpRecord& record) {
-  return {{"op", text(record.op)},
-          {"engine", record.engine},
-          {"macs", macs(record.op)},
-          {"latency_ms", record.timing.median_ns * 1e-6},
-          {"latency_low_ms", record.timing.low_ns * 1e-6},
-          {"latency_high_ms", record.timing.high_ns * 1e-6},
-          {"gmacps", gmacps(macs(record.op), record.timing.median_ns)},
-          {"source", "measured"},
-          {"disturbed", record.timing.disturbed},
-          {"samples", record.timing.samples_ns.size()}};
-}
-
-std::string state(const Timing& timing) {
-  return timing.disturbed ? "disturbed" : "good";
-}
-
-Table table_of(const std::vector<NetworkRecord>& networks) {
-  Table table{"Networks",
-              {{"network"},
-               {"params M", true},
-               {"MACs M", true},
-               {"latency ms", true},
-               {"low ms", true},
-               {"high ms", true},
-               {"GMACpS", true},
-               {"memory MiB", true},
-               {"samples", true},
-               {"state"}},
-              {}};
-  for (const NetworkRecord& record : networks)
-    table.rows.push_back(
-        {record.name, fmt::format("{:.2f}", static_cast<double>(record.params) * 1e-6),
-         fmt::format("{:.1f}", static_cast<double>(record.macs) * 1e-6),
-         fmt::format("{:.3f}", record.timing.median_ns * 1e-6),
-         fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
-         fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
-         fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
-         fmt::format("{:.1f}", static_cast<double>(record.peak_memory_bytes) / (1 << 20)),
-         fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
-  return table;
-}
-
-Table breakdown_of(const NetworkRecord& record) {
-  Table table{record.name,
-              {{"stage"},
-               {"operator"},
-               {"engine"},
-               {"MACs M", true},
-               {"latency us", true},
-               {"share %", true},
-               {"GMACpS", true}},
-              {}};
-  for (const NetworkRecord::Part& part : record.ops)
-    table.rows.push_back({part.stage, text(part.op), part.engine,
-                          fmt::format("{:.2f}", static_cast<double>(macs(part.op)) * 1e-6),
-                          fmt::format("{:.1f}", part.latency_ns * 1e-3),
-                          fmt::format("{:.1f}", 100 * part.latency_ns / record.timing.median_ns),
-                          fmt::format("{:.1f}", gmacps(macs(part.op), part.latency_ns))});
-  return table;
-}
-
-Table table_of(const std::vector<OpRecord>& ops) {
-  Table table{"Operators",
-              {{"operator"},
-               {"engine"},
-               {"MACs M", true},
-               {"latency us", true},
-               {"low us", true},
-               {"high us", true},
-               {"GMACpS", true},
-               {"samples", true},
-               {"state"}},
-              {}};
-  for (const OpRecord& record : ops)
-    table.rows.push_back({text(record.op), record.engine,
-                          fmt::format("{:.3f}", static_cast<double>(macs(record.op)) * 1e-6),
-                          fmt::format("{:.2f}", record.timing.median_ns * 1e-3),
-                          fmt::format("{:.2f}", record.timing.low_ns * 1e-3),
-                          fmt::format("{:.2f}", record.timing.high_ns * 1e-3),
-                          fmt::format("{:.2f}", gmacps(macs(record.op), record.timing.median_ns)),
-                          fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
-  return table;
-}
-
-/// What people call an operator's class in a summary.
-std::string class_of(const Op& op) {
-  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
-  if (is_depthwise(op)) return "conv2d depthwise";
-  std::string which =
-      is_pointwise(op) ? "conv2d 1x1" : fmt::format("conv2d {}x{}", op.kernel_h, op.kernel_w);
-  return which + (op.groups > 1 ? " grouped" : "");
-}
-
-Table summary_of(const Profile& profile) {
-  std::map<std::string, std::vector<const OpRecord*>> classes;
-  for (const OpRecord& record : profile.ops) classes[class_of(record.op)].push_back(&record);
-  Table table{"Profile",
-              {{"class"},
-               {"operators", true},
-               {"median us", true},
-               {"median GMACpS", true},
-               {"median interval %", true},
-               {"disturbed", true}},
-              {}};
-  for (const auto& [which, records] : classes) {
-    std::vector<double> us;
-    std::vector<double> speed;
-    std::vector<double> interval;
-    int disturbed = 0;
-    for (const OpRecord* record : records) {
-      const Timing& timing = record->timing;
-      us.push_back(timing.median_ns * 1e-3);
-      speed.push_back(gmacps(macs(record->op), timing.median_ns));
-      interval.push_back(50 * (timing.high_ns - timing.low_ns) / timing.median_ns);
-      disturbed += timing.disturbed ? 1 : 0;
-    }
-    table.rows.push_back({which, fmt::to_string(records.size()), fmt::format("{:.1f}", median(us)),
-                          median(speed) > 0 ? fmt::format("{:.2f}", median(speed)) : "",
-                          fmt::format("{:.2f}", median(interval)), fmt::to_string(disturbed)});
-  }
-  return table;
-}
-
-template <typename Records>
-void print(const cli::Terminal& terminal, const Records& records, cli::Format format) {
-  if (format != cli::Format::json) return terminal.print(table_of(records), format);
-  nlohmann::json list = nlohmann::json::array();
-  for (const auto& record : records) list.push_back(to_contract(record));
-  terminal.print(list.dump(1) + "\n");
-}
-
 void list_devices(const cli::Terminal& terminal, cli::Format format) {
   Table table{"Devices",
               {{"device"}, {"hardware"}, {"runtime"}, {"evidence"}, {"expected error %", true}},
               {}};
   const auto percent = [](double error) { return fmt::format("{:.1f}", 100 * error); };
   const Device host = describe_host();
-  const fs::path path = host_profile_path({});
-  if (fs::exists(path)) {
+  if (find_cache_folder() && fs::exists(host_profile_path({}))) {
     const Predictor predictor = cli::device_predictor("host", {}, terminal);
     table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores),
                           host.runtime, "measured here, 1 thread",
@@ -293,7 +135,31 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
   terminal.print(table, format);
 }
 
-/// Measures over ssh or adb; the device keeps its own name where it is one that the toolkit knows.
+/// What is asked for: operators, networks, or where both are empty all that a predictor needs.
+RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings) {
+  RemoteJob job;
+  for (const std::string& name : arguments.networks)
+    job.networks.push_back(with_dtype(network_of(arguments, name), settings.dtype));
+  if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype);
+  if (!job.networks.empty() && settings.dtype == DType::qs8)
+    throw std::invalid_argument(
+        "--precision: in int8 only conv2d and linear operators can be measured, no whole networks");
+  return job;
+}
+
+bool is_whole(const RemoteJob& job) {
+  return job.ops.empty() && job.networks.empty();
+}
+
+Profile measure_here(const RemoteJob& job, const MeasureOptions& options) {
+  if (is_whole(job)) return measure_host_profile(options, spread_of);
+  Profile measured = host_profile(options.settings);
+  if (!job.ops.empty()) measure_ops(job.ops, options, measured);
+  if (!job.networks.empty()) measure_networks(job.networks, options, measured);
+  return measured;
+}
+
+/// Measures over ssh; the device keeps its own name where it is one that the toolkit knows.
 Profile measure_there(const Arguments& arguments, const RemoteJob& job,
                       const MeasureOptions& options, const cli::Terminal& terminal) {
   RemoteOptions remote;
@@ -307,16 +173,76 @@ Profile measure_there(const Arguments& arguments, const RemoteJob& job,
   return profile;
 }
 
+/// Where a profile goes, and its journal before.
+struct Output {
+  fs::path file;     ///< empty: nowhere, or only known when the device has told what it is
+  fs::path journal;  ///< empty: none
+  bool in_cache = false;
+};
+
+Output output_of(const Arguments& arguments, bool remote, bool whole,
+                 const MeasureSettings& settings) {
+  Output output{.file = arguments.output, .journal = {}, .in_cache = false};
+  output.in_cache = whole && output.file.empty();
+  if (arguments.resume && output.file.empty() && !output.in_cache)
+    throw std::invalid_argument("--resume continues the profile that -o names; there is none");
+  if (output.in_cache) {
+    fs::create_directories(cache_folder());
+    if (remote)
+      output.journal = cache_folder() / fmt::format("{}.journal", hash_text(arguments.device));
+    else
+      output.file = host_profile_path(settings);
+  }
+  if (output.file.empty()) return output;
+  cli::require_writable(output.file);
+  output.journal = output.file.string() + ".journal";
+  return output;
+}
+
+/// A file of the same machine and settings that -o names is added to.
+void check_can_be_added(const Output& output, const Profile& profile) {
+  if (output.in_cache || output.file.empty() || !fs::exists(output.file)) return;
+  Profile known = profile;
+  try {
+    merge(known, load_profile(output.file));
+  } catch (const Error& e) {
+    throw Error(fmt::format("{}: {}; name another file with -o", output.file.string(), e.what()));
+  }
+}
+
+void save(const Profile& measured, Output& output) {
+  if (output.in_cache && output.file.empty())
+    output.file = cache_folder() / fmt::format("{}-{}.json", measured.device.name,
+                                               fingerprint(measured.device, measured.settings));
+  if (output.file.empty()) return;
+  Profile all = measured;
+  if (!output.in_cache && fs::exists(output.file)) {
+    all.ops.clear();
+    all.networks.clear();
+    all.warnings.clear();
+    all.seconds = 0;
+    merge(all, load_profile(output.file));
+    merge(all, measured);
+    all.created = measured.created;
+  }
+  save_profile(all, output.file);
+  for (const char* part : journal_parts) {
+    std::error_code code;
+    fs::remove(output.journal.string() + part, code);
+  }
+}
+
 void profile(const Arguments& arguments) {
   const cli::Format format = cli::parse_format(arguments.format);
   const cli::Terminal terminal(arguments.quiet);
   if (arguments.list_devices) return list_devices(terminal, format);
   const bool remote = is_transport(arguments.device);
   if (arguments.device != "host" && !remote)
-    throw std::invalid_argument(fmt::format(
-        "--device: got \"{}\", but only host, ssh://[user@]host[:port] and adb://serial can be "
-        "measured; to predict for other devices use cpubone-predict --device {}",
-        arguments.device, arguments.device));
+    throw std::invalid_argument(
+        fmt::format("--device: got \"{}\", but only host and ssh://[user@]host[:port] can be "
+                    "measured; to predict "
+                    "for other devices use cpubone-predict --device {}",
+                    arguments.device, arguments.device));
   if (!remote && is_emulated())
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
@@ -325,107 +251,43 @@ void profile(const Arguments& arguments) {
   options.settings = settings_of(arguments);
   options.budget_s = cli::parse_seconds("--budget", arguments.budget);
   options.seed = arguments.seed;
-  if (!remote) options.calibration_ns = known_calibration_ns(options.settings);
   options.resume = arguments.resume;
   options.cancelled = [] { return cli::interrupted().load(); };
-  const bool whole_plan = arguments.networks.empty() && arguments.ops.empty();
-  std::vector<Network> networks;
-  for (const std::string& name : arguments.networks)
-    networks.push_back(network_of(arguments, name));
-  std::vector<Op> ops;
-  if (!arguments.ops.empty()) ops = read_ops(arguments.ops, options.settings.dtype);
-  if (!networks.empty() && options.settings.dtype == DType::qs8)
-    throw std::invalid_argument(
-        "--precision: in int8 only conv2d and linear operators can be measured, no whole networks");
-  for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
-
-  fs::path output = arguments.output;
-  const bool kept = whole_plan && output.empty();
-  if (kept && !remote) {
-    output = host_profile_path(options.settings);
-    fs::create_directories(output.parent_path());
-  }
-  if (arguments.resume && output.empty() && !kept)
-    throw std::invalid_argument("--resume continues the profile that -o names; there is none");
-  // What a file of the same machine and settings has already is kept.
-  Profile result;
-  if (!remote) result = host_profile(options.settings);
-  if (kept && remote) {
-    fs::create_directories(cache_folder());
-    options.journal = cache_folder() / fmt::format("{}.journal", hash_text(arguments.device));
-  }
-  if (!output.empty()) {
-    cli::require_writable(output);
-    options.journal = output.string() + ".journal";
-    if (fs::exists(output) && !kept && !remote) {
-      try {
-        merge(result, load_profile(output));
-      } catch (const Error& e) {
-        throw Error(fmt::format("{}: {}; name another file with -o", output.string(), e.what()));
-      }
-    }
+  const RemoteJob job = job_of(arguments, options.settings);
+  Output output = output_of(arguments, remote, is_whole(job), options.settings);
+  options.journal = output.journal;
+  if (!remote) {
+    options.calibration_ns = known_calibration_ns(options.settings);
+    check_can_be_added(output, host_profile(options.settings));
   }
 
   Profile measured;
-  if (!remote) measured = host_profile(options.settings);
   {
     cli::Progress progress(terminal, "measuring");
     options.on_progress = [&](const SampleProgress& p) {
       progress.update(p.fraction, 1, fmt::format("{} of {}", p.done, p.tasks));
     };
-    if (remote) {
-      measured = measure_there(arguments, {ops, networks}, options, terminal);
-    } else if (whole_plan) {
-      measured = measure_host_profile(options, spread_of);
-    } else if (!networks.empty()) {
-      measure_networks(networks, options, measured);
-    } else {
-      measure_ops(ops, options, measured);
-    }
+    measured =
+        remote ? measure_there(arguments, job, options, terminal) : measure_here(job, options);
   }
   if (cli::interrupted())
-    throw Error(output.empty() ? "interrupted" : "interrupted; --resume goes on from here");
+    throw Error(output.journal.empty() ? "interrupted" : "interrupted; --resume goes on from here");
   if (measured.ops.empty() && measured.networks.empty())
     throw Error(
         fmt::format("nothing could be measured within {}; raise --budget", arguments.budget));
-  if (remote) {
-    result = measured;
-    if (kept)
-      output = cache_folder() / fmt::format("{}-{}.json", result.device.name,
-                                            fingerprint(result.device, result.settings));
-    // What a file of the same machine and settings has already is kept.
-    if (!kept && !output.empty() && fs::exists(output)) {
-      result = load_profile(output);
-      merge(result, measured);
-    }
-  } else {
-    merge(result, measured);
-  }
-  result.created = measured.created;
-  if (!output.empty()) {
-    save_profile(result, output);
-    for (const char* part : journal_parts) {
-      std::error_code code;
-      fs::remove(options.journal.string() + part, code);
-    }
-  }
+  save(measured, output);
 
   for (const Warning& warning : measured.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
-  if (whole_plan) {
-    terminal.print(summary_of(measured), format);
-  } else if (!networks.empty()) {
+  if (is_whole(job))
+    print_summary(terminal, measured, format);
+  else if (!job.networks.empty())
     print(terminal, measured.networks, format);
-    if (format == cli::Format::table && measured.networks.size() == 1) {
-      terminal.print("\n");
-      terminal.print(breakdown_of(measured.networks[0]), format);
-    }
-  } else {
+  else
     print(terminal, measured.ops, format);
-  }
-  if (!output.empty())
+  if (!output.file.empty())
     terminal.note(fmt::format("{} operators and {} networks in {:.1f} s: {}", measured.ops.size(),
-                              measured.networks.size(), measured.seconds, output.string()));
+                              measured.networks.size(), measured.seconds, output.file.string()));
 }
 
 }  // namespace
@@ -436,8 +298,7 @@ int main(int argc, char** argv) {
       "Measure how long operators and networks take on this machine. Without --network and --ops:\n"
       "the operators that a predictor for it needs.",
       "cpubone-profile");
-  app.add_option("--device", a.device,
-                 "machine to measure: host, ssh://[user@]host[:port] or adb://serial")
+  app.add_option("--device", a.device, "machine to measure: host or ssh://[user@]host[:port]")
       ->capture_default_str();
   app.add_option("--agent", a.agent,
                  "folder with cpubone-profile and its libraries, built for a device of another "
@@ -472,6 +333,7 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
   int status = 0;
   const int code = cli::run_tool(app, argc, argv, [&] {
+    const KeepFreedMemory keep;
     if (a.serve)
       status = serve_remote_job(0, 1, spread_of);
     else

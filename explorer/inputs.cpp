@@ -31,9 +31,10 @@ std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings)
 
 std::vector<KnownLatency> known_latencies(const Profile& profile) {
   std::vector<KnownLatency> known;
-  for (const NetworkRecord& record : profile.networks)
-    if (!zoo_name(record.name).empty())
-      known.push_back({record.name, measured_latency(record.timing)});
+  if (profile.networks.empty()) return known;
+  for (const ZooEntry& entry : zoo())
+    if (const NetworkRecord* record = find_record(profile, entry.build()))
+      known.push_back({entry.name, measured_latency(record->timing)});
   return known;
 }
 

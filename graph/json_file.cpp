@@ -9,7 +9,9 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
+#include <utility>
 
 namespace cpubone {
 namespace {
@@ -33,11 +35,33 @@ void write_all(int file, std::string_view text, const std::filesystem::path& pat
 struct TemporaryFile {
   std::string path;
   int file = -1;
+  explicit TemporaryFile(int open_file = -1) : file(open_file) {}
+  TemporaryFile(TemporaryFile&& other) noexcept
+      : path(std::exchange(other.path, {})), file(std::exchange(other.file, -1)) {}
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
   ~TemporaryFile() {
     if (file >= 0) ::close(file);
     if (!path.empty()) ::unlink(path.c_str());
   }
 };
+
+/// A new file beside `path`, of the mode that the process's umask leaves it. (`mkstemp` makes
+/// private ones, and the umask can only be asked for by setting it, which other threads would
+/// notice.)
+TemporaryFile make_beside(const std::filesystem::path& path) {
+  std::random_device random;
+  TemporaryFile temporary;
+  for (int attempt = 0; temporary.file < 0 && attempt < 100; ++attempt) {
+    temporary.path = fmt::format("{}.{:06x}", path.string(), random() & 0xFFFFFFU);
+    temporary.file = ::open(temporary.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (temporary.file < 0 && errno != EEXIST) break;
+  }
+  if (temporary.file < 0) {
+    temporary.path.clear();
+    fail_system(path, "cannot write");
+  }
+  return temporary;
+}
 
 }  // namespace
 
@@ -73,21 +97,14 @@ void write_text_file(std::string_view text, const std::filesystem::path& path) {
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (file < 0) fail_system(path, "cannot write");
-    const TemporaryFile guard{{}, file};
+    const TemporaryFile guard(file);
     write_all(file, text, path);
     return;
   }
-  std::string name = path.string() + ".XXXXXX";
-  TemporaryFile temporary;
-  temporary.file = ::mkostemp(name.data(), O_CLOEXEC);
-  if (temporary.file < 0) fail_system(path, "cannot write");
-  temporary.path = name;
+  TemporaryFile temporary = make_beside(path);
   write_all(temporary.file, text, path);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(temporary.file, 0666 & ~mask) != 0) fail_system(path, "cannot write");
   if (::fsync(temporary.file) != 0) fail_system(path, "cannot write");
-  if (::rename(name.c_str(), path.c_str()) != 0) fail_system(path, "cannot write");
+  if (::rename(temporary.path.c_str(), path.c_str()) != 0) fail_system(path, "cannot write");
   temporary.path.clear();
 }
 

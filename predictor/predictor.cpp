@@ -333,11 +333,11 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   std::vector<Network> networks;
   std::vector<double> measured_ns;
   for (const Network& network : calibration)
-    for (const NetworkRecord& record : profile.networks)
-      if (record.name == network.name && !record.timing.disturbed) {
-        networks.push_back(network);
-        measured_ns.push_back(record.timing.median_ns);
-      }
+    if (const NetworkRecord* record = find_record(profile, network);
+        record != nullptr && !record->timing.disturbed) {
+      networks.push_back(network);
+      measured_ns.push_back(record->timing.median_ns);
+    }
   fit_network_model(predictor, networks, measured_ns);
   return predictor;
 }

@@ -26,28 +26,13 @@
 #endif
 
 #include "graph/error.hpp"
+#include "profiler/system_files.hpp"
 #include "runtime/xnnpack_runtime.hpp"
 
 namespace cpubone {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// First line of a file of the system, empty where there is none.
-std::string read_line(const fs::path& path) {
-  std::ifstream stream(path);
-  std::string line;
-  std::getline(stream, line);
-  while (!line.empty() && (line.back() == '\0' || line.back() == ' ')) line.pop_back();
-  return line;
-}
-
-double read_number(const fs::path& path) {
-  const std::string line = read_line(path);
-  double value = 0;
-  std::from_chars(line.data(), line.data() + line.size(), value);
-  return value;
-}
 
 /// Value of a `key : value` line of /proc/cpuinfo or /proc/meminfo.
 std::string proc_value(const char* file, std::string_view key) {
@@ -107,48 +92,6 @@ std::vector<std::string> cpu_features() {
 #endif
   std::sort(features.begin(), features.end());
   return features;
-}
-
-std::int64_t parse_size(const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc{}) return 0;
-  if (*end == 'K') value *= 1024;
-  if (*end == 'M') value *= 1024 * 1024;
-  return value;
-}
-
-struct Caches {
-  std::int64_t l1d = 0;
-  std::int64_t l2 = 0;
-  std::int64_t last = 0;
-};
-
-Caches read_caches() {
-  Caches caches;
-  std::int64_t last_level = 0;
-  for (int i = 0; i < 8; ++i) {
-    const fs::path folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}", i);
-    const auto level = static_cast<std::int64_t>(read_number(folder / "level"));
-    const std::string type = read_line(folder / "type");
-    if (level == 0 || type == "Instruction") continue;
-    const std::int64_t size = parse_size(read_line(folder / "size"));
-    if (level == 1) caches.l1d = size;
-    if (level == 2) caches.l2 = size;
-    if (level >= last_level) {
-      last_level = level;
-      caches.last = size;
-    }
-  }
-  const auto ask = [](std::int64_t& bytes, int name) {
-    if (bytes == 0) bytes = std::max<std::int64_t>(0, ::sysconf(name));
-  };
-  // Some Arm kernels leave sizes out of /sys.
-  ask(caches.l1d, _SC_LEVEL1_DCACHE_SIZE);
-  ask(caches.l2, _SC_LEVEL2_CACHE_SIZE);
-  if (caches.last == 0) ask(caches.last, _SC_LEVEL3_CACHE_SIZE);
-  if (caches.last == 0) caches.last = caches.l2;
-  return caches;
 }
 
 std::string file_hash(const std::string& path) {
@@ -233,24 +176,26 @@ std::string known_board(const Device& device) {
   return "";
 }
 
-Device describe_host() {
+Device describe_host(std::span<const int> cpus) {
+  const std::vector<int> measuring =
+      cpus.empty() ? online_cpus() : std::vector<int>(cpus.begin(), cpus.end());
+  const fs::path cpufreq = cpu_folder(system_cpus, measuring.front()) / "cpufreq";
   Device device;
   device.name = "host";
   device.cpu = cpu_name();
   device.architecture = architecture();
   device.features = cpu_features();
   device.cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  const Caches caches = read_caches();
-  device.l1d_bytes = caches.l1d;
-  device.l2_bytes = caches.l2;
-  device.llc_bytes = caches.last;
+  const CacheSizes caches = read_cache_sizes(measuring);
+  device.l1d_bytes = caches.l1d_bytes;
+  device.l2_bytes = caches.l2_bytes;
+  device.llc_bytes = caches.llc_bytes;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
   device.runtime = "XNNPACK " + xnnpack_version();
   device.runtime_hash = file_hash(xnnpack_library_path());
   device.kernel = kernel_release();
-  device.governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-  device.frequency_mhz =
-      read_number("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq") / 1000;
+  device.governor = read_line(cpufreq / "scaling_governor");
+  device.frequency_mhz = read_number(cpufreq / "cpuinfo_max_freq") / 1000;
   if (device.frequency_mhz == 0) {
     const std::string mhz = proc_value("/proc/cpuinfo", "cpu MHz");
     std::from_chars(mhz.data(), mhz.data() + mhz.size(), device.frequency_mhz);
@@ -367,19 +312,26 @@ std::vector<int> parse_cpus(std::string_view text) {
   return {cpus.begin(), cpus.end()};
 }
 
-void pin_to_cpus(const std::vector<int>& cpus) {
+PinnedThread::PinnedThread(std::span<const int> cpus) {
+  if (cpus.empty()) return;
   cpu_set_t set;
   CPU_ZERO(&set);
   for (const int cpu : cpus) {
-    if (cpu < 0 || cpu >= CPU_SETSIZE ||
-        !fs::exists(fmt::format("/sys/devices/system/cpu/cpu{}", cpu)))
+    if (cpu < 0 || cpu >= CPU_SETSIZE || !fs::exists(cpu_folder(system_cpus, cpu)))
       throw Error(fmt::format("cannot pin to CPU {}: this machine has CPUs {}", cpu,
                               read_line("/sys/devices/system/cpu/online")));
     CPU_SET(static_cast<std::size_t>(cpu), &set);
   }
-  if (::sched_setaffinity(0, sizeof set, &set) != 0)
+  cpu_set_t before;
+  if (::sched_getaffinity(0, sizeof before, &before) != 0 ||
+      ::sched_setaffinity(0, sizeof set, &set) != 0)
     throw Error(
         fmt::format("cannot pin to CPUs {}: {}", fmt::join(cpus, ","), std::strerror(errno)));
+  before_ = before;
+}
+
+PinnedThread::~PinnedThread() {
+  if (before_) ::sched_setaffinity(0, sizeof *before_, &*before_);
 }
 
 std::string utc_now() {

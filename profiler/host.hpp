@@ -1,5 +1,10 @@
 #pragma once
+#include <sched.h>
+
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "profiler/machine.hpp"
@@ -8,7 +13,9 @@
 namespace cpubone {
 
 /// This machine, read from the system: /proc, /sys and the loaded XNNPACK. Device name `host`.
-Device describe_host();
+/// Caches, governor and frequency are those of `cpus`, the ones that measure; none: all that are
+/// online.
+Device describe_host(std::span<const int> cpus = {});
 
 /// Name in devices/ of the board that a device says it is, e.g. `pi5` for a Raspberry Pi 5; empty
 /// where it is none of them.
@@ -27,9 +34,19 @@ std::vector<std::vector<int>> cpu_clusters();
 /// Whether this process runs under an emulator, where timings mean nothing.
 bool is_emulated();
 
-/// Pins the calling thread, and the threads that it starts later, to these CPUs. Throws
-/// cpubone::Error naming the CPU that does not exist.
-void pin_to_cpus(const std::vector<int>& cpus);
+/// Pins the calling thread, and the threads that it starts meanwhile, to CPUs; where it may run
+/// afterwards is as before. None: changes nothing. To be destroyed by the thread that made it.
+class PinnedThread {
+ public:
+  /// Throws cpubone::Error naming the CPU that does not exist.
+  explicit PinnedThread(std::span<const int> cpus);
+  ~PinnedThread();
+  PinnedThread(const PinnedThread&) = delete;
+  PinnedThread& operator=(const PinnedThread&) = delete;
+
+ private:
+  std::optional<cpu_set_t> before_;
+};
 
 /// CPUs named like `0-3,6`, or a cluster: `big`, `little`, `all`. Throws std::invalid_argument
 /// naming the part that is wrong, or that all CPUs are alike.

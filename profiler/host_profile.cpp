@@ -28,7 +28,7 @@ std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& sprea
 
 }  // namespace
 
-std::filesystem::path cache_folder() {
+std::optional<std::filesystem::path> find_cache_folder() {
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);
     return std::filesystem::path(value ? value : "");
@@ -36,14 +36,18 @@ std::filesystem::path cache_folder() {
   const std::filesystem::path cache = variable("XDG_CACHE_HOME");
   if (cache.is_absolute()) return cache / "cpubone";
   const std::filesystem::path home = variable("HOME");
-  if (home.empty())
-    throw Error(
-        "no folder for profiles: neither XDG_CACHE_HOME nor HOME is set; name a file with -o");
+  if (home.empty()) return std::nullopt;
   return home / ".cache" / "cpubone";
 }
 
+std::filesystem::path cache_folder() {
+  if (const auto folder = find_cache_folder()) return *folder;
+  throw Error("no folder for profiles: neither XDG_CACHE_HOME nor HOME is set; set one of them");
+}
+
 std::filesystem::path host_profile_path(const MeasureSettings& settings) {
-  return cache_folder() / fmt::format("host-{}.json", fingerprint(describe_host(), settings));
+  return cache_folder() /
+         fmt::format("host-{}.json", fingerprint(describe_host(settings.cpus), settings));
 }
 
 double known_calibration_ns(const MeasureSettings& settings) {

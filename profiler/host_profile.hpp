@@ -2,14 +2,17 @@
 #include <array>
 #include <filesystem>
 #include <functional>
+#include <optional>
 
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 
 namespace cpubone {
 
-/// Where profiles of this machine are kept: $XDG_CACHE_HOME/cpubone, else ~/.cache/cpubone. Throws
-/// cpubone::Error where neither variable is set.
+/// Where profiles of this machine are kept: $XDG_CACHE_HOME/cpubone, else ~/.cache/cpubone; nowhere
+/// where neither variable is set.
+std::optional<std::filesystem::path> find_cache_folder();
+/// The same; throws cpubone::Error where there is none.
 std::filesystem::path cache_folder();
 
 /// Where the profile of this machine with these settings is kept; its fingerprint is in the name.

@@ -14,6 +14,7 @@ namespace cpubone {
 namespace {
 
 constexpr double longest_ns = 1e15;
+constexpr double sync_interval_s = 1;  // on an SD card it takes some 10 ms
 
 std::vector<Sample> read_samples(const JsonReader& json, std::size_t tasks) {
   std::vector<Sample> samples;
@@ -48,6 +49,7 @@ Journal::Journal(const std::filesystem::path& path, const nlohmann::json& header
       ::lseek(file_, 0, SEEK_END) < 0)
     fail();
   if (keep == 0) append(header);
+  sync();
 }
 
 Journal::~Journal() {
@@ -60,6 +62,9 @@ void Journal::append(std::span<const Sample> samples, double seconds) {
   for (const Sample& sample : samples)
     list.push_back({sample.task, sample.ns, sample.calibration_ns, sample.interrupted});
   append(nlohmann::json{{"seconds", known_s_ + seconds}, {"samples", std::move(list)}});
+  if (seconds - synced_s_ < sync_interval_s) return;
+  synced_s_ = seconds;
+  sync();
 }
 
 void Journal::fail() const {
@@ -75,6 +80,10 @@ void Journal::append(const nlohmann::json& line) {
     if (written < 0) fail();
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
+}
+
+void Journal::sync() {
+  if (::fdatasync(file_) != 0 && errno != EINVAL) fail();  // pipes and devices need none
 }
 
 /// Returns the length of the whole lines.

@@ -10,7 +10,7 @@ namespace cpubone {
 
 /// What an interrupted run has measured so far, as JSON lines: a header that says what is measured
 /// and where, then a line a round. Whatever kills the run leaves whole lines and at most one torn
-/// end, which the next run cuts off.
+/// end, which the next run cuts off; a power cut takes the rounds of at most the last second too.
 class Journal {
  public:
   /// Begins a journal at `path`, or continues the one that is there where `resume`. `header` needs
@@ -31,12 +31,14 @@ class Journal {
  private:
   [[noreturn]] void fail() const;
   void append(const nlohmann::json& line);
+  void sync();
   std::size_t read(const nlohmann::json& header);
 
   std::filesystem::path path_;
   int file_ = -1;
   std::vector<Sample> known_;
   double known_s_ = 0;
+  double synced_s_ = 0;  ///< of this run
 };
 
 }  // namespace cpubone

@@ -1,19 +1,20 @@
 #include "profiler/measure.hpp"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
+#include <cstddef>
 #include <nlohmann/json.hpp>
-#include <random>
+#include <numeric>
+#include <stdexcept>
 
 #include "graph/json_file.hpp"
 #include "graph/passes.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
+#include "profiler/subjects.hpp"
 #include "runtime/executor.hpp"
 
 namespace cpubone {
@@ -21,8 +22,6 @@ namespace {
 
 constexpr double guess_macs_per_ns = 30;
 constexpr double guess_bytes_per_ns = 10;
-constexpr std::size_t arena_bytes = std::size_t{32} << 20;  // for activations
-constexpr std::size_t window_bytes = std::size_t{1} << 20;  // that they begin in
 
 double guess_ns(const Op& op) {
   return static_cast<double>(macs(op)) / guess_macs_per_ns +
@@ -37,134 +36,9 @@ double guess_ns(const Network& network) {
   return total;
 }
 
-/// Values to feed: the same for all, and none of them denormal.
-const std::vector<float>& input_values() {
-  static const std::vector<float> values = [] {
-    std::mt19937 random(1);
-    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
-    std::vector<float> v(1 << 20);
-    for (float& value : v) value = uniform(random);
-    return v;
-  }();
-  return values;
-}
-
-/// In a network several operators ran since the output's memory was last used: it is in the shared
-/// cache, not in the core's own.
-class PrivateCaches {
- public:
-  explicit PrivateCaches(std::int64_t l2_bytes)
-      : memory_(static_cast<std::size_t>(2 * std::max(l2_bytes, smallest_l2)) / sizeof(float),
-                1.0F) {}
-  void push_out() {
-    constexpr std::size_t line = 64 / sizeof(float);
-    float sum = 0;
-    for (std::size_t i = 0; i < memory_.size(); i += line) sum += memory_[i];
-    memory_[0] = sum > 0 ? 1.0F : sum;  // so that the sum is needed
-  }
-
- private:
-  static constexpr std::int64_t smallest_l2 = 256 << 10;
-  std::vector<float> memory_;
-};
-
-void fill(std::span<float> out) {
-  const std::vector<float>& values = input_values();
-  for (std::size_t i = 0; i < out.size(); i += values.size())
-    std::memcpy(out.data() + i, values.data(),
-                std::min(values.size(), out.size() - i) * sizeof(float));
-}
-
-/// The operator behind slices of the network's input, so that it reads what was just written and
-/// may write in place, as in a network.
-Network network_of(const Op& op) {
-  Network network;
-  network.name = text(op);
-  network.inputs = {op.inputs[0]};
-  Node node{"op", "", op, {}};
-  if (op.dtype() == DType::qs8) {  // nothing else calculates in int8
-    node.inputs = {network_input};
-    network.nodes = {node};
-    network.outputs = {0};
-    return network;
-  }
-  Tensor& image = network.inputs[0];
-  for (const Tensor& input : op.inputs) image.shape.c = std::max(image.shape.c, input.shape.c);
-  const auto make = [&](OpKind kind, int from, Tensor to) {
-    Op producer;
-    producer.kind = kind;
-    producer.inputs = {tensor(network, from)};
-    producer.outputs = {std::move(to)};
-    const auto index = static_cast<int>(network.nodes.size());
-    network.nodes.push_back({fmt::format("input{}", index), "", producer, {from}});
-    return index;
-  };
-  for (const Tensor& input : op.inputs) {
-    int from = network_input;
-    if (input.shape.h != image.shape.h || input.shape.w != image.shape.w)
-      from = make(OpKind::global_avg_pool, from, {{1, 1, 1, image.shape.c}, image.dtype});
-    node.inputs.emplace_back(make(OpKind::slice, from, input));
-  }
-  network.nodes.push_back(std::move(node));
-  network.outputs = {static_cast<int>(network.nodes.size()) - 1};
-  return network;
-}
-
-/// Copies of a network. What is timed is the network from a node on; the nodes before it make its
-/// input. Activations move through shared memory from visit to visit: where they lie decides how
-/// they get along in the caches, up to 15 % of a small operator's time, and where they lie in a
-/// user's process is chance.
-class ExecutorSubject : public Subject {
- public:
-  ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
-                  std::size_t first_node, std::shared_ptr<PrivateCaches> caches,
-                  std::shared_ptr<const Arena> arena)
-      : caches_(std::move(caches)) {
-    const ParameterSource parameters = random_parameters();
-    ExecutorOptions options;
-    options.one_step_per_op = first_node > 0;
-    options.arena = std::move(arena);
-    if (network.nodes[0].op.dtype() == DType::qs8) input_share_ = 0.25;
-    for (int i = 0; i < copies; ++i) {
-      executors_.emplace_back(network, parameters, pool, options);
-      options.arena = executors_[0].arena();  // its own where it needs a larger one
-    }
-    const auto& steps = executors_[0].steps();
-    last_step_ = steps.size();
-    while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
-  }
-
-  void move() override {
-    constexpr std::size_t line = 64;
-    const std::shared_ptr<const Arena> arena = executors_[0].arena();
-    const std::size_t room = arena->size() - executors_[0].arena_bytes();
-    const std::size_t places = std::min(room, window_bytes) / line + 1;
-    const std::size_t offset = line * (random_() % places);
-    for (Executor& executor : executors_) executor.move_to(arena, offset);
-  }
-  void feed(int copy) override {
-    if (caches_) caches_->push_out();
-    Executor& executor = executors_[static_cast<std::size_t>(copy)];
-    const std::span<float> input = executor.input();
-    fill(input.first(static_cast<std::size_t>(input_share_ * static_cast<double>(input.size()))));
-    executor.run_steps(0, first_step_);
-  }
-  void run(int copy) override {
-    executors_[static_cast<std::size_t>(copy)].run_steps(first_step_, last_step_);
-  }
-
- private:
-  std::shared_ptr<PrivateCaches> caches_;  ///< null: nothing is pushed out
-  std::mt19937_64 random_;
-  std::vector<Executor> executors_;
-  double input_share_ = 1;  ///< of the input's memory that its values take
-  std::size_t first_step_ = 0;
-  std::size_t last_step_ = 0;
-};
-
 /// The engine, or engines, of an operator with its activation.
 std::string engine_name(const Op& op) {
-  const Network network = network_of(op);
+  const Network network = network_around(op);
   const Network executed = split_activations(network);
   std::string engine;
   for (std::size_t i = network.nodes.size() - 1; i < executed.nodes.size(); ++i) {
@@ -175,6 +49,9 @@ std::string engine_name(const Op& op) {
 }
 
 SampleOptions sample_options(const MeasureOptions& options, const Device& device) {
+  if (!(options.budget_s > 0))
+    throw std::invalid_argument(
+        fmt::format("budget_s: expected seconds above 0, got {}", options.budget_s));
   SampleOptions sampling;
   sampling.budget_s = options.budget_s;
   sampling.cache = options.settings.cache;
@@ -203,13 +80,13 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
     warnings.push_back(
         {fmt::format("{} of {} measurements stayed disturbed by other work on this machine",
                      disturbed, report.timings.size()),
-         "close other programs, pin with --cpus, set the governor to performance, and measure "
-         "again"});
+         "close other programs, pin to CPUs that are idle, set the governor to performance, and "
+         "measure again"});
   const auto missing = count([](const Timing& t) { return t.samples_ns.empty(); });
   if (missing > 0)
     warnings.push_back({fmt::format("the budget ended before {} of {} could be measured", missing,
                                     report.timings.size()),
-                        "raise --budget, or continue with --resume"});
+                        "measure again with a longer budget"});
   if (report.mean_competitors >= 0.5)
     warnings.push_back(
         {fmt::format("{:.1f} other threads wanted a CPU, on average, while measuring",
@@ -227,34 +104,12 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
   return warnings;
 }
 
-/// Weights are made, packed and freed by the gigabyte: while memory is kept for the next, and not
-/// given back to the system each time, preparing takes less than half as long.
-class KeepFreedMemory {
-#if defined(__GLIBC__)
- public:
-  KeepFreedMemory() {
-    ::mallopt(M_MMAP_THRESHOLD, largest_threshold);
-    ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  }
-  ~KeepFreedMemory() {
-    ::mallopt(M_TRIM_THRESHOLD, 2 * largest_threshold);
-    ::malloc_trim(0);
-  }
-  KeepFreedMemory(const KeepFreedMemory&) = delete;
-  KeepFreedMemory& operator=(const KeepFreedMemory&) = delete;
-
- private:
-  static constexpr int largest_threshold = 32 << 20;  // that glibc would reach by itself
-#endif
-};
-
 SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, const ThreadPool& pool,
                  SampleOptions sampling, const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", labels}};
-  [[maybe_unused]] const KeepFreedMemory keep{};
   Journal journal(options.journal, header, options.resume);
   const auto machine =
       host_machine(profile.device.llc_bytes,
@@ -294,7 +149,7 @@ SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, cons
 
 Profile host_profile(const MeasureSettings& settings) {
   Profile profile;
-  profile.device = describe_host();
+  profile.device = describe_host(settings.cpus);
   profile.settings = settings;
   profile.tool_version = version();
   profile.created = utc_now();
@@ -307,25 +162,19 @@ void check_measurable(const Op& op) {
 }
 
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
-  if (!options.settings.cpus.empty()) pin_to_cpus(options.settings.cpus);
-  const auto pool = std::make_shared<ThreadPool>(options.settings.threads);
-  const auto caches = options.settings.cache == CacheMode::cold
-                          ? std::make_shared<PrivateCaches>(profile.device.l2_bytes)
-                          : nullptr;
-  const auto arena = std::make_shared<const Arena>(arena_bytes);
+  const SampleOptions sampling = sample_options(options, profile.device);
+  const PinnedThread pinned(options.settings.cpus);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const bool cold = options.settings.cache == CacheMode::cold;
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
   for (const Op& op : ops) {
     check_measurable(op);
     labels.push_back(text(op));
-    tasks.push_back({weight_bytes(op), guess_ns(op), [&op, &pool, &caches, &arena](int copies) {
-                       const Network network = network_of(op);
-                       return std::make_unique<ExecutorSubject>(
-                           network, copies, pool, network.nodes.size() - 1, caches, arena);
-                     }});
+    tasks.push_back({weight_bytes(op), guess_ns(op),
+                     [&op, &bench, cold](int copies) { return bench.subject(op, copies, cold); }});
   }
-  const SampleReport report =
-      run(tasks, labels, *pool, sample_options(options, profile.device), options, profile);
+  const SampleReport report = run(tasks, labels, bench.pool(), sampling, options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
@@ -337,16 +186,6 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
 }
 
 namespace {
-
-/// Bytes that malloc has given out and not got back; 0 where the C library does not tell.
-std::int64_t heap_bytes() {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-  const struct mallinfo2 info = ::mallinfo2();
-  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
-#else
-  return 0;
-#endif
-}
 
 /// Everything that a network holds while it runs: packed weights, activations and what XNNPACK
 /// allocates beside them.
@@ -362,7 +201,7 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
                                            const std::shared_ptr<const ThreadPool>& pool,
                                            double total_ns) {
   Executor executor(network, random_parameters(), pool, {.one_step_per_op = true});
-  fill(executor.input());
+  fill_input(executor.input());
   executor.run();
   constexpr int runs = 9;
   const auto& steps = executor.steps();
@@ -389,67 +228,68 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
   return parts;
 }
 
-}  // namespace
-
-namespace {
-
-void measure_chains(std::span<const Network> networks, const MeasureOptions& options,
-                    double most_preparing, Profile& profile) {
-  if (!options.settings.cpus.empty()) pin_to_cpus(options.settings.cpus);
-  const auto pool = std::make_shared<ThreadPool>(options.settings.threads);
-  const auto arena = std::make_shared<const Arena>(arena_bytes);
+/// Of each network; without samples where the budget ended before the first.
+std::vector<Timing> time_networks(std::span<const Network> networks, const MeasureOptions& options,
+                                  double most_preparing, const Bench& bench, Profile& profile) {
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
   for (const Network& network : networks) {
     labels.push_back(to_json(network));
     // A network runs again and again with the same weights, as applications run it.
-    tasks.push_back({weight_bytes(network), guess_ns(network), [&network, &pool, &arena](int) {
-                       return std::make_unique<ExecutorSubject>(network, 1, pool, 0, nullptr,
-                                                                arena);
-                     }});
+    tasks.push_back({weight_bytes(network), guess_ns(network),
+                     [&network, &bench](int) { return bench.subject(network); }});
   }
   SampleOptions sampling = sample_options(options, profile.device);
   sampling.cache = CacheMode::hot;
   sampling.most_preparing = most_preparing;
-  const SampleReport report = run(tasks, labels, *pool, sampling, options, profile);
-  Profile measured = profile;
-  measured.ops.clear();
-  measured.networks.clear();
-  measured.seconds = 0;
-  for (std::size_t i = 0; i < networks.size(); ++i) {
-    if (report.timings[i].samples_ns.empty()) continue;
-    NetworkRecord record{
-        networks[i].name, params(networks[i]), macs(networks[i]), report.timings[i], {}, 0};
-    if (options.details) {
-      record.ops = breakdown(networks[i], pool, record.timing.median_ns);
-      record.peak_memory_bytes = memory_of(networks[i], pool);
-    }
-    measured.networks.push_back(std::move(record));
-  }
-  merge(profile, measured);
+  return run(tasks, labels, bench.pool(), sampling, options, profile).timings;
 }
 
 }  // namespace
 
 void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
                       Profile& profile) {
-  measure_chains(networks, options, SampleOptions{}.most_preparing, profile);
+  const PinnedThread pinned(options.settings.cpus);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const std::vector<Timing> timings =
+      time_networks(networks, options, SampleOptions{}.most_preparing, bench, profile);
+  Profile measured = profile;
+  measured.ops.clear();
+  measured.networks.clear();
+  measured.seconds = 0;
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    if (timings[i].samples_ns.empty()) continue;
+    NetworkRecord record{.name = networks[i].name,
+                         .structure = structure_hash(networks[i]),
+                         .params = params(networks[i]),
+                         .macs = macs(networks[i]),
+                         .timing = timings[i]};
+    if (options.details) {
+      record.ops = breakdown(networks[i], bench.shared_pool(), record.timing.median_ns);
+      record.peak_memory_bytes = memory_of(networks[i], bench.shared_pool());
+    }
+    measured.networks.push_back(std::move(record));
+  }
+  merge(profile, measured);
 }
 
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
-  std::vector<Network> left(networks.begin(), networks.end());
-  for (std::size_t i = 0; i < left.size(); ++i) left[i].name = fmt::to_string(i);
+  const PinnedThread pinned(options.settings.cpus);
+  Profile profile = host_profile(options.settings);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes);
   std::vector<Timing> timings(networks.size());
+  std::vector<std::size_t> left(networks.size());
+  std::iota(left.begin(), left.end(), 0);
   while (!left.empty()) {
-    Profile profile = host_profile(options.settings);
-    measure_chains(left, options, 1, profile);  // all in the same rounds
+    std::vector<Network> missing;
+    for (const std::size_t i : left) missing.push_back(networks[i]);
+    const std::vector<Timing> got =
+        time_networks(missing, options, 1, bench, profile);  // all in the same rounds
     if (options.cancelled && options.cancelled())
       throw Error("interrupted while networks were measured");
+    for (std::size_t k = 0; k < left.size(); ++k) timings[left[k]] = got[k];
+    std::erase_if(left, [&](std::size_t i) { return !timings[i].samples_ns.empty(); });
     options.budget_s *= 2;
-    for (NetworkRecord& record : profile.networks) {
-      std::erase_if(left, [&](const Network& network) { return network.name == record.name; });
-      timings[std::stoul(record.name)] = std::move(record.timing);
-    }
   }
   return timings;
 }

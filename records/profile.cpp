@@ -8,6 +8,7 @@
 
 #include "graph/hash.hpp"
 #include "graph/json_file.hpp"
+#include "graph/passes.hpp"
 
 namespace cpubone {
 namespace {
@@ -112,6 +113,32 @@ double best_calibration_ns(const Profile& profile) {
   return profile.tool_version == version() ? profile.calibration_ns : 0;
 }
 
+std::string structure_hash(const Network& network) {
+  const Network executed = split_activations(network);
+  const auto edges = [](const std::vector<Edge>& from) {
+    std::string names;
+    for (const Edge& edge : from) names += fmt::format(" {}.{}", edge.node, edge.output);
+    return names;
+  };
+  std::string structure;
+  for (const Tensor& input : executed.inputs) structure += text(input) + "\n";
+  for (const Node& node : executed.nodes) structure += text(node.op) + edges(node.inputs) + "\n";
+  structure += edges(executed.outputs);
+  return hash_text(structure);
+}
+
+const NetworkRecord* find_record(const Profile& profile, const Network& network) {
+  if (profile.networks.empty()) return nullptr;
+  const std::string structure = structure_hash(with_dtype(network, profile.settings.dtype));
+  const auto is_it = [&](const NetworkRecord& record) {
+    if (!record.structure.empty()) return record.structure == structure;
+    return record.name == network.name && record.params == params(network) &&
+           record.macs == macs(network);
+  };
+  const auto found = std::find_if(profile.networks.rbegin(), profile.networks.rend(), is_it);
+  return found == profile.networks.rend() ? nullptr : &*found;
+}
+
 void merge(Profile& profile, const Profile& other) {
   const auto mine = identity(profile.device, profile.settings);
   const auto theirs = identity(other.device, other.settings);
@@ -122,7 +149,7 @@ void merge(Profile& profile, const Profile& other) {
                       mine[i].first, mine[i].second, theirs[i].second));
   merge_records(profile.ops, other.ops, [](const OpRecord& record) { return text(record.op); });
   merge_records(profile.networks, other.networks,
-                [](const NetworkRecord& record) { return record.name; });
+                [](const NetworkRecord& record) { return record.structure + record.name; });
   for (const Warning& warning : other.warnings)
     if (std::find(profile.warnings.begin(), profile.warnings.end(), warning) ==
         profile.warnings.end())
@@ -223,15 +250,18 @@ nlohmann::json to_json(const NetworkRecord& record) {
                    {"stage", part.stage},
                    {"engine", part.engine},
                    {"latency_ns", part.latency_ns}});
-  return {{"name", record.name},   {"params", record.params},
-          {"macs", record.macs},   {"timing", to_json(record.timing)},
-          {"ops", std::move(ops)}, {"peak_memory_bytes", record.peak_memory_bytes}};
+  nlohmann::json json = {{"name", record.name},   {"params", record.params},
+                         {"macs", record.macs},   {"timing", to_json(record.timing)},
+                         {"ops", std::move(ops)}, {"peak_memory_bytes", record.peak_memory_bytes}};
+  if (!record.structure.empty()) json["structure"] = record.structure;
+  return json;
 }
 
 NetworkRecord network_record_from_json(const JsonReader& json) {
-  json.expect_keys({"name", "params", "macs", "timing", "ops", "peak_memory_bytes"});
+  json.expect_keys({"name", "structure", "params", "macs", "timing", "ops", "peak_memory_bytes"});
   NetworkRecord record;
   record.name = json.at("name").string();
+  if (json.has("structure")) record.structure = json.at("structure").string();
   record.params = json.at("params").integer(0, most);
   record.macs = json.at("macs").integer(0, most);
   record.timing = timing_from_json(json.at("timing"));

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/op.hpp"
+#include "graph/network.hpp"
 #include "graph/warning.hpp"
 
 namespace cpubone {
@@ -74,9 +74,10 @@ struct OpRecord {
 /// A whole network measured as one chain; the operators' latencies sum to the median.
 struct NetworkRecord {
   std::string name;
+  std::string structure = {};  ///< `structure_hash` of what was measured; empty in older profiles
   std::int64_t params = 0;
   std::int64_t macs = 0;
-  Timing timing;
+  Timing timing = {};
   struct Part {
     Op op;
     std::string stage;
@@ -84,7 +85,7 @@ struct NetworkRecord {
     double latency_ns = 0;
     bool operator==(const Part&) const = default;
   };
-  std::vector<Part> ops;
+  std::vector<Part> ops = {};
   std::int64_t peak_memory_bytes = 0;  ///< allocated while it runs, 0 where not measured
   bool operator==(const NetworkRecord&) const = default;
 };
@@ -110,8 +111,17 @@ std::string fingerprint(const Device& device, const MeasureSettings& settings);
 /// 64-bit FNV-1a of `bytes` as 16 hexadecimal digits.
 std::string hash_text(std::string_view bytes);
 
-/// Adds the records of `other`, the newer of two records of one operator or network winning. Throws
-/// cpubone::Error naming what differs where the fingerprints do.
+/// `hash_text` of what runs when a network does: input, operators, connections and outputs, but no
+/// names. The same network at another resolution, precision or without its head has another.
+std::string structure_hash(const Network& network);
+
+/// The profile's record of a network in the profile's precision, whatever its name: the last one of
+/// that structure; nullptr where there is none. A record of an older profile, without structure,
+/// counts where name, parameters and MACs are the network's.
+const NetworkRecord* find_record(const Profile& profile, const Network& network);
+
+/// Adds the records of `other`, the newer of two records of one operator, or of one network's name
+/// and structure, winning. Throws cpubone::Error naming what differs where the fingerprints do.
 void merge(Profile& profile, const Profile& other);
 
 /// The smaller of two durations, either of which is 0 where it is not known.

@@ -9,7 +9,6 @@ SUFFIXES = (".cpp", ".hpp", ".py", ".js")
 # Still to be split; nothing may be added.
 EXCEPTIONS = {
     "cli/explore.cpp",
-    "cli/profile.cpp",
     "explorer/accuracy.cpp",
     "explorer/explore.cpp",
     "explorer/search.cpp",
@@ -17,9 +16,6 @@ EXCEPTIONS = {
     "graph/onnx.cpp",
     "graph/schema.cpp",
     "predictor/predictor.cpp",
-    "profiler/measure.cpp",
-    "profiler/plan.cpp",
-    "profiler/remote.cpp",
     "python/cpubone/torch.py",
     "records/result.cpp",
     "reports/charts.cpp",

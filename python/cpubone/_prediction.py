@@ -167,8 +167,7 @@ class Predictor:
             networks = _core.calibration_networks()
         else:
             networks = [network(what)._core for what in calibration]
-        names = {record.name for record in measured.networks}
-        return Predictor(_core.Predictor.fit(measured._core, [n for n in networks if n.name in names]))
+        return Predictor(_core.Predictor.fit(measured._core, networks))
 
     @staticmethod
     def host(*, threads: int = 1, budget_s: float = 60.0, progress: Progress = True) -> Predictor:

@@ -50,6 +50,7 @@ class NetworkRecord(NamedTuple):
     disturbed: bool
     ops: List[Tuple[_core.Op, str, str, float]]  #: operator, stage, engine, latency in ms; they sum to `latency_ms`
     peak_memory_bytes: int  #: 0 where not measured
+    structure: str  #: hash of what was measured, by which it is found again; empty in older profiles
 
     @property
     def gmacps(self) -> float:
@@ -159,6 +160,7 @@ class Profile:
                     timing["disturbed"],
                     parts,
                     row["peak_memory_bytes"],
+                    row.get("structure", ""),
                 )
             )
         return records

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "graph/json_file.hpp"
+#include "python/src/first_exception.hpp"
 
 /// The private module `cpubone._core`: what the Python package stands on, one file a folder.
 namespace cpubone::python {
@@ -40,38 +42,36 @@ auto from_text(std::string_view text, const std::string& source, Read read) {
 }
 
 /// Lets work without the GIL call back and be interrupted: Ctrl-C and exceptions of callbacks
-/// cancel the work, and `rethrow` raises them where it has returned.
+/// cancel the work, and `rethrow` raises them where it has returned. Threads may share it.
 class Interruption {
  public:
   /// Whether to stop; looks for Ctrl-C at most every 50 ms.
   bool requested() {
     const auto now = std::chrono::steady_clock::now();
-    if (!raised_ && now >= next_look_) {
+    if (!raised_.is_there() && now >= next_look_.load()) {
       next_look_ = now + std::chrono::milliseconds(50);
       guarded([] {
         if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       });
     }
-    return raised_ != nullptr;
+    return raised_.is_there();
   }
   /// Calls Python code with the GIL held.
   template <typename Call>
   void guarded(Call call) {
-    if (raised_) return;
+    if (raised_.is_there()) return;
     const py::gil_scoped_acquire gil;
     try {
       call();
     } catch (...) {
-      raised_ = std::current_exception();
+      raised_.keep(std::current_exception());
     }
   }
-  void rethrow() const {
-    if (raised_) std::rethrow_exception(raised_);
-  }
+  void rethrow() const { raised_.rethrow(); }
 
  private:
-  std::exception_ptr raised_;
-  std::chrono::steady_clock::time_point next_look_;
+  FirstException raised_;
+  std::atomic<std::chrono::steady_clock::time_point> next_look_{};
 };
 
 }  // namespace cpubone::python

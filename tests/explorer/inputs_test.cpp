@@ -3,6 +3,7 @@
 #include <set>
 
 #include "explorer/assembly.hpp"
+#include "graph/passes.hpp"
 #include "predictor/calibration.hpp"
 #include "space/cpubone.hpp"
 #include "tests/catch.hpp"
@@ -38,10 +39,17 @@ TEST_CASE("a latency model predicts what its predictor does", "[explorer]") {
   CHECK(model.combine(latency_terms(b1, model)).ms == Approx(predict(pi5(), b1).latency.ms));
 }
 
-TEST_CASE("a profile's networks of the zoo are known latencies in milliseconds", "[explorer]") {
+TEST_CASE("latencies of the zoo's networks are known as published, at no other resolution",
+          "[explorer]") {
   Profile profile;
   const Timing timing{2e6, 1.9e6, 2.2e6, 0.01, {2e6, 1.9e6, 2.2e6}, 1, true};
-  profile.networks = {{"cpubone-b0", 1, 1, timing, {}, 0}, {"random-7", 1, 1, timing, {}, 0}};
+  const Network b0 = build(cpubone_config("b0"));
+  const auto record = [&](const Network& network) {
+    return NetworkRecord{
+        .name = network.name, .structure = structure_hash(network), .timing = timing};
+  };
+  profile.networks = {record(b0), record(with_resolution(build(cpubone_config("b1")), 256, 256)),
+                      record(feature_network(build(cpubone_config("b2"))))};
   const std::vector<KnownLatency> known = known_latencies(profile);
   REQUIRE(known.size() == 1);
   CHECK(known[0].network == "cpubone-b0");

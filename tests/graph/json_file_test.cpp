@@ -1,5 +1,7 @@
 #include "graph/json_file.hpp"
 
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -8,33 +10,43 @@
 #include <limits>
 
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
 
 namespace {
-/// A folder that is removed at the end of the test.
-struct TemporaryFolder {
-  fs::path path = [] {
-    std::string name = (fs::temp_directory_path() / "cpubone-test-XXXXXX").string();
-    return fs::path(::mkdtemp(name.data()));
-  }();
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
-}  // namespace
+int umask_calls = 0;
+}
 
 TEST_CASE("a JSON file is replaced whole and nothing is left beside it", "[space]") {
   const TemporaryFolder folder;
-  const fs::path path = folder.path / "a.json";
+  const fs::path path = folder.path() / "a.json";
   write_json_file({{"x", 1}}, path);
   write_json_file({{"x", 2}}, path);
   CHECK(read_json_file(path) == nlohmann::json{{"x", 2}});
-  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator{}) == 1);
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}) == 1);
+}
+
+/// The C library's, counted: a library that sets it does so for all threads.
+extern "C" mode_t umask(mode_t mask) {
+  ++umask_calls;
+  return static_cast<mode_t>(::syscall(SYS_umask, mask));
+}
+
+TEST_CASE("a written file has the mode of any new one, and the umask stays", "[json]") {
+  const TemporaryFolder folder;
+  const mode_t before = ::umask(027);
+  umask_calls = 0;
+  write_text_file("x", folder / "a.txt");
+  CHECK(umask_calls == 0);
+  ::umask(before);
+  CHECK(fs::status(folder / "a.txt").permissions() == fs::perms{0640});
 }
 
 TEST_CASE("non-finite numbers are written as null", "[space]") {
   const TemporaryFolder folder;
-  const fs::path path = folder.path / "a.json";
+  const fs::path path = folder.path() / "a.json";
   write_json_file({std::nan(""), std::numeric_limits<double>::infinity()}, path);
   CHECK(read_json_file(path).dump() == "[null,null]");
 }
@@ -48,13 +60,13 @@ TEST_CASE("a file that cannot be written names its path and leaves the old one",
 
 TEST_CASE("a file that is not JSON names its path and the place", "[space]") {
   const TemporaryFolder folder;
-  const fs::path path = folder.path / "a.json";
+  const fs::path path = folder.path() / "a.json";
   std::ofstream(path) << "{\"x\": [1, 2";
   CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("a.json: not valid JSON"));
   std::ofstream(path) << std::string(100000, '[');
   CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("nested deeper than 64"));
-  CHECK_THROWS_WITH(read_json_file(folder.path), ContainsSubstring("it is a directory"));
-  CHECK_THROWS_WITH(read_json_file(folder.path / "none"), ContainsSubstring("No such file"));
+  CHECK_THROWS_WITH(read_json_file(folder.path()), ContainsSubstring("it is a directory"));
+  CHECK_THROWS_WITH(read_json_file(folder.path() / "none"), ContainsSubstring("No such file"));
 }
 
 TEST_CASE("readers name pointer, expected and got", "[space]") {

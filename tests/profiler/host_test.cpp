@@ -40,7 +40,26 @@ TEST_CASE("a cluster exists only where CPUs differ", "[host]") {
 }
 
 TEST_CASE("pinning to a CPU that does not exist names it", "[host]") {
-  CHECK_THROWS_WITH(pin_to_cpus({4095}), ContainsSubstring("cannot pin to CPU 4095"));
+  CHECK_THROWS_WITH(PinnedThread(std::vector{4095}), ContainsSubstring("cannot pin to CPU 4095"));
+}
+
+TEST_CASE("a thread is pinned until its pin goes", "[host]") {
+  cpu_set_t before;
+  REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
+  int cpu = 0;
+  while (!CPU_ISSET(static_cast<std::size_t>(cpu), &before)) ++cpu;
+  cpu_set_t now;
+  {
+    const PinnedThread pinned(std::vector{cpu});
+    REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
+    CHECK(CPU_COUNT(&now) == 1);
+    CHECK(CPU_ISSET(static_cast<std::size_t>(cpu), &now));
+    const PinnedThread none({});
+    REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
+    CHECK(CPU_COUNT(&now) == 1);
+  }
+  REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
+  CHECK(CPU_EQUAL(&now, &before));
 }
 
 TEST_CASE("this machine describes itself the same every time", "[host]") {
@@ -69,4 +88,14 @@ TEST_CASE("the date is that of SOURCE_DATE_EPOCH where it is set", "[host]") {
   CHECK_THROWS_WITH(
       utc_now(), "SOURCE_DATE_EPOCH: expected seconds since 1970 as a whole number, got \"today\"");
   ::unsetenv("SOURCE_DATE_EPOCH");
+}
+
+TEST_CASE("boards are known by the model that their firmware tells", "[host]") {
+  Device device;
+  device.cpu = "Raspberry Pi 5 Model B Rev 1.0 (Cortex-A76)";
+  CHECK(known_board(device) == "pi5");
+  device.cpu = "Raspberry Pi 400 Rev 1.0 (Cortex-A72)";
+  CHECK(known_board(device) == "pi4");
+  device.cpu = "Raspberry Pi 3 Model B (Cortex-A53)";
+  CHECK(known_board(device).empty());
 }

@@ -2,53 +2,57 @@
 
 #include <unistd.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "graph/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
-namespace fs = std::filesystem;
 
 namespace {
 
-/// A path in a folder of its own that goes with the test.
+int syncs = 0;
+
 class TemporaryPath {
  public:
-  TemporaryPath() {
-    std::string name = (fs::temp_directory_path() / "cpubone-journal-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    folder_ = name;
-  }
-  ~TemporaryPath() { fs::remove_all(folder_); }
-  fs::path path() const { return folder_ / "run.journal"; }
+  std::filesystem::path path() const { return folder_ / "run.journal"; }
 
  private:
-  fs::path folder_;
+  TemporaryFolder folder_;
 };
-
-std::string content(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-void write(const fs::path& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
 
 const nlohmann::json header = {
     {"schema", "cpubone/journal/1"}, {"fingerprint", "0123"}, {"tasks", {"a", "b"}}};
 const std::vector<Sample> first_round{{1, 20.5, 7, false}, {0, 10.25, 7, true}};
 const std::vector<Sample> second_round{{0, 10, 7.5, false}};
 
-void write_two_rounds(const fs::path& path) {
+void write_two_rounds(const std::filesystem::path& path) {
   Journal journal(path, header, false);
   journal.append(first_round, 1.5);
   journal.append(second_round, 2.5);
 }
 
 }  // namespace
+
+/// In place of the C library's.
+extern "C" int fdatasync(int) {
+  ++syncs;
+  return 0;
+}
+
+TEST_CASE("what is known outlives a power cut but for a second", "[journal]") {
+  const TemporaryPath temporary;
+  syncs = 0;
+  Journal journal(temporary.path(), header, false);
+  CHECK(syncs == 1);
+  journal.append(first_round, 0.6);
+  CHECK(syncs == 1);
+  journal.append(first_round, 1.2);
+  CHECK(syncs == 2);
+  journal.append(first_round, 2.1);
+  CHECK(syncs == 2);
+  journal.append(first_round, 2.3);
+  CHECK(syncs == 3);
+}
 
 TEST_CASE("a journal gives back what was appended", "[journal]") {
   const TemporaryPath temporary;
@@ -70,11 +74,11 @@ TEST_CASE("a journal that goes on counts the seconds of both runs", "[journal]")
 TEST_CASE("wherever a journal is torn, whole rounds are kept and the run goes on", "[journal]") {
   const TemporaryPath temporary;
   write_two_rounds(temporary.path());
-  const std::string whole = content(temporary.path());
+  const std::string whole = read_bytes(temporary.path());
   const std::size_t first_end = whole.find('\n') + 1;
   const std::size_t second_end = whole.find('\n', first_end) + 1;
   for (std::size_t length = 0; length <= whole.size(); ++length) {
-    write(temporary.path(), whole.substr(0, length));
+    write_bytes(temporary.path(), whole.substr(0, length));
     {
       Journal journal(temporary.path(), header, true);
       const std::size_t expected = length < second_end ? 0 : length < whole.size() ? 2 : 3;
@@ -83,7 +87,7 @@ TEST_CASE("wherever a journal is torn, whole rounds are kept and the run goes on
     }
     const Journal again(temporary.path(), header, true);
     CHECK(again.known().back() == second_round[0]);
-    CHECK(content(temporary.path()).substr(0, first_end) == whole.substr(0, first_end));
+    CHECK(read_bytes(temporary.path()).substr(0, first_end) == whole.substr(0, first_end));
   }
 }
 
@@ -92,20 +96,20 @@ TEST_CASE("without resuming a journal starts anew", "[journal]") {
   write_two_rounds(temporary.path());
   const Journal journal(temporary.path(), header, false);
   CHECK(journal.known().empty());
-  CHECK(content(temporary.path()) == header.dump() + "\n");
+  CHECK(read_bytes(temporary.path()) == header.dump() + "\n");
 }
 
 TEST_CASE("resuming without a journal starts one", "[journal]") {
   const TemporaryPath temporary;
   const Journal journal(temporary.path(), header, true);
   CHECK(journal.known().empty());
-  CHECK(content(temporary.path()) == header.dump() + "\n");
+  CHECK(read_bytes(temporary.path()) == header.dump() + "\n");
 }
 
 TEST_CASE("a journal of another run is refused by what differs, and left alone", "[journal]") {
   const TemporaryPath temporary;
   write_two_rounds(temporary.path());
-  const std::string before = content(temporary.path());
+  const std::string before = read_bytes(temporary.path());
   nlohmann::json other = header;
   other["fingerprint"] = "4567";
   CHECK_THROWS_WITH(Journal(temporary.path(), other, true),
@@ -115,14 +119,14 @@ TEST_CASE("a journal of another run is refused by what differs, and left alone",
   other = header;
   other["tasks"] = {"a", "c"};
   CHECK_THROWS_WITH(Journal(temporary.path(), other, true), ContainsSubstring("another \"tasks\""));
-  CHECK(content(temporary.path()) == before);
+  CHECK(read_bytes(temporary.path()) == before);
 }
 
 TEST_CASE("a damaged line is refused with its number", "[journal]") {
   const TemporaryPath temporary;
   const std::string start = header.dump() + "\n";
   const auto error_of = [&](const std::string& line) {
-    write(temporary.path(), start + line + "\n");
+    write_bytes(temporary.path(), start + line + "\n");
     try {
       Journal(temporary.path(), header, true);
     } catch (const Error& e) {

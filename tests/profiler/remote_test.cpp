@@ -1,64 +1,94 @@
 #include "profiler/remote.hpp"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
-#include "profiler/host.hpp"
+#include "graph/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
+namespace fs = std::filesystem;
 
 namespace {
 
-bool has(const Transport& transport, const std::string& argument) {
-  return std::find(transport.command.begin(), transport.command.end(), argument) !=
-         transport.command.end();
+/// A device whose agent is a shell script, reached without ssh.
+class FakeDevice {
+ public:
+  explicit FakeDevice(const std::string& script) {
+    write_bytes(
+        folder_ / "agent/cpubone-profile",
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo " + version() + "; exit; fi\n" + script);
+    options_.agent = folder_ / "agent";
+    options_.measure.journal = folder_ / "here/p.json.journal";
+    fs::create_directories(folder_ / "here");
+    options_.retry_after_s = 0;
+  }
+  Profile measure() { return measure_remotely({"ssh://pi", {"sh", "-c"}}, {}, options_); }
+  RemoteOptions& options() { return options_; }
+  std::string here(const std::string& file) const { return (folder_ / ("here/" + file)).string(); }
+  /// A line of shell that sends a message.
+  static std::string send(const nlohmann::json& message) {
+    return "cat <<'END'\n" + message.dump() + "\nEND\n";
+  }
+  static nlohmann::json journal(const std::string& part, int index, const std::string& line) {
+    return {{"kind", "journal"}, {"part", part}, {"index", index}, {"line", line}};
+  }
+
+ private:
+  TemporaryFolder folder_;
+  RemoteOptions options_;
+};
+
+nlohmann::json profile_message() {
+  Profile profile;
+  profile.device.cpu = "imagined";
+  profile.device.cores = 1;
+  return {{"kind", "profile"}, {"profile", to_json(profile)}};
 }
 
 }  // namespace
 
-TEST_CASE("an ssh address becomes the user's own ssh, which never asks", "[profiler]") {
-  const Transport t = parse_transport("ssh://pi@raspberrypi.local:2222");
-  CHECK(t.command.front() == "ssh");
-  CHECK(has(t, "-oBatchMode=yes"));
-  CHECK(has(t, "2222"));
-  CHECK(has(t, "pi"));
-  CHECK(t.command.back() == "raspberrypi.local");
-  CHECK(t.command[t.command.size() - 2] == "--");
-  for (const std::string& argument : t.command)
-    CHECK(argument.find("StrictHostKeyChecking") == std::string::npos);
-  CHECK(host_part(t) == "raspberrypi.local-2222");
-  CHECK(parse_transport("ssh://[::1]:22").command.back() == "::1");
-  CHECK(parse_transport("ssh://pi5").command.back() == "pi5");
+TEST_CASE("a remote device's journal is kept here, and its profile comes back", "[remote]") {
+  FakeDevice device("read request\n" + FakeDevice::send(FakeDevice::journal("", 0, "header")) +
+                    FakeDevice::send(FakeDevice::journal("", 1, "round")) +
+                    FakeDevice::send(profile_message()));
+  CHECK(device.measure().device.cpu == "imagined");
+  CHECK(read_bytes(device.here("p.json.journal")) == "header\nround\n");
 }
 
-TEST_CASE("an adb address names the device by its serial number", "[profiler]") {
-  const Transport t = parse_transport("adb://0A1B2C");
-  CHECK(t.command == std::vector<std::string>{"adb", "-s", "0A1B2C", "shell", "-T"});
-  CHECK(is_transport("adb://x"));
-  CHECK(!is_transport("host"));
+TEST_CASE("a remote device cannot choose which files are written here", "[remote]") {
+  FakeDevice device(FakeDevice::send(FakeDevice::journal("/../../elsewhere", 0, "x")));
+  fs::create_directories(device.here("p.json.journal"));
+  CHECK_THROWS_WITH(device.measure(),
+                    ContainsSubstring("ssh://pi: its message#/part: expected one of"));
+  CHECK_FALSE(fs::exists(device.here("elsewhere")));
 }
 
-TEST_CASE("addresses that could be options or hold passwords are refused", "[profiler]") {
-  const std::string form = ", expected ssh://[user@]host[:port] or adb://serial: ";
-  CHECK_THROWS_WITH(parse_transport("ssh://-oProxyCommand=x"),
-                    "device: got \"ssh://-oProxyCommand=x\"" + form + "wrong host name");
-  CHECK_THROWS_WITH(parse_transport("ssh://a b@host"),
-                    "device: got \"ssh://a b@host\"" + form + "wrong user name");
-  CHECK_THROWS_WITH(parse_transport("ssh://host:99999"),
-                    "device: got \"ssh://host:99999\"" + form + "wrong port");
-  CHECK_THROWS_WITH(parse_transport("adb://"),
-                    "device: got \"adb://\"" + form + "no serial number");
-  CHECK_THROWS_WITH(parse_transport("ftp://x"), "device: got \"ftp://x\"" + form + "neither");
-  CHECK_THROWS_WITH(parse_transport("ssh://pi:secret@host"),
-                    "device: passwords are not taken on a command line; use a key (ssh-copy-id)");
+TEST_CASE("lines of a remote journal come one after the other", "[remote]") {
+  FakeDevice device(FakeDevice::send(FakeDevice::journal("", 7, "x")));
+  CHECK_THROWS_WITH(device.measure(), "ssh://pi: sent line 7 of a journal after line 0");
 }
 
-TEST_CASE("boards are known by the model that their firmware tells", "[profiler]") {
-  Device device;
-  device.cpu = "Raspberry Pi 5 Model B Rev 1.0 (Cortex-A76)";
-  CHECK(known_board(device) == "pi5");
-  device.cpu = "Raspberry Pi 400 Rev 1.0 (Cortex-A72)";
-  CHECK(known_board(device) == "pi4");
-  device.cpu = "Raspberry Pi 3 Model B (Cortex-A53)";
-  CHECK(known_board(device).empty());
+TEST_CASE("what a remote agent says is wrong is told in one line", "[remote]") {
+  FakeDevice device(FakeDevice::send({{"kind", "error"}, {"what", "no memory"}}));
+  CHECK_THROWS_WITH(device.measure(), "ssh://pi: no memory");
+  FakeDevice other("echo gone >&2; exit 3");
+  CHECK_THROWS_WITH(other.measure(), "ssh://pi: the agent ended: gone");
+}
+
+TEST_CASE("a lost connection is taken up again with what is known", "[remote]") {
+  // The request's journals tell the agent whether it runs for the first time.
+  FakeDevice device("read request\ncase $request in *header*) ;; *)\n" +
+                    FakeDevice::send(FakeDevice::journal("", 0, "header")) +
+                    "echo cut >&2; exit 255;; esac\n" + FakeDevice::send(profile_message()));
+  std::vector<std::string> notes;
+  device.options().on_note = [&](const std::string& note) { notes.push_back(note); };
+  CHECK(device.measure().device.cpu == "imagined");
+  CHECK(notes == std::vector<std::string>{"ssh://pi: connection lost (cut), trying again in 0 s"});
+}
+
+TEST_CASE("a connection that is lost again and again is given up", "[remote]") {
+  FakeDevice device("exit 255");
+  device.options().retries = 2;
+  CHECK_THROWS_WITH(device.measure(), "ssh://pi: connection lost: exit status 255");
 }

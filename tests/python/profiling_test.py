@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(not cpubone._core.has_xnnpack, reason="built wit
 
 
 def test_a_profile_has_every_operator_and_network_once(measured):
-    assert len({record.op for record in measured.ops}) == len(measured.ops) >= 10
+    assert len({record.op for record in measured.ops}) == len(measured.ops) >= 1
     (network,) = measured.networks
     assert (network.name, network.macs) == ("cpubone-nano", cpubone.network("nano").macs)
     assert sum(part[3] for part in network.ops) == pytest.approx(network.latency_ms)

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "graph/json_file.hpp"
+#include "graph/passes.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -43,6 +44,7 @@ Profile example() {
                       .disturbed = true};
   profile.ops = {{parse_op("linear 1x1x1x64->1x1x1x32 f32"), "xnnpack", timing}};
   profile.networks = {{.name = "tiny",
+                       .structure = "00112233445566ff",
                        .params = 2080,
                        .macs = 2048,
                        .timing = timing,
@@ -50,6 +52,20 @@ Profile example() {
                        .peak_memory_bytes = 9000}};
   profile.warnings = {{"it is warm", "open a window"}};
   return profile;
+}
+
+/// A convolution with its activation, another one, and their sum.
+Network two_layers() {
+  Network network;
+  network.name = "two";
+  network.inputs = {{{1, 8, 8, 4}}};
+  const Op op = parse_op("conv2d 1x8x8x4->1x8x8x4 k1x1 s1 p0,0,0,0 g1 act=hardswish f32");
+  network.nodes = {{"a", "", op, {network_input}},
+                   {"b", "", op, {0}},
+                   {"sum", "", parse_op("add 1x8x8x4,1x8x8x4->1x8x8x4 f32"), {0, 1}}};
+  network.outputs = {2};
+  check(network);
+  return network;
 }
 
 /// The example with one value changed, read again.
@@ -129,7 +145,7 @@ TEST_CASE("merging takes the newer of two records and appends the others", "[pro
   newer.calibration_ns = 110e3;
   newer.ops[0].timing.median_ns = 90;
   newer.ops.push_back({parse_op("linear 1x1x1x64->1x1x1x16 f32"), "xnnpack", {}});
-  newer.networks[0].name = "other";
+  newer.networks[0].structure = "another";
   newer.warnings.push_back({"it is dark", "switch the light on"});
   merge(profile, newer);
   REQUIRE(profile.ops.size() == 2);
@@ -139,6 +155,54 @@ TEST_CASE("merging takes the newer of two records and appends the others", "[pro
   CHECK(profile.seconds == 25);
   CHECK(profile.calibration_ns == 110e3);
   CHECK(profile.created == "2026-11-22T12:00:00Z");
+}
+
+TEST_CASE("what is measured is one network whatever its names are", "[profile]") {
+  const Network network = two_layers();
+  Network renamed = network;
+  renamed.name = "other";
+  renamed.nodes[0].name = "first";
+  renamed.nodes[0].stage = "stem";
+  CHECK(structure_hash(renamed) == structure_hash(network));
+  CHECK(structure_hash(network).size() == 16);
+  CHECK(structure_hash(split_activations(network)) == structure_hash(network));
+}
+
+TEST_CASE("resolution, precision, connections and outputs make another network", "[profile]") {
+  const Network network = two_layers();
+  const std::string known = structure_hash(network);
+  CHECK(structure_hash(with_resolution(network, 16, 8)) != known);
+  CHECK(structure_hash(with_dtype(network, DType::f16)) != known);
+  Network other = network;
+  other.outputs = {0};
+  CHECK(structure_hash(other) != known);
+  other = network;
+  other.nodes[2].inputs = {0, 0};
+  CHECK(structure_hash(other) != known);
+}
+
+TEST_CASE("a network is found by its structure, in the profile's precision", "[profile]") {
+  const Network network = two_layers();
+  Profile profile = example();
+  profile.settings.dtype = DType::f16;
+  CHECK(find_record(profile, network) == nullptr);
+  profile.networks = {
+      {.name = "two", .structure = structure_hash(with_resolution(network, 16, 16))},
+      {.name = "b", .structure = structure_hash(with_dtype(network, DType::f16)), .macs = 1},
+      {.name = "c", .structure = structure_hash(with_dtype(network, DType::f16)), .macs = 2}};
+  REQUIRE(find_record(profile, network) != nullptr);
+  CHECK(find_record(profile, network)->name == "c");
+}
+
+TEST_CASE("records of older profiles are found by name, parameters and MACs", "[profile]") {
+  const Network network = two_layers();
+  Profile profile = example();
+  profile.networks = {{.name = "two", .params = params(network), .macs = macs(network)}};
+  const nlohmann::json json = to_json(profile);
+  CHECK_FALSE(json["networks"][0].contains("structure"));
+  profile = profile_from_json(JsonReader(json, "p.json#"));
+  CHECK(find_record(profile, network) == &profile.networks[0]);
+  CHECK(find_record(profile, with_resolution(network, 16, 16)) == nullptr);
 }
 
 TEST_CASE("the best calibration is remembered, of this version's kernel only", "[profile]") {

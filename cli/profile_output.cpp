@@ -1,0 +1,189 @@
+#include "cli/profile_output.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "profiler/statistics.hpp"
+
+namespace cpubone::cli {
+namespace {
+
+double gmacps(std::int64_t macs, double ns) {
+  return ns > 0 ? static_cast<double>(macs) / ns : 0;
+}
+
+nlohmann::json to_contract(const NetworkRecord& record) {
+  nlohmann::json ops = nlohmann::json::array();
+  for (const NetworkRecord::Part& part : record.ops)
+    ops.push_back({{"op", text(part.op)},
+                   {"stage", part.stage},
+                   {"engine", part.engine},
+                   {"macs", macs(part.op)},
+                   {"latency_ms", part.latency_ns * 1e-6}});
+  return {{"name", record.name},
+          {"params", record.params},
+          {"macs", record.macs},
+          {"latency_ms", record.timing.median_ns * 1e-6},
+          {"latency_low_ms", record.timing.low_ns * 1e-6},
+          {"latency_high_ms", record.timing.high_ns * 1e-6},
+          {"gmacps", gmacps(record.macs, record.timing.median_ns)},
+          {"source", "measured"},
+          {"disturbed", record.timing.disturbed},
+          {"samples", record.timing.samples_ns.size()},
+          {"peak_memory_bytes", record.peak_memory_bytes},
+          {"ops", std::move(ops)}};
+}
+
+nlohmann::json to_contract(const OpRecord& record) {
+  return {{"op", text(record.op)},
+          {"engine", record.engine},
+          {"macs", macs(record.op)},
+          {"latency_ms", record.timing.median_ns * 1e-6},
+          {"latency_low_ms", record.timing.low_ns * 1e-6},
+          {"latency_high_ms", record.timing.high_ns * 1e-6},
+          {"gmacps", gmacps(macs(record.op), record.timing.median_ns)},
+          {"source", "measured"},
+          {"disturbed", record.timing.disturbed},
+          {"samples", record.timing.samples_ns.size()}};
+}
+
+std::string state(const Timing& timing) {
+  return timing.disturbed ? "disturbed" : "good";
+}
+
+Table table_of(const std::vector<NetworkRecord>& networks) {
+  Table table{"Networks",
+              {{"network"},
+               {"params M", true},
+               {"MACs M", true},
+               {"latency ms", true},
+               {"low ms", true},
+               {"high ms", true},
+               {"GMACpS", true},
+               {"memory MiB", true},
+               {"samples", true},
+               {"state"}},
+              {}};
+  for (const NetworkRecord& record : networks)
+    table.rows.push_back(
+        {record.name, fmt::format("{:.2f}", static_cast<double>(record.params) * 1e-6),
+         fmt::format("{:.1f}", static_cast<double>(record.macs) * 1e-6),
+         fmt::format("{:.3f}", record.timing.median_ns * 1e-6),
+         fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
+         fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
+         fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
+         fmt::format("{:.1f}", static_cast<double>(record.peak_memory_bytes) / (1 << 20)),
+         fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
+  return table;
+}
+
+Table breakdown_of(const NetworkRecord& record) {
+  Table table{record.name,
+              {{"stage"},
+               {"operator"},
+               {"engine"},
+               {"MACs M", true},
+               {"latency us", true},
+               {"share %", true},
+               {"GMACpS", true}},
+              {}};
+  for (const NetworkRecord::Part& part : record.ops)
+    table.rows.push_back({part.stage, text(part.op), part.engine,
+                          fmt::format("{:.2f}", static_cast<double>(macs(part.op)) * 1e-6),
+                          fmt::format("{:.1f}", part.latency_ns * 1e-3),
+                          fmt::format("{:.1f}", 100 * part.latency_ns / record.timing.median_ns),
+                          fmt::format("{:.1f}", gmacps(macs(part.op), part.latency_ns))});
+  return table;
+}
+
+Table table_of(const std::vector<OpRecord>& ops) {
+  Table table{"Operators",
+              {{"operator"},
+               {"engine"},
+               {"MACs M", true},
+               {"latency us", true},
+               {"low us", true},
+               {"high us", true},
+               {"GMACpS", true},
+               {"samples", true},
+               {"state"}},
+              {}};
+  for (const OpRecord& record : ops)
+    table.rows.push_back({text(record.op), record.engine,
+                          fmt::format("{:.3f}", static_cast<double>(macs(record.op)) * 1e-6),
+                          fmt::format("{:.2f}", record.timing.median_ns * 1e-3),
+                          fmt::format("{:.2f}", record.timing.low_ns * 1e-3),
+                          fmt::format("{:.2f}", record.timing.high_ns * 1e-3),
+                          fmt::format("{:.2f}", gmacps(macs(record.op), record.timing.median_ns)),
+                          fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
+  return table;
+}
+
+/// What people call an operator's class in a summary.
+std::string class_of(const Op& op) {
+  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_depthwise(op)) return "conv2d depthwise";
+  std::string which =
+      is_pointwise(op) ? "conv2d 1x1" : fmt::format("conv2d {}x{}", op.kernel_h, op.kernel_w);
+  return which + (op.groups > 1 ? " grouped" : "");
+}
+
+Table summary_of(const Profile& profile) {
+  std::map<std::string, std::vector<const OpRecord*>> classes;
+  for (const OpRecord& record : profile.ops) classes[class_of(record.op)].push_back(&record);
+  Table table{"Profile",
+              {{"class"},
+               {"operators", true},
+               {"median us", true},
+               {"median GMACpS", true},
+               {"median interval %", true},
+               {"disturbed", true}},
+              {}};
+  for (const auto& [which, records] : classes) {
+    std::vector<double> us;
+    std::vector<double> speed;
+    std::vector<double> interval;
+    int disturbed = 0;
+    for (const OpRecord* record : records) {
+      const Timing& timing = record->timing;
+      us.push_back(timing.median_ns * 1e-3);
+      speed.push_back(gmacps(macs(record->op), timing.median_ns));
+      interval.push_back(50 * (timing.high_ns - timing.low_ns) / timing.median_ns);
+      disturbed += timing.disturbed ? 1 : 0;
+    }
+    table.rows.push_back({which, fmt::to_string(records.size()), fmt::format("{:.1f}", median(us)),
+                          median(speed) > 0 ? fmt::format("{:.2f}", median(speed)) : "",
+                          fmt::format("{:.2f}", median(interval)), fmt::to_string(disturbed)});
+  }
+  return table;
+}
+
+template <typename Records>
+void print_records(const Terminal& terminal, const Records& records, Format format) {
+  if (format != Format::json) return terminal.print(table_of(records), format);
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& record : records) list.push_back(to_contract(record));
+  terminal.print(list.dump(1) + "\n");
+}
+
+}  // namespace
+
+void print(const Terminal& terminal, const std::vector<OpRecord>& ops, Format format) {
+  print_records(terminal, ops, format);
+}
+
+void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks, Format format) {
+  print_records(terminal, networks, format);
+  if (format != Format::table || networks.size() != 1) return;
+  terminal.print("\n");
+  terminal.print(breakdown_of(networks[0]), format);
+}
+
+void print_summary(const Terminal& terminal, const Profile& profile, Format format) {
+  terminal.print(summary_of(profile), format);
+}
+
+}  // namespace cpubone::cli

@@ -1,0 +1,19 @@
+#pragma once
+#include <vector>
+
+#include "cli/terminal.hpp"
+#include "records/profile.hpp"
+
+/// What cpubone-profile prints.
+namespace cpubone::cli {
+
+/// Operators one by one.
+void print(const Terminal& terminal, const std::vector<OpRecord>& ops, Format format);
+
+/// Networks; a single one as a table also operator by operator.
+void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks, Format format);
+
+/// Operators by class.
+void print_summary(const Terminal& terminal, const Profile& profile, Format format);
+
+}  // namespace cpubone::cli

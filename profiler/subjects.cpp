@@ -1,0 +1,160 @@
+#include "profiler/subjects.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <utility>
+
+#include "runtime/executor.hpp"
+
+namespace cpubone {
+
+/// In a network several operators ran since the output's memory was last used: it is in the shared
+/// cache, not in the core's own.
+class Bench::PrivateCaches {
+ public:
+  explicit PrivateCaches(std::int64_t l2_bytes)
+      : memory_(static_cast<std::size_t>(2 * std::max(l2_bytes, smallest_l2)) / sizeof(float),
+                1.0F) {}
+  void push_out() {
+    constexpr std::size_t line = 64 / sizeof(float);
+    float sum = 0;
+    for (std::size_t i = 0; i < memory_.size(); i += line) sum += memory_[i];
+    memory_[0] = sum > 0 ? 1.0F : sum;  // so that the sum is needed
+  }
+
+ private:
+  static constexpr std::int64_t smallest_l2 = 256 << 10;
+  std::vector<float> memory_;
+};
+
+namespace {
+
+constexpr std::size_t arena_bytes = std::size_t{32} << 20;  // for activations
+constexpr std::size_t window_bytes = std::size_t{1} << 20;  // that they begin in
+
+/// Values to feed: the same for all, and none of them denormal.
+const std::vector<float>& input_values() {
+  static const std::vector<float> values = [] {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+    std::vector<float> v(1 << 20);
+    for (float& value : v) value = uniform(random);
+    return v;
+  }();
+  return values;
+}
+
+/// Copies of a network. What is timed is the network from a node on; the nodes before it make its
+/// input. Activations move through shared memory from visit to visit: where they lie decides how
+/// they get along in the caches, up to 15 % of a small operator's time, and where they lie in a
+/// user's process is chance.
+class ExecutorSubject : public Subject {
+ public:
+  ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
+                  std::size_t first_node, std::shared_ptr<Bench::PrivateCaches> caches,
+                  std::shared_ptr<const Arena> arena)
+      : caches_(std::move(caches)) {
+    const ParameterSource parameters = random_parameters();
+    ExecutorOptions options;
+    options.one_step_per_op = first_node > 0;
+    options.arena = std::move(arena);
+    if (network.nodes[0].op.dtype() == DType::qs8) input_share_ = 0.25;
+    for (int i = 0; i < copies; ++i) {
+      executors_.emplace_back(network, parameters, pool, options);
+      options.arena = executors_[0].arena();  // its own where it needs a larger one
+    }
+    const auto& steps = executors_[0].steps();
+    last_step_ = steps.size();
+    while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
+  }
+
+  void move() override {
+    constexpr std::size_t line = 64;
+    const std::shared_ptr<const Arena> arena = executors_[0].arena();
+    const std::size_t room = arena->size() - executors_[0].arena_bytes();
+    const std::size_t places = std::min(room, window_bytes) / line + 1;
+    const std::size_t offset = line * (random_() % places);
+    for (Executor& executor : executors_) executor.move_to(arena, offset);
+  }
+  void feed(int copy) override {
+    if (caches_) caches_->push_out();
+    Executor& executor = executors_[static_cast<std::size_t>(copy)];
+    const std::span<float> input = executor.input();
+    fill_input(
+        input.first(static_cast<std::size_t>(input_share_ * static_cast<double>(input.size()))));
+    executor.run_steps(0, first_step_);
+  }
+  void run(int copy) override {
+    executors_[static_cast<std::size_t>(copy)].run_steps(first_step_, last_step_);
+  }
+
+ private:
+  std::shared_ptr<Bench::PrivateCaches> caches_;  ///< null: nothing is pushed out
+  std::mt19937_64 random_;
+  std::vector<Executor> executors_;
+  double input_share_ = 1;  ///< of the input's memory that its values take
+  std::size_t first_step_ = 0;
+  std::size_t last_step_ = 0;
+};
+
+}  // namespace
+
+Bench::Bench(int threads, std::int64_t l2_bytes)
+    : pool_(std::make_shared<ThreadPool>(threads)),
+      arena_(std::make_shared<const Arena>(arena_bytes)),
+      caches_(std::make_shared<PrivateCaches>(l2_bytes)) {}
+
+std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold) const {
+  const Network network = network_around(op);
+  return std::make_unique<ExecutorSubject>(network, copies, pool_, network.nodes.size() - 1,
+                                           cold ? caches_ : nullptr, arena_);
+}
+
+std::unique_ptr<Subject> Bench::subject(const Network& network) const {
+  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_);
+}
+
+void fill_input(std::span<float> out) {
+  const std::vector<float>& values = input_values();
+  for (std::size_t i = 0; i < out.size(); i += values.size())
+    std::memcpy(out.data() + i, values.data(),
+                std::min(values.size(), out.size() - i) * sizeof(float));
+}
+
+Network network_around(const Op& op) {
+  Network network;
+  network.name = text(op);
+  network.inputs = {op.inputs[0]};
+  Node node{"op", "", op, {}};
+  if (op.dtype() == DType::qs8) {  // nothing else calculates in int8
+    node.inputs = {network_input};
+    network.nodes = {node};
+    network.outputs = {0};
+    return network;
+  }
+  Tensor& image = network.inputs[0];
+  for (const Tensor& input : op.inputs) image.shape.c = std::max(image.shape.c, input.shape.c);
+  const auto make = [&](OpKind kind, int from, Tensor to) {
+    Op producer;
+    producer.kind = kind;
+    producer.inputs = {tensor(network, from)};
+    producer.outputs = {std::move(to)};
+    const auto index = static_cast<int>(network.nodes.size());
+    network.nodes.push_back({fmt::format("input{}", index), "", producer, {from}});
+    return index;
+  };
+  for (const Tensor& input : op.inputs) {
+    int from = network_input;
+    if (input.shape.h != image.shape.h || input.shape.w != image.shape.w)
+      from = make(OpKind::global_avg_pool, from, {{1, 1, 1, image.shape.c}, image.dtype});
+    node.inputs.emplace_back(make(OpKind::slice, from, input));
+  }
+  network.nodes.push_back(std::move(node));
+  network.outputs = {static_cast<int>(network.nodes.size()) - 1};
+  return network;
+}
+
+}  // namespace cpubone

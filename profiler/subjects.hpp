@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "graph/network.hpp"
+#include "profiler/sampler.hpp"
+
+namespace cpubone {
+
+class Arena;
+class ThreadPool;
+
+/// What everything that is timed in one run shares: threads, and where activations lie. Make it
+/// where its threads shall be, and let it outlive its subjects.
+class Bench {
+ public:
+  /// Throws std::invalid_argument unless `threads` is in 1..1024.
+  Bench(int threads, std::int64_t l2_bytes);
+
+  /// Copies of an operator as a network runs it. Cold: before each run a core's own caches are
+  /// pushed out into the shared one. Throws cpubone::Error naming an operator that does not run.
+  std::unique_ptr<Subject> subject(const Op& op, int copies, bool cold) const;
+  /// A network as a whole.
+  std::unique_ptr<Subject> subject(const Network& network) const;
+
+  const ThreadPool& pool() const { return *pool_; }
+  std::shared_ptr<const ThreadPool> shared_pool() const { return pool_; }
+
+  class PrivateCaches;
+
+ private:
+  std::shared_ptr<const ThreadPool> pool_;
+  std::shared_ptr<const Arena> arena_;
+  std::shared_ptr<PrivateCaches> caches_;
+};
+
+/// The operator behind slices of the network's input, so that it reads what was just written and
+/// may write in place, as in a network.
+Network network_around(const Op& op);
+
+/// Fills an input with the same values for all, none of them denormal.
+void fill_input(std::span<float> out);
+
+}  // namespace cpubone

@@ -1,0 +1,74 @@
+#include "profiler/measure.hpp"
+
+#include <sched.h>
+
+#include <stdexcept>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+Network layer(int channels) {
+  Network network;
+  network.name = "layer";
+  network.inputs = {{{1, 1, 1, channels}}};
+  Op op;
+  op.kind = OpKind::linear;
+  op.inputs = network.inputs;
+  op.outputs = {{{1, 1, 1, 8}}};
+  network.nodes = {{"a", "", op, {network_input}}};
+  network.outputs = {0};
+  return network;
+}
+
+MeasureOptions quick() {
+  MeasureOptions options;
+  options.budget_s = 0.05;
+  options.details = false;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("networks that are equal or named alike have a timing each", "[measure]") {
+  const std::vector<Network> networks{layer(16), layer(32), layer(16)};
+  const std::vector<Timing> timings = measure_timings(networks, quick());
+  REQUIRE(timings.size() == 3);
+  for (const Timing& timing : timings) CHECK_FALSE(timing.samples_ns.empty());
+  CHECK(measure_timings({}, quick()).empty());
+}
+
+TEST_CASE("one name at two sizes is two records", "[measure]") {
+  Profile profile = host_profile({});
+  measure_networks(std::vector{layer(16), layer(32)}, quick(), profile);
+  REQUIRE(profile.networks.size() == 2);
+  REQUIRE(find_record(profile, layer(32)) != nullptr);
+  CHECK(find_record(profile, layer(32))->params == 32 * 8);
+}
+
+TEST_CASE("a budget of nothing is refused, not waited for", "[measure]") {
+  MeasureOptions options = quick();
+  options.budget_s = 0;
+  const std::string message = "budget_s: expected seconds above 0, got 0";
+  CHECK_THROWS_WITH(measure_timings(std::vector{layer(16)}, options), message);
+  Profile profile = host_profile({});
+  CHECK_THROWS_WITH(measure_networks(std::vector{layer(16)}, options, profile), message);
+  CHECK_THROWS_WITH(measure_ops(std::vector{layer(16).nodes[0].op}, options, profile), message);
+}
+
+TEST_CASE("where a thread may run is as before when it has measured", "[measure]") {
+  cpu_set_t before;
+  REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
+  int cpu = 0;
+  while (!CPU_ISSET(static_cast<std::size_t>(cpu), &before)) ++cpu;
+  MeasureOptions options = quick();
+  options.settings.cpus = {cpu};
+  measure_timings(std::vector{layer(16)}, options);
+  Profile profile = host_profile(options.settings);
+  measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
+  cpu_set_t now;
+  REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
+  CHECK(CPU_EQUAL(&now, &before));
+}
