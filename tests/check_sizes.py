@@ -13,7 +13,6 @@ EXCEPTIONS = {
     "explorer/accuracy.cpp",
     "explorer/explore.cpp",
     "explorer/search.cpp",
-    "explorer/studies.cpp",
     "graph/onnx.cpp",
     "graph/schema.cpp",
     "predictor/predictor.cpp",
@@ -21,9 +20,6 @@ EXCEPTIONS = {
     "profiler/plan.cpp",
     "profiler/remote.cpp",
     "python/cpubone/torch.py",
-    "records/result.cpp",
-    "reports/charts.cpp",
-    "reports/summary.cpp",
     "runtime/executor.cpp",
     "space/search_space.cpp",
 }
