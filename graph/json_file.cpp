@@ -123,7 +123,7 @@ void JsonReader::fail_because(std::string_view reason) const {
   throw Error(fmt::format("{}: {}", where_, reason));
 }
 
-void JsonReader::expect_keys(std::initializer_list<std::string_view> known) const {
+void JsonReader::expect_keys(std::span<const std::string_view> known) const {
   if (!value_->is_object()) fail("an object");
   for (const auto& [key, unused] : value_->items()) {
     bool found = false;

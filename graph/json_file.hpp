@@ -3,6 +3,7 @@
 #include <functional>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 
 #include "graph/error.hpp"
@@ -29,7 +30,10 @@ class JsonReader {
       : value_(&value), where_(std::move(where)) {}
 
   /// Throws unless this is an object whose keys are all among `known`.
-  void expect_keys(std::initializer_list<std::string_view> known) const;
+  void expect_keys(std::initializer_list<std::string_view> known) const {
+    expect_keys(std::span(known.begin(), known.size()));
+  }
+  void expect_keys(std::span<const std::string_view> known) const;
   /// Throws unless `schema` is `cpubone/<kind>/<version>`; says which version or kind it got.
   void expect_schema(std::string_view kind, int version = 1) const;
 

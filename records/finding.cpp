@@ -4,112 +4,140 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+
+#include "records/tables.hpp"
 
 namespace cpubone {
 namespace {
 
 constexpr std::array<std::string_view, 3> bound_names{"compute", "memory", "overhead"};
 
-bool present(const JsonReader& json, std::string_view key) {
-  return json.has(key) && !json.at(key).json().is_null();
-}
-
-std::optional<bool> read_holds(const JsonReader& json) {
-  if (!present(json, "holds")) return std::nullopt;
-  return json.at("holds").boolean();
-}
-
-Interval read_interval(const JsonReader& json) {
-  const Interval interval{json.at("value").number(), json.at("low").number(),
-                          json.at("high").number()};
+void check_interval(const Interval& interval, const JsonReader& json) {
   if (interval.low > interval.value || interval.high < interval.value)
     json.fail_because(fmt::format("expected low <= value <= high, got {} <= {} <= {}", interval.low,
                                   interval.value, interval.high));
-  return interval;
 }
 
-nlohmann::json holds_json(const std::optional<bool>& holds) {
-  return holds ? nlohmann::json(*holds) : nlohmann::json();
-}
-
-nlohmann::json interval_json(const Interval& interval) {
-  return {{"value", interval.value}, {"low", interval.low}, {"high", interval.high}};
-}
-
-GainFinding read_gain(const JsonReader& json) {
-  json.expect_keys({"kind", "network", "top1", "proposal", "latency_ratio", "holds"});
-  GainFinding gain;
-  gain.network = json.at("network").string();
-  gain.top1 = json.at("top1").number(0, 100);
-  if (present(json, "proposal")) gain.proposal = json.at("proposal").string();
-  if (present(json, "latency_ratio")) {
-    const JsonReader ratio = json.at("latency_ratio");
-    ratio.expect_keys({"value", "low", "high"});
-    gain.latency_ratio = read_interval(ratio);
-  }
-  gain.holds = read_holds(json);
-  return gain;
-}
-
-PredictionFinding read_prediction(const JsonReader& json) {
-  json.expect_keys({"kind", "networks", "mean_error", "worst_error", "holds"});
-  return {static_cast<int>(json.at("networks").integer(0, std::numeric_limits<int>::max())),
-          json.at("mean_error").number(), json.at("worst_error").number(), read_holds(json)};
-}
-
-LostTimeFinding read_lost_time(const JsonReader& json) {
-  json.expect_keys({"kind", "network", "best_gmacps", "network_ms", "network_lost_ms", "stage",
-                    "stage_ms", "stage_lost_ms", "op_class", "op_class_lost_ms", "bound"});
-  const std::string bound = json.at("bound").string();
-  const auto found = std::find(bound_names.begin(), bound_names.end(), bound);
-  if (found == bound_names.end())
-    json.at("bound").fail(fmt::format("one of \"{}\"", fmt::join(bound_names, "\", \"")));
-  return {json.at("network").string(),
-          json.at("best_gmacps").number(),
-          json.at("network_ms").number(),
-          json.at("network_lost_ms").number(),
-          json.at("stage").string(),
-          json.at("stage_ms").number(),
-          json.at("stage_lost_ms").number(),
-          json.at("op_class").string(),
-          json.at("op_class_lost_ms").number(),
-          static_cast<Bound>(found - bound_names.begin())};
-}
-
-nlohmann::json finding_json(const GainFinding& gain) {
-  return {
-      {"kind", "gain"},
-      {"network", gain.network},
-      {"top1", gain.top1},
-      {"proposal", gain.proposal},
-      {"latency_ratio", gain.latency_ratio ? interval_json(*gain.latency_ratio) : nlohmann::json()},
-      {"holds", holds_json(gain.holds)}};
-}
-
-nlohmann::json finding_json(const PredictionFinding& prediction) {
-  return {{"kind", "prediction"},
-          {"networks", prediction.networks},
-          {"mean_error", prediction.mean_error},
-          {"worst_error", prediction.worst_error},
-          {"holds", holds_json(prediction.holds)}};
-}
-
-nlohmann::json finding_json(const LostTimeFinding& lost) {
-  return {{"kind", "lost-time"},
-          {"network", lost.network},
-          {"best_gmacps", lost.best_gmacps},
-          {"network_ms", lost.network_ms},
-          {"network_lost_ms", lost.network_lost_ms},
-          {"stage", lost.stage},
-          {"stage_ms", lost.stage_ms},
-          {"stage_lost_ms", lost.stage_lost_ms},
-          {"op_class", lost.op_class},
-          {"op_class_lost_ms", lost.op_class_lost_ms},
-          {"bound", name(lost.bound)}};
+void check_study(const Study& study, const JsonReader& json) {
+  const auto in_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (study.name.empty() || !std::all_of(study.name.begin(), study.name.end(), in_name))
+    json.at("name").fail("a name of a-z, 0-9 and dashes");
+  for (std::size_t i = 0; i < study.rows.size(); ++i)
+    if (study.rows[i].size() != study.columns.size())
+      records::element(json.at("rows"), i)
+          .fail(fmt::format("{} cells, one a column", study.columns.size()));
 }
 
 }  // namespace
+
+namespace records {
+
+template <>
+std::span<const std::string_view> names<Bound>() {
+  return bound_names;
+}
+
+template <>
+const Table<Interval>& table<Interval>() {
+  static const Table<Interval> interval{
+      "interval",
+      {field<&Interval::value>("value", "what is most likely"), field<&Interval::low>("low", ""),
+       field<&Interval::high>("high", "`low <= value <= high`")},
+      check_interval};
+  return interval;
+}
+
+template <>
+const Table<Warning>& table<Warning>() {
+  static const Table<Warning> warning{"warning",
+                                      {field<&Warning::what>("what", "is wrong with the numbers"),
+                                       optional<&Warning::remedy>("remedy", "what to do")}};
+  return warning;
+}
+
+template <>
+const Table<GainFinding>& table<GainFinding>() {
+  using T = GainFinding;
+  static const Table<T> gain{
+      .name = "finding `gain`",
+      .fields = {field<&T::network>("network", "a published one"),
+                 field<&T::top1>("top1", "percent that a proposal must reach", percents),
+                 optional<&T::proposal>("proposal", "the fastest that does; empty where none does"),
+                 optional<&T::latency_ratio>("latency_ratio", "proposal over network"),
+                 optional<&T::holds>("holds",
+                                     "it saves at least 10 %, measured beyond noise; null "
+                                     "within noise")},
+      .kind = "gain"};
+  return gain;
+}
+
+template <>
+const Table<PredictionFinding>& table<PredictionFinding>() {
+  using T = PredictionFinding;
+  static const Table<T> prediction{
+      .name = "finding `prediction`",
+      .fields = {field<&T::networks>("networks", "proposals measured undisturbed", not_negative),
+                 field<&T::mean_error>("mean_error", "of their predictions, a fraction"),
+                 field<&T::worst_error>("worst_error", "of their predictions, a fraction"),
+                 optional<&T::holds>("holds", "none is over 5 % off")},
+      .kind = "prediction"};
+  return prediction;
+}
+
+template <>
+const Table<LostTimeFinding>& table<LostTimeFinding>() {
+  using T = LostTimeFinding;
+  static const Table<T> lost{
+      .name = "finding `lost-time`",
+      .fields = {field<&T::network>("network", "one of B0 to B3"),
+                 field<&T::best_gmacps>("best_gmacps", "the highest rate of any part of weight"),
+                 field<&T::network_ms>("network_ms", "predicted latency"),
+                 field<&T::network_lost_ms>("network_lost_ms",
+                                            "of it, beyond MACs at the best rate"),
+                 field<&T::stage>("stage", "that loses most"), field<&T::stage_ms>("stage_ms", ""),
+                 field<&T::stage_lost_ms>("stage_lost_ms", ""),
+                 field<&T::op_class>("op_class", "that loses most of the stage"),
+                 field<&T::op_class_lost_ms>("op_class_lost_ms", ""),
+                 field<&T::bound>("bound", "what limits it")},
+      .kind = "lost-time"};
+  return lost;
+}
+
+template <>
+const Table<StudyColumn>& table<StudyColumn>() {
+  static const Table<StudyColumn> column{
+      "column",
+      {field<&StudyColumn::name>("name", "of the quantity"),
+       field<&StudyColumn::unit>("unit", "empty for text and counts")}};
+  return column;
+}
+
+template <>
+const Table<StudyNumber>& table<StudyNumber>() {
+  static const Table<StudyNumber> number{
+      "number",
+      {field<&StudyNumber::name>("name", "with its unit at the end"),
+       inlined<&StudyNumber::value>()}};
+  return number;
+}
+
+template <>
+const Table<Study>& table<Study>() {
+  static const Table<Study> study{
+      "study",
+      {field<&Study::name>("name", "a–z, 0–9 and dashes"),
+       field<&Study::predicted>("predicted", "its latencies are predicted, not measured"),
+       optional<&Study::holds>("holds", "what was published or expected; null within noise"),
+       field<&Study::columns>("columns", "of the table"),
+       field<&Study::rows>("rows", "of the table, one cell a column"),
+       field<&Study::numbers>("numbers", "what follows from the rows")},
+      check_study};
+  return study;
+}
+
+}  // namespace records
 
 std::string_view name(Bound bound) {
   return bound_names[static_cast<std::size_t>(bound)];
@@ -127,63 +155,18 @@ const Interval* find_number(const Study& study, std::string_view name) {
 
 Finding read_finding(const JsonReader& json) {
   const std::string kind = json.at("kind").string();
-  if (kind == "gain") return read_gain(json);
-  if (kind == "prediction") return read_prediction(json);
-  if (kind == "lost-time") return read_lost_time(json);
+  if (kind == "gain") return records::read_record<GainFinding>(json);
+  if (kind == "prediction") return records::read_record<PredictionFinding>(json);
+  if (kind == "lost-time") return records::read_record<LostTimeFinding>(json);
   json.at("kind").fail("one of \"gain\", \"prediction\", \"lost-time\"");
 }
 
-Study read_study(const JsonReader& json) {
-  json.expect_keys({"name", "predicted", "holds", "columns", "rows", "numbers"});
-  Study study;
-  study.name = json.at("name").string();
-  const auto in_name = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (study.name.empty() || !std::all_of(study.name.begin(), study.name.end(), in_name))
-    json.at("name").fail("a name of a-z, 0-9 and dashes");
-  study.predicted = json.at("predicted").boolean();
-  study.holds = read_holds(json);
-  json.at("columns").each([&](const JsonReader& column) {
-    column.expect_keys({"name", "unit"});
-    study.columns.push_back({column.at("name").string(), column.at("unit").string()});
-  });
-  json.at("rows").each([&](const JsonReader& row) {
-    if (row.size() != study.columns.size())
-      row.fail(fmt::format("{} cells, one a column", study.columns.size()));
-    study.rows.emplace_back();
-    row.each([&](const JsonReader& cell) {
-      if (cell.json().is_structured()) cell.fail("text, a number, true, false or null");
-      study.rows.back().push_back(cell.json());
-    });
-  });
-  json.at("numbers").each([&](const JsonReader& number) {
-    number.expect_keys({"name", "value", "low", "high"});
-    study.numbers.push_back({number.at("name").string(), read_interval(number)});
-  });
-  return study;
-}
-
 nlohmann::json to_json(const Finding& finding) {
-  return std::visit([](const auto& kind) { return finding_json(kind); }, finding);
+  return std::visit([](const auto& kind) { return records::write_record(kind); }, finding);
 }
 
 nlohmann::json to_json(const Study& study) {
-  nlohmann::json json{{"name", study.name},
-                      {"predicted", study.predicted},
-                      {"holds", holds_json(study.holds)},
-                      {"columns", nlohmann::json::array()},
-                      {"rows", nlohmann::json::array()},
-                      {"numbers", nlohmann::json::array()}};
-  for (const StudyColumn& column : study.columns)
-    json["columns"].push_back({{"name", column.name}, {"unit", column.unit}});
-  for (const auto& row : study.rows) json["rows"].push_back(row);
-  for (const StudyNumber& number : study.numbers) {
-    nlohmann::json value = interval_json(number.value);
-    value["name"] = number.name;
-    json["numbers"].push_back(std::move(value));
-  }
-  return json;
+  return records::write_record(study);
 }
 
 }  // namespace cpubone

@@ -85,9 +85,8 @@ struct Study {
 /// The number of that name, or null.
 const Interval* find_number(const Study& study, std::string_view name);
 
-/// Throw cpubone::Error naming the JSON pointer, what was got and what is expected.
+/// Throws cpubone::Error naming the JSON pointer, what was got and what is expected.
 Finding read_finding(const JsonReader& json);
-Study read_study(const JsonReader& json);
 nlohmann::json to_json(const Finding& finding);
 nlohmann::json to_json(const Study& study);
 

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <set>
+
+#include "records/tables.hpp"
 
 namespace cpubone {
 namespace {
@@ -14,107 +13,6 @@ namespace {
 constexpr std::array<std::string_view, 3> evidence_names{
     "measured", "calibrated from published latencies", "description"};
 constexpr std::array<std::string_view, 2> origin_names{"published", "proposal"};
-constexpr std::array<std::string_view, 3> bound_names{"compute", "memory", "overhead"};
-
-constexpr std::int64_t largest_count = std::int64_t{1} << 53;  // exact in a JSON reader's double
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
-template <typename Enum, std::size_t n>
-Enum read_enum(const JsonReader& json, const std::array<std::string_view, n>& names) {
-  const std::string text = json.string();
-  const auto found = std::find(names.begin(), names.end(), text);
-  if (found == names.end()) json.fail(fmt::format("one of \"{}\"", fmt::join(names, "\", \"")));
-  return static_cast<Enum>(found - names.begin());
-}
-
-/// Absent and null are the same.
-bool present(const JsonReader& json, std::string_view key) {
-  return json.has(key) && !json.at(key).json().is_null();
-}
-
-std::string optional_string(const JsonReader& json, std::string_view key) {
-  return present(json, key) ? json.at(key).string() : std::string();
-}
-
-std::int64_t count(const JsonReader& json) {
-  return json.integer(0, largest_count);
-}
-
-int small_count(const JsonReader& json) {
-  return static_cast<int>(json.integer(0, std::numeric_limits<int>::max()));
-}
-
-double not_negative(const JsonReader& json) {
-  const double value = json.number();
-  if (value < 0) json.fail("a number that is not negative");
-  return value;
-}
-
-double positive(const JsonReader& json) {
-  const double value = json.number();
-  if (value <= 0) json.fail("a positive number");
-  return value;
-}
-
-double percent(const JsonReader& json) {
-  return json.number(0, 100);
-}
-
-std::optional<double> optional_number(const JsonReader& json, std::string_view key,
-                                      double (*read)(const JsonReader&)) {
-  if (!present(json, key)) return std::nullopt;
-  return read(json.at(key));
-}
-
-std::optional<bool> optional_boolean(const JsonReader& json, std::string_view key) {
-  if (!present(json, key)) return std::nullopt;
-  return json.at(key).boolean();
-}
-
-template <typename Read>
-auto optional_object(const JsonReader& json, std::string_view key, Read read) {
-  std::optional<decltype(read(json))> value;
-  if (present(json, key)) value = read(json.at(key));
-  return value;
-}
-
-template <typename Read>
-auto list(const JsonReader& json, std::string_view key, Read read) {
-  std::vector<decltype(read(json))> values;
-  if (!present(json, key)) return values;
-  values.reserve(json.at(key).size());
-  json.at(key).each([&](const JsonReader& item) { values.push_back(read(item)); });
-  return values;
-}
-
-std::string string_of(const JsonReader& json) {
-  return json.string();
-}
-
-JsonReader element(const JsonReader& json, std::size_t index) {
-  return {json.json()[index], fmt::format("{}/{}", json.where(), index)};
-}
-
-void expect_length(const JsonReader& json, std::size_t length, std::string_view of) {
-  if (!json.json().is_array() || json.size() != length)
-    json.fail(fmt::format("a list of {}: {}", length, of));
-}
-
-Interval read_interval(const JsonReader& json, double least, double greatest) {
-  Interval interval{json.at("value").number(least, greatest),
-                    json.at("low").number(least, greatest),
-                    json.at("high").number(least, greatest)};
-  if (interval.low > interval.value || interval.high < interval.value)
-    json.fail_because(fmt::format("expected low <= value <= high, got {} <= {} <= {}", interval.low,
-                                  interval.value, interval.high));
-  return interval;
-}
-
-Interval read_latency(const JsonReader& json) {
-  const Interval interval = read_interval(json, 0, infinity);
-  positive(json.at("value"));
-  return interval;
-}
 
 void check_date(const JsonReader& json) {
   const std::string text = json.string();
@@ -125,274 +23,284 @@ void check_date(const JsonReader& json) {
   if (!good) json.fail("a time in UTC like \"2026-01-31T12:00:00Z\"");
 }
 
-ResultDevice read_device(const JsonReader& json) {
-  json.expect_keys({"name", "model", "evidence", "runtime", "threads", "precision", "conditions"});
-  ResultDevice device;
-  device.name = json.at("name").string();
-  device.model = optional_string(json, "model");
-  device.evidence = read_enum<Evidence>(json.at("evidence"), evidence_names);
-  device.runtime = optional_string(json, "runtime");
-  device.threads = static_cast<int>(json.at("threads").integer(1, 4096));
-  device.precision = optional_string(json, "precision");
-  device.conditions = list(json, "conditions", [](const JsonReader& item) {
-    expect_length(item, 2, "label, text");
-    return Labelled{element(item, 0).string(), element(item, 1).string()};
-  });
-  return device;
-}
-
-Candidate read_candidate(const JsonReader& json) {
-  expect_length(json, 4, "latency_ms, top1, macs, params");
-  return {positive(element(json, 0)), percent(element(json, 1)), count(element(json, 2)),
-          count(element(json, 3))};
-}
-
-Top1 read_top1(const JsonReader& json) {
-  json.expect_keys({"value", "low", "high", "kind", "source"});
-  const std::string kind = json.at("kind").string();
-  if (kind != "published" && kind != "estimated")
-    json.at("kind").fail("one of \"published\", \"estimated\"");
-  return {read_interval(json, 0, 100), kind == "estimated", optional_string(json, "source")};
-}
-
-PublishedLatency read_published_latency(const JsonReader& json) {
-  json.expect_keys({"device", "runtime", "threads", "latency_ms", "source"});
-  PublishedLatency latency;
-  latency.device = json.at("device").string();
-  latency.runtime = optional_string(json, "runtime");
-  if (present(json, "threads")) {
-    const JsonReader threads = json.at("threads");
-    latency.threads =
-        threads.json().is_number() ? fmt::to_string(threads.integer(1, 4096)) : threads.string();
-  }
-  latency.latency_ms = positive(json.at("latency_ms"));
-  latency.source = optional_string(json, "source");
-  return latency;
-}
-
-PublishedFacts read_published(const JsonReader& json) {
-  json.expect_keys({"params_m", "macs_m", "top1", "latency"});
-  PublishedFacts facts;
-  facts.params_m = optional_number(json, "params_m", not_negative);
-  facts.macs_m = optional_number(json, "macs_m", not_negative);
-  facts.top1 = optional_number(json, "top1", percent);
-  facts.latency = list(json, "latency", read_published_latency);
-  return facts;
-}
-
-BreakdownRow read_breakdown(const JsonReader& json) {
-  json.expect_keys({"stage", "class", "macs", "latency_ms", "bound"});
-  return {json.at("stage").string(), json.at("class").string(), count(json.at("macs")),
-          not_negative(json.at("latency_ms")), read_enum<Bound>(json.at("bound"), bound_names)};
-}
-
-MeasuredLatency read_measured(const JsonReader& json) {
-  json.expect_keys({"value", "low", "high", "samples", "disturbed"});
-  MeasuredLatency measured;
-  measured.ms = read_latency(json);
-  measured.samples = small_count(json.at("samples"));
-  measured.disturbed = optional_boolean(json, "disturbed").value_or(false);
-  return measured;
-}
-
-ResultNetwork read_network(const JsonReader& json) {
-  json.expect_keys({"name", "family", "description", "origin", "params", "macs", "resolution",
-                    "weight_bytes", "peak_activation_bytes", "top1", "predicted_ms", "measured_ms",
-                    "gmacps", "published", "breakdown", "nearest", "difference", "better_than"});
-  ResultNetwork network;
-  network.name = json.at("name").string();
-  network.family = optional_string(json, "family");
-  network.description = optional_string(json, "description");
-  network.origin = read_enum<Origin>(json.at("origin"), origin_names);
-  network.params = count(json.at("params"));
-  network.macs = count(json.at("macs"));
-  if (present(json, "resolution"))
-    network.resolution = static_cast<int>(json.at("resolution").integer(1, 65536));
-  if (present(json, "weight_bytes")) network.weight_bytes = count(json.at("weight_bytes"));
-  if (present(json, "peak_activation_bytes"))
-    network.peak_activation_bytes = count(json.at("peak_activation_bytes"));
-  network.top1 = optional_object(json, "top1", read_top1);
-  network.predicted_ms = optional_object(json, "predicted_ms", [](const JsonReader& item) {
-    item.expect_keys({"value", "low", "high"});
-    return read_latency(item);
-  });
-  network.measured_ms = optional_object(json, "measured_ms", read_measured);
-  network.gmacps = optional_number(json, "gmacps", not_negative);
-  network.published = optional_object(json, "published", read_published);
-  network.breakdown = list(json, "breakdown", read_breakdown);
-  network.nearest = optional_string(json, "nearest");
-  network.difference = optional_string(json, "difference");
-  network.better_than = list(json, "better_than", string_of);
-  return network;
-}
-
-SearchSummary read_search(const JsonReader& json) {
-  json.expect_keys({"algorithm", "evaluations", "distinct", "hypervolume"});
-  SearchSummary search;
-  search.algorithm = json.at("algorithm").string();
-  search.evaluations = count(json.at("evaluations"));
-  search.distinct = count(json.at("distinct"));
-  search.hypervolume = list(json, "hypervolume", [](const JsonReader& item) {
-    expect_length(item, 2, "evaluations, value");
-    return HypervolumePoint{count(element(item, 0)), element(item, 1).number()};
-  });
-  return search;
-}
-
-NetworkError read_network_error(const JsonReader& json) {
-  json.expect_keys({"count", "mape", "rmspe", "within_5", "within_10"});
-  return {small_count(json.at("count")), not_negative(json.at("mape")),
-          not_negative(json.at("rmspe")), json.at("within_5").number(0, 1),
-          json.at("within_10").number(0, 1)};
-}
-
-PredictorSummary read_predictor(const JsonReader& json) {
-  json.expect_keys({"operators_measured", "profile_seconds", "classes", "networks"});
-  PredictorSummary predictor;
-  predictor.operators_measured = small_count(json.at("operators_measured"));
-  predictor.profile_seconds = not_negative(json.at("profile_seconds"));
-  predictor.classes = list(json, "classes", [](const JsonReader& item) {
-    item.expect_keys({"class", "operators", "train_mape", "test_mape"});
-    return ClassError{item.at("class").string(), small_count(item.at("operators")),
-                      optional_number(item, "train_mape", not_negative),
-                      optional_number(item, "test_mape", not_negative)};
-  });
-  predictor.networks = optional_object(json, "networks", read_network_error);
-  return predictor;
-}
-
-AccuracySummary read_accuracy(const JsonReader& json) {
-  json.expect_keys({"description", "points", "loo_mae", "family_mae", "note"});
-  AccuracySummary accuracy;
-  accuracy.description = json.at("description").string();
-  accuracy.points = small_count(json.at("points"));
-  accuracy.loo_mae = optional_number(json, "loo_mae", not_negative);
-  accuracy.family_mae = optional_number(json, "family_mae", not_negative);
-  accuracy.note = optional_string(json, "note");
-  return accuracy;
-}
-
-void check_names(const JsonReader& json, const Result& result) {
+void check_result(const Result& result, const JsonReader& json) {
+  check_date(json.at("created"));
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < result.networks.size(); ++i)
     if (!names.insert(result.networks[i].name).second)
-      element(json.at("networks"), i)
+      records::element(json.at("networks"), i)
           .at("name")
           .fail_because(fmt::format("network \"{}\" stands here twice", result.networks[i].name));
   for (std::size_t i = 0; i < result.front.size(); ++i)
     if (names.count(result.front[i]) == 0)
-      element(json.at("front"), i).fail("the name of one of the networks");
+      records::element(json.at("front"), i).fail("the name of one of the networks");
   std::set<std::string_view> studies;
   for (std::size_t i = 0; i < result.studies.size(); ++i)
     if (!studies.insert(result.studies[i].name).second)
-      element(json.at("studies"), i)
+      records::element(json.at("studies"), i)
           .at("name")
           .fail_because(fmt::format("study \"{}\" stands here twice", result.studies[i].name));
 }
 
-nlohmann::json optional_json(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-nlohmann::json interval_json(const Interval& interval) {
-  return {{"value", interval.value}, {"low", interval.low}, {"high", interval.high}};
-}
-
-nlohmann::json published_json(const PublishedFacts& facts) {
-  nlohmann::json latency = nlohmann::json::array();
-  for (const PublishedLatency& row : facts.latency)
-    latency.push_back({{"device", row.device},
-                       {"runtime", row.runtime},
-                       {"threads", row.threads},
-                       {"latency_ms", row.latency_ms},
-                       {"source", row.source}});
-  return {{"params_m", optional_json(facts.params_m)},
-          {"macs_m", optional_json(facts.macs_m)},
-          {"top1", optional_json(facts.top1)},
-          {"latency", latency}};
-}
-
-nlohmann::json network_json(const ResultNetwork& network) {
-  nlohmann::json json = {{"name", network.name},
-                         {"family", network.family},
-                         {"description", network.description},
-                         {"origin", name(network.origin)},
-                         {"params", network.params},
-                         {"macs", network.macs},
-                         {"resolution", network.resolution},
-                         {"weight_bytes", network.weight_bytes},
-                         {"peak_activation_bytes", network.peak_activation_bytes},
-                         {"top1", nullptr},
-                         {"predicted_ms", nullptr},
-                         {"measured_ms", nullptr},
-                         {"gmacps", optional_json(network.gmacps)},
-                         {"published", nullptr},
-                         {"nearest", network.nearest},
-                         {"difference", network.difference},
-                         {"better_than", network.better_than}};
-  if (network.top1) {
-    json["top1"] = interval_json(network.top1->percent);
-    json["top1"]["kind"] = network.top1->estimated ? "estimated" : "published";
-    json["top1"]["source"] = network.top1->source;
-  }
-  if (network.predicted_ms) json["predicted_ms"] = interval_json(*network.predicted_ms);
-  if (network.measured_ms) {
-    json["measured_ms"] = interval_json(network.measured_ms->ms);
-    json["measured_ms"]["samples"] = network.measured_ms->samples;
-    json["measured_ms"]["disturbed"] = network.measured_ms->disturbed;
-  }
-  if (network.published) json["published"] = published_json(*network.published);
-  json["breakdown"] = nlohmann::json::array();
-  for (const BreakdownRow& row : network.breakdown)
-    json["breakdown"].push_back({{"stage", row.stage},
-                                 {"class", row.op_class},
-                                 {"macs", row.macs},
-                                 {"latency_ms", row.latency_ms},
-                                 {"bound", name(row.bound)}});
-  return json;
-}
-
-nlohmann::json device_json(const ResultDevice& device) {
-  nlohmann::json conditions = nlohmann::json::array();
-  for (const Labelled& line : device.conditions)
-    conditions.push_back(nlohmann::json::array({line.label, line.text}));
-  return {
-      {"name", device.name},       {"model", device.model},     {"evidence", name(device.evidence)},
-      {"runtime", device.runtime}, {"threads", device.threads}, {"precision", device.precision},
-      {"conditions", conditions}};
-}
-
-nlohmann::json search_json(const SearchSummary& search) {
-  nlohmann::json hypervolume = nlohmann::json::array();
-  for (const HypervolumePoint& point : search.hypervolume)
-    hypervolume.push_back(nlohmann::json::array({point.evaluations, point.value}));
-  return {{"algorithm", search.algorithm},
-          {"evaluations", search.evaluations},
-          {"distinct", search.distinct},
-          {"hypervolume", hypervolume}};
-}
-
-nlohmann::json predictor_json(const PredictorSummary& predictor) {
-  nlohmann::json classes = nlohmann::json::array();
-  for (const ClassError& row : predictor.classes)
-    classes.push_back({{"class", row.op_class},
-                       {"operators", row.operators},
-                       {"train_mape", optional_json(row.train_mape)},
-                       {"test_mape", optional_json(row.test_mape)}});
-  nlohmann::json json = {{"operators_measured", predictor.operators_measured},
-                         {"profile_seconds", predictor.profile_seconds},
-                         {"classes", classes},
-                         {"networks", nullptr}};
-  if (predictor.networks)
-    json["networks"] = {{"count", predictor.networks->count},
-                        {"mape", predictor.networks->mape},
-                        {"rmspe", predictor.networks->rmspe},
-                        {"within_5", predictor.networks->within_5},
-                        {"within_10", predictor.networks->within_10}};
-  return json;
+void check_network(const ResultNetwork& network, const JsonReader& json) {
+  // A latency of nothing is none; its low end may be.
+  for (const char* key : {"predicted_ms", "measured_ms"})
+    if (records::is_present(json, key) && json.at(key).at("value").number() <= 0)
+      json.at(key).at("value").fail("a positive number");
+  static_cast<void>(network);
 }
 
 }  // namespace
+
+namespace records {
+
+template <>
+std::span<const std::string_view> names<Evidence>() {
+  return evidence_names;
+}
+template <>
+std::span<const std::string_view> names<Origin>() {
+  return origin_names;
+}
+
+template <>
+const Table<Labelled>& table<Labelled>() {
+  static const Table<Labelled> labelled{
+      .name = "label and text",
+      .fields = {field<&Labelled::label>("label", "e.g. `governor`"),
+                 field<&Labelled::text>("text", "e.g. `performance`")},
+      .as_list = true};
+  return labelled;
+}
+
+template <>
+const Table<ResultDevice>& table<ResultDevice>() {
+  using T = ResultDevice;
+  static const Table<T> device{
+      "device",
+      {field<&T::name>("name", "e.g. `pi5`"), optional<&T::model>("model", "of the CPU"),
+       field<&T::evidence>("evidence", "what its latencies rest on"),
+       optional<&T::runtime>("runtime", "with its version"),
+       field<&T::threads>("threads", "that networks run on", {1, 4096}),
+       optional<&T::precision>("precision", "e.g. `f32`"),
+       optional<&T::conditions>("conditions", "what else was noted")}};
+  return device;
+}
+
+template <>
+const Table<Candidate>& table<Candidate>() {
+  using T = Candidate;
+  static const Table<T> candidate{
+      .name = "candidate",
+      .fields = {field<&T::latency_ms>("latency_ms", "predicted", positive),
+                 field<&T::top1>("top1", "estimated, percent", percents),
+                 field<&T::macs>("macs", "", not_negative),
+                 field<&T::params>("params", "", not_negative)},
+      .as_list = true};
+  return candidate;
+}
+
+/// `kind` of a top-1: a Boolean in the record, a word in the file.
+constexpr std::array<std::string_view, 2> top1_kinds{"published", "estimated"};
+
+template <>
+const Table<Top1>& table<Top1>() {
+  using T = Top1;
+  static const Table<T> top1{
+      "top-1",
+      {inlined<&T::percent>(percents),
+       {{"kind", "`published`, `estimated`", "estimated by the accuracy model"},
+        any_number,
+        [](T& record, const JsonReader& json, const Range&) {
+          record.estimated = read_name(json, top1_kinds) == 1;
+        },
+        [](const T& record) { return nlohmann::json(top1_kinds[record.estimated ? 1 : 0]); }},
+       optional<&T::source>("source", "of the value")}};
+  return top1;
+}
+
+template <>
+const Table<MeasuredLatency>& table<MeasuredLatency>() {
+  using T = MeasuredLatency;
+  static const Table<T> latency{
+      "measured latency",
+      {inlined<&T::ms>(not_negative),
+       field<&T::samples>("samples", "fewer than 5 prove nothing", not_negative),
+       optional<&T::disturbed>("disturbed", "by other processes: proves nothing")}};
+  return latency;
+}
+
+template <>
+const Table<PublishedLatency>& table<PublishedLatency>() {
+  using T = PublishedLatency;
+  static const Table<T> latency{"published latency",
+                                {field<&T::device>("device", ""),
+                                 optional<&T::runtime>("runtime", ""),
+                                 {{"threads", "text or whole number", "as published", false},
+                                  any_number,
+                                  [](T& record, const JsonReader& json, const Range&) {
+                                    record.threads = json.json().is_number()
+                                                         ? fmt::to_string(json.integer(1, 4096))
+                                                         : json.string();
+                                  },
+                                  [](const T& record) { return nlohmann::json(record.threads); }},
+                                 field<&T::latency_ms>("latency_ms", "", positive),
+                                 optional<&T::source>("source", "")}};
+  return latency;
+}
+
+template <>
+const Table<PublishedFacts>& table<PublishedFacts>() {
+  using T = PublishedFacts;
+  static const Table<T> facts{
+      "published facts",
+      {optional<&T::params_m>("params_m", "parameters in millions", not_negative),
+       optional<&T::macs_m>("macs_m", "MACs in millions", not_negative),
+       optional<&T::top1>("top1", "percent", percents),
+       optional<&T::latency>("latency", "on other devices")}};
+  return facts;
+}
+
+template <>
+const Table<BreakdownRow>& table<BreakdownRow>() {
+  using T = BreakdownRow;
+  static const Table<T> row{
+      "part of a network",
+      {field<&T::stage>("stage", ""), field<&T::op_class>("class", "of operators"),
+       field<&T::macs>("macs", "", not_negative),
+       field<&T::latency_ms>("latency_ms", "", not_negative),
+       field<&T::bound>("bound", "what limits most of it")}};
+  return row;
+}
+
+template <>
+const Table<ResultNetwork>& table<ResultNetwork>() {
+  using T = ResultNetwork;
+  static const Table<T> network{
+      "network",
+      {field<&T::name>("name", "no two are the same"), optional<&T::family>("family", ""),
+       optional<&T::description>("description", "e.g. `w16-32-64-128-256 d0-1-1-3-4 g2`"),
+       field<&T::origin>("origin", ""),
+       field<&T::params>("params", "parameters, counted exactly", not_negative),
+       field<&T::macs>("macs", "counted exactly", not_negative),
+       optional<&T::resolution>("resolution", "of the input, pixels", {1, 65536}),
+       optional<&T::weight_bytes>("weight_bytes", "", not_negative),
+       optional<&T::peak_activation_bytes>("peak_activation_bytes", "", not_negative),
+       optional<&T::top1>("top1", "percent on ImageNet-1k"),
+       optional<&T::predicted_ms>("predicted_ms", "90 % interval", not_negative),
+       optional<&T::measured_ms>("measured_ms", "median and its 95 % interval"),
+       optional<&T::gmacps>("gmacps",
+                            "of the measured latency where there is one, else of the predicted",
+                            not_negative),
+       optional<&T::published>("published", "by its authors and others"),
+       optional<&T::breakdown>("breakdown", "summed by stage and operator class"),
+       optional<&T::nearest>("nearest", "proposals: the B-network nearest in latency"),
+       optional<&T::difference>("difference", "proposals: what differs from it"),
+       optional<&T::better_than>(
+           "better_than",
+           "proposals: published networks of higher measured latency and no higher top-1")},
+      check_network};
+  return network;
+}
+
+template <>
+const Table<HypervolumePoint>& table<HypervolumePoint>() {
+  using T = HypervolumePoint;
+  static const Table<T> point{.name = "hypervolume",
+                              .fields = {field<&T::evaluations>("evaluations", "", not_negative),
+                                         field<&T::value>("value", "of the front")},
+                              .as_list = true};
+  return point;
+}
+
+template <>
+const Table<SearchSummary>& table<SearchSummary>() {
+  using T = SearchSummary;
+  static const Table<T> search{"search",
+                               {field<&T::algorithm>("algorithm", ""),
+                                field<&T::evaluations>("evaluations", "", not_negative),
+                                field<&T::distinct>("distinct", "networks evaluated", not_negative),
+                                optional<&T::hypervolume>("hypervolume", "while it went on")}};
+  return search;
+}
+
+template <>
+const Table<ClassError>& table<ClassError>() {
+  using T = ClassError;
+  static const Table<T> error{
+      "error of a class",
+      {field<&T::op_class>("class", "of operators"),
+       field<&T::operators>("operators", "measured", not_negative),
+       optional<&T::train_mape>("train_mape", "mean error where fitted, a fraction", not_negative),
+       optional<&T::test_mape>("test_mape", "mean error where held out, a fraction",
+                               not_negative)}};
+  return error;
+}
+
+template <>
+const Table<NetworkError>& table<NetworkError>() {
+  using T = NetworkError;
+  static const Table<T> error{
+      "error of networks",
+      {field<&T::count>("count", "networks that were never used to fit", not_negative),
+       field<&T::mape>("mape", "mean error, a fraction", not_negative),
+       field<&T::rmspe>("rmspe", "root mean square error, a fraction", not_negative),
+       field<&T::within_5>("within_5", "share predicted within 5 %", share),
+       field<&T::within_10>("within_10", "share predicted within 10 %", share)}};
+  return error;
+}
+
+template <>
+const Table<PredictorSummary>& table<PredictorSummary>() {
+  using T = PredictorSummary;
+  static const Table<T> predictor{
+      "predictor",
+      {field<&T::operators_measured>("operators_measured", "", not_negative),
+       field<&T::profile_seconds>("profile_seconds", "that measuring took", not_negative),
+       optional<&T::classes>("classes", "how well each is predicted"),
+       optional<&T::networks>("networks", "how well they are predicted")}};
+  return predictor;
+}
+
+template <>
+const Table<AccuracySummary>& table<AccuracySummary>() {
+  using T = AccuracySummary;
+  static const Table<T> accuracy{
+      "accuracy model",
+      {field<&T::description>("description", ""),
+       field<&T::points>("points", "networks that it is fitted on", not_negative),
+       optional<&T::loo_mae>("loo_mae", "mean error in points of top-1, leaving one network out",
+                             not_negative),
+       optional<&T::family_mae>("family_mae", "the same, leaving one family out", not_negative),
+       optional<&T::note>("note", "")}};
+  return accuracy;
+}
+
+template <>
+const Table<Result>& table<Result>() {
+  using T = Result;
+  static const Table<T> result{
+      .name = "result",
+      .fields = {field<&T::tool_version>("tool_version", ""),
+                 field<&T::created>("created", "UTC, e.g. `2026-01-31T12:00:00Z`"),
+                 optional<&T::command>("command", "to reproduce it"),
+                 optional<&T::seed>("seed", "of plan and search"),
+                 field<&T::device>("device", "whose latencies these are"),
+                 optional<&T::warnings>("warnings", ""),
+                 field<&T::networks>("networks", "published ones and proposals"),
+                 optional<&T::candidates>("candidates", "some of what the search saw"),
+                 optional<&T::front>("front", "names of `networks` on the front, fastest first"),
+                 optional<&T::search>("search", ""), optional<&T::predictor>("predictor", ""),
+                 optional<&T::accuracy_model>("accuracy_model", ""),
+                 optional<&T::findings>("findings", "what was found out; `cpubone-report` says it"),
+                 optional<&T::studies>("studies", "controlled comparisons")},
+      .check = check_result,
+      .schema = "result",
+      .version = 2};
+  return result;
+}
+
+}  // namespace records
 
 std::string_view name(Evidence evidence) {
   return evidence_names[static_cast<std::size_t>(evidence)];
@@ -413,61 +321,30 @@ bool is_measured(const ResultNetwork& network) {
 }
 
 Result read_result(const JsonReader& json) {
-  json.expect_schema("result", 2);
-  json.expect_keys({"schema", "tool_version", "created", "command", "seed", "device", "warnings",
-                    "networks", "candidates", "front", "search", "predictor", "accuracy_model",
-                    "findings", "studies"});
-  Result result;
-  result.tool_version = json.at("tool_version").string();
-  check_date(json.at("created"));
-  result.created = json.at("created").string();
-  result.command = optional_string(json, "command");
-  if (present(json, "seed"))
-    result.seed = json.at("seed").integer(std::numeric_limits<std::int64_t>::min(),
-                                          std::numeric_limits<std::int64_t>::max());
-  result.device = read_device(json.at("device"));
-  result.warnings = list(json, "warnings", [](const JsonReader& item) {
-    item.expect_keys({"what", "remedy"});
-    return Warning{item.at("what").string(), optional_string(item, "remedy")};
-  });
-  json.at("networks");
-  result.networks = list(json, "networks", read_network);
-  result.candidates = list(json, "candidates", read_candidate);
-  result.front = list(json, "front", string_of);
-  result.search = optional_object(json, "search", read_search);
-  result.predictor = optional_object(json, "predictor", read_predictor);
-  result.accuracy_model = optional_object(json, "accuracy_model", read_accuracy);
-  result.findings = list(json, "findings", read_finding);
-  result.studies = list(json, "studies", read_study);
-  check_names(json, result);
-  return result;
+  return records::read_record<Result>(json);
 }
 
 nlohmann::json to_json(const Result& result) {
-  nlohmann::json json = {{"schema", "cpubone/result/2"}, {"tool_version", result.tool_version},
-                         {"created", result.created},    {"command", result.command},
-                         {"seed", result.seed},          {"device", device_json(result.device)},
-                         {"front", result.front},        {"search", nullptr},
-                         {"predictor", nullptr},         {"accuracy_model", nullptr}};
-  for (const char* key : {"warnings", "networks", "candidates", "findings", "studies"})
-    json[key] = nlohmann::json::array();
-  for (const Warning& warning : result.warnings)
-    json["warnings"].push_back({{"what", warning.what}, {"remedy", warning.remedy}});
-  for (const ResultNetwork& network : result.networks)
-    json["networks"].push_back(network_json(network));
-  for (const Candidate& c : result.candidates)
-    json["candidates"].push_back(nlohmann::json::array({c.latency_ms, c.top1, c.macs, c.params}));
-  for (const Finding& finding : result.findings) json["findings"].push_back(to_json(finding));
-  for (const Study& study : result.studies) json["studies"].push_back(to_json(study));
-  if (result.search) json["search"] = search_json(*result.search);
-  if (result.predictor) json["predictor"] = predictor_json(*result.predictor);
-  if (result.accuracy_model)
-    json["accuracy_model"] = {{"description", result.accuracy_model->description},
-                              {"points", result.accuracy_model->points},
-                              {"loo_mae", optional_json(result.accuracy_model->loo_mae)},
-                              {"family_mae", optional_json(result.accuracy_model->family_mae)},
-                              {"note", result.accuracy_model->note}};
-  return json;
+  return records::write_record(result);
+}
+
+std::string describe_result_file() {
+  using namespace records;
+  std::string text;
+  for (const std::string& part : {describe<Result>(),           describe<ResultDevice>(),
+                                  describe<Labelled>(),         describe<Warning>(),
+                                  describe<ResultNetwork>(),    describe<Top1>(),
+                                  describe<Interval>(),         describe<MeasuredLatency>(),
+                                  describe<PublishedFacts>(),   describe<PublishedLatency>(),
+                                  describe<BreakdownRow>(),     describe<Candidate>(),
+                                  describe<SearchSummary>(),    describe<HypervolumePoint>(),
+                                  describe<PredictorSummary>(), describe<ClassError>(),
+                                  describe<NetworkError>(),     describe<AccuracySummary>(),
+                                  describe<GainFinding>(),      describe<PredictionFinding>(),
+                                  describe<LostTimeFinding>(),  describe<Study>(),
+                                  describe<StudyColumn>(),      describe<StudyNumber>()})
+    text += "\n" + part;
+  return text;
 }
 
 Result load_result(const std::filesystem::path& path) {

@@ -202,6 +202,8 @@ struct Result {
 /// Throws cpubone::Error naming the JSON pointer, what was got and what is expected.
 Result read_result(const JsonReader& json);
 nlohmann::json to_json(const Result& result);
+/// Tables of the file's fields in Markdown, for docs/file-formats.md.
+std::string describe_result_file();
 Result load_result(const std::filesystem::path& path);
 void save_result(const Result& result, const std::filesystem::path& path);
 

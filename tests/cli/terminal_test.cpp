@@ -12,6 +12,13 @@
 using namespace cpubone;
 using namespace cpubone::cli;
 
+TEST_CASE("control characters of a cell do not reach the terminal", "[cli]") {
+  const Table table{"Nets", {{"name"}, {"ms", true}}, {{"b0\x1b[2J\n", "1"}}};
+  CHECK(aligned(table, false) ==
+        "name           ms\n"
+        "b0\\x1b[2J\\x0a   1\n");
+}
+
 TEST_CASE("columns are aligned by code points, numbers on the right", "[cli]") {
   const Table table{
       "", {{"name"}, {"ms", true}, {"note"}}, {{"b0 ≈", "9.5", "x"}, {"b", "10", ""}}};

@@ -1,0 +1,41 @@
+#include <fstream>
+#include <sstream>
+
+#include "records/result.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+const std::string path = CPUBONE_SOURCE_DIR "/docs/file-formats.md";
+
+std::string read_docs() {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+/// The text with what stands between `<!-- result -->` and `<!-- end -->` made anew.
+std::string renewed(const std::string& text) {
+  const std::string begin = "<!-- result -->\n";
+  const std::size_t from = text.find(begin);
+  const std::size_t to = text.find("\n<!-- end -->", from);
+  REQUIRE(from != std::string::npos);
+  REQUIRE(to != std::string::npos);
+  return text.substr(0, from + begin.size()) + describe_result_file() + text.substr(to);
+}
+
+}  // namespace
+
+TEST_CASE("the documentation of file formats has the fields that are read and written",
+          "[records]") {
+  const std::string text = read_docs();
+  INFO("to renew docs/file-formats.md: test_records \"[.docs]\"");
+  CHECK(text == renewed(text));
+}
+
+TEST_CASE("docs/file-formats.md is renewed", "[.docs]") {
+  const std::string text = renewed(read_docs());
+  std::ofstream(path) << text;
+}
