@@ -1,23 +1,25 @@
 # Forwards to scripts/install-dependencies (packages) and CMakePresets.json (the build).
-.PHONY: explore report test build clean
+# explore, report and test share one build folder; only test configures and builds the tests in it.
+.PHONY: explore report test tools clean
 .DEFAULT_GOAL := explore
+jobs := $(shell nproc)
 
-build:
+tools:
 	@scripts/install-dependencies
 	@test -f build/release/build.ninja || cmake --preset release -DCPUBONE_DEVELOPER_MODE=OFF
-	@cmake --build --preset release
+	@cmake --build --preset release --target cpubone_tools
 
-explore: build
+explore: tools
 	@build/release/cli/cpubone-explore --device host -o cpubone-out
 
-report: build
+report: tools
 	@build/release/cli/cpubone-report reports/example/result.json -o out/example
 
 test:
 	@scripts/install-dependencies --test
-	@test -f build/dev/build.ninja || cmake --preset dev
-	@cmake --build --preset dev
-	@ctest --preset dev
+	@cmake --preset release -DCPUBONE_DEVELOPER_MODE=ON
+	@cmake --build --preset release
+	@ctest --preset release -j $(jobs)
 
 clean:
 	rm -rf build

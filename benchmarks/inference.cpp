@@ -16,6 +16,7 @@
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"

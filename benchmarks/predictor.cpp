@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "benchmarks/rows.hpp"
+#include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/measure.hpp"

@@ -17,6 +17,7 @@
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/machine.hpp"

@@ -21,6 +21,8 @@
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "reports/report.hpp"
+#include "reports/tables.hpp"
+#include "reports/words.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 
@@ -187,7 +189,6 @@ SearchOptions search_options(const Arguments& arguments) {
 
 StudyContext study_context(const Arguments& arguments, const Target& target, double budget_s) {
   StudyContext context;
-  context.device = target.measurable ? "this CPU" : target.name;
   context.predict_ms = [&target](const Network& network) {
     return predict(target.predictor, network).latency.ms;
   };
@@ -232,26 +233,6 @@ std::vector<Study> run_studies(const Arguments& arguments, const Target& target,
     studies.push_back(run_study(plan, context));
   }
   return studies;
-}
-
-std::string cell_text(const nlohmann::json& cell) {
-  if (cell.is_null()) return "";
-  return cell.is_string()         ? cell.get<std::string>()
-         : cell.is_number_float() ? fmt::format("{:.6g}", cell.get<double>())
-                                  : cell.dump();
-}
-
-Table table_of(const Study& study) {
-  Table table{study.title, {}, {}};
-  for (std::size_t i = 0; i < study.columns.size(); ++i)
-    table.columns.push_back(
-        {study.columns[i], std::any_of(study.rows.begin(), study.rows.end(),
-                                       [&](const auto& row) { return row[i].is_number(); })});
-  for (const auto& row : study.rows) {
-    table.rows.emplace_back();
-    for (const nlohmann::json& cell : row) table.rows.back().push_back(cell_text(cell));
-  }
-  return table;
 }
 
 /// How predictions of published networks compare with their measurements; none was used to fit.
@@ -364,8 +345,9 @@ void run_study_tool(const Arguments& arguments, const std::string& command,
   if (format == cli::Format::json)
     return terminal.print(to_json(result).at("studies").dump(1) + "\n");
   for (const Study& study : result.studies) {
-    terminal.print(table_of(study), format);
-    if (format == cli::Format::table) terminal.print(study.sentence + "\n\n");
+    terminal.print(study_table(study), format);
+    if (format == cli::Format::table)
+      terminal.print(statement(study, result.device).sentence + "\n\n");
   }
   terminal.note(fmt::format("report: {}", (fs::path(arguments.output) / "report.html").string()));
 }

@@ -13,6 +13,7 @@
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
+#include "graph/passes.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #endif

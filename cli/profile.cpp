@@ -11,6 +11,7 @@
 #include "cli/device.hpp"
 #include "cli/terminal.hpp"
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
@@ -88,10 +89,10 @@ std::vector<Op> read_ops(const std::string& path, DType dtype) {
     const auto end = line.find_last_not_of(" \t\r");
     try {
       Op op = parse_op(std::string_view(line).substr(begin, end - begin + 1));
-      if (op.dtype != dtype)
+      if (op.dtype() != dtype)
         throw std::invalid_argument(
             fmt::format("op \"{}\": its data type is {}, but --precision is {}", text(op),
-                        name(op.dtype), name(dtype)));
+                        name(op.dtype()), name(dtype)));
       check_measurable(op);
       if (std::find(ops.begin(), ops.end(), op) == ops.end()) ops.push_back(std::move(op));
     } catch (const std::invalid_argument& e) {

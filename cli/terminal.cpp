@@ -64,8 +64,12 @@ std::size_t width(std::string_view text) {
 std::string aligned(const Table& table, bool colour) {
   std::vector<std::size_t> widths;
   for (const Column& column : table.columns) widths.push_back(width(column.title));
-  for (const auto& row : table.rows)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  auto rows = table.rows;
+  for (auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = escape_terminal(row[i]);
+      widths[i] = std::max(widths[i], width(row[i]));
+    }
   std::string text;
   const auto append = [&](std::size_t i, std::string_view cell) {
     const std::string pad(widths[i] - width(cell), ' ');
@@ -78,7 +82,7 @@ std::string aligned(const Table& table, bool colour) {
   for (std::size_t i = 0; i < widths.size(); ++i) append(i, table.columns[i].title);
   if (colour) text += "\x1b[0m";
   text += '\n';
-  for (const auto& row : table.rows) {
+  for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) append(i, row[i]);
     text += '\n';
   }

@@ -17,4 +17,5 @@ function(cpubone_embed target name file)
     COMMAND "${CMAKE_COMMAND}" "-DINPUT=${file}" "-DOUTPUT=${source}" "-DNAME=${name}" -P "${cpubone_embed_script}"
     DEPENDS "${file}" "${cpubone_embed_script}" VERBATIM)
   target_sources(${target} PRIVATE "${source}")
+  set_source_files_properties("${source}" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 endfunction()

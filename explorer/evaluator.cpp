@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "graph/passes.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -84,17 +86,21 @@ void add(LatencyTerms& total, const LatencyTerms& one, double times) {
 }
 
 /// Name of the unit that a node belongs to, e.g. `stem.conv`, `stage3.1`, `head`.
-std::string unit_of(const Node& node) {
-  if (node.stage == "head") return "head";
+std::string unit_of(const Node& node, bool in_backbone) {
+  if (!in_backbone) return "head";
   const auto dot = node.name.find('.', node.stage.size() + 1);
   return node.name.substr(0, dot);
 }
 
 /// Where each unit's nodes begin, and the end of the last.
-std::vector<std::size_t> unit_begins(const Network& network) {
+std::vector<std::size_t> unit_begins(const Network& network, const std::vector<bool>& in_backbone) {
   std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < network.nodes.size(); ++i)
-    if (i == 0 || unit_of(network.nodes[i]) != unit_of(network.nodes[i - 1])) begins.push_back(i);
+  std::string last;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    std::string unit = unit_of(network.nodes[i], in_backbone[i]);
+    if (i == 0 || unit != last) begins.push_back(i);
+    last = std::move(unit);
+  }
   begins.push_back(network.nodes.size());
   return begins;
 }
@@ -104,11 +110,12 @@ Network part(const Network& network, std::size_t begin, std::size_t end) {
   Network unit;
   unit.name = network.name;
   unit.family = network.family;
-  unit.input = begin == 0 ? network.input : network.nodes[begin - 1].op.output;
+  unit.inputs = begin == 0 ? network.inputs : network.nodes[begin - 1].op.outputs;
   for (std::size_t i = begin; i < end; ++i) {
     Node node = network.nodes[i];
-    for (int& input : node.inputs)
-      input = input < static_cast<int>(begin) ? network_input : input - static_cast<int>(begin);
+    for (Edge& input : node.inputs)
+      input = input.node < static_cast<int>(begin) ? Edge()
+                                                   : Edge(input.node - static_cast<int>(begin));
     unit.nodes.push_back(std::move(node));
   }
   unit.outputs = {static_cast<int>(unit.nodes.size()) - 1};
@@ -208,13 +215,16 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     if (!look_up()) {
       lock.unlock();
       const Network network = space_.skeleton->build(space_, g);
-      const std::vector<std::size_t> begins = unit_begins(network);
+      const std::vector<bool> in_backbone = backbone(network);
+      const std::vector<std::size_t> begins = unit_begins(network, in_backbone);
       std::vector<std::pair<std::uint64_t, Unit>> made;
       std::size_t at = 0;
-      for (std::size_t k = 0; k < uses.size(); at += static_cast<std::size_t>(uses[k++].times))
-        if (!units[k])
-          made.emplace_back(uses[k].key,
-                            count(part(network, begins.at(at), begins.at(at + 1)), latency_));
+      for (std::size_t k = 0; k < uses.size(); at += static_cast<std::size_t>(uses[k++].times)) {
+        if (units[k]) continue;
+        const std::size_t begin = begins.at(at);
+        made.emplace_back(uses[k].key, count(part(network, begin, begins.at(at + 1)), latency_));
+        if (!in_backbone[begin]) made.back().second.capacity.body_params = 0;
+      }
       if (at + 1 != begins.size())
         throw std::logic_error(
             fmt::format("evaluator: a network of skeleton {} has {} units, expected {}",

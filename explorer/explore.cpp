@@ -13,8 +13,10 @@
 #include <utility>
 
 #include "explorer/correction.hpp"
-#include "explorer/insight.hpp"
+#include "explorer/finding.hpp"
+#include "explorer/predicted_studies.hpp"
 #include "explorer/seeds.hpp"
+#include "graph/passes.hpp"
 #include "predictor/features.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
@@ -529,8 +531,10 @@ class Explorer {
     assemble_search(result);
     result.accuracy_model = input_.accuracy.summary;
     assemble_warnings(result);
-    assemble_confirmation(result);
-    for (Insight& insight : stage_insights(result)) result.insights.push_back(std::move(insight));
+    for (const Reference& r : references_)
+      result.findings.emplace_back(find_gain(result, r.name, r.top1));
+    if (const auto error = find_prediction_error(result)) result.findings.emplace_back(*error);
+    for (const LostTimeFinding& lost : find_lost_time(result)) result.findings.emplace_back(lost);
     if (cancelled()) return out;
     std::vector<Genome> around;
     for (const Reference& r : references_)
@@ -598,78 +602,6 @@ class Explorer {
       result.warnings.push_back(
           {fmt::format("only {} networks to propose were found, expected at least 5", proposals),
            "loosen the constraints or enlarge the space"});
-  }
-
-  /// What the confirmation says: per B-network the gain at its accuracy, and the predictor's error.
-  void assemble_confirmation(Result& result) const {
-    std::vector<const ResultNetwork*> proposals;
-    for (const ResultNetwork& n : result.networks)
-      if (n.origin == Origin::proposal) proposals.push_back(&n);
-    for (const Reference& r : references_) {
-      const ResultNetwork* own = find_network(result, r.name);
-      const std::optional<Interval> old = own ? latency_ms(*own) : std::nullopt;
-      const ResultNetwork* best = nullptr;
-      for (const ResultNetwork* p : proposals)
-        if (p->top1->percent.value >= r.top1 &&
-            (!best || latency_ms(*p)->value < latency_ms(*best)->value))
-          best = p;
-      Insight insight;
-      insight.title = fmt::format("Faster at the accuracy of {}", r.name);
-      if (!best || !old) {
-        insight.sentence = fmt::format(
-            "No proposal reaches the {:.1f} % of {} within the constraints.", r.top1, r.name);
-        insight.holds = false;
-      } else {
-        const Interval ms = *latency_ms(*best);
-        const bool measured = best->measured_ms && own->measured_ms;
-        const double gain = 1 - ms.value / old->value;
-        insight.sentence = fmt::format(
-            "{} takes {:.2f} ms where {} takes {:.2f} ms ({}), {:.1f} % {}, at an estimated top-1 "
-            "of {:.1f} % ({:.1f} to {:.1f}) against {:.1f} %; training decides.",
-            best->name, ms.value, r.name, old->value, measured ? "measured" : "predicted",
-            100 * std::abs(gain), gain >= 0 ? "less" : "more", best->top1->percent.value,
-            best->top1->percent.low, best->top1->percent.high, r.top1);
-        if (gain < 0.1)
-          insight.sentence +=
-              fmt::format(" {:.0f} % of {} is in {}.", 100 * largest_share(*best).second,
-                          best->name, largest_share(*best).first);
-        if (measured) {
-          const bool apart = ms.high < old->low || old->high < ms.low;
-          if (apart) insight.holds = gain >= 0.1;
-        }
-      }
-      result.insights.push_back(std::move(insight));
-    }
-    double worst = 0;
-    double sum = 0;
-    int count = 0;
-    for (const ResultNetwork* p : proposals) {
-      if (!p->measured_ms || !p->predicted_ms) continue;
-      const double error = std::abs(p->predicted_ms->value / p->measured_ms->ms.value - 1);
-      worst = std::max(worst, error);
-      sum += error;
-      ++count;
-    }
-    if (count > 0)
-      result.insights.push_back(
-          {"Predicted and measured latency of the proposals",
-           fmt::format("{} proposals were predicted, before they were measured, {:.1f} % off on "
-                       "average and {:.1f} % at worst, at the pace of B0 to B3 beside them.",
-                       count, 100 * sum / count, 100 * worst),
-           worst <= 0.05});
-  }
-
-  static std::pair<std::string, double> largest_share(const ResultNetwork& n) {
-    std::map<std::string, double> parts;
-    double total = 0;
-    for (const BreakdownRow& row : n.breakdown) {
-      parts[row.op_class + " operators of " + row.stage] += row.latency_ms;
-      total += row.latency_ms;
-    }
-    std::pair<std::string, double> largest{"", 0};
-    for (const auto& [part, ms] : parts)
-      if (ms / total > largest.second) largest = {part, ms / total};
-    return largest;
   }
 
   const ExploreInput& input_;
@@ -740,7 +672,7 @@ ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
   n.origin = Origin::published;
   n.params = params(network);
   n.macs = macs(network);
-  n.resolution = network.input.h;
+  n.resolution = network.inputs[0].shape.h;
   n.weight_bytes = weight_bytes(network);
   n.peak_activation_bytes = peak_activation_bytes(network);
   for (const CpuboneConfig& member : cpubone_family())

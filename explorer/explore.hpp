@@ -58,8 +58,8 @@ struct Proposal {
 };
 
 struct Exploration {
-  /// Networks, candidates, front, search, accuracy model, insights and warnings; who measured fills
-  /// tool, device and predictor.
+  /// Networks, candidates, front, search, accuracy model, findings, studies and warnings; who
+  /// measured fills tool, device and predictor.
   Result result;
   std::vector<Proposal> proposals;  ///< fastest first
 };

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "graph/passes.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -18,8 +20,10 @@ constexpr std::array<std::string_view, objective_count> units{"ms", "%", "M", "M
 
 Capacity capacity(const Network& network) {
   Capacity total;
-  total.resolution = network.input.h;
-  for (const Node& node : network.nodes) {
+  total.resolution = network.inputs[0].shape.h;
+  const std::vector<bool> in_backbone = backbone(network);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
     double credit = 1;
     const bool dense = node.op.kind == OpKind::conv2d || node.op.kind == OpKind::conv_transpose2d;
     if (dense && !is_depthwise(node.op))
@@ -27,7 +31,7 @@ Capacity capacity(const Network& network) {
                std::sqrt(node.op.groups);
     total.macs += credit * static_cast<double>(macs(node.op));
     if (node.op.kind == OpKind::add) total.depth += 1;
-    if (node.stage != "head") total.body_params += credit * static_cast<double>(params(node.op));
+    if (in_backbone[i]) total.body_params += credit * static_cast<double>(params(node.op));
   }
   return total;
 }

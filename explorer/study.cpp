@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <stdexcept>
 
-#include "predictor/evaluation.hpp"
+#include "explorer/studies.hpp"
 
 namespace cpubone {
 namespace {
+
+constexpr std::array<std::string_view, 12> names{
+    "operators", "partial-conv", "grouping", "kernel",      "fusion",         "upsampling",
+    "attention", "activations",  "blocks",   "correlation", "mac-efficiency", "threads"};
 
 double rounded(double value, double step) {
   return std::round(value / step) * step;
@@ -23,34 +28,6 @@ double significant(double value) {
   return rounded(value, step);
 }
 
-/// Regularised incomplete beta function by its continued fraction (Numerical Recipes, section 6.4,
-/// modified Lentz), for Student's distribution.
-double incomplete_beta(double a, double b, double x) {
-  if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  if (x > (a + 1) / (a + b + 2)) return 1 - incomplete_beta(b, a, 1 - x);
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) +
-                                a * std::log(x) + b * std::log(1 - x)) /
-                       a;
-  constexpr double tiny = 1e-300;
-  double c = 1;
-  double d = 1 / std::max(1 - (a + b) * x / (a + 1), tiny);
-  double fraction = d;
-  for (int m = 1; m <= 300; ++m) {
-    for (const int odd : {0, 1}) {
-      const double numerator = odd ? -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-                                   : m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-      d = 1 + numerator * d;
-      d = 1 / (std::abs(d) < tiny ? tiny : d);
-      c = 1 + numerator / c;
-      c = std::abs(c) < tiny ? tiny : c;
-      fraction *= c * d;
-    }
-    if (std::abs(c * d - 1) < 1e-12) break;
-  }
-  return front * fraction;
-}
-
 }  // namespace
 
 Interval ratio(const Interval& a, const Interval& b) {
@@ -60,19 +37,37 @@ Interval ratio(const Interval& a, const Interval& b) {
   return {value, value * std::exp(-spread), value * std::exp(spread)};
 }
 
-RankCorrelation rank_correlation(std::span<const double> a, std::span<const double> b) {
-  if (a.size() != b.size() || a.size() < 3)
-    throw std::invalid_argument(
-        fmt::format("rank correlation needs two lists of equal length of at least 3, got {} and {}",
-                    a.size(), b.size()));
-  RankCorrelation result;
-  const double rho = spearman(a, b);
-  result.rho = std::isnan(rho) ? 0 : rho;
-  const double rest = 1 - result.rho * result.rho;
-  // P(|t| >= t0) = I(df / (df + t0^2), df / 2, 1 / 2), t0^2 = rho^2 df / (1 - rho^2)
-  const double degrees = static_cast<double>(a.size()) - 2;
-  result.p = rest <= 0 ? 0 : incomplete_beta(degrees / 2, 0.5, rest);
-  return result;
+std::optional<bool> below_one(const Interval& quotient) {
+  if (quotient.low <= 1 && 1 <= quotient.high) return std::nullopt;
+  return quotient.high < 1;
+}
+
+Interval mean_ratio(std::span<const Interval> quotients) {
+  const auto n = static_cast<double>(quotients.size());
+  double mean = 0;
+  for (const Interval& q : quotients) mean += std::log(q.value) / n;
+  double variance = 0;
+  for (const Interval& q : quotients) {
+    variance += std::pow(std::log(q.value) - mean, 2) / std::max(1.0, n * (n - 1));
+    variance += std::pow(0.25 * std::log(q.high / q.low), 2) / (n * n);
+  }
+  const double half = 1.96 * std::sqrt(variance);
+  return {std::exp(mean), std::exp(mean - half), std::exp(mean + half)};
+}
+
+void add(Study& study, std::string name, const Interval& value) {
+  // A file has no infinity.
+  if (std::isfinite(value.low) && std::isfinite(value.high))
+    study.numbers.push_back({std::move(name), value});
+}
+
+void add(Study& study, std::string name, double value) {
+  add(study, std::move(name), {value, value, value});
+}
+
+void add_crossover(Study& study, int resolution, int last_fused, int first_unfused) {
+  add(study, fmt::format("last_fused_channels_at_{}", resolution), last_fused);
+  add(study, fmt::format("first_unfused_channels_at_{}", resolution), first_unfused);
 }
 
 Study run_study(const StudyPlan& plan, const StudyContext& context) {
@@ -100,15 +95,16 @@ Study run_study(const StudyPlan& plan, const StudyContext& context) {
 
   Study study;
   study.name = plan.name;
-  study.title = plan.title;
+  study.predicted = context.predicted;
   study.columns = plan.label_columns;
-  for (const char* column : {"MACs M", "latency ms", "± %", "GMACpS"})
-    study.columns.emplace_back(column);
+  for (const StudyColumn& column : std::array<StudyColumn, 4>{
+           {{"MACs", "M"}, {"latency", "ms"}, {"±", "%"}, {"rate", "GMACpS"}}})
+    study.columns.push_back(column);
   const bool compares = std::any_of(plan.subjects.begin(), plan.subjects.end(),
                                     [](const StudySubject& s) { return s.baseline >= 0; });
   if (compares)
-    for (const char* column : {"MACs ×", "GMACpS ×", "latency ×"})
-      study.columns.emplace_back(column);
+    for (const char* quantity : {"MACs", "rate", "latency"})
+      study.columns.push_back({quantity, "×"});
   study.columns.insert(study.columns.end(), plan.reference_columns.begin(),
                        plan.reference_columns.end());
   for (const StudyRow& row : rows) {
@@ -133,22 +129,29 @@ Study run_study(const StudyPlan& plan, const StudyContext& context) {
     cells.resize(study.columns.size());
     study.rows.push_back(std::move(cells));
   }
-  const Finding finding = plan.conclude(rows, context);
-  study.sentence = finding.sentence;
-  if (context.predicted) study.sentence += " Latencies are predicted, not measured.";
-  study.holds = finding.holds;
-  if (!plan.chart.is_null()) {
-    study.chart = plan.chart;
-    nlohmann::json values = nlohmann::json::array();
-    for (const auto& cells : study.rows) {
-      nlohmann::json value;
-      for (std::size_t i = 0; i < cells.size(); ++i) value[study.columns[i]] = cells[i];
-      values.push_back(std::move(value));
-    }
-    study.chart["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json";
-    study.chart["data"] = {{"values", std::move(values)}};
-  }
+  if (plan.conclude) plan.conclude(rows, study);
   return study;
+}
+
+std::span<const std::string_view> study_names() {
+  return names;
+}
+
+StudyPlan study_plan(std::string_view name, const StudyContext& context) {
+  if (name == "operators") return operators_study();
+  if (name == "partial-conv") return partial_conv_study();
+  if (name == "grouping") return grouping_study();
+  if (name == "kernel") return kernel_study();
+  if (name == "fusion") return fusion_study();
+  if (name == "upsampling") return upsampling_study();
+  if (name == "attention") return attention_study();
+  if (name == "activations") return activations_study();
+  if (name == "blocks") return blocks_study();
+  if (name == "correlation") return correlation_study(context);
+  if (name == "mac-efficiency") return mac_efficiency_study();
+  if (name == "threads") return threads_study(context);
+  throw std::invalid_argument(
+      fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(names, ", ")));
 }
 
 }  // namespace cpubone

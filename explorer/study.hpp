@@ -18,8 +18,7 @@ using StudyLatencies = std::function<std::vector<Interval>(std::span<const Netwo
 
 /// What a study runs on.
 struct StudyContext {
-  std::string device;      ///< name, for sentences
-  bool predicted = false;  ///< latencies are predictions; sentences say so
+  bool predicted = false;  ///< latencies are predictions
   int threads = 1;         ///< most that the device offers
   StudyLatencies latencies;
   /// Predicted latency in ms where a predictor exists, to compare with measured ones.
@@ -44,33 +43,28 @@ struct StudyRow {
   double gmacps = 0;
 };
 
-struct Finding {
-  std::string sentence;
-  std::optional<bool> holds;  ///< none: within noise, or nothing to hold
-};
-
 /// A study as data: what is timed, what was published, and what follows.
 struct StudyPlan {
   std::string name;
-  std::string title;
-  std::string source;  ///< of the published finding
-  std::vector<std::string> label_columns;
-  std::vector<std::string> reference_columns;
-  std::vector<StudySubject> subjects;
-  std::function<Finding(std::span<const StudyRow>, const StudyContext&)> conclude;
-  nlohmann::json chart;  ///< Vega-Lite specification over the table's columns, without data
+  std::vector<StudyColumn> label_columns;
+  std::vector<StudyColumn> reference_columns = {};
+  std::vector<StudySubject> subjects = {};
+  /// Sets the study's `numbers` and `holds`.
+  std::function<void(std::span<const StudyRow>, Study&)> conclude = {};
 };
 
 /// Quotient of two latencies with the interval that their intervals give it.
 Interval ratio(const Interval& a, const Interval& b);
 
-/// Spearman's rank correlation of two lists of equal length (0 where one is constant), and the
-/// two-sided p-value of Student's t approximation. Throws std::invalid_argument for fewer than 3.
-struct RankCorrelation {
-  double rho = 0;
-  double p = 1;
-};
-RankCorrelation rank_correlation(std::span<const double> a, std::span<const double> b);
+/// Whether a quotient lies on one side of 1 beyond noise; none within noise.
+std::optional<bool> below_one(const Interval& quotient);
+
+/// Geometric mean of quotients, its interval from their scatter and their own intervals.
+Interval mean_ratio(std::span<const Interval> quotients);
+
+/// Two-sided p-value of Spearman's `rho` of so many pairs, by Student's t approximation. Throws
+/// std::invalid_argument for fewer than 3.
+double spearman_p(double rho, std::size_t count);
 
 /// Names of the studies, in the order that a report shows them.
 std::span<const std::string_view> study_names();
@@ -78,7 +72,7 @@ std::span<const std::string_view> study_names();
 /// The study of that name. Throws std::invalid_argument listing the names.
 StudyPlan study_plan(std::string_view name, const StudyContext& context);
 
-/// Times the subjects, makes table, sentence and chart.
+/// Times the subjects and draws the conclusions.
 Study run_study(const StudyPlan& plan, const StudyContext& context);
 
 }  // namespace cpubone

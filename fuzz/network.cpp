@@ -1,6 +1,7 @@
 // What `network_from_json` accepts, it writes back as the same network; what is made of it is
 // a network again or refused.
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 
 #include <cstdint>
 #include <cstdlib>

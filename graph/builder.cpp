@@ -8,9 +8,9 @@ namespace {
 Op window_op(OpKind kind, const Conv& conv) {
   Op op;
   op.kind = kind;
-  op.output.c = conv.out_channels;
+  op.outputs[0].shape.c = conv.out_channels;
   op.kernel_h = op.kernel_w = conv.kernel;
-  op.stride = conv.stride;
+  op.stride_h = op.stride_w = conv.stride;
   op.groups = conv.groups;
   op.activation = conv.activation;
   op.bias = conv.bias;
@@ -31,17 +31,35 @@ NetworkBuilder::NetworkBuilder(std::string name, std::string family, Shape input
     : form_(form) {
   network_.name = std::move(name);
   network_.family = std::move(family);
-  network_.input = input;
+  network_.inputs = {{input}};
 }
 
 const Shape& NetworkBuilder::shape(int node) const {
-  return node == network_input ? network_.input
-                               : network_.nodes.at(static_cast<std::size_t>(node)).op.output;
+  return tensor(network_, node).shape;
+}
+
+void NetworkBuilder::stage(int number) {
+  const std::string label = number == 0 ? "stem" : "stage" + std::to_string(number);
+  if (label == stage_) return;
+  end_stage();
+  stage_ = label;
+  if (number > 0) stage_begin_ = network_.nodes.size();
+}
+
+void NetworkBuilder::head() {
+  end_stage();
+  stage_ = "head";
+}
+
+void NetworkBuilder::end_stage() {
+  if (stage_begin_ && network_.nodes.size() > *stage_begin_)
+    network_.features.emplace_back(static_cast<int>(network_.nodes.size()) - 1);
+  stage_begin_.reset();
 }
 
 int NetworkBuilder::append(std::string_view name, Op op, std::span<const int> inputs) {
-  for (const int input : inputs) op.inputs.push_back(shape(input));
-  op.output = infer_output(op);
+  for (const int input : inputs) op.inputs.push_back(tensor(network_, input));
+  op = with_inferred_outputs(std::move(op));
   check(op);
   network_.nodes.push_back(
       {stage_ + "." + std::string(name), stage_, std::move(op), {inputs.begin(), inputs.end()}});
@@ -79,7 +97,7 @@ int NetworkBuilder::partial_conv2d(int input, std::string_view name, int conv_ch
 int NetworkBuilder::linear(int input, std::string_view name, int out_channels, bool bias,
                            Activation activation) {
   Op op = plain_op(OpKind::linear, activation);
-  op.output.c = out_channels;
+  op.outputs[0].shape.c = out_channels;
   op.bias = bias;
   return append(name, op, std::array{input});
 }
@@ -128,14 +146,14 @@ int NetworkBuilder::max_pool2d(int input, std::string_view name, int kernel, int
 
 int NetworkBuilder::upsample_nearest(int input, std::string_view name, int factor) {
   Op op = plain_op(OpKind::upsample_nearest);
-  op.stride = factor;
+  op.stride_h = op.stride_w = factor;
   return append(name, op, std::array{input});
 }
 
 int NetworkBuilder::slice(int input, std::string_view name, int begin, int channels) {
   Op op = plain_op(OpKind::slice);
   op.begin = begin;
-  op.output.c = channels;
+  op.outputs[0].shape.c = channels;
   return append(name, op, std::array{input});
 }
 
@@ -150,6 +168,7 @@ int NetworkBuilder::channel_shuffle(int input, std::string_view name, int groups
 }
 
 Network NetworkBuilder::finish(int output) {
+  end_stage();
   network_.outputs = {output};
   check(network_);
   return std::move(network_);

@@ -34,8 +34,11 @@ class NetworkBuilder {
   NetworkBuilder(std::string name, std::string family, Shape input, Form form = Form::inference);
   Form form() const { return form_; }
 
-  /// Nodes that follow belong to this stage; their names start with it.
-  void stage(std::string stage) { stage_ = std::move(stage); }
+  /// Nodes that follow belong to the stage `stage<number>`, 0: `stem`; their names start with it.
+  /// The last tensor of every stage but the stem becomes one of the network's features.
+  void stage(int number);
+  /// Nodes that follow belong to the head, which is no part of the backbone.
+  void head();
   const Shape& shape(int node) const;
 
   int conv2d(int input, std::string_view name, const Conv& conv);
@@ -66,9 +69,12 @@ class NetworkBuilder {
  private:
   int append(std::string_view name, Op op, std::span<const int> inputs);
 
+  void end_stage();
+
   Network network_;
   Form form_;
   std::string stage_ = "stem";
+  std::optional<std::size_t> stage_begin_;  ///< first node of the stage, within one
 };
 
 }  // namespace cpubone

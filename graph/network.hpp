@@ -10,30 +10,45 @@
 
 namespace cpubone {
 
-/// Index that stands for the network's input among the inputs of a node.
+/// Stands for the network's own inputs where an edge names a node.
 inline constexpr int network_input = -1;
 
-/// An operator in a network. `inputs` are indices of earlier nodes or `network_input`.
+/// A tensor of a network: an output of a node, or with `network_input` one of the network's inputs.
+struct Edge {
+  int node = network_input;
+  int output = 0;
+  Edge() = default;
+  /// Nodes mostly have a single output, so that their index is the edge.
+  Edge(int of_node, int which = 0) : node(of_node), output(which) {}  // NOLINT(*-explicit-*)
+  bool operator==(const Edge&) const = default;
+};
+
+/// An operator in a network. `inputs` are outputs of earlier nodes or the network's inputs.
 struct Node {
   std::string name;   ///< unique in the network, e.g. `stage3.1.mlp.expand`
-  std::string stage;  ///< `stem`, `stage1`, ..., `head`: what reports group by
+  std::string stage;  ///< a label that reports group by, e.g. `stem`, `stage1`, `head`
   Op op;
-  std::vector<int> inputs;
+  std::vector<Edge> inputs;
   bool operator==(const Node&) const = default;
 };
 
-/// A directed acyclic graph of operators in an order that can be executed, inference form.
+/// A directed acyclic graph of operators in an order that can be executed.
 struct Network {
   std::string name;
   std::string family;
-  Shape input;
+  std::vector<Tensor> inputs{Tensor{}};
   std::vector<Node> nodes;
-  std::vector<int> outputs;  ///< indices of nodes; the logits, or one feature map a stage
+  std::vector<Edge> outputs;  ///< the logits, or one feature map a stage
+  /// Last tensor of every stage of a backbone, the highest resolution first; what they do not
+  /// depend on is the head. Empty: not known.
+  std::vector<Edge> features;
   bool operator==(const Network&) const = default;
 };
 
-/// Throws cpubone::Error naming network and node where an operator is wrong, shapes of producer
-/// and consumer differ, a name repeats, an index is not of an earlier node or there is no output.
+const Tensor& tensor(const Network& network, const Edge& edge);
+
+/// Throws cpubone::Error naming network and node where an operator is wrong, tensors of producer
+/// and consumer differ, a name repeats, an edge is not of an earlier node or there is no output.
 void check(const Network& network);
 
 /// Sums over the nodes; see the functions of Op.
@@ -43,21 +58,6 @@ std::int64_t weight_bytes(const Network& network);
 /// Largest sum of tensors that are alive at the same time, in bytes: what a run needs beside
 /// weights.
 std::int64_t peak_activation_bytes(const Network& network);
-
-/// The same network as it is executed: an activation that its operator cannot apply while it writes
-/// (all but ReLU and ReLU6 after XNNPACK's operators) becomes a node of its own, named
-/// `<node>.<activation>`.
-Network split_activations(const Network& network);
-
-/// The backbone alone, as detection and segmentation use it: without the stage `head`, its outputs
-/// the last node of every `stageN`. Throws std::invalid_argument where the network has no stages.
-Network feature_network(const Network& network);
-
-/// The same network on another input resolution. Throws where a shape becomes impossible.
-Network with_resolution(const Network& network, int height, int width);
-
-/// The same network with all operators in another data type.
-Network with_dtype(Network network, DType dtype);
 
 /// The distinct operators, in order of first appearance.
 std::vector<Op> distinct_ops(std::span<const Network> networks);

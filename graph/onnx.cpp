@@ -174,11 +174,18 @@ class Graph {
 
 Attributes window(const Op& op, bool groups) {
   Attributes all{attribute("kernel_shape", Ints{op.kernel_h, op.kernel_w}),
-                 attribute("strides", Ints{op.stride, op.stride}),
+                 attribute("strides", Ints{op.stride_h, op.stride_w}),
                  attribute("pads", Ints{op.padding.top, op.padding.left, op.padding.bottom,
                                         op.padding.right})};
+  if (op.dilation_h != 1 || op.dilation_w != 1)
+    all.push_back(attribute("dilations", Ints{op.dilation_h, op.dilation_w}));
   if (groups) all.push_back(attribute("group", std::int64_t{op.groups}));
   return all;
+}
+
+/// The first output has the node's own name.
+std::string tensor_name(const Node& node, int output) {
+  return output == 0 ? node.name : fmt::format("{}:{}", node.name, output);
 }
 
 /// Writes one node of a network as operators of ONNX.
@@ -255,7 +262,7 @@ class Exporter {
   }
 
   void attention(const std::string& out) {
-    const Shape& in = op_.inputs[0];
+    const Shape& in = op_.input();
     const std::int64_t tokens = std::int64_t{in.h} * in.w;
     const std::int64_t d = in.c / 3 / op_.heads;
     const std::string heads = reshape(inputs_[0], {op_.heads, 3 * d, tokens}, part("heads"));
@@ -271,7 +278,7 @@ class Exporter {
     scores =
         graph_.add("Softmax", {scores}, part("weights"), {attribute("axis", std::int64_t{-1})});
     const std::string mixed = graph_.add("MatMul", {scores, v}, part("mixed"));
-    reshape(graph_.add("Transpose", {mixed}, part("mixedT"), swap), nchw(op_.output), out);
+    reshape(graph_.add("Transpose", {mixed}, part("mixedT"), swap), nchw(op_.output()), out);
   }
 
   void slice(const std::string& in, int begin, int end, const std::string& out) {
@@ -282,17 +289,19 @@ class Exporter {
   }
 
   void compute(const std::string& out) {
-    const Shape& in = op_.inputs[0];
+    const Shape& in = op_.input();
     switch (op_.kind) {
       case OpKind::conv2d:
-        graph_.add("Conv",
-                   layer(inputs_[0], {op_.output.c, in.c / op_.groups, op_.kernel_h, op_.kernel_w}),
-                   out, window(op_, true));
+        graph_.add(
+            "Conv",
+            layer(inputs_[0], {op_.output().c, in.c / op_.groups, op_.kernel_h, op_.kernel_w}), out,
+            window(op_, true));
         break;
       case OpKind::conv_transpose2d:
-        graph_.add("ConvTranspose",
-                   layer(inputs_[0], {in.c, op_.output.c / op_.groups, op_.kernel_h, op_.kernel_w}),
-                   out, window(op_, true));
+        graph_.add(
+            "ConvTranspose",
+            layer(inputs_[0], {in.c, op_.output().c / op_.groups, op_.kernel_h, op_.kernel_w}), out,
+            window(op_, true));
         break;
       case OpKind::partial_conv2d: {
         slice(inputs_[0], 0, op_.conv_channels, part("convolved_input"));
@@ -313,11 +322,11 @@ class Exporter {
         // Gemm takes matrices; a map of several pixels is a 1x1 convolution.
         if (in.h == 1 && in.w == 1) {
           const std::string flat = reshape(inputs_[0], {1, in.c}, part("flat"));
-          const std::string rows = graph_.add("Gemm", layer(flat, {op_.output.c, in.c}),
+          const std::string rows = graph_.add("Gemm", layer(flat, {op_.output().c, in.c}),
                                               part("row"), {attribute("transB", std::int64_t{1})});
-          reshape(rows, nchw(op_.output), out);
+          reshape(rows, nchw(op_.output()), out);
         } else {
-          graph_.add("Conv", layer(inputs_[0], {op_.output.c, in.c, 1, 1}), out);
+          graph_.add("Conv", layer(inputs_[0], {op_.output().c, in.c, 1, 1}), out);
         }
         break;
       }
@@ -337,10 +346,11 @@ class Exporter {
         // One instance over everything, then scale and shift by channels.
         const std::string row =
             reshape(inputs_[0], {1, 1, std::int64_t{in.h} * in.w * in.c}, part("row"));
-        const std::string normal = graph_.add("InstanceNormalization",
-                                              {row, graph_.tensor(part("one"), {1}, {1.0F}),
-                                               graph_.tensor(part("zero"), {1}, {0.0F})},
-                                              part("normalised"), {attribute("epsilon", 1e-5F)});
+        const std::string normal =
+            graph_.add("InstanceNormalization",
+                       {row, graph_.tensor(part("one"), {1}, {1.0F}),
+                        graph_.tensor(part("zero"), {1}, {0.0F})},
+                       part("normalised"), {attribute("epsilon", static_cast<float>(op_.epsilon))});
         const std::string map = reshape(normal, nchw(in), part("map"));
         const std::string scaled = graph_.add("Mul", {map, weight({in.c, 1, 1})}, part("scaled"));
         graph_.add("Add", {scaled, graph_.tensor(part("bias"), {in.c, 1, 1}, p_.bias)}, out);
@@ -350,9 +360,11 @@ class Exporter {
         // The channels must be last.
         const std::string last = graph_.add("Transpose", {inputs_[0]}, part("last"),
                                             {attribute("perm", Ints{0, 2, 3, 1})});
-        const std::string normal = graph_.add(
-            "LayerNormalization", {last, weight({in.c}), vector("bias", p_.bias)},
-            part("normalised"), {attribute("axis", std::int64_t{-1}), attribute("epsilon", 1e-5F)});
+        const std::string normal =
+            graph_.add("LayerNormalization", {last, weight({in.c}), vector("bias", p_.bias)},
+                       part("normalised"),
+                       {attribute("axis", std::int64_t{-1}),
+                        attribute("epsilon", static_cast<float>(op_.epsilon))});
         graph_.add("Transpose", {normal}, out, {attribute("perm", Ints{0, 3, 1, 2})});
         break;
       }
@@ -360,7 +372,7 @@ class Exporter {
         graph_.add("BatchNormalization",
                    {inputs_[0], weight({in.c}), vector("bias", p_.bias), vector("mean", p_.mean),
                     vector("variance", p_.variance)},
-                   out, {attribute("epsilon", 1e-5F)});
+                   out, {attribute("epsilon", static_cast<float>(op_.epsilon))});
         break;
       case OpKind::global_avg_pool:
         graph_.add("GlobalAveragePool", inputs_, out);
@@ -369,16 +381,17 @@ class Exporter {
         graph_.add("MaxPool", inputs_, out, window(op_, false));
         break;
       case OpKind::upsample_nearest: {
-        const auto factor = static_cast<float>(op_.stride);
-        graph_.add("Resize",
-                   {inputs_[0], "", graph_.tensor(part("factors"), {4}, {1, 1, factor, factor})},
-                   out,
-                   {attribute("mode", "nearest"), attribute("nearest_mode", "floor"),
-                    attribute("coordinate_transformation_mode", "asymmetric")});
+        graph_.add(
+            "Resize",
+            {inputs_[0], "",
+             graph_.tensor(part("factors"), {4}, {1, 1, float(op_.stride_h), float(op_.stride_w)})},
+            out,
+            {attribute("mode", "nearest"), attribute("nearest_mode", "floor"),
+             attribute("coordinate_transformation_mode", "asymmetric")});
         break;
       }
       case OpKind::slice:
-        slice(inputs_[0], op_.begin, op_.begin + op_.output.c, out);
+        slice(inputs_[0], op_.begin, op_.begin + op_.output().c, out);
         break;
       case OpKind::concat:
         graph_.add("Concat", inputs_, out, {attribute("axis", std::int64_t{1})});
@@ -388,9 +401,50 @@ class Exporter {
             reshape(inputs_[0], {1, op_.groups, in.c / op_.groups, in.h, in.w}, part("groups"));
         const std::string turned = graph_.add("Transpose", {split}, part("turned"),
                                               {attribute("perm", Ints{0, 2, 1, 3, 4})});
-        reshape(turned, nchw(op_.output), out);
+        reshape(turned, nchw(op_.output()), out);
         break;
       }
+      case OpKind::avg_pool2d:
+        graph_.add("AveragePool", inputs_, out, window(op_, false));
+        break;
+      case OpKind::softmax:
+        graph_.add("Softmax", inputs_, out, {attribute("axis", std::int64_t{1})});
+        break;
+      case OpKind::split: {
+        Names outputs{out};
+        Ints sizes{op_.output().c};
+        for (std::size_t i = 1; i < op_.outputs.size(); ++i) {
+          outputs.push_back(tensor_name(node_, static_cast<int>(i)));
+          sizes.push_back(op_.output(i).c);
+        }
+        graph_.add("Split", {inputs_[0], graph_.tensor(part("sizes"), sizes)}, outputs,
+                   {attribute("axis", std::int64_t{1})});
+        break;
+      }
+      case OpKind::reshape: {
+        // The elements' order is that of NHWC.
+        const std::string last =
+            graph_.add("Transpose", inputs_, part("last"), {attribute("perm", Ints{0, 2, 3, 1})});
+        const Shape& to = op_.output();
+        const std::string map = reshape(last, {1, to.h, to.w, to.c}, part("map"));
+        graph_.add("Transpose", {map}, out, {attribute("perm", Ints{0, 3, 1, 2})});
+        break;
+      }
+      case OpKind::transpose: {
+        // Dimension i of NHWC is dimension `place[i]` of NCHW.
+        constexpr std::array<int, 4> place{0, 2, 3, 1};
+        Ints order(4);
+        for (std::size_t i = 0; i < 4; ++i)
+          order[static_cast<std::size_t>(place[i])] =
+              place[static_cast<std::size_t>(op_.permutation[i])];
+        graph_.add("Transpose", inputs_, out, {attribute("perm", order)});
+        break;
+      }
+      case OpKind::cast:
+      case OpKind::quantise:
+      case OpKind::dequantise:
+        throw Error(fmt::format("node \"{}\", op \"{}\": only networks of f32 can be exported",
+                                node_.name, text(op_)));
     }
   }
 
@@ -410,13 +464,14 @@ std::string to_onnx(const Network& network, const ParameterSource& parameters) {
     throw Error(fmt::format("network \"{}\": {} bytes of parameters do not fit into one ONNX file",
                             network.name, params(network) * 4));
   Graph graph;
-  const auto tensor_name = [&](int index) {
-    return index == network_input ? std::string("input")
-                                  : network.nodes[static_cast<std::size_t>(index)].name;
+  const auto edge_name = [&](const Edge& edge) {
+    if (edge.node != network_input)
+      return tensor_name(network.nodes[static_cast<std::size_t>(edge.node)], edge.output);
+    return edge.output == 0 ? std::string("input") : fmt::format("input:{}", edge.output);
   };
   for (const Node& node : network.nodes) {
     Names inputs;
-    for (const int input : node.inputs) inputs.push_back(tensor_name(input));
+    for (const Edge& input : node.inputs) inputs.push_back(edge_name(input));
     Parameters values;
     if (params(node.op) > 0) {
       values = parameters(node);
@@ -424,10 +479,11 @@ std::string to_onnx(const Network& network, const ParameterSource& parameters) {
     }
     Exporter(graph, node, std::move(inputs), values).run();
   }
-  graph.interface(11, "input", nchw(network.input));
-  for (const int output : network.outputs)
-    graph.interface(12, tensor_name(output),
-                    nchw(network.nodes[static_cast<std::size_t>(output)].op.output));
+  for (std::size_t i = 0; i < network.inputs.size(); ++i)
+    graph.interface(11, edge_name({network_input, static_cast<int>(i)}),
+                    nchw(network.inputs[i].shape));
+  for (const Edge& output : network.outputs)
+    graph.interface(12, edge_name(output), nchw(tensor(network, output).shape));
 
   Message opset_id;
   opset_id.bytes(1, "");

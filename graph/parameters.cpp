@@ -4,10 +4,9 @@
 
 #include <cmath>
 #include <cstdint>
-#include <functional>
-#include <string>
 
 #include "graph/error.hpp"
+#include "graph/hash.hpp"
 
 namespace cpubone {
 namespace {
@@ -22,10 +21,10 @@ struct Sizes {
 
 Sizes sizes(const Op& op) {
   Sizes s;
-  s.outputs = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output.c;
+  s.outputs = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c;
   if (is_norm(op.kind)) {
-    s.weight = s.bias = op.output.c;
-    if (op.kind == OpKind::batch_norm) s.statistics = op.output.c;
+    s.weight = s.bias = op.output().c;
+    if (op.kind == OpKind::batch_norm) s.statistics = op.output().c;
   } else {
     s.bias = op.bias ? s.outputs : 0;
     s.weight = params(op) - s.bias;
@@ -44,8 +43,7 @@ std::uint32_t mixed(std::uint32_t x) {
 
 ParameterSource random_parameters(std::uint64_t seed) {
   return [seed](const Node& node) {
-    const std::uint64_t start =
-        std::hash<std::string>{}(node.name) ^ (seed * 0x9E3779B97F4A7C15ULL);
+    const std::uint64_t start = fnv1a(node.name) ^ (seed * 0x9E3779B97F4A7C15ULL);
     auto counter = static_cast<std::uint32_t>(start ^ (start >> 32));
     // Uniform; a counter that is hashed, because networks have tens of millions of weights.
     const auto fill = [&](std::int64_t size, float centre, float spread) {

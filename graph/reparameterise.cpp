@@ -13,15 +13,13 @@
 namespace cpubone {
 namespace {
 
-constexpr double eps = 1e-5;
-
 std::size_t z(int value) {
   return static_cast<std::size_t>(value);
 }
 
 /// An affine map of one tensor: a convolution with its parameters.
 struct Branch {
-  int source = network_input;
+  Edge source;
   Op op;  ///< conv2d
   Parameters parameters;
 };
@@ -32,23 +30,21 @@ struct Affine {
   std::vector<double> shift;
 };
 
-Affine affine(const Parameters& norm) {
+Affine affine(const Parameters& norm, double epsilon) {
   Affine a;
   for (std::size_t c = 0; c < norm.weight.size(); ++c) {
-    a.scale.push_back(double{norm.weight[c]} / std::sqrt(double{norm.variance[c]} + eps));
+    a.scale.push_back(double{norm.weight[c]} / std::sqrt(double{norm.variance[c]} + epsilon));
     a.shift.push_back(double{norm.bias[c]} - double{norm.mean[c]} * a.scale[c]);
   }
   return a;
 }
 
 /// Convolution of one tap and one group a channel.
-Op pixelwise(const Shape& shape, DType dtype) {
+Op pixelwise(const Tensor& tensor) {
   Op op;
-  op.inputs = {shape};
-  op.output = shape;
-  op.groups = shape.c;
+  op.inputs = op.outputs = {tensor};
+  op.groups = tensor.shape.c;
   op.bias = true;
-  op.dtype = dtype;
   return op;
 }
 
@@ -57,12 +53,12 @@ void apply(const Affine& a, const Op& op, Parameters& p) {
   if (p.bias.empty()) p.bias.resize(a.shift.size());
   for (std::size_t c = 0; c < a.shift.size(); ++c)
     p.bias[c] = static_cast<float>(double{p.bias[c]} * a.scale[c] + a.shift[c]);
-  const std::size_t outputs = z(op.output.c);
+  const std::size_t outputs = z(op.output().c);
   if (op.kind == OpKind::conv_transpose2d) {
     // in x out/groups x window: the output channel is the middle extent within a group.
     const std::size_t window = z(op.kernel_h * op.kernel_w);
     const std::size_t group_out = outputs / z(op.groups);
-    const std::size_t group_in = z(op.inputs[0].c / op.groups);
+    const std::size_t group_in = z(op.input().c / op.groups);
     for (std::size_t i = 0; i < p.weight.size(); ++i) {
       const std::size_t row = i / window;
       const std::size_t channel = row / group_out / group_in * group_out + row % group_out;
@@ -77,7 +73,9 @@ void apply(const Affine& a, const Op& op, Parameters& p) {
 
 /// The convolution that computes the sum of two, or nothing where no convolution does.
 std::optional<Op> sum(const Op& a, const Op& b) {
-  if (a.stride != b.stride || a.inputs != b.inputs || a.output != b.output || a.dtype != b.dtype)
+  const auto plain = [](const Op& op) { return op.dilation_h == 1 && op.dilation_w == 1; };
+  if (a.stride_h != b.stride_h || a.stride_w != b.stride_w || !plain(a) || !plain(b) ||
+      a.inputs != b.inputs || a.outputs != b.outputs)
     return std::nullopt;
   Op op = a;
   op.padding = {
@@ -90,7 +88,7 @@ std::optional<Op> sum(const Op& a, const Op& b) {
   op.kernel_w = extent(op.padding.left, a.kernel_w, a.padding.left, b.kernel_w, b.padding.left);
   op.groups = std::gcd(a.groups, b.groups);
   op.bias = a.bias || b.bias;
-  if (infer_output(op) != op.output) return std::nullopt;
+  if (with_inferred_outputs(op) != op) return std::nullopt;
   return op;
 }
 
@@ -100,13 +98,13 @@ void accumulate(const Branch& from, const Op& op, Parameters& p) {
     p.bias[c] += from.parameters.bias[c];
   const int top = op.padding.top - from.op.padding.top;
   const int left = op.padding.left - from.op.padding.left;
-  const int wide = op.inputs[0].c / op.groups;
-  const int narrow = from.op.inputs[0].c / from.op.groups;
+  const int wide = op.input().c / op.groups;
+  const int narrow = from.op.input().c / from.op.groups;
   std::size_t i = 0;
-  for (int o = 0; o < op.output.c; ++o) {
+  for (int o = 0; o < op.output().c; ++o) {
     // First input channel that the output channel sees, in both.
-    const int first = o / (op.output.c / op.groups) * wide;
-    const int own = o / (from.op.output.c / from.op.groups) * narrow;
+    const int first = o / (op.output().c / op.groups) * wide;
+    const int own = o / (from.op.output().c / from.op.groups) * narrow;
     for (int k = own - first; k < own - first + narrow; ++k)
       for (int y = top; y < top + from.op.kernel_h; ++y)
         for (int x = left; x < left + from.op.kernel_w; ++x)
@@ -126,9 +124,10 @@ class Rewriter {
         parameters_(network.nodes.size()) {
     check(network);
     for (const Node& node : network_.nodes)
-      for (const int input : node.inputs)
-        if (input != network_input) ++uses_[z(input)];
-    for (const int output : network_.outputs) ++uses_[z(output)];
+      for (const Edge& input : node.inputs)
+        if (input.node != network_input) ++uses_[z(input.node)];
+    for (const auto* edges : {&network_.outputs, &network_.features})
+      for (const Edge& edge : *edges) ++uses_[z(edge.node)];
     if (!with_values_) return;
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
       const Node& node = network_.nodes[i];
@@ -151,18 +150,19 @@ class Rewriter {
   Node& node(int i) { return network_.nodes[z(i)]; }
   /// Whether only one node reads it, and reads it as it was computed.
   bool is_private(int i) {
-    return i != network_input && uses_[z(i)] == 1 && node(i).op.activation == Activation::none;
+    return i != network_input && uses_[z(i)] == 1 && node(i).op.outputs.size() == 1 &&
+           node(i).op.activation == Activation::none;
   }
 
   /// A batch norm into the layer before it; the layer moves to where the norm stood.
   void fold(int i) {
-    const int layer = node(i).inputs[0];
+    const int layer = node(i).inputs[0].node;
     if (!is_private(layer)) return;
     const OpKind kind = node(layer).op.kind;
     if (kind != OpKind::conv2d && kind != OpKind::conv_transpose2d && kind != OpKind::linear)
       return;
     if (with_values_) {
-      apply(affine(parameters_[z(i)]), node(layer).op, parameters_[z(layer)]);
+      apply(affine(parameters_[z(i)], node(i).op.epsilon), node(layer).op, parameters_[z(layer)]);
       parameters_[z(i)] = std::move(parameters_[z(layer)]);
     }
     const Activation activation = node(i).op.activation;
@@ -178,29 +178,29 @@ class Rewriter {
     const Op& op = node(i).op;
     if (op.kind == OpKind::conv2d) return Branch{node(i).inputs[0], op, parameters_[z(i)]};
     if (op.kind != OpKind::batch_norm) return std::nullopt;
-    Branch norm{node(i).inputs[0], pixelwise(op.output, op.dtype), {}};
+    Branch norm{node(i).inputs[0], pixelwise(op.outputs[0]), {}};
     if (with_values_) {
-      norm.parameters.weight.assign(z(op.output.c), 1.0F);
-      apply(affine(parameters_[z(i)]), norm.op, norm.parameters);
+      norm.parameters.weight.assign(z(op.output().c), 1.0F);
+      apply(affine(parameters_[z(i)], node(i).op.epsilon), norm.op, norm.parameters);
     }
     return norm;
   }
 
   /// Passes a tensor on.
-  Branch identity(int source, const Op& like) const {
-    Branch same{source, pixelwise(like.output, like.dtype), {}};
+  Branch identity(const Edge& source, const Op& like) const {
+    Branch same{source, pixelwise(like.outputs[0]), {}};
     same.op.bias = false;
-    if (with_values_) same.parameters.weight.assign(z(like.output.c), 1.0F);
+    if (with_values_) same.parameters.weight.assign(z(like.output().c), 1.0F);
     return same;
   }
 
   /// A sum of two branches into one convolution, which takes the sum's name and place.
   void merge(int i) {
-    const int left = node(i).inputs[0];
-    const int right = node(i).inputs[1];
+    const Edge left = node(i).inputs[0];
+    const Edge right = node(i).inputs[1];
     if (left == right) return;
-    std::optional<Branch> a = branch(left);
-    std::optional<Branch> b = branch(right);
+    std::optional<Branch> a = branch(left.node);
+    std::optional<Branch> b = branch(right.node);
     const bool left_is_source = !a && b && b->source == left;
     const bool right_is_source = !b && a && a->source == right;
     if (left_is_source) a = identity(left, b->op);
@@ -210,17 +210,17 @@ class Rewriter {
     if (!op) return;
     if (with_values_) {
       Parameters p;
-      p.weight.resize(z(static_cast<int>(op->output.c)) * z(op->inputs[0].c / op->groups) *
+      p.weight.resize(z(static_cast<int>(op->output().c)) * z(op->input().c / op->groups) *
                       z(op->kernel_h) * z(op->kernel_w));
-      if (op->bias) p.bias.resize(z(op->output.c));
+      if (op->bias) p.bias.resize(z(op->output().c));
       accumulate(*a, *op, p);
       accumulate(*b, *op, p);
       parameters_[z(i)] = std::move(p);
     }
-    if (!left_is_source) dead_[z(left)] = true;
-    if (!right_is_source) dead_[z(right)] = true;
+    if (!left_is_source) dead_[z(left.node)] = true;
+    if (!right_is_source) dead_[z(right.node)] = true;
     // Two readers of the source became one.
-    if (a->source != network_input) --uses_[z(a->source)];
+    if (a->source.node != network_input) --uses_[z(a->source.node)];
     const Activation activation = node(i).op.activation;
     node(i).op = *op;
     node(i).op.activation = activation;
@@ -232,17 +232,21 @@ class Rewriter {
     model.network = network_;
     model.network.nodes.clear();
     std::vector<int> moved(network_.nodes.size(), network_input);
-    const auto index = [&](int old) { return old == network_input ? old : moved[z(old)]; };
+    const auto move = [&](std::vector<Edge>& edges) {
+      for (Edge& edge : edges)
+        if (edge.node != network_input) edge.node = moved[z(edge.node)];
+    };
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
       if (dead_[i]) continue;
       moved[i] = static_cast<int>(model.network.nodes.size());
       Node& node = network_.nodes[i];
-      for (int& input : node.inputs) input = index(input);
+      move(node.inputs);
       if (with_values_ && params(node.op) > 0)
         model.parameters.emplace(node.name, std::move(parameters_[i]));
       model.network.nodes.push_back(std::move(node));
     }
-    for (int& output : model.network.outputs) output = index(output);
+    move(model.network.outputs);
+    move(model.network.features);
     check(model.network);
     return model;
   }

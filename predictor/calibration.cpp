@@ -10,6 +10,7 @@
 #include <set>
 
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 #include "predictor/least_squares.hpp"
 #include "space/zoo.hpp"
 

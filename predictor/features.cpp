@@ -101,8 +101,8 @@ struct Matrix {
 
 /// The matrix product that an operator amounts to.
 Matrix matrix(const Op& op) {
-  const Shape& in = op.inputs[0];
-  const Shape& out = op.output;
+  const Shape& in = op.input();
+  const Shape& out = op.output();
   const double taps = double{1} * op.kernel_h * op.kernel_w;
   const double pixels = double{1} * out.h * out.w;
   const double groups = op.groups;
@@ -112,7 +112,7 @@ Matrix matrix(const Op& op) {
     case OpKind::conv_transpose2d:
       // Each output pixel sees the taps of one phase only.
       return {pixels, in.c / groups, out.c / groups, groups,
-              std::max(1.0, taps / (double{1} * op.stride * op.stride))};
+              std::max(1.0, taps / (double{1} * op.stride_h * op.stride_h))};
     case OpKind::attention: {
       const double tokens = double{1} * in.h * in.w;
       const double head_dim = in.c / 3.0 / op.heads;
@@ -128,7 +128,7 @@ Matrix matrix(const Op& op) {
 
 /// Second input of one pixel, repeated for all.
 bool broadcasts(const Op& op) {
-  return op.inputs.size() > 1 && op.inputs[1].h == 1 && op.inputs[1].w == 1;
+  return op.inputs.size() > 1 && op.input(1).h == 1 && op.input(1).w == 1;
 }
 
 /// Without MACs: an inner loop over the channels of each pixel, not one over the whole tensor.
@@ -158,11 +158,11 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
-      if (runs_depthwise(op)) return op.output.h;
+      if (runs_depthwise(op)) return op.output().h;
       return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
              m.groups;
     case OpKind::max_pool2d:
-      return op.output.h;
+      return op.output().h;
     case OpKind::activation:
       return std::ceil(static_cast<double>(output_bytes(op)) / elementwise_block_bytes);
     case OpKind::add:
@@ -208,11 +208,11 @@ CpuTraits cpu_traits(const Device& device) {
 std::string op_class(const Op& op) {
   if (op.kind == OpKind::activation) return std::string(name(op.activation));
   // XNNPACK multiplies tokens by the same kernels as pixels.
-  if (op.kind == OpKind::linear && op.output.h * op.output.w > 1) return "pointwise";
+  if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
-  if (is_pointwise(op) && op.stride == 1 && op.padding == Padding{}) return "pointwise";
+  if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
   return "convolution";
 }
 
@@ -228,7 +228,7 @@ Work work(const Op& op, const CpuTraits& cpu) {
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   const Matrix m = matrix(op);
   w.work_items = work_items(op, m, cpu);
-  const double element = bytes_per_element(op.dtype);
+  const double element = bytes_per_element(op.dtype());
   if (runs_depthwise(op)) {
     const double taps = depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
@@ -254,10 +254,10 @@ Work work(const Op& op, const CpuTraits& cpu) {
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
     w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
-    w.loop_starts = std::max(m.pixels, double{1} * op.inputs[0].h * op.inputs[0].w);
-    w.padded_macs = w.loop_starts * fill_up(op.output.c, cpu.vector_channels);
+    w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
+    w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);
   } else {
-    w.padded_macs = static_cast<double>(elements(op.output));
+    w.padded_macs = static_cast<double>(elements(op.output()));
   }
   return w;
 }
@@ -274,18 +274,18 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
   const bool depthwise = runs_depthwise(op);
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
-  const double element = bytes_per_element(op.dtype);
+  const double element = bytes_per_element(op.dtype());
   const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
   const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
-  const double line_bytes = double{1} * op.kernel_h * op.inputs[0].w * op.inputs[0].c * element;
+  const double line_bytes = double{1} * op.kernel_h * op.input().w * op.input().c * element;
   return {log2_at_least_1(m.pixels),
-          log2_at_least_1(op.output.w),
+          log2_at_least_1(op.output().w),
           std::log2(m.group_in),
           std::log2(channels),
           depthwise ? 0.0 : std::log2(m.groups),
           std::log2(m.taps),
           double(op.kernel_w),
-          double(op.stride),
+          double(op.stride_h),
           w.macs > 0 ? std::log2(w.padded_macs / w.macs) : 0.0,
           log2_at_least_1(w.weight_bytes),
           log2_at_least_1(in_bytes),
@@ -301,8 +301,8 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           last_tile_share(attention ? m.group_in : channels,
                           attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
           broadcasts(op) ? 1.0 : 0.0,
-          crossing_share(op.inputs[0].c, element, cpu),
-          crossing_share(op.output.c, element, cpu)};
+          crossing_share(op.input().c, element, cpu),
+          crossing_share(op.output().c, element, cpu)};
 }
 
 }  // namespace cpubone

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "predictor/least_squares.hpp"
 
 namespace cpubone {
@@ -250,7 +251,7 @@ LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, int threads
   t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
   t.shared_ns = std::sqrt(shared_variance) * spread_ns;
   t.nodes = 1;
-  if (op.inputs[0].c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
+  if (op.input().c <= most_image_channels) t.image_bytes = static_cast<double>(input_bytes(op));
   t.macs = w.macs;
   t.weight_bytes = w.weight_bytes;
   t.activation_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));

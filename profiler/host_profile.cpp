@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "profiler/host.hpp"
 #include "profiler/plan.hpp"
 #include "space/random_network.hpp"

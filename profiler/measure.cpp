@@ -10,6 +10,7 @@
 #include <random>
 
 #include "graph/json_file.hpp"
+#include "graph/passes.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
@@ -79,32 +80,30 @@ void fill(std::span<float> out) {
 Network network_of(const Op& op) {
   Network network;
   network.name = text(op);
-  network.input = op.inputs[0];
-  if (op.dtype == DType::qs8) {  // nothing else calculates in int8
-    network.nodes = {{"op", "", op, {network_input}}};
+  network.inputs = {op.inputs[0]};
+  Node node{"op", "", op, {}};
+  if (op.dtype() == DType::qs8) {  // nothing else calculates in int8
+    node.inputs = {network_input};
+    network.nodes = {node};
     network.outputs = {0};
     return network;
   }
-  for (const Shape& input : op.inputs) network.input.c = std::max(network.input.c, input.c);
-  Node node{"op", "", op, {}};
-  const auto make = [&](OpKind kind, int from, Shape from_shape, Shape to) {
+  Tensor& image = network.inputs[0];
+  for (const Tensor& input : op.inputs) image.shape.c = std::max(image.shape.c, input.shape.c);
+  const auto make = [&](OpKind kind, int from, Tensor to) {
     Op producer;
     producer.kind = kind;
-    producer.inputs = {from_shape};
-    producer.output = to;
+    producer.inputs = {tensor(network, from)};
+    producer.outputs = {std::move(to)};
     const auto index = static_cast<int>(network.nodes.size());
     network.nodes.push_back({fmt::format("input{}", index), "", producer, {from}});
     return index;
   };
-  for (const Shape& input : op.inputs) {
+  for (const Tensor& input : op.inputs) {
     int from = network_input;
-    Shape from_shape = network.input;
-    if (input.h != network.input.h || input.w != network.input.w) {
-      const Shape pooled{1, 1, 1, network.input.c};
-      from = make(OpKind::global_avg_pool, from, from_shape, pooled);
-      from_shape = pooled;
-    }
-    node.inputs.push_back(make(OpKind::slice, from, from_shape, input));
+    if (input.shape.h != image.shape.h || input.shape.w != image.shape.w)
+      from = make(OpKind::global_avg_pool, from, {{1, 1, 1, image.shape.c}, image.dtype});
+    node.inputs.emplace_back(make(OpKind::slice, from, input));
   }
   network.nodes.push_back(std::move(node));
   network.outputs = {static_cast<int>(network.nodes.size()) - 1};
@@ -125,7 +124,7 @@ class ExecutorSubject : public Subject {
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     options.arena = std::move(arena);
-    if (network.nodes[0].op.dtype == DType::qs8) input_share_ = 0.25;
+    if (network.nodes[0].op.dtype() == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
       options.arena = executors_[0].arena();  // its own where it needs a larger one

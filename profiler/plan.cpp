@@ -107,8 +107,7 @@ Shape square(int size, int c) {
 Op unary(OpKind kind, Shape input) {
   Op op;
   op.kind = kind;
-  op.inputs = {input};
-  op.output = input;
+  op.inputs = op.outputs = {{input}};
   return op;
 }
 
@@ -120,9 +119,9 @@ struct Window {
 
 Op convolution(Points& points, int size, int in, int out, Window window) {
   Op op = unary(OpKind::conv2d, square(size, in));
-  op.output.c = out;
+  op.outputs[0].shape.c = out;
   op.kernel_h = op.kernel_w = window.kernel;
-  op.stride = window.stride;
+  op.stride_h = op.stride_w = window.stride;
   const int before = (window.kernel - 1) / 2;
   op.padding =
       window.stride == 1 ? same_padding(window.kernel) : Padding{before, before, before, before};
@@ -199,11 +198,11 @@ Op transposed(Points& points) {
   const int out = scaled(points, in, 1.0 / 2, 2);
   const bool enlarges = points.uniform() < 0.75;
   Op op = unary(OpKind::conv_transpose2d, square(size, in));
-  op.output.c = out;
+  op.outputs[0].shape.c = out;
   op.bias = points.uniform() < 0.8;
   if (enlarges) {
     op.kernel_h = op.kernel_w = points.one_of({2, 4});
-    op.stride = 2;
+    op.stride_h = op.stride_w = 2;
   } else {
     op.kernel_h = op.kernel_w = 3;
   }
@@ -231,7 +230,7 @@ Op linear(Points& points) {
   const int in = channels(points, 32, most_channels);
   const int out = points.uniform() < 0.3 ? 1000 : channels(points, 16, most_channels);
   Op op = unary(OpKind::linear, square(size, in));
-  op.output.c = out;
+  op.outputs[0].shape.c = out;
   op.bias = points.uniform() < 0.7;
   op.activation = fused(points);
   return op;
@@ -253,7 +252,7 @@ Op attention(Points& points) {
   const int heads = rounded(points.logarithmic(1, 16), 1);
   const int head_dim = rounded(points.logarithmic(8, 64), points.weighted<int>({{4, 1}, {1, 1}}));
   Op op = unary(OpKind::attention, square(size, 3 * heads * head_dim));
-  op.output.c = heads * head_dim;
+  op.outputs[0].shape.c = heads * head_dim;
   op.heads = heads;
   return op;
 }
@@ -278,7 +277,7 @@ Op of_two(Points& points, OpKind kind, double broadcast_share) {
   const int size = resolution(points);
   const Shape shape = square(size, channels(points, fewest_channels, most_channels));
   Op op = unary(kind, shape);
-  op.inputs.push_back(broadcast ? square(1, shape.c) : shape);
+  op.inputs.push_back({broadcast ? square(1, shape.c) : shape});
   if (kind == OpKind::add)
     op.activation = points.uniform() < 0.3 ? Activation::relu : Activation::none;
   return op;
@@ -296,7 +295,7 @@ Op layer_norm(Points& points) {
 
 Op global_pool(Points& points) {
   Op op = simple(points, OpKind::global_avg_pool);
-  op.output = square(1, op.output.c);
+  op.outputs = {{square(1, op.output().c)}};
   return op;
 }
 
@@ -304,7 +303,7 @@ Op max_pool(Points& points) {
   const int kernel = points.weighted<int>({{2, 1}, {3, 2}});
   Op op = unary(OpKind::max_pool2d, square(resolution(points), channels(points, 16, 512)));
   op.kernel_h = op.kernel_w = kernel;
-  op.stride = 2;
+  op.stride_h = op.stride_w = 2;
   if (kernel == 3) op.padding = {1, 1, 1, 1};
   return op;
 }
@@ -312,30 +311,30 @@ Op max_pool(Points& points) {
 Op upsample(Points& points) {
   const int size = points.weighted<int>({{4, 1}, {5, 1}, {7, 4}, {10, 1}, {14, 3}, {28, 2}});
   Op op = unary(OpKind::upsample_nearest, square(size, channels(points, 16, 1024)));
-  op.stride = points.weighted<int>({{2, 5}, {4, 1}});
+  op.stride_h = op.stride_w = points.weighted<int>({{2, 5}, {4, 1}});
   return op;
 }
 
 Op slice(Points& points) {
   Op op = simple(points, OpKind::slice);
-  op.output.c = std::max(1, op.inputs[0].c / points.one_of({2, 4}));
-  op.begin = points.uniform() < 0.5 ? 0 : op.inputs[0].c - op.output.c;
+  op.outputs[0].shape.c = std::max(1, op.input().c / points.one_of({2, 4}));
+  op.begin = points.uniform() < 0.5 ? 0 : op.input().c - op.output().c;
   return op;
 }
 
 Op concat(Points& points) {
   Op op = simple(points, OpKind::concat);
   const int parts = points.weighted<int>({{2, 3}, {3, 1}, {4, 1}});
-  const Shape part = op.inputs[0];
-  op.inputs.assign(static_cast<std::size_t>(parts), part);
-  op.inputs.back().c = scaled(points, part.c, 1.0 / 4, 1);
+  const Shape part = op.input();
+  op.inputs.assign(static_cast<std::size_t>(parts), {part});
+  op.inputs.back().shape.c = scaled(points, part.c, 1.0 / 4, 1);
   return op;
 }
 
 Op shuffle(Points& points) {
   Op op = simple(points, OpKind::channel_shuffle);
   op.groups = points.weighted<int>({{2, 3}, {4, 1}});
-  op.inputs[0].c = std::max(1, op.inputs[0].c / op.groups) * op.groups;
+  op.inputs[0].shape.c = std::max(1, op.input().c / op.groups) * op.groups;
   return op;
 }
 
@@ -374,10 +373,13 @@ bool acceptable(const Op& op) {
   const auto fits = [](const Shape& shape) {
     return shape.c <= 4 * most_channels && elements(shape) <= most_elements;
   };
-  const Shape& in = op.inputs[0];
+  const Shape& in = op.input();
   const bool window_fits = in.h + op.padding.top + op.padding.bottom >= op.kernel_h;
-  return window_fits && std::all_of(op.inputs.begin(), op.inputs.end(), fits) &&
-         fits(infer_output(op)) && macs(op) <= most_macs && weight_bytes(op) <= most_weight_bytes;
+  return window_fits &&
+         std::all_of(op.inputs.begin(), op.inputs.end(),
+                     [&](const Tensor& input) { return fits(input.shape); }) &&
+         fits(infer_outputs(op)[0]) && macs(op) <= most_macs &&
+         weight_bytes(op) <= most_weight_bytes;
 }
 
 /// Most operators of a network are at least some microseconds long; of shorter ones a share shows
@@ -426,10 +428,10 @@ using Place = std::array<double, 8>;
 Place place(const Op& op) {
   const auto log = [](int value) { return std::log2(std::max(1, value)); };
   const double window = 2 * log(op.kernel_h) + (is_depthwise(op) ? 16 : 0);
-  return {log(op.inputs[0].h), log(op.inputs[0].c),
-          log(op.output.c),    window,
-          2 * log(op.stride),  is_depthwise(op) ? 0 : 2 * log(op.groups),
-          log(op.heads),       static_cast<double>(op.activation)};
+  return {log(op.input().h),    log(op.input().c),
+          log(op.output().c),   window,
+          2 * log(op.stride_h), is_depthwise(op) ? 0 : 2 * log(op.groups),
+          log(op.heads),        static_cast<double>(op.activation)};
 }
 
 double squared_distance(const Place& a, const Place& b) {
@@ -454,10 +456,10 @@ std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype) {
     for (int redraw = 0; redraw < 100; ++redraw, ++attempt) {
       points[family].advance();
       Op op = families[family].draw(points[family]);
-      op.dtype = dtype;
+      op = with_dtype(std::move(op), dtype);
       if (!acceptable(op)) continue;
       if (tiny(op) && ++tiny_ones[family] % tiny_one_in != 0) continue;
-      op.output = infer_output(op);
+      op = with_inferred_outputs(std::move(op));
       check(op);
       if (!seen.insert(text(op)).second) continue;
       plan.push_back(std::move(op));

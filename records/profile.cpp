@@ -6,6 +6,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "graph/hash.hpp"
 #include "graph/json_file.hpp"
 
 namespace cpubone {
@@ -71,9 +72,7 @@ std::string_view name(CacheMode mode) {
 }
 
 std::string hash_text(std::string_view bytes) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211ULL;
-  return fmt::format("{:016x}", hash);
+  return fmt::format("{:016x}", fnv1a(bytes));
 }
 
 namespace {

@@ -272,38 +272,6 @@ AccuracySummary read_accuracy(const JsonReader& json) {
   return accuracy;
 }
 
-Study read_study(const JsonReader& json) {
-  json.expect_keys({"name", "title", "sentence", "holds", "table", "chart"});
-  Study study;
-  study.name = json.at("name").string();
-  const auto in_name = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (study.name.empty() || !std::all_of(study.name.begin(), study.name.end(), in_name))
-    json.at("name").fail("a name of a-z, 0-9 and dashes");
-  study.title = json.at("title").string();
-  study.sentence = json.at("sentence").string();
-  study.holds = optional_boolean(json, "holds");
-  const JsonReader table = json.at("table");
-  table.expect_keys({"columns", "rows"});
-  study.columns = list(table, "columns", string_of);
-  study.rows = list(table, "rows", [&](const JsonReader& row) {
-    if (row.size() != study.columns.size())
-      row.fail(fmt::format("{} cells, one a column", study.columns.size()));
-    std::vector<nlohmann::json> cells;
-    row.each([&](const JsonReader& cell) {
-      if (cell.json().is_structured()) cell.fail("text, a number, true, false or null");
-      cells.push_back(cell.json());
-    });
-    return cells;
-  });
-  if (present(json, "chart")) {
-    if (!json.at("chart").json().is_object()) json.at("chart").fail("a Vega-Lite object or null");
-    study.chart = json.at("chart").json();
-  }
-  return study;
-}
-
 void check_names(const JsonReader& json, const Result& result) {
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < result.networks.size(); ++i)
@@ -323,10 +291,6 @@ void check_names(const JsonReader& json, const Result& result) {
 }
 
 nlohmann::json optional_json(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
-
-nlohmann::json optional_json(const std::optional<bool>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
@@ -428,17 +392,6 @@ nlohmann::json predictor_json(const PredictorSummary& predictor) {
   return json;
 }
 
-nlohmann::json study_json(const Study& study) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (const auto& row : study.rows) rows.push_back(row);
-  return {{"name", study.name},
-          {"title", study.title},
-          {"sentence", study.sentence},
-          {"holds", optional_json(study.holds)},
-          {"table", {{"columns", study.columns}, {"rows", rows}}},
-          {"chart", study.chart}};
-}
-
 }  // namespace
 
 std::string_view name(Evidence evidence) {
@@ -447,20 +400,23 @@ std::string_view name(Evidence evidence) {
 std::string_view name(Origin origin) {
   return origin_names[static_cast<std::size_t>(origin)];
 }
-std::string_view name(Bound bound) {
-  return bound_names[static_cast<std::size_t>(bound)];
-}
 
 std::optional<Interval> latency_ms(const ResultNetwork& network) {
   if (network.measured_ms) return network.measured_ms->ms;
   return network.predicted_ms;
 }
 
+bool is_measured(const ResultNetwork& network) {
+  constexpr int enough_samples = 5;
+  return network.measured_ms && !network.measured_ms->disturbed &&
+         network.measured_ms->samples >= enough_samples;
+}
+
 Result read_result(const JsonReader& json) {
-  json.expect_schema("result");
+  json.expect_schema("result", 2);
   json.expect_keys({"schema", "tool_version", "created", "command", "seed", "device", "warnings",
                     "networks", "candidates", "front", "search", "predictor", "accuracy_model",
-                    "insights", "studies"});
+                    "findings", "studies"});
   Result result;
   result.tool_version = json.at("tool_version").string();
   check_date(json.at("created"));
@@ -481,23 +437,19 @@ Result read_result(const JsonReader& json) {
   result.search = optional_object(json, "search", read_search);
   result.predictor = optional_object(json, "predictor", read_predictor);
   result.accuracy_model = optional_object(json, "accuracy_model", read_accuracy);
-  result.insights = list(json, "insights", [](const JsonReader& item) {
-    item.expect_keys({"title", "sentence", "holds"});
-    return Insight{item.at("title").string(), item.at("sentence").string(),
-                   optional_boolean(item, "holds")};
-  });
+  result.findings = list(json, "findings", read_finding);
   result.studies = list(json, "studies", read_study);
   check_names(json, result);
   return result;
 }
 
 nlohmann::json to_json(const Result& result) {
-  nlohmann::json json = {{"schema", "cpubone/result/1"}, {"tool_version", result.tool_version},
+  nlohmann::json json = {{"schema", "cpubone/result/2"}, {"tool_version", result.tool_version},
                          {"created", result.created},    {"command", result.command},
                          {"seed", result.seed},          {"device", device_json(result.device)},
                          {"front", result.front},        {"search", nullptr},
                          {"predictor", nullptr},         {"accuracy_model", nullptr}};
-  for (const char* key : {"warnings", "networks", "candidates", "insights", "studies"})
+  for (const char* key : {"warnings", "networks", "candidates", "findings", "studies"})
     json[key] = nlohmann::json::array();
   for (const Warning& warning : result.warnings)
     json["warnings"].push_back({{"what", warning.what}, {"remedy", warning.remedy}});
@@ -505,11 +457,8 @@ nlohmann::json to_json(const Result& result) {
     json["networks"].push_back(network_json(network));
   for (const Candidate& c : result.candidates)
     json["candidates"].push_back(nlohmann::json::array({c.latency_ms, c.top1, c.macs, c.params}));
-  for (const Insight& insight : result.insights)
-    json["insights"].push_back({{"title", insight.title},
-                                {"sentence", insight.sentence},
-                                {"holds", optional_json(insight.holds)}});
-  for (const Study& study : result.studies) json["studies"].push_back(study_json(study));
+  for (const Finding& finding : result.findings) json["findings"].push_back(to_json(finding));
+  for (const Study& study : result.studies) json["studies"].push_back(to_json(study));
   if (result.search) json["search"] = search_json(*result.search);
   if (result.predictor) json["predictor"] = predictor_json(*result.predictor);
   if (result.accuracy_model)

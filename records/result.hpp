@@ -10,16 +10,10 @@
 #include "graph/json_file.hpp"
 #include "graph/warning.hpp"
 #include "records/bound.hpp"
+#include "records/finding.hpp"
+#include "records/interval.hpp"
 
 namespace cpubone {
-
-/// A value and the interval around it; `low <= value <= high`.
-struct Interval {
-  double value = 0;
-  double low = 0;
-  double high = 0;
-  bool operator==(const Interval&) const = default;
-};
 
 /// What the latencies of a device rest on.
 enum class Evidence { measured, calibrated, description };
@@ -128,6 +122,10 @@ struct ResultNetwork {
 /// Measured latency where there is one, else the predicted; nothing where there is neither.
 std::optional<Interval> latency_ms(const ResultNetwork& network);
 
+/// Whether it was measured as docs/measuring.md asks: undisturbed, with samples enough (5) for an
+/// interval. Other measured latencies are shown as disturbed, and nothing is claimed from them.
+bool is_measured(const ResultNetwork& network);
+
 /// Hypervolume of the front after so many evaluations.
 struct HypervolumePoint {
   std::int64_t evaluations = 0;
@@ -182,27 +180,7 @@ struct AccuracySummary {
   bool operator==(const AccuracySummary&) const = default;
 };
 
-/// A sentence that the data support, contradict (`holds` false) or leave open (none: within noise).
-struct Insight {
-  std::string title;
-  std::string sentence;
-  std::optional<bool> holds;
-  bool operator==(const Insight&) const = default;
-};
-
-/// A controlled comparison, e.g. the fused/unfused crossover.
-struct Study {
-  std::string name;  ///< of the file and the anchor, e.g. `crossover`; a-z, 0-9 and dashes
-  std::string title;
-  std::string sentence;
-  std::optional<bool> holds;
-  std::vector<std::string> columns;
-  std::vector<std::vector<nlohmann::json>> rows;  ///< text, numbers, booleans or null
-  nlohmann::json chart;                           ///< Vega-Lite specification with data, or null
-  bool operator==(const Study&) const = default;
-};
-
-/// All that an exploration found out (`cpubone/result/1`, docs/file-formats.md).
+/// All that an exploration found out (`cpubone/result/2`, docs/file-formats.md).
 struct Result {
   std::string tool_version;
   std::string created;  ///< ISO 8601, UTC, e.g. `2026-01-31T12:00:00Z`
@@ -216,7 +194,7 @@ struct Result {
   std::optional<SearchSummary> search;
   std::optional<PredictorSummary> predictor;
   std::optional<AccuracySummary> accuracy_model;
-  std::vector<Insight> insights;
+  std::vector<Finding> findings;
   std::vector<Study> studies;
   bool operator==(const Result&) const = default;
 };

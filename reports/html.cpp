@@ -6,7 +6,9 @@
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
 #include "reports/summary.hpp"
+#include "reports/tables.hpp"
 #include "reports/web.hpp"
+#include "reports/words.hpp"
 
 namespace cpubone {
 namespace {
@@ -81,9 +83,10 @@ std::string front_controls(const Part& part) {
       part.id);
 }
 
-std::string verdict_html(const std::optional<bool>& holds) {
-  const char* kind = !holds ? "open" : *holds ? "yes" : "no";
-  return fmt::format("<span class=\"verdict {}\">{}</span>", kind, verdict(holds));
+std::string verdict_html(Verdict verdict) {
+  if (verdict == Verdict::none) return "";
+  const char* kind = verdict == Verdict::open ? "open" : verdict == Verdict::holds ? "yes" : "no";
+  return fmt::format(" <span class=\"verdict {}\">{}</span>", kind, name(verdict));
 }
 
 using Column = std::function<std::string(const Part&)>;
@@ -152,22 +155,26 @@ std::string predicted_part(const Part& part) {
 
 std::string insight_part(const Part& part) {
   std::string html;
-  if (!part.result->insights.empty()) html += "<div class=\"insights\">";
-  for (const Insight& insight : part.result->insights)
-    html += fmt::format("<article class=\"insight\"><h4>{} {}</h4><p>{}</p></article>\n",
-                        escape_html(insight.title), verdict_html(insight.holds),
-                        prose(insight.sentence));
-  if (!part.result->insights.empty()) html += "</div>";
+  if (!part.result->findings.empty()) html += "<div class=\"insights\">";
+  for (const Finding& finding : part.result->findings) {
+    const Statement said = statement(finding, *part.result);
+    html += fmt::format("<article class=\"insight\"><h4>{}{}</h4><p>{}</p></article>\n",
+                        escape_html(said.title), verdict_html(said.verdict), prose(said.sentence));
+  }
+  if (!part.result->findings.empty()) html += "</div>";
   for (const Study& study : part.result->studies) {
+    const Statement said = statement(study, part.result->device);
+    const std::string_view source = study_source(study);
     const std::string chart = chart_html(part, fmt::format("study-{}", study.name));
     const Table table = study_table(study);
     std::string rows;
     if (!chart.empty())
-      rows = details(fmt::format("Table: {}", study.title), table);
+      rows = details(fmt::format("Table: {}", said.title), table);
     else if (!table.rows.empty())
       rows = to_html(table);
-    html += fmt::format("<article class=\"study\"><h4>{} {}</h4><p>{}</p>{}{}</article>\n",
-                        escape_html(study.title), verdict_html(study.holds), prose(study.sentence),
+    html += fmt::format("<article class=\"study\"><h4>{}{}</h4><p>{}{}</p>{}{}</article>\n",
+                        escape_html(said.title), verdict_html(said.verdict), prose(said.sentence),
+                        source.empty() ? "" : fmt::format(" Compare {}.", escape_html(source)),
                         chart, rows);
   }
   return html;
@@ -182,7 +189,7 @@ std::string device_part(const Part& part) {
   html += chart_html(part, "search") + details("Table: hypervolume", search_table(*part.result));
   html += details("Table: all networks", network_table(*part.result));
   if (!part.result->command.empty())
-    html += fmt::format("<p>This result is made again by</p><pre><code>{}</code></pre>\n",
+    html += fmt::format("<p>To reproduce this result:</p><pre><code>{}</code></pre>\n",
                         escape_html(part.result->command));
   return html;
 }

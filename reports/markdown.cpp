@@ -7,6 +7,8 @@
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
 #include "reports/summary.hpp"
+#include "reports/tables.hpp"
+#include "reports/words.hpp"
 
 namespace cpubone {
 namespace {
@@ -74,12 +76,18 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
     image("time-by-stage");
     append_table(markdown, breakdown_table(result));
     markdown += "\n## Insights and studies\n";
-    for (const Insight& insight : result.insights)
-      markdown += fmt::format("\n- **{}** ({}): {}\n", escape_markdown(insight.title),
-                              verdict(insight.holds), escape_markdown(insight.sentence));
+    const auto in_brackets = [](Verdict verdict) {
+      return verdict == Verdict::none ? "" : fmt::format(" ({})", name(verdict));
+    };
+    for (const Finding& finding : result.findings) {
+      const Statement said = statement(finding, result);
+      markdown += fmt::format("\n- **{}**{}: {}\n", escape_markdown(said.title),
+                              in_brackets(said.verdict), escape_markdown(said.sentence));
+    }
     for (const Study& study : result.studies) {
-      markdown += fmt::format("\n### {}\n\n{} ({})\n", escape_markdown(study.title),
-                              escape_markdown(study.sentence), verdict(study.holds));
+      const Statement said = statement(study, result.device);
+      markdown += fmt::format("\n### {}\n\n{}{}\n", escape_markdown(said.title),
+                              escape_markdown(said.sentence), in_brackets(said.verdict));
       image(fmt::format("study-{}", study.name));
       append_table(markdown, study_table(study));
     }
@@ -88,7 +96,7 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
     image("search");
     append_table(markdown, network_table(result));
     if (!result.command.empty())
-      markdown += fmt::format("\nThis result is made again by\n\n{}", code_block(result.command));
+      markdown += fmt::format("\nTo reproduce this result:\n\n{}", code_block(result.command));
   }
   if (results.size() > 1) {
     markdown += "\n# Side by side\n";

@@ -1,12 +1,22 @@
 #pragma once
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "records/result.hpp"
 #include "reports/table.hpp"
 
 namespace cpubone {
+
+/// It has both a latency and an accuracy.
+bool comparable(const ResultNetwork& network);
+
+/// `measured`, `disturbed` (measured, but not as docs/measuring.md asks) or `predicted`.
+std::string_view latency_source(const ResultNetwork& network);
+
+/// All networks, fastest first; those without latency last.
+std::vector<const ResultNetwork*> by_latency(const Result& result);
 
 /// What to use where at least so much accuracy is wanted.
 struct Choice {
@@ -23,34 +33,11 @@ std::vector<Choice> fastest_at_each_accuracy(const Result& result);
 /// latency and accuracy. Fastest first.
 std::vector<const ResultNetwork*> front(const Result& result);
 
-/// What to use on this device, how sure that is, and why counting MACs would not have told.
+/// What to use on this device, how sure that is, and whether counting MACs would have told.
 std::vector<std::string> summary_sentences(const Result& result);
 
 /// One name a result, told apart where devices repeat: `pi5`, `pi5 (2)`.
 std::vector<std::string> result_names(std::span<const Result> results);
-
-/// Tables of the report, each whole without a chart.
-Table choice_table(const Result& result);
-Table network_table(const Result& result);
-Table front_table(const Result& result);
-Table macs_table(const Result& result);
-Table prediction_table(const Result& result);
-Table predictor_class_table(const Result& result);
-Table rebuilt_table(const Result& result);
-Table published_latency_table(const Result& result);
-Table breakdown_table(const Result& result);
-Table proposal_table(const Result& result);
-Table search_table(const Result& result);
-Table study_table(const Study& study);
-Table device_table(const Result& result);
-/// Networks that occur in several results, with the latency on each.
-Table comparison_table(std::span<const Result> results);
-
-/// The rows of `pareto.csv`: the fronts of all results, plain numbers with units in the header.
-Table pareto_table(std::span<const Result> results);
-
-/// `holds`, `does not hold` or `within noise`.
-std::string verdict(const std::optional<bool>& holds);
 
 /// How well latencies were predicted, as a sentence; empty where nothing tells.
 std::string prediction_sentence(const Result& result);

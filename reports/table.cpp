@@ -2,12 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 
 namespace cpubone {
 namespace {
 
 constexpr std::size_t longest_line = 40;  // bytes of a cell that is not wrapped
+
+bool is_number(std::string_view text) {
+  if (text[0] == '+') text.remove_prefix(1);
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return code == std::errc{} && end == text.data() + text.size();
+}
 
 }  // namespace
 
@@ -83,14 +91,35 @@ std::string escape_markdown(std::string_view text) {
 }
 
 std::string escape_csv(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
+  const bool is_formula = !text.empty() &&
+                          std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos &&
+                          !is_number(text);
+  std::string quoted = is_formula ? "'" : "";
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return quoted + std::string(text);
+  quoted.insert(0, 1, '"');
   for (const char c : text) {
     if (c == '"') quoted += '"';
     quoted += c;
   }
   quoted += '"';
   return quoted;
+}
+
+std::string escape_terminal(std::string_view text) {
+  std::string escaped;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (c < 0x20 || c == 0x7f) {
+      escaped += fmt::format("\\x{:02x}", c);
+    } else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F
+      escaped += fmt::format("\\x{:02x}", next);
+      ++i;
+    } else {
+      escaped += text[i];
+    }
+  }
+  return escaped;
 }
 
 std::string to_html(const Table& table) {

@@ -34,8 +34,11 @@ std::string percent_text(double fraction);
 std::string escape_html(std::string_view text);
 /// One line of Markdown in which nothing of `text` is markup.
 std::string escape_markdown(std::string_view text);
-/// One field as RFC 4180 has it: quoted where it must be.
+/// One field as RFC 4180 has it: quoted where it must be. Text that a spreadsheet would take for a
+/// formula gets an apostrophe in front.
 std::string escape_csv(std::string_view text);
+/// Control characters as `\x1b`: what a terminal shows is then only what it says.
+std::string escape_terminal(std::string_view text);
 
 /// `<table>` with caption and header cells; `class` attributes mark numbers.
 std::string to_html(const Table& table);

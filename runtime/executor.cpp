@@ -19,6 +19,7 @@
 #endif
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "runtime/eigen_kernels.hpp"
 #include "runtime/steady_clock.hpp"
 
@@ -103,7 +104,7 @@ struct PlanOp {
   int scratch = -1;      ///< tensor that only this operator uses
 };
 
-struct Tensor {
+struct Place {
   Shape shape;
   int first = -1;        ///< place in the order of the operator that writes it; -1: from the start
   int last = -1;         ///< place of the last one that reads it
@@ -112,11 +113,11 @@ struct Tensor {
   std::size_t offset = 0;
 };
 
-Op plain(OpKind kind, std::vector<Shape> inputs, Shape output) {
+Op plain(OpKind kind, std::vector<Tensor> inputs, Tensor output) {
   Op op;
   op.kind = kind;
   op.inputs = std::move(inputs);
-  op.output = output;
+  op.outputs = {std::move(output)};
   return op;
 }
 
@@ -131,20 +132,20 @@ std::vector<PlanOp> plan_ops(const Network& network, std::vector<int>& tensor_of
     const Node& node = network.nodes[i];
     const int id = static_cast<int>(i);
     std::vector<int> inputs;
-    for (const int input : node.inputs)
-      inputs.push_back(input == network_input ? 0
-                                              : tensor_of_node[static_cast<std::size_t>(input)]);
+    for (const Edge& input : node.inputs)
+      inputs.push_back(
+          input.node == network_input ? 0 : tensor_of_node[static_cast<std::size_t>(input.node)]);
     if (node.op.kind == OpKind::partial_conv2d) {
-      Shape part = node.op.output;
-      part.c = node.op.conv_channels;
-      Op scatter = plain(OpKind::concat, {part, node.op.inputs[0]}, node.op.output);
+      Tensor part = node.op.outputs[0];
+      part.shape.c = node.op.conv_channels;
+      Op scatter = plain(OpKind::concat, {part, node.op.inputs[0]}, node.op.outputs[0]);
       scatter.partial_form = node.op.partial_form;
       const int sliced =
           push({id, plain(OpKind::slice, node.op.inputs, part), inputs, false, false});
       Op conv = node.op;
       conv.kind = OpKind::conv2d;
       conv.inputs = {part};
-      conv.output = part;
+      conv.outputs = {part};
       conv.conv_channels = 0;
       const int convolved = push({id, conv, {sliced}, true, false});
       tensor_of_node.push_back(push({id, scatter, {convolved, inputs[0]}, false, true}));
@@ -204,7 +205,7 @@ int in_place_input(const PlanOp& op) {
 }
 
 /// Places tensors that are alive at the same time apart, the largest first.
-std::size_t place(std::vector<Tensor>& tensors) {
+std::size_t place(std::vector<Place>& tensors) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < tensors.size(); ++i)
     if (tensors[i].external && tensors[i].alias < 0) order.push_back(i);
@@ -224,7 +225,7 @@ std::size_t place(std::vector<Tensor>& tensors) {
   std::size_t total = 0;
   std::vector<std::pair<std::size_t, std::size_t>> taken;
   for (const std::size_t i : order) {
-    const Tensor& tensor = tensors[i];
+    const Place& tensor = tensors[i];
     const std::size_t bytes = round_up(count(tensor.shape) * sizeof(float) + slack_bytes);
     taken.clear();
     const auto take = [&](std::size_t k) {
@@ -249,7 +250,7 @@ std::size_t place(std::vector<Tensor>& tensors) {
     else
       for (int place = tensor.first; place <= tensor.last; ++place) at(place).push_back(i);
   }
-  for (Tensor& tensor : tensors)
+  for (Place& tensor : tensors)
     if (tensor.alias >= 0) tensor.offset = tensors[static_cast<std::size_t>(tensor.alias)].offset;
   return total;
 }
@@ -269,7 +270,7 @@ std::string_view name(Engine engine) {
 }
 
 Engine engine_of(const Op& op) {
-  if (op.dtype == DType::qs8 && !xnnpack_has(op))
+  if (op.dtype() == DType::qs8 && !xnnpack_has(op))
     throw std::invalid_argument(fmt::format(
         "op \"{}\": in int8 only conv2d and linear can be measured, with relu, relu6 or no "
         "activation",
@@ -301,7 +302,7 @@ struct Executor::Plan {
   std::shared_ptr<const Arena> arena;
   std::vector<int> tensor_of_node;
   std::vector<PlanOp> ops;
-  std::vector<Tensor> tensors;
+  std::vector<Place> tensors;
   std::vector<Step> steps;
   std::vector<std::function<void()>> actions;
   std::vector<std::pair<std::shared_ptr<XnnpackRuntime>, std::vector<int>>> runtimes;
@@ -341,12 +342,12 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
   const auto in = place_of(plan_op.inputs[0]);
   const auto out = place_of(output);
   const auto z = [](int value) { return static_cast<std::size_t>(value); };
-  const Shape& shape = op.inputs[0];
+  const Shape& shape = op.input();
   const std::size_t pixels = z(shape.h) * z(shape.w);
   const std::size_t channels = z(shape.c);
   if (plan_op.scatter) {
     const auto rest = place_of(plan_op.inputs[1]);
-    const std::size_t width = z(op.output.c);
+    const std::size_t width = z(op.output().c);
     return [=, &kernels] {
       if (rest() != out())
         kernels.copy_channels(rest() + channels, width, out() + channels, width, pixels,
@@ -374,7 +375,7 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
       std::vector<float> shift(channels);
       for (std::size_t c = 0; c < channels; ++c) {
         const double factor =
-            double{parameters.weight[c]} / std::sqrt(double{parameters.variance[c]} + 1e-5);
+            double{parameters.weight[c]} / std::sqrt(double{parameters.variance[c]} + op.epsilon);
         scale[c] = static_cast<float>(factor);
         shift[c] =
             static_cast<float>(double{parameters.bias[c]} - double{parameters.mean[c]} * factor);
@@ -391,18 +392,18 @@ std::function<void()> Executor::Plan::eigen_action(const PlanOp& plan_op, int ou
       };
     }
     case OpKind::upsample_nearest:
-      return [=, h = z(shape.h), w = z(shape.w), factor = z(op.stride)] {
+      return [=, h = z(shape.h), w = z(shape.w), factor = z(op.stride_h)] {
         upsample_nearest(in(), out(), h, w, channels, factor);
       };
     case OpKind::slice:
-      return [=, &kernels, begin = z(op.begin), width = z(op.output.c)] {
+      return [=, &kernels, begin = z(op.begin), width = z(op.output().c)] {
         kernels.copy_channels(in() + begin, channels, out(), width, pixels, width);
       };
     case OpKind::concat: {
       std::vector<std::pair<decltype(in), std::size_t>> parts;
       for (std::size_t i = 0; i < op.inputs.size(); ++i)
-        parts.emplace_back(place_of(plan_op.inputs[i]), z(op.inputs[i].c));
-      return [=, &kernels, width = z(op.output.c)] {
+        parts.emplace_back(place_of(plan_op.inputs[i]), z(op.input(i).c));
+      return [=, &kernels, width = z(op.output().c)] {
         std::size_t begin = 0;
         for (const auto& [part, part_channels] : parts) {
           kernels.copy_channels(part(), part_channels, out() + begin, width, pixels, part_channels);
@@ -435,21 +436,22 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
   for (int t = 0; t < end; ++t)
     when[static_cast<std::size_t>(order[static_cast<std::size_t>(t)])] = t;
   plan.tensors.resize(plan.ops.size() + 1);
-  plan.tensors[0] = {plan.network.input, -1, end, -1, true, 0};
+  plan.tensors[0] = {plan.network.inputs[0].shape, -1, end, -1, true, 0};
   for (std::size_t i = 0; i < plan.ops.size(); ++i)
     plan.tensors[i + 1] = {
-        plan.ops[i].op.output, when[i], options.keep_outputs ? end : when[i], -1, true, 0};
+        plan.ops[i].op.output(), when[i], options.keep_outputs ? end : when[i], -1, true, 0};
   for (std::size_t i = 0; i < plan.ops.size(); ++i)
     for (const int input : plan.ops[i].inputs) {
-      Tensor& in = plan.tensors[static_cast<std::size_t>(input)];
+      Place& in = plan.tensors[static_cast<std::size_t>(input)];
       in.last = std::max(in.last, when[i]);
     }
-  for (const int output : plan.network.outputs)
-    plan.tensors[static_cast<std::size_t>(plan.tensor_of_node[static_cast<std::size_t>(output)])]
+  for (const Edge& output : plan.network.outputs)
+    plan.tensors[static_cast<std::size_t>(
+                     plan.tensor_of_node[static_cast<std::size_t>(output.node)])]
         .last = end;
   for (std::size_t i = 0; i < plan.ops.size(); ++i) {
     if (plan.ops[i].op.kind != OpKind::attention) continue;
-    const Shape& in = plan.ops[i].op.inputs[0];
+    const Shape& in = plan.ops[i].op.input();
     plan.ops[i].scratch = static_cast<int>(plan.tensors.size());
     plan.tensors.push_back({{1, in.h * in.w, 1, in.h * in.w}, when[i], when[i], -1, true, 0});
   }
@@ -459,26 +461,27 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
   for (std::size_t s = 0; s < step_ops.size(); ++s)
     for (const int i : step_ops[s]) step_of[static_cast<std::size_t>(i)] = static_cast<int>(s);
   for (std::size_t i = 0; i < plan.ops.size() && !options.keep_outputs; ++i)
-    plan.tensors[i + 1].external = plan.ops[i].op.dtype != DType::f16 || !plan.ops[i].on_xnnpack;
+    plan.tensors[i + 1].external = plan.ops[i].op.dtype() != DType::f16 || !plan.ops[i].on_xnnpack;
   for (std::size_t i = 0; i < plan.ops.size(); ++i)
     for (const int input : plan.ops[i].inputs)
       if (input > 0 &&
           (!plan.ops[i].on_xnnpack || step_of[static_cast<std::size_t>(input - 1)] != step_of[i]))
         plan.tensors[static_cast<std::size_t>(input)].external = true;
-  for (const int output : plan.network.outputs)
-    plan.tensors[static_cast<std::size_t>(plan.tensor_of_node[static_cast<std::size_t>(output)])]
+  for (const Edge& output : plan.network.outputs)
+    plan.tensors[static_cast<std::size_t>(
+                     plan.tensor_of_node[static_cast<std::size_t>(output.node)])]
         .external = true;
   // Kernels that can write in place where nobody reads their input afterwards.
   for (const int i : order) {
     const PlanOp& op = plan.ops[static_cast<std::size_t>(i)];
     const int input = in_place_input(op);
     if (input <= 0 || options.keep_outputs) continue;
-    Tensor& in = plan.tensors[static_cast<std::size_t>(input)];
+    Place& in = plan.tensors[static_cast<std::size_t>(input)];
     if (in.last != when[static_cast<std::size_t>(i)]) continue;
     const int owner = in.alias >= 0 ? in.alias : input;
-    Tensor& out = plan.tensors[static_cast<std::size_t>(i) + 1];
+    Place& out = plan.tensors[static_cast<std::size_t>(i) + 1];
     out.alias = owner;
-    Tensor& own = plan.tensors[static_cast<std::size_t>(owner)];
+    Place& own = plan.tensors[static_cast<std::size_t>(owner)];
     own.last = std::max(own.last, out.last);
   }
   plan.arena_bytes = place(plan.tensors);
@@ -530,16 +533,16 @@ Executor::Executor(Executor&&) noexcept = default;
 Executor& Executor::operator=(Executor&&) noexcept = default;
 
 std::span<float> Executor::input() {
-  return {plan_->data(0), count(plan_->network.input)};
+  return {plan_->data(0), count(plan_->network.inputs[0].shape)};
 }
 
 std::span<const float> Executor::output(std::size_t index) const {
-  return node_output(static_cast<std::size_t>(plan_->network.outputs.at(index)));
+  return node_output(static_cast<std::size_t>(plan_->network.outputs.at(index).node));
 }
 
 std::span<const float> Executor::node_output(std::size_t node) const {
   return {plan_->data(plan_->tensor_of_node.at(node)),
-          count(plan_->network.nodes.at(node).op.output)};
+          count(plan_->network.nodes.at(node).op.output())};
 }
 
 void Executor::run() {

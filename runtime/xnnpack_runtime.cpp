@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 
 namespace cpubone {
 namespace {
@@ -107,8 +108,8 @@ std::vector<float> channels_last(std::vector<float>&& in, std::size_t outer, std
 /// PyTorch's transposed weights in x out/groups x window as XNNPACK's out x window x in/groups.
 std::vector<float> transposed_weights(const std::vector<float>& in, const Op& op) {
   const auto groups = static_cast<std::size_t>(op.groups);
-  const std::size_t in_width = static_cast<std::size_t>(op.inputs[0].c) / groups;
-  const std::size_t out_width = static_cast<std::size_t>(op.output.c) / groups;
+  const std::size_t in_width = static_cast<std::size_t>(op.input().c) / groups;
+  const std::size_t out_width = static_cast<std::size_t>(op.output().c) / groups;
   const auto window = static_cast<std::size_t>(op.kernel_h * op.kernel_w);
   std::vector<float> out = room_for(in.size());
   for (std::size_t g = 0; g < groups; ++g)
@@ -139,12 +140,12 @@ class Subgraph {
     const Op& op = node.op;
     std::vector<std::uint32_t> inputs;
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
-      inputs.push_back(tensor(node.inputs[i], op.inputs[i]));
-    const std::uint32_t output = tensor(node.output, op.output);
+      inputs.push_back(tensor(node.inputs[i], op.input(i)));
+    const std::uint32_t output = tensor(node.output, op.output());
     produced_.push_back(node.output);
-    half_ = half_ || op.dtype == DType::f16;
+    half_ = half_ || op.dtype() == DType::f16;
     const Range range = output_range(op.activation);
-    const Shape& in = op.inputs[0];
+    const Shape& in = op.input();
     const auto u = [](int value) { return static_cast<std::uint32_t>(value); };
     const auto z = [](int value) { return static_cast<std::size_t>(value); };
     const std::size_t window = z(op.kernel_h * op.kernel_w);
@@ -157,44 +158,44 @@ class Subgraph {
                                                {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
           checked(xnn_define_depthwise_convolution_2d(
               subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
-              u(op.kernel_w), u(op.stride), u(op.stride), 1, 1, 1, z(in.c), range.low, range.high,
-              inputs[0], weights, bias(), output, 0));
+              u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w), 1,
+              z(in.c), range.low, range.high, inputs[0], weights, bias(), output, 0));
         } else {
           const std::size_t group_in = z(in.c / op.groups);
           const std::uint32_t weights =
-              filter(channels_last(std::move(weight), z(op.output.c), group_in, window),
-                     {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
-          checked(xnn_define_convolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
-                                            u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride),
-                                            u(op.stride), 1, 1, u(op.groups), group_in,
-                                            z(op.output.c / op.groups), range.low, range.high,
-                                            inputs[0], weights, bias(), output, 0));
+              filter(channels_last(std::move(weight), z(op.output().c), group_in, window),
+                     {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
+          checked(xnn_define_convolution_2d(
+              subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
+              u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+              u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high,
+              inputs[0], weights, bias(), output, 0));
         }
         break;
       case OpKind::conv_transpose2d: {
         const std::size_t group_in = z(in.c / op.groups);
         const std::uint32_t weights =
             filter(transposed_weights(weight, op),
-                   {z(op.output.c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
-        checked(xnn_define_deconvolution_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
-                                            u(p.left), 0, 0, u(op.kernel_h), u(op.kernel_w),
-                                            u(op.stride), u(op.stride), 1, 1, u(op.groups),
-                                            group_in, z(op.output.c / op.groups), range.low,
-                                            range.high, inputs[0], weights, bias(), output, 0));
+                   {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
+        checked(xnn_define_deconvolution_2d(
+            subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), 0, 0, u(op.kernel_h),
+            u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+            u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high, inputs[0],
+            weights, bias(), output, 0));
         break;
       }
       case OpKind::linear: {
-        if (op.dtype == DType::qs8) {
+        if (op.dtype() == DType::qs8) {
           // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
           // of single pixels the same kernels take one scale a channel.
           const std::uint32_t weights =
-              filter(std::move(weight), {z(op.output.c), 1, 1, z(in.c)}, 0);
+              filter(std::move(weight), {z(op.output().c), 1, 1, z(in.c)}, 0);
           checked(xnn_define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
-                                            z(in.c), z(op.output.c), range.low, range.high,
+                                            z(in.c), z(op.output().c), range.low, range.high,
                                             inputs[0], weights, bias(), output, 0));
           break;
         }
-        const std::uint32_t weights = filter(std::move(weight), {z(op.output.c), z(in.c)}, 0);
+        const std::uint32_t weights = filter(std::move(weight), {z(op.output().c), z(in.c)}, 0);
         checked(xnn_define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0],
                                            weights, bias(), output, 0));
         break;
@@ -213,9 +214,9 @@ class Subgraph {
         break;
       case OpKind::max_pool2d:
         checked(xnn_define_max_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
-                                          u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride),
-                                          u(op.stride), 1, 1, range.low, range.high, inputs[0],
-                                          output, 0));
+                                          u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride_h),
+                                          u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+                                          range.low, range.high, inputs[0], output, 0));
         break;
       case OpKind::activation:
         if (op.activation == Activation::hardswish) {
@@ -268,7 +269,7 @@ class Subgraph {
       flags = is_input(value) ? XNN_VALUE_FLAG_EXTERNAL_INPUT : XNN_VALUE_FLAG_EXTERNAL_OUTPUT;
     }
     std::uint32_t id = 0;
-    if (node_->op.dtype == DType::qs8) {
+    if (node_->op.dtype() == DType::qs8) {
       checked(xnn_define_quantized_tensor_value(subgraph_.get(), xnn_datatype_qint8, 0,
                                                 quantised_step, dims.size(), dims.data(), nullptr,
                                                 external_id, flags, &id));
@@ -293,7 +294,7 @@ class Subgraph {
     if (values.size() != expected)
       throw Error(fmt::format("op \"{}\": weight tensor must have {} values, got {}",
                               text(node_->op), expected, values.size()));
-    if (node_->op.dtype == DType::qs8) return quantised_filter(values, dims, channel_dim);
+    if (node_->op.dtype() == DType::qs8) return quantised_filter(values, dims, channel_dim);
     return constant(std::move(values), dims);
   }
 
@@ -332,11 +333,11 @@ class Subgraph {
   std::uint32_t bias() {
     if (!node_->op.bias) return XNN_INVALID_VALUE_ID;
     const std::vector<float>& values = node_->parameters.bias;
-    const std::size_t dims[] = {static_cast<std::size_t>(node_->op.output.c)};
+    const std::size_t dims[] = {static_cast<std::size_t>(node_->op.output().c)};
     if (values.size() != dims[0])
       throw Error(fmt::format("op \"{}\": bias must have {} values, got {}", text(node_->op),
                               dims[0], values.size()));
-    if (node_->op.dtype != DType::qs8) return constant(std::vector(values), dims);
+    if (node_->op.dtype() != DType::qs8) return constant(std::vector(values), dims);
     std::vector<float> scales = scales_.back();
     std::vector<std::int32_t> quantised(values.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -383,13 +384,13 @@ void ThreadPool::on_all_threads(const std::function<void()>& work) const {
 }
 
 bool xnnpack_has(const Op& op) {
-  if (op.dtype == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
+  if (op.dtype() == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
     return false;
   if (clamps_while_writing(op.kind)) return fuses(op.activation);
   if (op.kind != OpKind::activation) return false;
   return fuses(op.activation) || op.activation == Activation::hardswish ||
          op.activation == Activation::sigmoid ||
-         (has_gelu && op.activation == Activation::gelu && op.dtype == DType::f32);
+         (has_gelu && op.activation == Activation::gelu && op.dtype() == DType::f32);
 }
 
 std::string xnnpack_version() {

@@ -131,7 +131,7 @@ int mlp_block(NetworkBuilder& b, int input, const std::string& name, int hidden_
 }
 
 int classification_head(NetworkBuilder& b, int input, const Head& head) {
-  b.stage("head");
+  b.head();
   int x = b.conv2d(
       input, "conv",
       {.out_channels = head.channels, .activation = head.activation, .bias = false, .norm = true});

@@ -189,7 +189,7 @@ Network build(const CpuboneConfig& config, Form form) {
                     .norm = true});
   for (std::size_t i = 0; i < config.stages.size(); ++i) {
     const CpuboneStage& stage = config.stages[i];
-    b.stage(stage_name(i));
+    b.stage(static_cast<int>(i));
     if (i > 0) x = strided_block(b, x, stage, config);
     for (int block = 1; block <= stage.blocks; ++block)
       x = residual_block(b, x, fmt::format("{}", block), stage, config);

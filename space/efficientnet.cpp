@@ -30,7 +30,7 @@ Network network(const char* name, const char* family, std::span<const InvertedSt
                         .activation = activation,
                         .padding = block_padding(3, 2)});
   append(net, stages, activation, activation);
-  net.b.stage("head");
+  net.b.head();
   net.x = net.b.conv2d(net.x, "conv", {.out_channels = 1280, .activation = activation});
   return std::move(net).classify();
 }

@@ -54,7 +54,7 @@ Network build(const FasterNetSize& size, PartialForm partial, Form form) {
     for (int i = 0; i < size.blocks[stage]; ++i)
       net.x = block(net.b, net.x, net.next_block(), size.activation, partial);
   }
-  net.b.stage("head");
+  net.b.head();
   net.x = net.b.global_avg_pool(net.x, "pool");
   net.x = net.b.conv2d(
       net.x, "conv", {.out_channels = head_channels, .activation = size.activation, .bias = false});

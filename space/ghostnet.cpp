@@ -68,7 +68,7 @@ Network network(const std::string& name, double width) {
     row.channels = scaled(row.channels);
     net.x = bottleneck(net.b, net.x, net.next_block(row.stride), row);
   }
-  net.b.stage("head");
+  net.b.head();
   pointwise(net, "conv", scaled(960));
   net.x = net.b.global_avg_pool(net.x, "pool");
   pointwise(net, "features", 1280);

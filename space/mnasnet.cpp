@@ -141,7 +141,7 @@ Network build(const MnasnetConfig& config, Form form) {
   for (int i = 0; i < stages; ++i) {
     const MnasnetStage& stage = config.stages[static_cast<std::size_t>(i)];
     const int width = widths[static_cast<std::size_t>(i)];
-    b.stage(fmt::format("stage{}", i + 1));
+    b.stage(i + 1);
     for (int layer = 0; layer < stage.layers; ++layer) {
       const int in = layer == 0 ? width_before(i) : width;
       x = mbconv(b, x, fmt::format("{}", layer),
@@ -153,7 +153,7 @@ Network build(const MnasnetConfig& config, Form form) {
                   .squeeze_channels = stage.squeeze_excite ? in / 4 : 0});
     }
   }
-  b.stage("head");
+  b.head();
   x = b.conv2d(x, "conv",
                {.out_channels = head_width, .activation = activation, .bias = false, .norm = true});
   x = b.global_avg_pool(x, "pool");

@@ -55,7 +55,7 @@ Network mobilenetv2(const std::string& name, double width) {
   Backbone net(name, "MobileNetV2");
   stem(net, rounded_channels(width * 32), Activation::relu6);
   append(net, stages, Activation::relu6);
-  net.b.stage("head");
+  net.b.head();
   pointwise(net, "conv", rounded_channels(1280 * std::max(1.0, width)), Activation::relu6);
   return std::move(net).classify();
 }
@@ -102,7 +102,7 @@ Network mobilenetv3(const std::string& name, std::span<const V3Row> rows, int he
                     .squeeze_channels = row.squeeze ? rounded_channels(row.hidden / 4.0) : 0,
                     .squeeze_activation = re,
                     .squeeze_gate = Activation::hardsigmoid});
-  net.b.stage("head");
+  net.b.head();
   pointwise(net, "conv", head, hs);
   net.x = net.b.global_avg_pool(net.x, "pool");
   net.x = net.b.linear(net.x, "features", features, true, hs);
@@ -196,7 +196,7 @@ Network mobilenetv4(const std::string& name, int stem_channels, std::span<const 
         net.x = universal_block(net.b, net.x, block, row, stride);
       }
     }
-  net.b.stage("head");
+  net.b.head();
   pointwise(net, "conv", 960, Activation::relu);
   net.x = net.b.global_avg_pool(net.x, "pool");
   pointwise(net, "features", 1280, Activation::relu);

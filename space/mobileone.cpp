@@ -74,8 +74,8 @@ Network build(const MobileOneSize& size, Form form) {
   NetworkBuilder b(size.name, "MobileOne", {1, 224, 224, 3}, form);
   int x = network_input;
   for (const MobileOneConv& conv : mobileone_convs(size))
-    x = append_conv(b, x, conv, conv.stage == "stem" ? 1 : size.branches);
-  b.stage("head");
+    x = append_conv(b, x, conv, conv.stage == 0 ? 1 : size.branches);
+  b.head();
   x = b.global_avg_pool(x, "pool");
   return b.finish(b.linear(x, "classes", 1000));
 }
@@ -86,17 +86,18 @@ std::span<const MobileOneSize> mobileone_sizes() {
 
 std::vector<MobileOneConv> mobileone_convs(const MobileOneSize& size) {
   int channels = std::min(64, static_cast<int>(64 * size.widths[0]));
-  std::vector<MobileOneConv> convs{{"stem", "conv", 3, channels, 3, 2, false, false}};
+  std::vector<MobileOneConv> convs{{0, "conv", 3, channels, 3, 2, false, false}};
   for (std::size_t stage = 0; stage < mobileone_blocks.size(); ++stage) {
-    const std::string name = fmt::format("stage{}", stage + 1);
+    const int number = static_cast<int>(stage) + 1;
     const int out = static_cast<int>(mobileone_channels[stage] * size.widths[stage]);
     const int blocks = mobileone_blocks[stage];
     const int first_squeezed = stage == 3 ? 0 : stage == 2 ? blocks - blocks / 2 : blocks;
     for (int i = 0; i < blocks; ++i) {
       const bool squeezed = size.squeeze_excite && i >= first_squeezed;
-      convs.push_back({name, fmt::format("{}.depthwise", i), channels, channels, 3, i == 0 ? 2 : 1,
-                       true, squeezed});
-      convs.push_back({name, fmt::format("{}.pointwise", i), channels, out, 1, 1, false, squeezed});
+      convs.push_back({number, fmt::format("{}.depthwise", i), channels, channels, 3,
+                       i == 0 ? 2 : 1, true, squeezed});
+      convs.push_back(
+          {number, fmt::format("{}.pointwise", i), channels, out, 1, 1, false, squeezed});
       channels = out;
     }
   }

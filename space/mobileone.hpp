@@ -27,8 +27,8 @@ std::span<const MobileOneSize> mobileone_sizes();
 
 /// One convolution of the inference form, of which the train form has several branches.
 struct MobileOneConv {
-  std::string stage;  ///< `stem`, `stage1`, ...
-  std::string name;   ///< within its stage, e.g. `0.depthwise`
+  int stage;         ///< 0: the stem
+  std::string name;  ///< within its stage, e.g. `0.depthwise`
   int in_channels;
   int out_channels;
   int kernel;  ///< 3 or 1

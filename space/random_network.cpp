@@ -29,7 +29,7 @@ class RandomBuilder {
         {.out_channels = width, .kernel = 3, .stride = 2, .activation = activation_});
     const double growth = real(1.4, 2.1);
     for (int stage = 1; stage <= 4; ++stage) {
-      builder_.stage(fmt::format("stage{}", stage));
+      builder_.stage(stage);
       width = std::min(768, 4 * static_cast<int>(std::lround(width * growth / 4)));
       x = block("down", x, width, 2);
       const int blocks = whole(0, stage < 3 ? 2 : 5);
@@ -40,7 +40,7 @@ class RandomBuilder {
         x = residual(name, x, kind);
       }
     }
-    builder_.stage("head");
+    builder_.head();
     x = builder_.conv2d(x, "conv", {.out_channels = 32 * whole(16, 64), .activation = activation_});
     x = builder_.global_avg_pool(x, "pool");
     return builder_.finish(builder_.linear(x, "fc", 1000));

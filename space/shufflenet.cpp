@@ -67,7 +67,7 @@ Network network(const Size& size) {
                      : block(net.b, net.x, name);
     }
   }
-  net.b.stage("head");
+  net.b.head();
   net.x = pointwise(net.b, net.x, "conv", size.head);
   return std::move(net).classify();
 }

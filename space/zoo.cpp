@@ -66,7 +66,7 @@ Backbone::Backbone(std::string name, std::string family, Form form)
     : b(std::move(name), std::move(family), {1, 224, 224, 3}, form) {}
 
 void Backbone::begin_stage() {
-  b.stage(fmt::format("stage{}", ++stage_));
+  b.stage(++stage_);
   block_ = 0;
 }
 
@@ -76,7 +76,7 @@ std::string Backbone::next_block(int stride) {
 }
 
 Network Backbone::classify() && {
-  b.stage("head");
+  b.head();
   x = b.global_avg_pool(x, "pool");
   return b.finish(b.linear(x, "classes", 1000));
 }

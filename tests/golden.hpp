@@ -8,6 +8,7 @@
 
 #include "graph/json_file.hpp"
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 
 /// Facts of published networks from running their reference implementations: layers with counts
 /// and checksums of a forward pass with closed-form weights (tests/fixtures/golden/README.md).

@@ -54,10 +54,10 @@ void serve(const std::string& name, const std::string& folder, int threads) {
   std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
   for (float& value : executor.input()) value = uniform(random);
   executor.run();
-  write(folder + "/input.f32", channels_first(executor.input(), network.input));
+  write(folder + "/input.f32", channels_first(executor.input(), network.inputs[0].shape));
   write(folder + "/output.f32", {executor.output().begin(), executor.output().end()});
-  fmt::print("{{\"macs\": {}, \"chw\": [{}, {}, {}]}}\n", macs(network), network.input.c,
-             network.input.h, network.input.w);
+  fmt::print("{{\"macs\": {}, \"chw\": [{}, {}, {}]}}\n", macs(network), network.inputs[0].shape.c,
+             network.inputs[0].shape.h, network.inputs[0].shape.w);
   std::fflush(stdout);
   for (int runs = 0; std::cin >> runs;) {
     std::vector<double> ns;

@@ -255,7 +255,7 @@ class Network:
                     "input": op.inputs[0][1:],
                     "output": op.output[1:],
                     "kernel": op.kernel[0],
-                    "stride": op.stride,
+                    "stride": op.stride[0],
                     "groups": op.groups,
                     "activation": op.activation,
                     "params": op.params,

@@ -22,6 +22,7 @@ _COLUMNS = (
     "estimated",
     "latency_ms",
     "measured",
+    "disturbed",
     "low_ms",
     "high_ms",
     "gmacps",
@@ -31,8 +32,11 @@ _COLUMNS = (
 )
 
 
+_ENOUGH_SAMPLES = 5  # for an interval, docs/measuring.md
+
+
 class Result:
-    """All that an exploration found out: networks, front, candidates, device, studies, insights, warnings.
+    """All that an exploration found out: networks, front, candidates, device, findings, studies, warnings.
 
     Made by `cpubone.explore` and `Result.load`. Immutable; pickles as its JSON.
     """
@@ -55,7 +59,7 @@ class Result:
         self._core.save(Path(path))
 
     def json(self) -> str:
-        """The result as JSON text, `cpubone/result/1`."""
+        """The result as JSON text, `cpubone/result/2`."""
         return self._core.json()
 
     @functools.cached_property
@@ -74,14 +78,23 @@ class Result:
         """What is wrong with the numbers, and the remedy."""
         return [(warning["what"], warning["remedy"]) for warning in self.values["warnings"]]
 
+    def findings(self) -> Rows:
+        """One dict a finding or study: title, sentence, and verdict (`holds`, `does not hold`, `within noise` or empty)."""
+        return [
+            {"title": title, "sentence": sentence, "verdict": verdict}
+            for title, sentence, verdict in self._core.statements()
+        ]
+
     def rows(self) -> Rows:
         """One dict a network: name, family, origin, top1 in percent (`estimated` or published), latency and interval in
-        ms (`measured` or predicted), gmacps, params, macs, description; None where unknown."""
+        ms (`measured` undisturbed, `disturbed`, or neither: predicted), gmacps, params, macs, description; None where unknown."""
         rows = []
         for network in self.values["networks"]:
             top1 = network.get("top1") or {}
             measured = network.get("measured_ms")
             latency = measured or network.get("predicted_ms") or {}
+            disturbed = measured is not None and (measured.get("disturbed") or measured["samples"] < _ENOUGH_SAMPLES)
+            has_interval = latency.get("low") != latency.get("high")  # a single sample has none
             rows.append(
                 {
                     "name": network["name"],
@@ -90,9 +103,10 @@ class Result:
                     "top1": top1.get("value"),
                     "estimated": top1.get("kind") == "estimated",
                     "latency_ms": latency.get("value"),
-                    "measured": measured is not None,
-                    "low_ms": latency.get("low"),
-                    "high_ms": latency.get("high"),
+                    "measured": measured is not None and not disturbed,
+                    "disturbed": disturbed,
+                    "low_ms": latency.get("low") if has_interval else None,
+                    "high_ms": latency.get("high") if has_interval else None,
                     "gmacps": network.get("gmacps"),
                     "params": network["params"],
                     "macs": network["macs"],

@@ -128,7 +128,7 @@ def _plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
             x = F.pad(x, before, value=float("-inf"))
         return F.max_pool2d(x, op.kernel, op.stride, own)
     if kind == "upsample_nearest":
-        return F.interpolate(x, scale_factor=float(op.stride), mode="nearest")
+        return F.interpolate(x, scale_factor=tuple(float(factor) for factor in op.stride), mode="nearest")
     if kind == "slice":
         return x[:, op.begin : op.begin + op.output[3]]
     if kind == "concat":
@@ -475,7 +475,7 @@ def _mobileone_form(node: _core.Node, branches: int) -> _Form:
     if match[4]:
         return _Form(f"{block}.se.{match[4]}", bias=True)
     op = node.op
-    skip = op.stride == 1 and op.inputs[0] == op.output
+    skip = op.stride == (1, 1) and op.inputs[0] == op.output
     return _Form(block, branches=branches, skip=skip)
 
 

@@ -2,6 +2,7 @@
 #include <mutex>
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
@@ -21,15 +22,15 @@ using Array = py::array_t<float, py::array::c_style | py::array::forcecast>;
 std::vector<py::ssize_t> weight_extents(const Op& op) {
   switch (op.kind) {
     case OpKind::conv2d:
-      return {op.output.c, op.inputs[0].c / op.groups, op.kernel_h, op.kernel_w};
+      return {op.output().c, op.input().c / op.groups, op.kernel_h, op.kernel_w};
     case OpKind::partial_conv2d:
       return {op.conv_channels, op.conv_channels, op.kernel_h, op.kernel_w};
     case OpKind::conv_transpose2d:
-      return {op.inputs[0].c, op.output.c / op.groups, op.kernel_h, op.kernel_w};
+      return {op.input().c, op.output().c / op.groups, op.kernel_h, op.kernel_w};
     case OpKind::linear:
-      return {op.output.c, op.inputs[0].c};
+      return {op.output().c, op.input().c};
     default:
-      return {op.output.c};
+      return {op.output().c};
   }
 }
 
@@ -95,7 +96,7 @@ class PyExecutor {
 
   /// Outputs, NHWC, of one image h x w x c.
   py::list run(const Array& image) {
-    const Shape& shape = executor_.network().input;
+    const Shape& shape = executor_.network().inputs[0].shape;
     const std::vector<py::ssize_t> expected{shape.h, shape.w, shape.c};
     const std::vector<py::ssize_t> got(image.shape(), image.shape() + image.ndim());
     if (got != expected)
@@ -108,11 +109,9 @@ class PyExecutor {
       executor_.run();
     }
     py::list outputs;
-    const auto& nodes = executor_.network().nodes;
-    const auto& indices = executor_.network().outputs;
-    for (std::size_t i = 0; i < indices.size(); ++i)
-      outputs.append(
-          array(nodes[static_cast<std::size_t>(indices[i])].op.output, executor_.output(i)));
+    const Network& network = executor_.network();
+    for (std::size_t i = 0; i < network.outputs.size(); ++i)
+      outputs.append(array(tensor(network, network.outputs[i]).shape, executor_.output(i)));
     return outputs;
   }
 
@@ -124,7 +123,7 @@ class PyExecutor {
     if (node == nodes.end())
       throw std::invalid_argument("node: the executed network has no \"" + name + "\"");
     const std::unique_lock lock = this->lock();
-    return array(node->op.output,
+    return array(node->op.output(),
                  executor_.node_output(static_cast<std::size_t>(node - nodes.begin())));
   }
 

@@ -4,6 +4,7 @@
 #include "records/result.hpp"
 #include "reports/charts.hpp"
 #include "reports/report.hpp"
+#include "reports/words.hpp"
 
 namespace cpubone::python {
 
@@ -22,6 +23,13 @@ void register_reports(py::module_& m) {
           "save", [](const Result& r, const std::filesystem::path& path) { save_result(r, path); },
           "path"_a)
       .def("json", &json_text<Result>)
+      .def("statements",
+           [](const Result& result) {
+             py::list said;
+             for (const Statement& s : statements(result))
+               said.append(py::make_tuple(s.title, s.sentence, name(s.verdict)));
+             return said;
+           })
       .def("charts",
            [](const Result& result) {
              const ChartSet set = make_charts(result, chart_frame({&result, 1}));

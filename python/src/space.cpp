@@ -6,6 +6,7 @@
 
 #include "graph/network.hpp"
 #include "graph/op.hpp"
+#include "graph/passes.hpp"
 #include "python/src/bindings.hpp"
 #include "records/profile.hpp"
 #include "space/cpubone.hpp"
@@ -27,6 +28,17 @@ py::tuple to_tuple(const Padding& padding) {
   return py::make_tuple(padding.top, padding.bottom, padding.left, padding.right);
 }
 
+/// The index of the node, where it has several outputs with that of the output.
+py::list to_list(const std::vector<Edge>& edges) {
+  py::list list;
+  for (const Edge& edge : edges)
+    if (edge.output == 0)
+      list.append(edge.node);
+    else
+      list.append(py::make_tuple(edge.node, edge.output));
+  return list;
+}
+
 void register_ops(py::module_& m) {
   py::class_<Op>(
       m, "Op",
@@ -38,13 +50,17 @@ void register_ops(py::module_& m) {
       .def_property_readonly("inputs",
                              [](const Op& op) {
                                py::list shapes;
-                               for (const Shape& shape : op.inputs) shapes.append(to_tuple(shape));
+                               for (const Tensor& input : op.inputs)
+                                 shapes.append(to_tuple(input.shape));
                                return py::tuple(shapes);
                              })
-      .def_property_readonly("output", [](const Op& op) { return to_tuple(op.output); })
+      .def_property_readonly("output", [](const Op& op) { return to_tuple(op.output()); })
       .def_property_readonly("kernel",
                              [](const Op& op) { return py::make_tuple(op.kernel_h, op.kernel_w); })
-      .def_readonly("stride", &Op::stride)
+      .def_property_readonly("stride",
+                             [](const Op& op) { return py::make_tuple(op.stride_h, op.stride_w); })
+      .def_property_readonly(
+          "dilation", [](const Op& op) { return py::make_tuple(op.dilation_h, op.dilation_w); })
       .def_property_readonly("padding", [](const Op& op) { return to_tuple(op.padding); })
       .def_readonly("groups", &Op::groups)
       .def_readonly("heads", &Op::heads)
@@ -52,7 +68,7 @@ void register_ops(py::module_& m) {
       .def_readonly("conv_channels", &Op::conv_channels)
       .def_readonly("bias", &Op::bias)
       .def_property_readonly("activation", [](const Op& op) { return name(op.activation); })
-      .def_property_readonly("dtype", [](const Op& op) { return name(op.dtype); })
+      .def_property_readonly("dtype", [](const Op& op) { return name(op.dtype()); })
       .def_property_readonly("macs", [](const Op& op) { return macs(op); })
       .def_property_readonly("params", [](const Op& op) { return params(op); })
       .def_property_readonly("weight_bytes", [](const Op& op) { return weight_bytes(op); })
@@ -68,11 +84,11 @@ void register_ops(py::module_& m) {
 
   py::class_<Node>(m, "Node",
                    "An operator in a network; `inputs` are indices of earlier nodes, -1 the "
-                   "network's input.")
+                   "network's input; (index, output) where it is not a node's first output.")
       .def_readonly("name", &Node::name)
       .def_readonly("stage", &Node::stage)
       .def_readonly("op", &Node::op)
-      .def_readonly("inputs", &Node::inputs)
+      .def_property_readonly("inputs", [](const Node& node) { return to_list(node.inputs); })
       .def("__repr__",
            [](const Node& node) { return "<" + node.name + ": " + text(node.op) + ">"; });
 }
@@ -93,9 +109,10 @@ void register_networks(py::module_& m) {
       .def("json", &json_text<Network>)
       .def_readonly("name", &Network::name)
       .def_readonly("family", &Network::family)
-      .def_property_readonly("input", [](const Network& n) { return to_tuple(n.input); })
+      .def_property_readonly("input",
+                             [](const Network& n) { return to_tuple(n.inputs.at(0).shape); })
       .def_readonly("nodes", &Network::nodes)
-      .def_readonly("outputs", &Network::outputs)
+      .def_property_readonly("outputs", [](const Network& n) { return to_list(n.outputs); })
       .def_property_readonly("macs", [](const Network& n) { return macs(n); })
       .def_property_readonly("params", [](const Network& n) { return params(n); })
       .def_property_readonly("weight_bytes", [](const Network& n) { return weight_bytes(n); })

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "explorer/correction.hpp"
-#include "explorer/insight.hpp"
+#include "explorer/finding.hpp"
+#include "explorer/predicted_studies.hpp"
+#include "graph/passes.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -104,7 +106,7 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
   CHECK(curve.back().evaluations <= result.search->distinct);
   for (std::size_t i = 1; i < curve.size(); ++i)
     CHECK(curve[i].evaluations >= curve[i - 1].evaluations);
-  CHECK(result.insights.size() >= 9);
+  CHECK(result.findings.size() >= 9);
   CHECK(result.studies.size() == 3);
 }
 
@@ -114,7 +116,7 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
   std::set<std::string> known;
   const LatencyModel plain = fake_latency();
   const auto surprising = [](const Op& op) {
-    return op.kind == OpKind::conv2d && is_pointwise(op) && op.inputs[0].h <= 7;
+    return op.kind == OpKind::conv2d && is_pointwise(op) && op.input().h <= 7;
   };
   ExploreInput in = input(true);
   in.latency.op_terms = [&](const Op& op) {
@@ -309,12 +311,57 @@ TEST_CASE("the stage that loses most is named with its cause", "[explorer]") {
                   {"stage2", "convolution", 90'000'000, 2, Bound::compute},
                   {"stage2", "depthwise", 10'000'000, 3, Bound::memory}};
   result.networks.push_back(b0);
-  const auto insights = stage_insights(result);
-  REQUIRE(insights.size() == 1);
-  CHECK(insights[0].sentence ==
-        "Of 9.00 ms predicted, 3.00 ms (33 %) are beyond what its MACs would take at the best rate "
-        "seen, 50 GMACpS. stage2 loses most, 3.00 of its 5.00 ms; of that 2.80 ms in depthwise "
-        "operators, limited by memory.");
+  const auto lost = find_lost_time(result);
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].network == "cpubone-b0");
+  CHECK(lost[0].best_gmacps == Approx(50));
+  CHECK(lost[0].network_ms == Approx(9));
+  CHECK(lost[0].network_lost_ms == Approx(3));
+  CHECK(lost[0].stage == "stage2");
+  CHECK(lost[0].stage_lost_ms == Approx(3));
+  CHECK(lost[0].op_class == "depthwise");
+  CHECK(lost[0].op_class_lost_ms == Approx(2.8));
+  CHECK(lost[0].bound == Bound::memory);
+}
+
+TEST_CASE("the gain at a network's accuracy is of the fastest proposal that reaches it",
+          "[explorer]") {
+  const auto network = [](const char* name, Origin origin, double ms, double top1) {
+    ResultNetwork n;
+    n.name = name;
+    n.origin = origin;
+    n.top1 = Top1{{top1, top1 - 0.5, top1 + 0.5}, origin == Origin::proposal, ""};
+    n.measured_ms = MeasuredLatency{{ms, 0.99 * ms, 1.01 * ms}, 20, false};
+    n.predicted_ms = Interval{1.04 * ms, ms, 1.1 * ms};
+    return n;
+  };
+  Result result;
+  result.networks = {network("cpubone-b1", Origin::published, 10, 78.7),
+                     network("too-poor", Origin::proposal, 5, 78.6),
+                     network("slower", Origin::proposal, 8.5, 79.2),
+                     network("faster", Origin::proposal, 8, 78.7)};
+  GainFinding gain = find_gain(result, "cpubone-b1", 78.7);
+  CHECK(gain.proposal == "faster");
+  CHECK(gain.latency_ratio->value == Approx(0.8));
+  CHECK(gain.holds == true);
+  // Faster beyond noise, but not by 10 %.
+  result.networks[3].measured_ms->ms = {9.5, 9.4, 9.6};
+  result.networks[2].measured_ms->ms = {9.6, 9.5, 9.7};
+  CHECK(find_gain(result, "cpubone-b1", 78.7).holds == false);
+  // Within noise nothing is claimed; nor are predictions.
+  result.networks[3].measured_ms->ms = {8.5, 7, 10};
+  CHECK_FALSE(find_gain(result, "cpubone-b1", 78.7).holds);
+  result.networks[3].measured_ms = MeasuredLatency{{8, 7.9, 8.1}, 20, true};
+  CHECK_FALSE(find_gain(result, "cpubone-b1", 78.7).holds);
+  CHECK(find_prediction_error(result)->networks == 2);
+  result.networks[3].measured_ms = MeasuredLatency{{8.5, 7, 10}, 20, false};
+  gain = find_gain(result, "cpubone-b1", 85);
+  CHECK(gain.proposal.empty());
+  CHECK(gain.holds == false);
+  const auto error = find_prediction_error(result);
+  CHECK(error->networks == 3);
+  CHECK(error->worst_error == Approx(1 - 8.84 / 9.6));
+  CHECK(error->holds == false);
 }
 
 TEST_CASE("a crossover is where the model has it", "[explorer]") {
@@ -323,11 +370,11 @@ TEST_CASE("a crossover is where the model has it", "[explorer]") {
   model.op_terms = [](const Op& op) {
     LatencyTerms terms;
     if (is_depthwise(op)) terms.ops_ns = 100'000;
-    if (op.kernel_h == 3 && !is_depthwise(op)) terms.ops_ns = 1000.0 * op.inputs[0].c;
+    if (op.kernel_h == 3 && !is_depthwise(op)) terms.ops_ns = 1000.0 * op.input().c;
     return terms;
   };
   const Study study = crossover_study(model);
-  CHECK_THAT(study.sentence, ContainsSubstring("at 14x14 from 128"));
+  CHECK(find_number(study, "first_unfused_channels_at_14")->value == 128);
   CHECK(study.holds == false);
   CHECK(study.columns.size() == study.rows.at(0).size());
 }

@@ -1,4 +1,5 @@
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,11 +19,11 @@ Network small_network() {
   const int stem =
       b.conv2d(network_input, "conv",
                {.out_channels = 4, .kernel = 3, .stride = 2, .activation = Activation::hardswish});
-  b.stage("stage1");
+  b.stage(1);
   const int wide = b.conv2d(stem, "expand", {.out_channels = 8, .activation = Activation::relu});
   const int narrow = b.conv2d(wide, "project", {.out_channels = 4});
   const int sum = b.add(narrow, stem, "add");
-  b.stage("head");
+  b.head();
   const int pool = b.global_avg_pool(sum, "pool");
   return b.finish(b.linear(pool, "fc", 10));
 }
@@ -98,9 +99,9 @@ TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") 
   CHECK(net.nodes[1].name == "stem.conv.hardswish");
   CHECK(text(net.nodes[1].op) == "activation 1x4x4x4->1x4x4x4 act=hardswish f32");
   CHECK(net.nodes[2].op.activation == Activation::relu);
-  CHECK(net.nodes[2].inputs == std::vector{1});
-  CHECK(net.nodes[4].inputs == std::vector{3, 1});
-  CHECK(net.outputs == std::vector{6});
+  CHECK(net.nodes[2].inputs == std::vector<Edge>{1});
+  CHECK(net.nodes[4].inputs == std::vector<Edge>{3, 1});
+  CHECK(net.outputs == std::vector<Edge>{6});
   CHECK_NOTHROW(check(net));
   CHECK(macs(net) == macs(small_network()));
   CHECK(split_activations(net) == net);
@@ -119,15 +120,15 @@ TEST_CASE("a norm's ReLU becomes a node, a convolution's does not", "[space]") {
 TEST_CASE("the feature network ends with the last stage", "[space]") {
   const Network net = feature_network(small_network());
   CHECK(net.nodes.size() == 4);
-  CHECK(net.outputs == std::vector{3});
+  CHECK(net.outputs == std::vector<Edge>{3});
   Network headless = small_network();
-  for (Node& n : headless.nodes) n.stage = "body";
+  headless.features.clear();
   CHECK_THROWS_WITH(feature_network(headless), ContainsSubstring("has no feature maps"));
 }
 
 TEST_CASE("another resolution changes shapes and MACs but no parameter", "[space]") {
   const Network net = with_resolution(small_network(), 16, 32);
-  CHECK(net.nodes[0].op.output == Shape{1, 8, 16, 4});
+  CHECK(net.nodes[0].op.output() == Shape{1, 8, 16, 4});
   CHECK(params(net) == params(small_network()));
   CHECK_THROWS_WITH(with_resolution(small_network(), 0, 8),
                     ContainsSubstring("dimensions must be in"));
@@ -142,7 +143,7 @@ TEST_CASE("network JSON reads back as the same network", "[space]") {
 TEST_CASE("a hand-made network may list nodes in any order", "[space]") {
   const Network net = network_from_json(hand_made());
   CHECK(net.nodes[0].name == "a");
-  CHECK(net.outputs == std::vector{1});
+  CHECK(net.outputs == std::vector<Edge>{1});
 }
 
 TEST_CASE("a wrong network file is refused with the place", "[space]") {
@@ -180,4 +181,75 @@ TEST_CASE("a wrong network file is refused with the place", "[space]") {
   file = hand_made();
   file["outputs"] = {"z"};
   refuses(file, "network#/outputs/0: expected the name of a node, got \"z\"");
+}
+
+namespace {
+
+/// Two inputs, a node of two outputs of which both are read, and two outputs.
+Network many() {
+  Network net;
+  net.name = "many";
+  net.inputs = {{{1, 4, 4, 6}}, {{1, 1, 1, 2}}};
+  net.nodes = {{"cut", "", parse_op("split 1x4x4x6->1x4x4x4,1x4x4x2 f32"), {network_input}},
+               {"scale",
+                "",
+                parse_op("mul 1x4x4x2,1x1x1x2->1x4x4x2 f32"),
+                {Edge(0, 1), Edge(network_input, 1)}},
+               {"act", "", parse_op("activation 1x4x4x4->1x4x4x4 act=relu f32"), {0}}};
+  net.outputs = {2, 1};
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("networks of several inputs and outputs survive their JSON", "[graph]") {
+  const Network net = many();
+  CHECK_NOTHROW(check(net));
+  const json file = to_json(net);
+  CHECK(file["nodes"][1]["inputs"].dump() == R"(["cut:1","input:1"])");
+  CHECK(file["inputs"].dump() == "[[1,4,4,6],[1,1,1,2]]");
+  CHECK(network_from_json(file) == net);
+}
+
+TEST_CASE("an edge to an output that a node lacks is refused", "[graph]") {
+  Network net = many();
+  net.nodes[1].inputs[0] = Edge(0, 2);
+  CHECK_THROWS_WITH(check(net), ContainsSubstring("node \"scale\": input 0 must be an earlier "
+                                                  "node, got output 2 of node 0"));
+  net = many();
+  net.nodes[1].inputs[1] = Edge(network_input, 2);
+  CHECK_THROWS_WITH(check(net), ContainsSubstring("got output 2 of node -1"));
+  json file = to_json(many());
+  file["nodes"][1]["inputs"][0] = std::string("cut:7");
+  CHECK_THROWS_WITH(network_from_json(file), ContainsSubstring("got output 7 of node 0"));
+  file["nodes"][1]["inputs"][0] = std::string("cut:x");
+  CHECK_THROWS_WITH(network_from_json(file),
+                    ContainsSubstring("reads \"cut:x\", but no node has that name"));
+}
+
+TEST_CASE("a pass keeps which output of a node is read", "[graph]") {
+  Network net = many();
+  net.nodes[1].op.activation = Activation::gelu;
+  const Network split = split_activations(net);
+  REQUIRE(split.nodes.size() == 4);
+  CHECK(split.nodes[1].inputs == std::vector<Edge>{Edge(0, 1), Edge(network_input, 1)});
+  CHECK(split.outputs == std::vector<Edge>{3, 2});
+}
+
+TEST_CASE("the backbone is what features depend on, whatever its stages are called", "[graph]") {
+  Network net = small_network();
+  CHECK(net.features == std::vector<Edge>{3});
+  for (Node& node : net.nodes) node.stage.clear();
+  CHECK(backbone(net) == std::vector<bool>{true, true, true, true, false, false});
+  CHECK(feature_network(net).nodes.size() == 4);
+  CHECK(network_from_json(to_json(net)).features == net.features);
+  net.features.clear();
+  CHECK(backbone(net) == std::vector<bool>(6, true));
+}
+
+TEST_CASE("types of a network's inputs come from the operators that read them", "[graph]") {
+  const Network half = with_dtype(small_network(), DType::f16);
+  CHECK(half.inputs[0].dtype == DType::f16);
+  CHECK(network_from_json(to_json(half)) == half);
+  CHECK(2 * peak_activation_bytes(half) == peak_activation_bytes(small_network()));
 }

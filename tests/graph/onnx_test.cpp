@@ -16,7 +16,6 @@ namespace {
 
 Network relu_network() {
   NetworkBuilder b("net", "test", {1, 2, 3, 4});
-  b.stage("s");
   return b.finish(b.activation(network_input, "r", Activation::relu));
 }
 
@@ -45,9 +44,10 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("a network of one ReLU is this ONNX model", "[space]") {
-  const std::string node = field(1, "input") + field(2, "s.r") + field(3, "s.r") + field(4, "Relu");
+  const std::string node =
+      field(1, "input") + field(2, "stem.r") + field(3, "stem.r") + field(4, "Relu");
   const std::string graph = field(1, node) + field(11, value_info("input")) +
-                            field(12, value_info("s.r")) + field(2, "net");
+                            field(12, value_info("stem.r")) + field(2, "net");
   CHECK(to_onnx(relu_network(), random_parameters()) ==
         integer(1, 9) + field(2, "cpubone") + field(7, graph) +
             field(8, field(1, "") + integer(2, 20)));

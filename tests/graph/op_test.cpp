@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "graph/schema.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -64,10 +65,8 @@ TEST_CASE("MACs and parameters of each kind equal hand-worked values", "[space]"
 
 TEST_CASE("bytes follow the data type", "[space]") {
   const Op f32 = parse_op("conv2d 1x8x8x16->1x8x8x32 k1x1 s1 p0,0,0,0 g1 f32");
-  Op f16 = f32;
-  f16.dtype = DType::f16;
-  Op qs8 = f32;
-  qs8.dtype = DType::qs8;
+  const Op f16 = with_dtype(f32, DType::f16);
+  const Op qs8 = with_dtype(f32, DType::qs8);
   CHECK(weight_bytes(f32) == 4 * (16 * 32 + 32));
   CHECK(weight_bytes(f16) == 2 * (16 * 32 + 32));
   CHECK(weight_bytes(qs8) == 16 * 32 + 4 * 32 + 4 * 32);
@@ -106,11 +105,81 @@ TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") 
   refuses("conv2d 1x8x8x4->1x8x8x4 f32 f16", "expected one data type");
   refuses("conv2d 1x8x8x4->1x8x8x4 x", "attribute: got \"x\"");
   refuses("add 1x8x8x4->1x8x8x4", "add takes 2 inputs, got 1");
-  refuses("add 1x8x8x4,1x8x4x4->1x8x8x4", "second input must be 1x8x8x4 or 1x1x1x4");
+  refuses("add 1x8x8x4,1x8x4x4->1x8x8x4",
+          "inputs of add must be equal or 1 in each dimension, got 1x8x8x4 and 1x8x4x4");
   refuses("concat 1x8x8x4,1x4x8x4->1x8x8x8", "equal resolution");
   refuses("slice 1x8x8x4->1x8x8x3 begin=2", "begin must be in 0..1, got 2");
   refuses("attention 1x7x7x100->1x7x7x33 heads=3", "3 x heads = 9 must divide 100 channels");
   refuses("linear 1x1x1x4->1x1x1x4 k3x3", "linear does not take a kernel");
   refuses("activation 1x8x8x4->1x8x8x4", "activation needs act=");
   refuses("partial_conv2d 1x8x8x4->1x8x8x4 k3x3 s1 p0,0,0,0 conv=1", "must keep the resolution");
+}
+
+TEST_CASE("tensors of different types stand with their types", "[graph]") {
+  for (const std::string line :
+       {"cast 1x7x7x8->1x7x7x8:f16", "cast 1x7x7x8:f16->1x7x7x8",
+        "quantise 1x7x7x8->1x7x7x8:qs8/0.05/-3", "dequantise 1x7x7x8:qs8/0.05/-3->1x7x7x8:f16",
+        "conv2d 1x7x7x8:qs8/0.05/-3->1x7x7x4:qs8/0.1/7 k1x1 s1 p0,0,0,0 g1"}) {
+    CAPTURE(line);
+    CHECK(text(parse_op(line)) == line);
+  }
+  const Op quantise = parse_op("quantise 1x7x7x8->1x7x7x8:qs8/0.05/-3");
+  CHECK(quantise.outputs[0] == Tensor{{1, 7, 7, 8}, DType::qs8, Quantisation{0.05F, -3}});
+  CHECK(input_bytes(quantise) == 4 * output_bytes(quantise));
+}
+
+TEST_CASE("operators of real networks are values with text", "[graph]") {
+  for (const std::string line :
+       {"conv2d 1x64x8x4->1x32x4x4 k3x3 s2 p2,2,2,2 d2 g4 f32",
+        "conv2d 1x64x8x4->1x32x8x4 k3x1 s2x1 p1,1,0,0 g1 f32",
+        "conv2d 1x9x9x4->1x5x9x4 k3x3 s1 p0,0,1,1 d2x1 g1 f32",
+        "avg_pool2d 1x8x8x4->1x4x4x4 k3x3 s2 p1,1,1,1 f32", "softmax 1x8x8x4->1x8x8x4 f32",
+        "layer_norm 1x1x1x16->1x1x1x16 eps=1e-06 f32", "split 1x8x8x6->1x8x8x4,1x8x8x2 f32",
+        "reshape 1x8x8x6->1x1x64x6 f32", "transpose 1x8x4x6->1x4x8x6 perm=0,2,1,3 f32",
+        "add 1x8x8x6,1x1x8x1->1x8x8x6 f32", "mul 1x1x1x6,1x8x8x1->1x8x8x6 f32",
+        "upsample_nearest 1x7x7x8->1x14x7x8 s2x1 f32"}) {
+    CAPTURE(line);
+    CHECK(text(parse_op(line)) == line);
+  }
+}
+
+TEST_CASE("what real operators may not be is said", "[graph]") {
+  const auto refuses = [](const char* line, const char* message) {
+    CAPTURE(line);
+    CHECK_THROWS_WITH(parse_op(line), ContainsSubstring(message));
+  };
+  refuses("conv2d 1x8x8x4->1x8x8x4 s0", "stride must be in 1..128, got 0");
+  refuses("conv2d 1x8x8x4->1x8x8x4 d200", "dilation must be in 1..128, got 200");
+  refuses("conv2d 1x8x8x4->1x1x1x4 k3x3 d5", "kernel 11x11 does not fit the padded input 8x8");
+  refuses("layer_norm 1x1x1x4->1x1x1x4 eps=2", "epsilon must be in 0..1, got 2");
+  refuses("layer_norm 1x1x1x4->1x1x1x4 eps=nan", "epsilon must be in 0..1, got nan");
+  refuses("add 1x8x8x4,1x8x8x4->1x8x8x4 eps=1e-06", "add does not take epsilon");
+  refuses("split 1x8x8x6->1x8x8x4,1x8x8x4 f32", "channels of the outputs must sum to 6, got 8");
+  refuses("add 1x8x8x4,1x8x8x4->1x8x8x4,1x8x8x4", "add has 1 outputs, got 2");
+  refuses("reshape 1x8x8x6->1x8x8x5", "output must have 384 elements, got 320");
+  refuses("transpose 1x8x4x6->1x4x8x6 perm=0,1,1,3", "permutation must be 0 and then 1, 2, 3");
+  refuses("transpose 1x8x4x6->1x8x4x6 perm=0,2,1,3", "output must be 1x4x8x6, got 1x8x4x6");
+  refuses("slice 1x8x8x6->1x8x8x3 act=relu", "slice does not take an activation");
+  refuses("cast 1x7x7x8->1x7x7x8:qs8/1/0", "cast is between f32 and f16");
+  refuses("quantise 1x7x7x8->1x7x7x8:qs8", "output must be qs8 with scale and zero point");
+  refuses("quantise 1x7x7x8->1x7x7x8:qs8/0/0", "scale must be above 0");
+  refuses("quantise 1x7x7x8->1x7x7x8:qs8/1/200", "zero point in -128..127");
+  refuses("quantise 1x7x7x8->1x7x7x8:qs8/1", "expected SHAPE:qs8/SCALE/ZERO_POINT");
+  refuses("conv2d 1x7x7x8->1x7x7x8:f16", "all tensors must have one data type, got f32 and f16");
+  refuses("cast 1x7x7x8->1x7x7x8:f16 f16", "one at the end, or one after each shape");
+}
+
+TEST_CASE("outputs are inferred only from attributes that are in range", "[graph]") {
+  Op op = parse_op("conv2d 1x8x8x4->1x8x8x4 k1x1 s1 p0,0,0,0 g1 f32");
+  op.stride_h = 0;
+  CHECK_THROWS_WITH(infer_outputs(op), ContainsSubstring("stride must be in 1..128, got 0"));
+}
+
+TEST_CASE("every kind of operator has one row, in order", "[graph]") {
+  int expected = 0;
+  for (const OpSchema& row : schemas()) CHECK(static_cast<int>(row.kind) == expected++);
+  CHECK(schemas().back().kind == OpKind::dequantise);
+  int attribute = 0;
+  for (const AttributeSchema& row : attributes())
+    CHECK(static_cast<int>(row.attribute) == attribute++);
 }

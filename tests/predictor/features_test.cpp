@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/passes.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 

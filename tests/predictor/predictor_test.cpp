@@ -9,6 +9,7 @@
 
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
+#include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
@@ -116,11 +117,11 @@ TEST_CASE("the bound is the largest term of the cost model", "[predictor]") {
   const NetworkPrediction p = predict(exact_predictor(), random_network(501));
   int seen = 0;
   for (const OpPrediction& op : p.ops) {
-    if (op.op.kind == OpKind::add && op.op.output.h > 20) {
+    if (op.op.kind == OpKind::add && op.op.output().h > 20) {
       CHECK(op.bound == Bound::memory);
       ++seen;
     }
-    if (op.op.kind == OpKind::conv2d && macs(op.op) > 10'000'000 && op.op.output.h > 10) {
+    if (op.op.kind == OpKind::conv2d && macs(op.op) > 10'000'000 && op.op.output().h > 10) {
       CHECK(op.bound == Bound::compute);
       ++seen;
     }
@@ -413,8 +414,8 @@ TEST_CASE("a predictor is sure of what it was fitted on and unsure of other clas
   const auto spread = spread_of(profile);
   const Op known = profile.ops[0].op;
   Op larger = known;
-  larger.inputs[0] = {1, 300, 300, larger.inputs[0].c};
-  larger.output = infer_output(larger);
+  larger.inputs[0].shape = {1, 300, 300, larger.input().c};
+  larger = with_inferred_outputs(larger);
   CHECK(spread(known) > 0);
   CHECK(spread(known) < spread(larger));
   CHECK(spread(parse_op("activation 1x7x7x16->1x7x7x16 act=gelu f32")) == 1);

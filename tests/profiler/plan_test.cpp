@@ -41,8 +41,8 @@ TEST_CASE("a plan covers every kind and the attributes of CPUBone's blocks", "[p
   int odd_channels = 0;
   for (const Op& op : sampling_plan(1, 600)) {
     ++kinds[op.kind];
-    sizes.insert(op.inputs[0].h);
-    odd_channels += op.inputs[0].c % 8 != 0;
+    sizes.insert(op.input().h);
+    odd_channels += op.input().c % 8 != 0;
     if (op.kind != OpKind::conv2d) continue;
     if (is_depthwise(op)) {
       ++depthwise;
@@ -72,7 +72,7 @@ TEST_CASE("a shorter plan is the beginning of a longer one", "[plan]") {
 
 TEST_CASE("a plan for int8 has convolutions and linear layers only", "[plan]") {
   for (const Op& op : sampling_plan(1, 200, DType::qs8)) {
-    CHECK(op.dtype == DType::qs8);
+    CHECK(op.dtype() == DType::qs8);
     CHECK((op.kind == OpKind::conv2d || op.kind == OpKind::linear));
   }
 }

@@ -65,6 +65,9 @@ def test_results_become_frames_charts_and_reports(exploration, tmp_path):
     assert "front" in charts and charts["front"]["$schema"].endswith("/v5.json")
     with pytest.raises(ValueError, match='chart: got "none", expected one of front'):
         result.chart("none")
+    told = result.findings()
+    assert "Faster at the accuracy of cpubone-b0" in [finding["title"] for finding in told]
+    assert all(finding["sentence"] for finding in told)
     files = {path.name for path in result.report(tmp_path / "report")}
     assert {"report.html", "report.md", "pareto.csv"} <= files
     assert "cpubone-b0" in result._repr_html_()

@@ -8,7 +8,7 @@ namespace {
 
 nlohmann::json small_result() {
   return parse_json(R"({
-    "schema": "cpubone/result/1", "tool_version": "0.1.0", "created": "2026-01-31T12:00:00Z",
+    "schema": "cpubone/result/2", "tool_version": "0.1.0", "created": "2026-01-31T12:00:00Z",
     "command": "cpubone-explore --device host", "seed": 7,
     "device": {"name": "host", "model": "A CPU", "evidence": "measured", "runtime": "XNNPACK",
                "threads": 1, "precision": "f32", "conditions": [["governor", "performance"]]},
@@ -37,10 +37,17 @@ nlohmann::json small_result() {
       "networks": {"count": 12, "mape": 0.02, "rmspe": 0.03, "within_5": 0.9, "within_10": 1}},
     "accuracy_model": {"description": "fit", "points": 40, "loo_mae": 0.5, "family_mae": null,
                        "note": "no training"},
-    "insights": [{"title": "t", "sentence": "s", "holds": null}],
-    "studies": [{"name": "crossover", "title": "t", "sentence": "s", "holds": true,
-                 "table": {"columns": ["channels", "faster"], "rows": [[16, "fused"], [512, null]]},
-                 "chart": {"mark": "point"}}]})",
+    "findings": [
+      {"kind": "gain", "network": "cpubone-b0", "top1": 77.6, "proposal": "p1",
+       "latency_ratio": {"value": 0.8, "low": 0.79, "high": 0.82}, "holds": null},
+      {"kind": "prediction", "networks": 8, "mean_error": 0.01, "worst_error": 0.04, "holds": true},
+      {"kind": "lost-time", "network": "cpubone-b0", "best_gmacps": 50, "network_ms": 9,
+       "network_lost_ms": 3, "stage": "stage2", "stage_ms": 5, "stage_lost_ms": 3,
+       "op_class": "depthwise", "op_class_lost_ms": 2.8, "bound": "memory"}],
+    "studies": [{"name": "crossover", "predicted": true, "holds": true,
+                 "columns": [{"name": "latency", "unit": "ms"}, {"name": "faster", "unit": ""}],
+                 "rows": [[16, "fused"], [512, null]],
+                 "numbers": [{"name": "cases", "value": 2, "low": 2, "high": 2}]}]})",
                     "result");
 }
 
@@ -62,7 +69,7 @@ std::string error_with(const std::string& pointer, const nlohmann::json& value) 
 
 }  // namespace
 
-TEST_CASE("a result survives writing and reading", "[space]") {
+TEST_CASE("a result survives writing and reading", "[records]") {
   const Result result = read(small_result());
   CHECK(result.networks[0].measured_ms->ms.high == 10.3);
   CHECK(result.networks[0].published->latency[0].threads == "4");
@@ -72,20 +79,20 @@ TEST_CASE("a result survives writing and reading", "[space]") {
   CHECK(to_json(read(to_json(result))) == to_json(result));
 }
 
-TEST_CASE("what a result does not know is absent or null", "[space]") {
+TEST_CASE("what a result does not know is absent or null", "[records]") {
   const Result result = read(small_result());
   CHECK_FALSE(result.networks[1].top1);
   CHECK_FALSE(latency_ms(result.networks[1]));
   CHECK_FALSE(result.accuracy_model->family_mae);
-  CHECK_FALSE(result.insights[0].holds);
+  CHECK_FALSE(std::get<GainFinding>(result.findings[0]).holds);
   nlohmann::json least = small_result();
   for (const char* key : {"command", "seed", "warnings", "candidates", "front", "search",
-                          "predictor", "accuracy_model", "insights", "studies"})
+                          "predictor", "accuracy_model", "findings", "studies"})
     least.erase(key);
   CHECK(read(least).candidates.empty());
 }
 
-TEST_CASE("the measured latency of a network goes before the predicted", "[space]") {
+TEST_CASE("the measured latency of a network goes before the predicted", "[records]") {
   Result result = read(small_result());
   CHECK(latency_ms(result.networks[0])->value == 10.2);
   result.networks[0].measured_ms.reset();
@@ -94,9 +101,9 @@ TEST_CASE("the measured latency of a network goes before the predicted", "[space
   CHECK(find_network(result, "none") == nullptr);
 }
 
-TEST_CASE("wrong results are refused with the place and what was expected", "[space]") {
-  CHECK(error_with("/schema", "cpubone/result/2") ==
-        "r.json#/schema: expected \"cpubone/result/1\", got \"cpubone/result/2\"");
+TEST_CASE("wrong results are refused with the place and what was expected", "[records]") {
+  CHECK(error_with("/schema", "cpubone/result/1") ==
+        "r.json#/schema: expected \"cpubone/result/2\", got \"cpubone/result/1\"");
   CHECK_THAT(error_with("/extra", 1), ContainsSubstring("r.json#: unknown key \"extra\""));
   CHECK(error_with("/created", "yesterday") ==
         "r.json#/created: expected a time in UTC like \"2026-01-31T12:00:00Z\", got \"yesterday\"");
@@ -122,8 +129,16 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[sp
         "r.json#/candidates/0: expected a list of 4: latency_ms, top1, macs, params, got [1,2]");
   CHECK(error_with("/studies/0/name", "a b") ==
         "r.json#/studies/0/name: expected a name of a-z, 0-9 and dashes, got \"a b\"");
-  CHECK(error_with("/studies/0/table/rows/0", {1}) ==
-        "r.json#/studies/0/table/rows/0: expected 2 cells, one a column, got [1]");
-  CHECK(error_with("/studies/0/chart", "png") ==
-        "r.json#/studies/0/chart: expected a Vega-Lite object or null, got \"png\"");
+  CHECK(error_with("/studies/0/rows/0", {1}) ==
+        "r.json#/studies/0/rows/0: expected 2 cells, one a column, got [1]");
+  CHECK(error_with("/studies/0/numbers/0/high", 1) ==
+        "r.json#/studies/0/numbers/0: expected low <= value <= high, got 2 <= 2 <= 1");
+  CHECK(error_with("/findings/0/kind", "hope") ==
+        "r.json#/findings/0/kind: expected one of \"gain\", \"prediction\", \"lost-time\", got "
+        "\"hope\"");
+  CHECK(error_with("/findings/2/bound", "luck") ==
+        "r.json#/findings/2/bound: expected one of \"compute\", \"memory\", \"overhead\", got "
+        "\"luck\"");
+  CHECK_THAT(error_with("/findings/1/sentence", "s"),
+             ContainsSubstring("r.json#/findings/1: unknown key \"sentence\", expected one of"));
 }

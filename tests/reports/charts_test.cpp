@@ -63,13 +63,27 @@ TEST_CASE("there is a chart for what the result knows and none else", "[reports]
   result.networks[0].predicted_ms = Interval{11, 10, 12};
   result.networks[0].published = PublishedFacts{};
   result.networks[0].breakdown = {{"stem", "dense", 1, 2, Bound::compute}};
-  result.studies = {{"kernel", "t", "s", true, {}, {}, {{"mark", "bar"}}},
-                    {"groups", "t", "s", true, {}, {}, nullptr}};
+  const std::vector<StudyColumn> columns{{"activation", ""}, {"latency", "ms"}};
+  result.studies = {{"activations", false, true, columns, {{"relu", 1}}, {}},
+                    {"colour", false, true, columns, {{"red", 1}}, {}}};
   set = make_charts(result, frame);
   for (const char* name :
-       {"predicted", "rebuilt", "time-by-class", "time-by-stage", "study-kernel"})
+       {"predicted", "rebuilt", "time-by-class", "time-by-stage", "study-activations"})
     CHECK(find(set, name) != nullptr);
-  CHECK(find(set, "study-groups") == nullptr);
+  CHECK(find(set, "study-colour") == nullptr);
+}
+
+TEST_CASE("members of CPUBone are labelled and broken down though they are not on the front",
+          "[reports]") {
+  Result result = small_result();
+  result.networks.push_back(network("cpubone-b0", 30, 72));
+  result.networks[2].family = "CPUBone";
+  for (ResultNetwork& n : result.networks) n.breakdown = {{"stem", "dense", 1, 2, Bound::compute}};
+  result.networks.push_back(network("slow", 40, 60));
+  const ChartSet set = make_charts(result, chart_frame(std::vector{result}));
+  CHECK(set.data["networks"][2]["label"] == "cpubone-b0");
+  CHECK(set.data["networks"][3]["label"] == "");
+  CHECK(set.data["breakdown"].size() == 3);
 }
 
 TEST_CASE("data of charts are rounded to what can be seen", "[reports]") {

@@ -9,6 +9,7 @@
 
 #include "reports/charts.hpp"
 #include "reports/summary.hpp"
+#include "reports/tables.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -19,7 +20,7 @@ namespace {
 ResultNetwork network(std::string name, double ms, double top1, std::int64_t macs) {
   ResultNetwork network;
   network.name = std::move(name);
-  network.family = "cpubone";
+  network.family = "CPUBone";
   network.params = 10'000'000;
   network.macs = macs;
   network.top1 = Top1{{top1, top1 - 0.2, top1 + 0.2}, false, "paper"};
@@ -46,13 +47,13 @@ Result small_result() {
   result.networks[0].published =
       PublishedFacts{10.4, 519, 77.6, {{"Pi 5", "ONNX Runtime", "4", 24.2, "README"}}};
   result.candidates = {{12, 76, 600'000'000, 9'000'000}};
+  result.findings = {PredictionFinding{8, 0.01, 0.04, true}};
   result.studies = {{"kernel",
-                     "Kernel size",
-                     "2x2 is faster.",
+                     false,
                      true,
-                     {"kernel", "ms"},
+                     {{"kernel", ""}, {"latency", "ms"}},
                      {{"2x2", 1.5}, {"3x3", nullptr}},
-                     {{"mark", "bar"}}}};
+                     {}}};
   return result;
 }
 
@@ -94,36 +95,58 @@ TEST_CASE("the front is computed where the result names none", "[reports]") {
   CHECK(front(result)[0]->name == "b0");
 }
 
-TEST_CASE("the summary names the proposal, its rival and how sure both are", "[reports]") {
+TEST_CASE("the summary tells the choice, how sure it is, and what MACs alone would tell",
+          "[reports]") {
   const auto sentences = summary_sentences(small_result());
   REQUIRE(sentences.size() == 3);
-  CHECK(sentences[0] ==
-        "Use p1: 15.0 ms at an estimated 79.2 % top-1, 25 % faster than b1, the fastest published "
-        "network that is at least as accurate (20.0 ms, 79.5 %).");
+  // One proposal needs no widening; b1 alone has 78.5 % or more.
+  CHECK(
+      sentences[0] ==
+      "Use p1 (15.0 ms at an estimated 79.2 % top-1, 78.5 to 79.9 % allowing for the choice among "
+      "1): 25 % faster than b1 (20.0 ms, 79.5 %), the fastest published network that may be no "
+      "less accurate, and at least 23 % at the ends of both intervals.");
   CHECK(sentences[1] ==
         "Latencies of 3 of 3 networks were measured here; accuracies of proposals are estimated "
         "(± 0.7 points), none was trained, so train before relying on a smaller difference.");
-  // One MACpS for all is 2000 M / 45 ms = 44.4 GMACpS, off by 12.5, 10 and 5 %.
+  // Rates are 50, 40 and 46.7, their geometric mean 45.4: off by 10.2, 11.8 and 2.9 %.
   CHECK(sentences[2] ==
-        "Do not go by MACs: this CPU reaches 50.0 GMACpS on b0 and 40.0 on b1, and one MACpS for "
-        "all of them would miss their latencies by 9 % on average.");
+        "This CPU reaches from 40.0 GMACpS (b1) to 50.0 (b0). Counting MACs, at one MACpS for all, "
+        "misses the 3 measured latencies by 8.3 % on average and prediction operator by operator "
+        "by 10.0 %: here MACs alone tell as much.");
 }
 
-TEST_CASE("an estimate is as accurate as what was published with its first decimal", "[reports]") {
+TEST_CASE("MACs are weighed by how far predictions are off", "[reports]") {
   Result result = small_result();
-  result.networks[2].top1->percent = {79.54, 79.0, 80.0};
-  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("25 % faster than b1"));
+  for (ResultNetwork& n : result.networks)
+    n.predicted_ms = Interval{1.02 * n.measured_ms->ms.value, 1, 100};
+  CHECK_THAT(summary_sentences(result)[2], ContainsSubstring("by 2.0 %: do not go by MACs."));
+  for (ResultNetwork& n : result.networks) n.measured_ms.reset();
+  CHECK_THAT(summary_sentences(result)[2],
+             ContainsSubstring("would differ from these predictions by 8.3 % on average."));
+  result.predictor = PredictorSummary{};
+  result.predictor->networks = NetworkError{20, 0.09, 0.1, 0.5, 0.9};
+  CHECK_THAT(summary_sentences(result)[2],
+             ContainsSubstring("off by 9.0 % on networks that were never used to fit, so that says "
+                               "nothing against counting MACs."));
 }
 
-TEST_CASE("a gain inside the intervals is called so", "[reports]") {
+TEST_CASE("disturbed latencies are called so everywhere, and nothing is claimed from them",
+          "[reports]") {
   Result result = small_result();
-  result.networks[2].measured_ms->ms = {19.4, 18, 21};
-  CHECK_THAT(summary_sentences(result)[0],
-             ContainsSubstring("3 % faster (but within the intervals) than b1"));
-  result.networks[2].measured_ms->ms = {25, 24, 26};
-  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("no proposal is faster"));
-  result.networks.clear();
-  CHECK_THAT(summary_sentences(result)[0], ContainsSubstring("none can be recommended"));
+  for (ResultNetwork& n : result.networks) n.measured_ms->disturbed = true;
+  const auto sentences = summary_sentences(result);
+  CHECK_THAT(sentences[0], ContainsSubstring("Most promising is p1") &&
+                               ContainsSubstring("other processes disturbed the measuring"));
+  CHECK_THAT(sentences[1],
+             ContainsSubstring("Latencies of 0 of 3 networks were measured here, 3 more only "
+                               "while other processes disturbed it, so that they prove nothing;"));
+  CHECK(choice_table(result).rows[0][2] == "10.0 (disturbed)");
+  CHECK(network_table(result).rows[0][4] == "disturbed");
+  CHECK(prediction_sentence(result).empty());
+  CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,9.9,10.1,disturbed,"));
+  // A single sample is no measurement either, and has no interval.
+  result.networks[0].measured_ms = MeasuredLatency{{10, 10, 10}, 1, false};
+  CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,,,disturbed,"));
 }
 
 TEST_CASE("parts of a network that take next to no time share a row", "[reports]") {
@@ -149,8 +172,8 @@ TEST_CASE("text of a result is never markup of the page", "[reports]") {
   result.device.name = evil;
   result.command = evil;
   result.warnings = {{evil, evil}};
-  result.insights = {{evil, evil, true}};
-  result.studies[0].title = evil;
+  result.findings = {GainFinding{evil, 77, evil, {}, true}};
+  result.studies[0].name = evil;
   const std::string html = report_html(std::vector{result});
   CHECK_FALSE(contains(html, "<script>alert"));
   CHECK(contains(html, "&lt;script&gt;alert(1)&lt;/script&gt;"));
@@ -193,14 +216,24 @@ TEST_CASE("every section of the page is there in order, with a table behind ever
 }
 
 TEST_CASE("results stand side by side and networks of both are compared", "[reports]") {
-  Result other = small_result();
-  other.networks.pop_back();
-  const std::vector results{small_result(), other};
+  Result first = small_result();
+  first.networks[2].description = "w16";
+  Result other = first;
+  // The same proposal under another name, and another one under its name.
+  other.networks[2].name = "p2";
+  other.networks[2].top1->percent.value = 79.1;
+  other.networks.push_back(other.networks[2]);
+  other.networks.back().name = "p1";
+  other.networks.back().description = "w32";
+  const std::vector results{first, other};
   CHECK(result_names(results) == std::vector<std::string>{"host", "host (2)"});
   const Table table = comparison_table(results);
-  REQUIRE(table.rows.size() == 2);
+  REQUIRE(table.rows.size() == 3);
   CHECK(table.rows[0][0] == "b0");
-  CHECK(table.rows[0][3] == "10.0 (9.90–10.1)");
+  CHECK(table.rows[0][1] == "77.5");
+  CHECK(table.rows[0][4] == "10.0 (9.90–10.1)");
+  CHECK(table.rows[1][0] == "p1 / p2");
+  CHECK(table.rows[1][1] == "≈ 79.2 (78.5–79.9) / ≈ 79.1 (78.5–79.9)");
   const std::string html = report_html(results);
   CHECK(contains(html, "id=\"r1-front\""));
   CHECK(contains(html, "Side by side"));
@@ -214,11 +247,11 @@ TEST_CASE("the front is a CSV with units, quoted where needed", "[reports]") {
       csv ==
       "device,network,family,origin,latency_ms,latency_low_ms,latency_high_ms,latency_kind,"
       "top1_percent,top1_low_percent,top1_high_percent,top1_kind,params,macs,gmacps,description\n"
-      "host,\"b0, \"\"small\"\"\",cpubone,published,10,9.9,10.1,measured,77.5,77.3,77.7,published,"
+      "host,\"b0, \"\"small\"\"\",CPUBone,published,10,9.9,10.1,measured,77.5,77.3,77.7,published,"
       "10000000,500000000,50,\n"
-      "host,p1,cpubone,proposal,15,14.85,15.15,measured,79.2,78.5,79.9,estimated,10000000,"
+      "host,p1,CPUBone,proposal,15,14.85,15.15,measured,79.2,78.5,79.9,estimated,10000000,"
       "700000000,46.6667,\n"
-      "host,b1,cpubone,published,20,19.8,20.2,measured,79.5,79.3,79.7,published,10000000,"
+      "host,b1,CPUBone,published,20,19.8,20.2,measured,79.5,79.3,79.7,published,10000000,"
       "800000000,40,\n");
 }
 

@@ -26,6 +26,18 @@ TEST_CASE("each format escapes what it must", "[reports]") {
   CHECK(escape_csv("plain") == "plain");
   CHECK(escape_csv("a,\"b\"") == "\"a,\"\"b\"\"\"");
   CHECK(escape_csv("two\nlines") == "\"two\nlines\"");
+  CHECK(escape_terminal("a\x1b[31m\n\x7f\xc2\x9bz é") == "a\\x1b[31m\\x0a\\x7f\\x9bz é");
+  CHECK(escape_terminal(std::string_view("a\0b", 3)) == "a\\x00b");
+}
+
+TEST_CASE("a text in CSV is never a formula, and a number stays one", "[reports]") {
+  CHECK(escape_csv("=1+1") == "'=1+1");
+  CHECK(escape_csv("@SUM(A1)") == "'@SUM(A1)");
+  CHECK(escape_csv("-2+3,\"x\"") == "\"'-2+3,\"\"x\"\"\"");
+  CHECK(escape_csv("+cmd") == "'+cmd");
+  CHECK(escape_csv("-0.5") == "-0.5");
+  CHECK(escape_csv("+1e3") == "+1e3");
+  CHECK(escape_csv("") == "");
 }
 
 TEST_CASE("a table is the same in every format", "[reports]") {

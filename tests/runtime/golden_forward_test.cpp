@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -32,7 +33,7 @@ Parameters golden_parameters(const Op& op, const golden::Layer& layer, double ga
   const auto weight_t = static_cast<std::uint32_t>(layer.weight_t);
   const auto bias_t = static_cast<std::uint32_t>(layer.bias_t);
   const bool norm = op.kind == OpKind::group_norm || op.kind == OpKind::layer_norm;
-  const int channels = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output.c;
+  const int channels = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c;
   const std::int64_t biases = norm || op.bias ? channels : 0;
   Parameters p;
   p.bias = filled(biases, [&](std::uint32_t i) { return golden::bias(bias_t, i); });
@@ -41,7 +42,7 @@ Parameters golden_parameters(const Op& op, const golden::Layer& layer, double ga
     return p;
   }
   const std::int64_t weights = params(op) - biases;
-  const int first_extent = op.kind == OpKind::conv_transpose2d ? op.inputs[0].c : channels;
+  const int first_extent = op.kind == OpKind::conv_transpose2d ? op.input().c : channels;
   const double fan_in = static_cast<double>(weights) / first_extent;
   p.weight =
       filled(weights, [&](std::uint32_t i) { return golden::weight(weight_t, i, gain, fan_in); });
@@ -83,7 +84,7 @@ void check_forward(const Network& network, const Golden& g) {
   };
   const auto pool = std::make_shared<ThreadPool>(1);
   Executor executor(network, parameters, pool, {.keep_outputs = true});
-  const Shape& in = network.input;
+  const Shape& in = network.inputs[0].shape;
   const auto plane = static_cast<std::uint32_t>(in.h * in.w);
   for (std::uint32_t pixel = 0; pixel < plane; ++pixel)
     for (std::uint32_t c = 0; c < static_cast<std::uint32_t>(in.c); ++c)
@@ -95,7 +96,7 @@ void check_forward(const Network& network, const Golden& g) {
     const auto& out = g.layers[static_cast<std::size_t>(matches[i].output)].out;
     if (!out) continue;
     INFO(g.name << ", " << executed.nodes[i].name);
-    check_tensor(executor.node_output(i), executed.nodes[i].op.output, *out);
+    check_tensor(executor.node_output(i), executed.nodes[i].op.output(), *out);
   }
   const auto logits = executor.output();
   double difference = 0;
@@ -106,7 +107,7 @@ void check_forward(const Network& network, const Golden& g) {
   }
   INFO(g.name);
   CHECK(std::sqrt(difference / norm) <= tolerance);
-  check_tensor(logits, executed.nodes[static_cast<std::size_t>(executed.outputs[0])].op.output,
+  check_tensor(logits, tensor(executed, executed.outputs[0]).shape,
                {g.logits.sum, g.logits.l2, {}});
   CHECK(std::max_element(logits.begin(), logits.end()) - logits.begin() == g.logits.argmax);
 }

@@ -23,7 +23,7 @@ Network of_one(const std::string& line) {
   const Op op = parse_op(line);
   Network network;
   network.name = "one";
-  network.input = op.inputs[0];
+  network.inputs = op.inputs;
   network.nodes = {{"op", "", op, {network_input}}};
   network.outputs = {0};
   return network;

@@ -45,8 +45,8 @@ inline std::size_t at(const Shape& s, int y, int x, int c) {
 
 /// Slow and obvious: what an operator means, NHWC in double, weights in PyTorch's layout.
 inline Values reference(const Op& op, const std::vector<Values>& inputs, const Parameters& p) {
-  const Shape& in = op.inputs[0];
-  const Shape& out = op.output;
+  const Shape& in = op.input();
+  const Shape& out = op.output();
   const Values& x = inputs[0];
   Values y(static_cast<std::size_t>(elements(out)), 0.0);
   const auto bias = [&](int c) {
@@ -64,8 +64,8 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       double sum = bias(c);
       for (int ky = 0; ky < op.kernel_h; ++ky)
         for (int kx = 0; kx < op.kernel_w; ++kx) {
-          const int yy = i * op.stride + ky - op.padding.top;
-          const int xx = j * op.stride + kx - op.padding.left;
+          const int yy = i * op.stride_h + ky * op.dilation_h - op.padding.top;
+          const int xx = j * op.stride_w + kx * op.dilation_w - op.padding.left;
           if (yy < 0 || yy >= in.h || xx < 0 || xx >= in.w) continue;
           for (int k = 0; k < gi; ++k)
             sum += x[at(in, yy, xx, c / go * gi + k)] *
@@ -96,8 +96,8 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
             for (int o = 0; o < go; ++o)
               for (int ky = 0; ky < op.kernel_h; ++ky)
                 for (int kx = 0; kx < op.kernel_w; ++kx) {
-                  const int yy = i * op.stride + ky - op.padding.top;
-                  const int xx = j * op.stride + kx - op.padding.left;
+                  const int yy = i * op.stride_h + ky * op.dilation_h - op.padding.top;
+                  const int xx = j * op.stride_w + kx * op.dilation_w - op.padding.left;
                   if (yy < 0 || yy >= out.h || xx < 0 || xx >= out.w) continue;
                   y[at(out, yy, xx, c / gi * go + o)] +=
                       x[at(in, i, j, c)] *
@@ -140,11 +140,14 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
     }
     case OpKind::add:
     case OpKind::mul: {
-      const Shape& second = op.inputs[1];
+      // A dimension of 1 is repeated.
+      const auto value = [&](std::size_t k, int i, int j, int c) {
+        const Shape& s = op.input(k);
+        return inputs[k][at(s, std::min(i, s.h - 1), std::min(j, s.w - 1), std::min(c, s.c - 1))];
+      };
       each([&](int i, int j, int c) {
-        const double a = x[at(in, i, j, c)];
-        const double b = inputs[1][second.h == 1 && second.w == 1 ? static_cast<std::size_t>(c)
-                                                                  : at(second, i, j, c)];
+        const double a = value(0, i, j, c);
+        const double b = value(1, i, j, c);
         return op.kind == OpKind::add ? a + b : a * b;
       });
       break;
@@ -160,17 +163,17 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
         for (std::size_t i = 0; i < width; ++i)
           variance += (x[begin + i] - mean) * (x[begin + i] - mean) / static_cast<double>(width);
         for (std::size_t i = 0; i < width; ++i)
-          y[begin + i] =
-              (x[begin + i] - mean) / std::sqrt(variance + 1e-5) * double{p.weight[i % channels]} +
-              double{p.bias[i % channels]};
+          y[begin + i] = (x[begin + i] - mean) / std::sqrt(variance + op.epsilon) *
+                             double{p.weight[i % channels]} +
+                         double{p.bias[i % channels]};
       }
       break;
     }
     case OpKind::batch_norm:
       each([&](int i, int j, int c) {
         const auto k = static_cast<std::size_t>(c);
-        return (x[at(in, i, j, c)] - double{p.mean[k]}) / std::sqrt(double{p.variance[k]} + 1e-5) *
-                   double{p.weight[k]} +
+        return (x[at(in, i, j, c)] - double{p.mean[k]}) /
+                   std::sqrt(double{p.variance[k]} + op.epsilon) * double{p.weight[k]} +
                double{p.bias[k]};
       });
       break;
@@ -187,8 +190,8 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
         double largest = -1e300;
         for (int ky = 0; ky < op.kernel_h; ++ky)
           for (int kx = 0; kx < op.kernel_w; ++kx) {
-            const int yy = i * op.stride + ky - op.padding.top;
-            const int xx = j * op.stride + kx - op.padding.left;
+            const int yy = i * op.stride_h + ky * op.dilation_h - op.padding.top;
+            const int xx = j * op.stride_w + kx * op.dilation_w - op.padding.left;
             if (yy >= 0 && yy < in.h && xx >= 0 && xx < in.w)
               largest = std::max(largest, x[at(in, yy, xx, c)]);
           }
@@ -196,7 +199,7 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       });
       break;
     case OpKind::upsample_nearest:
-      each([&](int i, int j, int c) { return x[at(in, i / op.stride, j / op.stride, c)]; });
+      each([&](int i, int j, int c) { return x[at(in, i / op.stride_h, j / op.stride_w, c)]; });
       break;
     case OpKind::slice:
       each([&](int i, int j, int c) { return x[at(in, i, j, c + op.begin)]; });
@@ -204,8 +207,8 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
     case OpKind::concat:
       each([&](int i, int j, int c) {
         std::size_t part = 0;
-        while (c >= op.inputs[part].c) c -= op.inputs[part++].c;
-        return inputs[part][at(op.inputs[part], i, j, c)];
+        while (c >= op.input(part).c) c -= op.input(part++).c;
+        return inputs[part][at(op.input(part), i, j, c)];
       });
       break;
     case OpKind::channel_shuffle:
@@ -213,9 +216,45 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
         return x[at(in, i, j, c % op.groups * (in.c / op.groups) + c / op.groups)];
       });
       break;
+    case OpKind::avg_pool2d:
+      each([&](int i, int j, int c) {
+        double sum = 0;
+        int inside = 0;
+        for (int ky = 0; ky < op.kernel_h; ++ky)
+          for (int kx = 0; kx < op.kernel_w; ++kx) {
+            const int yy = i * op.stride_h + ky - op.padding.top;
+            const int xx = j * op.stride_w + kx - op.padding.left;
+            if (yy < 0 || yy >= in.h || xx < 0 || xx >= in.w) continue;
+            sum += x[at(in, yy, xx, c)];
+            ++inside;
+          }
+        return sum / inside;
+      });
+      break;
+    case OpKind::softmax:
+      each([&](int i, int j, int c) {
+        double total = 0;
+        for (int k = 0; k < in.c; ++k) total += std::exp(x[at(in, i, j, k)]);
+        return std::exp(x[at(in, i, j, c)]) / total;
+      });
+      break;
+    case OpKind::transpose:
+      each([&](int i, int j, int c) {
+        const int to[] = {0, i, j, c};
+        int from[4];
+        for (std::size_t d = 0; d < 4; ++d) from[op.permutation[d]] = to[d];
+        return x[at(in, from[1], from[2], from[3])];
+      });
+      break;
     case OpKind::activation:
+    case OpKind::reshape:
       y = x;
       break;
+    case OpKind::split:
+    case OpKind::cast:
+    case OpKind::quantise:
+    case OpKind::dequantise:
+      throw std::logic_error("no reference of " + text(op));
   }
   for (double& value : y) value = apply(op.activation, value);
   return y;

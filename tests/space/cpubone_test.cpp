@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/passes.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -52,8 +53,7 @@ TEST_CASE("B0 has the blocks that the paper describes", "[space]") {
 TEST_CASE("feature maps of B0 are those of strides 4 to 32", "[space]") {
   const Network features = feature_network(build(cpubone_config("b0")));
   std::vector<Shape> shapes;
-  for (const int output : features.outputs)
-    shapes.push_back(features.nodes[static_cast<std::size_t>(output)].op.output);
+  for (const Edge& output : features.outputs) shapes.push_back(tensor(features, output).shape);
   CHECK(shapes ==
         std::vector<Shape>{{1, 56, 56, 32}, {1, 28, 28, 64}, {1, 14, 14, 128}, {1, 7, 7, 256}});
 }
@@ -110,8 +110,8 @@ TEST_CASE("every choice of the search space builds", "[space]") {
             stage.expansion = 3;
           }
           const Network network = build(config);
-          CHECK(network.nodes.back().op.output == Shape{1, 1, 1, 1000});
-          CHECK(node(network, "stage4.2.local.project").op.output.h == resolution / 32);
+          CHECK(network.nodes.back().op.output() == Shape{1, 1, 1, 1000});
+          CHECK(node(network, "stage4.2.local.project").op.output().h == resolution / 32);
         }
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 
+#include "graph/passes.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/golden.hpp"
@@ -18,17 +19,18 @@ namespace {
 /// What a golden layer says about an operator, in the words of its canonical line.
 std::string line(const std::string& kind, const Op& op) {
   return fmt::format("{} {}x{}x{} k{}x{} s{} p{},{},{},{} g{} heads={} begin={} conv={} {}", kind,
-                     op.output.h, op.output.w, op.output.c, op.kernel_h, op.kernel_w, op.stride,
-                     op.padding.top, op.padding.bottom, op.padding.left, op.padding.right,
-                     op.groups, op.heads, op.begin, op.conv_channels, name(op.activation));
+                     op.output().h, op.output().w, op.output().c, op.kernel_h, op.kernel_w,
+                     op.stride_h, op.padding.top, op.padding.bottom, op.padding.left,
+                     op.padding.right, op.groups, op.heads, op.begin, op.conv_channels,
+                     name(op.activation));
 }
 
 std::string line(const Layer& layer, const Op& like) {
   Op op;
-  op.output = layer.output;
+  op.outputs = {{layer.output}};
   op.kernel_h = layer.kernel_h;
   op.kernel_w = layer.kernel_w;
-  op.stride = layer.windowed ? layer.stride : like.stride;
+  op.stride_h = layer.windowed ? layer.stride : like.stride_h;
   op.padding = layer.padding;
   op.groups = layer.groups;
   op.heads = layer.heads;
@@ -42,7 +44,7 @@ std::string line(const Layer& layer, const Op& like) {
 void check_against_golden(const Network& network) {
   const Golden g = golden::load(network.name);
   INFO(network.name << ", " << g.source);
-  CHECK(network.input == g.input);
+  CHECK(network.inputs == std::vector<Tensor>{{g.input}});
   CHECK(params(network) == g.params);
   CHECK(macs(network) == g.macs);
 
@@ -63,7 +65,8 @@ void check_against_golden(const Network& network) {
     std::vector<int> inputs;
     for (const int input : layer.inputs) inputs.push_back(node_of_layer.at(input));
     // Sums and products commute; references differ in which operand comes first.
-    std::vector<int> got = node.inputs;
+    std::vector<int> got;
+    for (const Edge& input : node.inputs) got.push_back(input.node);
     if (node.op.kind == OpKind::add || node.op.kind == OpKind::mul) {
       std::sort(got.begin(), got.end());
       std::sort(inputs.begin(), inputs.end());

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "graph/passes.hpp"
 #include "space/fasternet.hpp"
 #include "space/mobileone.hpp"
 #include "space/published.hpp"
@@ -46,8 +47,7 @@ TEST_CASE("every network has feature maps at strides 4 to 32", "[space]") {
     INFO(entry.name);
     const Network features = feature_network(entry.build());
     std::vector<int> heights;
-    for (const int output : features.outputs)
-      heights.push_back(features.nodes[static_cast<std::size_t>(output)].op.output.h);
+    for (const Edge& output : features.outputs) heights.push_back(tensor(features, output).shape.h);
     CHECK(heights == std::vector<int>{56, 28, 14, 7});
   }
 }
@@ -66,7 +66,7 @@ TEST_CASE("networks build at other resolutions", "[space]") {
   for (const ZooEntry& entry : zoo()) {
     INFO(entry.name);
     const Network small = with_resolution(entry.build(), 160, 160);
-    CHECK(small.nodes.back().op.output.c == 1000);
+    CHECK(small.nodes.back().op.output().c == 1000);
     CHECK(params(small) == params(entry.build()));
   }
 }
@@ -102,7 +102,7 @@ std::int64_t train_form_params(const Network& network) {
   for (const Node& node : network.nodes)
     if (node.op.kind == OpKind::conv2d && node.op.bias &&
         node.name.find("squeeze") == std::string::npos)
-      total += node.op.output.c;
+      total += node.op.output().c;
   return total;
 }
 
@@ -160,7 +160,7 @@ TEST_CASE("MobileOne's convolutions say where squeeze-excite stands", "[space]")
   for (const MobileOneConv& conv : convs) squeezed += conv.squeeze_excite;
   CHECK(squeezed == 2 * (5 + 1));
   CHECK(convs[1].name == "0.depthwise");
-  CHECK(convs[1].stage == "stage1");
+  CHECK(convs[1].stage == 1);
   CHECK(convs[1].stride == 2);
   CHECK(mobileone_sizes()[0].branches == 4);
 }

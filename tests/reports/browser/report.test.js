@@ -178,8 +178,8 @@ test('text of a result is shown as text', async () => {
   result.networks[0].family = evil;
   result.front = result.front.map((name) => (name === old ? evil : name));
   result.device.name = evil;
-  result.insights[0].title = evil;
-  result.studies[0].title = evil;
+  result.findings[0].network = evil;
+  result.studies[0].columns[0].name = evil;
   result.command = evil;
   const file = write_report('evil', [result]);
   const page = await open(file);

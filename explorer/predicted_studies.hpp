@@ -1,21 +1,16 @@
 #pragma once
 #include <span>
-#include <vector>
 
 #include "explorer/evaluator.hpp"
 #include "records/result.hpp"
 
 namespace cpubone {
 
-/// Which stage of B0..B3 loses most time against the best MACpS of all parts, and why; one sentence
-/// a network that the result has, from its breakdown.
-std::vector<Insight> stage_insights(const Result& result);
-
 /// What one step up or down in each choice does to latency and estimated top-1, on average over
 /// networks of the space and over stages. Throws std::invalid_argument without networks.
 Study sensitivity_study(const Evaluator& evaluator, std::span<const Genome> networks);
 
-/// Where fused blocks stop beating unfused ones, by resolution and channels; predicted. The paper's
+/// Where fused blocks stop beating unfused ones, by resolution and channels; predicted. CPUBone's
 /// rule fuses below 256 channels.
 Study crossover_study(const LatencyModel& latency);
 

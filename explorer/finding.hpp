@@ -1,0 +1,20 @@
+#pragma once
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "records/result.hpp"
+
+namespace cpubone {
+
+/// The fastest proposal of a result that is estimated at `top1` percent or more, against the
+/// published `network`.
+GainFinding find_gain(const Result& result, std::string_view network, double top1);
+
+/// How well the measured proposals were predicted; none where none was measured.
+std::optional<PredictionFinding> find_prediction_error(const Result& result);
+
+/// Where B0 to B3 lose time, by their breakdowns; one a network that the result has.
+std::vector<LostTimeFinding> find_lost_time(const Result& result);
+
+}  // namespace cpubone

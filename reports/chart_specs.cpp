@@ -1,0 +1,379 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "reports/chart_parts.hpp"
+#include "reports/summary.hpp"
+
+namespace cpubone::chart {
+namespace {
+
+json data_name(const char* name) {
+  return {{"name", name}};
+}
+
+json axis(const char* title, int ticks = 6) {
+  return {{"title", title}, {"tickCount", ticks}};
+}
+
+json quantity(const char* field, const char* title, double low, double high, bool log) {
+  json scale = {{"type", log ? "log" : "linear"}, {"domain", {low, high}}, {"nice", false}};
+  return {{"field", field}, {"type", "quantitative"}, {"scale", scale}, {"axis", axis(title)}};
+}
+
+/// Another edge of what `quantity` places.
+json edge(const char* field) {
+  return {{"field", field}};
+}
+
+json tooltip(const char* field, const char* title, const char* type = "quantitative") {
+  return {{"field", field}, {"title", title}, {"type", type}};
+}
+
+json network_tooltip() {
+  return json::array({tooltip("name", "network", "nominal"), tooltip("family", "family", "nominal"),
+                      tooltip("latency_text", "latency", "nominal"),
+                      tooltip("top1_text", "top-1", "nominal"), tooltip("macs_m", "MACs, M"),
+                      tooltip("params_m", "parameters, M"), tooltip("gmacps", "GMACpS"),
+                      tooltip("description", "configuration", "nominal")});
+}
+
+json candidate_tooltip() {
+  return json::array({tooltip("l", "predicted latency, ms"), tooltip("a", "estimated top-1, %"),
+                      tooltip("m", "MACs, M"), tooltip("p", "parameters, M")});
+}
+
+json shown_series() {
+  return {{"filter", "indexof(hidden, datum.series) < 0"}};
+}
+
+json colour(const ChartFrame& frame) {
+  return {{"field", "series"},
+          {"type", "nominal"},
+          {"scale", {{"domain", frame.series}}},
+          {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 5}}}};
+}
+
+json cloud_layer(json x, json y) {
+  return {{"name", "cloud"},
+          {"data", data_name("candidates")},
+          {"mark", {{"type", "circle"}, {"style", "cloud"}, {"clip", true}}},
+          {"encoding", {{"x", x}, {"y", y}, {"tooltip", candidate_tooltip()}}}};
+}
+
+json zoom() {
+  return {{"name", "view"}, {"select", "interval"}, {"bind", "scales"}};
+}
+
+json shape() {
+  return {{"field", "origin"},
+          {"type", "nominal"},
+          {"scale", {{"domain", {"published", "proposal"}}, {"range", {"circle", "diamond"}}}},
+          {"legend", nullptr}};
+}
+
+}  // namespace
+
+json front_spec(const ChartFrame& r) {
+  const json x = quantity("latency", "latency, ms (less is better)", r.latency_low_ms,
+                          r.latency_high_ms, true);
+  const json y =
+      quantity("top1", "ImageNet top-1, % (more is better)", r.top1_low, r.top1_high, false);
+  json cloud_x = x;
+  json cloud_y = y;
+  cloud_x["field"] = "l";
+  cloud_y["field"] = "a";
+  const json within = {{"condition", {{"test", "datum.latency <= budget"}, {"value", 1}}},
+                       {"value", 0.22}};
+  const json known = {{"filter", "datum.top1 !== null"}};
+  json layers = json::array();
+  layers.push_back(cloud_layer(cloud_x, cloud_y));
+  layers.push_back(
+      {{"data", data_name("front")},
+       {"mark",
+        {{"type", "line"}, {"interpolate", "step-after"}, {"style", "front"}, {"clip", true}}},
+       {"encoding", {{"x", x}, {"y", y}, {"order", {{"field", "latency"}}}}}});
+  for (const bool across : {true, false}) {
+    json encoding = {{"x", x}, {"y", y}, {"color", colour(r)}, {"opacity", within}};
+    if (across) {
+      encoding["x"]["field"] = "latency_low";
+      encoding["x2"] = edge("latency_high");
+    } else {
+      encoding["y"]["field"] = "top1_low";
+      encoding["y2"] = edge("top1_high");
+    }
+    layers.push_back({{"data", data_name("networks")},
+                      {"transform", {known, shown_series()}},
+                      {"mark", {{"type", "rule"}, {"style", "interval"}, {"clip", true}}},
+                      {"encoding", encoding}});
+  }
+  layers.push_back({{"name", "points"},
+                    {"data", data_name("networks")},
+                    {"transform", {known, shown_series()}},
+                    {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
+                    {"encoding",
+                     {{"x", x},
+                      {"y", y},
+                      {"color", colour(r)},
+                      {"shape", shape()},
+                      {"opacity", within},
+                      {"tooltip", network_tooltip()}}}});
+  // A label that would leave the chart on the right stands on the left of its point.
+  const double edge_ms = r.latency_high_ms / std::pow(r.latency_high_ms / r.latency_low_ms, 0.16);
+  const auto beside = [&](const char* at_edge, const char* elsewhere) {
+    const char* quote = std::isalpha(static_cast<unsigned char>(*elsewhere)) != 0 ? "'" : "";
+    return json{{"expr", fmt::format("datum.latency > {} ? {}{}{} : {}{}{}", rounded(edge_ms, 3),
+                                     quote, at_edge, quote, quote, elsewhere, quote)}};
+  };
+  // Proposals are labelled above on the left and published ones below on the right: they are close.
+  for (const bool is_proposal : {true, false}) {
+    const char* kind = is_proposal ? "datum.label !== '' && datum.origin === 'proposal'"
+                                   : "datum.label !== '' && datum.origin === 'published'";
+    json mark = {{"type", "text"},
+                 {"style", "label"},
+                 {"clip", true},
+                 {"align", is_proposal ? json("right") : beside("right", "left")},
+                 {"dx", is_proposal ? json(-5) : beside("-5", "7")},
+                 {"dy", is_proposal ? -9 : 9}};
+    layers.push_back({{"data", data_name("networks")},
+                      {"transform", {known, shown_series(), {{"filter", kind}}}},
+                      {"mark", mark},
+                      {"encoding",
+                       {{"x", x},
+                        {"y", y},
+                        {"text", {{"field", "label"}, {"type", "nominal"}}},
+                        {"opacity", within}}}});
+  }
+  json budget_x = x;
+  budget_x["field"] = "at";
+  layers.push_back({{"data", {{"values", json::array({{{"budget", 0}}})}}},
+                    {"transform", json::array({{{"calculate", "budget"}, {"as", "at"}}})},
+                    {"mark", {{"type", "rule"}, {"style", "budget"}, {"clip", true}}},
+                    {"encoding", {{"x", budget_x}}}});
+  layers[0]["params"] = json::array({zoom()});
+  return {{"params",
+           {{{"name", "budget"}, {"value", r.latency_high_ms}},
+            {{"name", "hidden"}, {"value", json::array()}}}},
+          {"height", 420},
+          {"layer", layers}};
+}
+
+json macs_spec(const ChartFrame& r) {
+  const json x = quantity("macs_m", "MACs, millions", r.macs_low_m, r.macs_high_m, true);
+  const json y = quantity("gmacps", "GMACpS", r.gmacps_low, r.gmacps_high, true);
+  json cloud_x = x;
+  json cloud_y = y;
+  cloud_x["field"] = "m";
+  cloud_y["field"] = "g";
+  json cloud = cloud_layer(cloud_x, cloud_y);
+  json layers = json::array();
+  layers.push_back(
+      {{"data", data_name("iso")},
+       {"mark", {{"type", "line"}, {"style", "iso"}, {"clip", true}}},
+       {"encoding",
+        {{"x", cloud_x}, {"y", cloud_y}, {"detail", {{"field", "label"}, {"type", "nominal"}}}}}});
+  layers.push_back(
+      {{"data", data_name("iso")},
+       {"transform", json::array({{{"filter", "datum.end"}}})},
+       {"mark", {{"type", "text"}, {"style", "iso-label"}}},
+       {"encoding",
+        {{"x", cloud_x}, {"y", cloud_y}, {"text", {{"field", "label"}, {"type", "nominal"}}}}}});
+  layers.push_back(cloud);
+  layers.push_back({{"data", data_name("networks")},
+                    {"transform", {{{"filter", "datum.gmacps !== null"}}, shown_series()}},
+                    {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
+                    {"encoding",
+                     {{"x", x},
+                      {"y", y},
+                      {"color", colour(r)},
+                      {"shape", shape()},
+                      {"tooltip", network_tooltip()}}}});
+  return {{"params", json::array({{{"name", "hidden"}, {"value", json::array()}}})},
+          {"height", 380},
+          {"layer", layers}};
+}
+
+json predicted_spec(const Result& result, const ChartFrame& r) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (const ResultNetwork& network : result.networks) {
+    if (!network.measured_ms || !network.predicted_ms) continue;
+    low = std::min({low, network.measured_ms->ms.value, network.predicted_ms->low});
+    high = std::max({high, network.measured_ms->ms.value, network.predicted_ms->high});
+  }
+  if (!(low < high)) low = r.latency_low_ms, high = r.latency_high_ms;
+  low = rounded(low * 0.85, 2);
+  high = rounded(high * 1.2, 2);
+  const json x = quantity("measured", "measured, ms", low, high, true);
+  const json y = quantity("predicted", "predicted, ms", low, high, true);
+  const json diagonal = {
+      {{"measured", low}, {"predicted", low}, {"under", low * 0.9}, {"over", low * 1.1}},
+      {{"measured", high}, {"predicted", high}, {"under", high * 0.9}, {"over", high * 1.1}}};
+  json band_y = y;
+  band_y["field"] = "under";
+  json interval_y = y;
+  interval_y["field"] = "predicted_low";
+  const json both = {{"filter", "isValid(datum.measured)"}};
+  json layers = json::array();
+  layers.push_back({{"data", {{"values", diagonal}}},
+                    {"mark", {{"type", "area"}, {"style", "band"}, {"clip", true}}},
+                    {"encoding", {{"x", x}, {"y", band_y}, {"y2", edge("over")}}}});
+  layers.push_back({{"data", {{"values", diagonal}}},
+                    {"mark", {{"type", "line"}, {"style", "iso"}, {"clip", true}}},
+                    {"encoding", {{"x", x}, {"y", y}}}});
+  layers.push_back(
+      {{"data", data_name("networks")},
+       {"transform", json::array({both})},
+       {"mark", {{"type", "rule"}, {"style", "interval"}, {"clip", true}}},
+       {"encoding",
+        {{"x", x}, {"y", interval_y}, {"y2", edge("predicted_high")}, {"color", colour(r)}}}});
+  layers.push_back(
+      {{"data", data_name("networks")},
+       {"transform", json::array({both})},
+       {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
+       {"encoding",
+        {{"x", x},
+         {"y", y},
+         {"color", colour(r)},
+         {"shape", shape()},
+         {"tooltip",
+          {tooltip("name", "network", "nominal"), tooltip("measured", "measured, ms"),
+           tooltip("predicted", "predicted, ms"), tooltip("error", "error", "nominal")}}}}});
+  return {{"height", 380}, {"layer", layers}};
+}
+
+json rebuilt_spec(const json& rows) {
+  std::set<std::string> names;
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (const json& row : rows) {
+    names.insert(row["name"].get<std::string>());
+    low = std::min(low, row["latency"].get<double>());
+    high = std::max(high, row["latency"].get<double>());
+  }
+  const json x =
+      quantity("latency", "latency, ms", rounded(low / 1.2, 2), rounded(high * 1.2, 2), true);
+  const json y = {{"field", "name"},
+                  {"type", "nominal"},
+                  {"sort", {{"field", "macs"}, {"op", "min"}}},
+                  {"axis", {{"title", nullptr}, {"grid", true}, {"ticks", false}}}};
+  return {{"height", std::max<std::size_t>(140, names.size() * 34)},
+          {"data", data_name("rebuilt")},
+          {"mark", {{"type", "point"}, {"style", "network"}, {"size", 90}}},
+          {"encoding",
+           {{"x", x},
+            {"y", y},
+            {"color",
+             {{"field", "where"},
+              {"type", "nominal"},
+              {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 2}}}}},
+            {"shape",
+             {{"field", "here"},
+              {"type", "nominal"},
+              {"scale", {{"domain", {true, false}}, {"range", {"diamond", "circle"}}}},
+              {"legend", nullptr}}},
+            {"tooltip",
+             {tooltip("name", "network", "nominal"), tooltip("where", "device", "nominal"),
+              tooltip("latency", "latency, ms")}}}}};
+}
+
+json breakdown_spec(const json& rows, const std::string& field) {
+  std::set<std::string> networks;
+  std::vector<std::string> domain;
+  for (const json& row : rows) {
+    networks.insert(row["name"].get<std::string>());
+    const auto value = row[field].get<std::string>();
+    if (std::find(domain.begin(), domain.end(), value) == domain.end()) domain.push_back(value);
+  }
+  const std::string order = field + "_order";
+  return {{"height", std::max<std::size_t>(120, networks.size() * 26)},
+          {"data", data_name("breakdown")},
+          {"mark", {{"type", "bar"}, {"style", "part"}}},
+          {"encoding",
+           {{"x",
+             {{"field", "ms"},
+              {"type", "quantitative"},
+              {"aggregate", "sum"},
+              {"stack", "normalize"},
+              {"axis", {{"title", "share of the latency"}, {"format", "%"}, {"tickCount", 5}}}}},
+            {"y",
+             {{"field", "name"},
+              {"type", "nominal"},
+              {"sort", {{"field", "macs"}, {"op", "min"}}},
+              {"axis", {{"title", nullptr}, {"ticks", false}, {"domain", false}}}}},
+            {"color",
+             {{"field", field},
+              {"type", "nominal"},
+              {"scale", {{"domain", domain}}},
+              {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 7}}}}},
+            {"order", {{"field", order}, {"type", "quantitative"}}},
+            {"tooltip",
+             {tooltip("name", "network", "nominal"),
+              tooltip(field.c_str(), field.c_str(), "nominal"),
+              {{"field", "ms"},
+               {"aggregate", "sum"},
+               {"type", "quantitative"},
+               {"title", "latency, ms"},
+               {"format", ".3~r"}}}}}}};
+}
+
+json search_spec(const Result& result) {
+  json rows = json::array();
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (const HypervolumePoint& point : result.search->hypervolume) {
+    rows.push_back({{"evaluations", point.evaluations}, {"hypervolume", point.value}});
+    low = std::min(low, point.value);
+    high = std::max(high, point.value);
+  }
+  return {{"height", 220},
+          {"data", {{"values", rows}}},
+          {"mark", {{"type", "line"}, {"style", "front"}, {"point", true}}},
+          {"encoding",
+           {{"x",
+             {{"field", "evaluations"},
+              {"type", "quantitative"},
+              {"axis", axis("networks evaluated")}}},
+            {"y",
+             {{"field", "hypervolume"},
+              {"type", "quantitative"},
+              {"scale", {{"zero", false}}},
+              {"axis", axis("hypervolume of the front")}}},
+            {"tooltip",
+             {tooltip("evaluations", "evaluations"), tooltip("hypervolume", "hypervolume")}}}}};
+}
+
+json plain_look() {
+  return {{"background", "#ffffff"},
+          {"font", "system-ui, DejaVu Sans, sans-serif"},
+          {"view", {{"stroke", nullptr}}},
+          {"axis",
+           {{"gridColor", "#e4e7e6"},
+            {"domainColor", "#9aa5a3"},
+            {"tickColor", "#9aa5a3"},
+            {"labelColor", "#46524f"},
+            {"titleColor", "#46524f"},
+            {"titleFontWeight", "normal"}}},
+          {"range",
+           {{"category",
+             {"#0f766e", "#c2410c", "#4f46e5", "#a16207", "#be185d", "#0369a1", "#4d7c0f",
+              "#7e22ce", "#57534e", "#b91c1c", "#0891b2", "#65a30d"}}}},
+          {"style",
+           {{"cloud", {{"color", "#7c8a87"}, {"size", 9}, {"opacity", 0.28}}},
+            {"front", {{"color", "#0f766e"}, {"strokeWidth", 1.6}, {"opacity", 0.75}}},
+            {"interval", {{"strokeWidth", 1.2}}},
+            {"network", {{"filled", true}, {"size", 70}, {"opacity", 1}}},
+            {"label", {{"fontSize", 10}, {"color", "#24302d"}}},
+            {"budget", {{"color", "#c2410c"}, {"strokeDash", {5, 4}}}},
+            {"iso", {{"color", "#c6cbc6"}, {"strokeWidth", 1}}},
+            {"iso-label",
+             {{"color", "#5d6a67"}, {"fontSize", 10}, {"align", "right"}, {"dx", -4}, {"dy", 11}}},
+            {"band", {{"color", "#7c8a87"}, {"opacity", 0.14}}},
+            {"part", {{"stroke", "#ffffff"}, {"strokeWidth", 0.5}}}}}};
+}
+
+}  // namespace cpubone::chart

@@ -1,0 +1,384 @@
+#include "reports/tables.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "reports/summary.hpp"
+#include "reports/words.hpp"
+
+namespace cpubone {
+namespace {
+
+std::string latency_cell(const ResultNetwork& network) {
+  const auto latency = latency_ms(network);
+  if (!latency) return "–";
+  if (latency_source(network) == "disturbed")
+    return fmt::format("{} (disturbed)", short_number(latency->value));
+  return with_interval(*latency);
+}
+
+std::string top1_cell(const ResultNetwork& network) {
+  if (!network.top1) return "–";
+  const Interval& top = network.top1->percent;
+  if (!network.top1->estimated) return fmt::format("{:.1f}", top.value);
+  return fmt::format("≈ {:.1f} ({:.1f}–{:.1f})", top.value, top.low, top.high);
+}
+
+std::string optional_cell(const std::optional<double>& value) {
+  return value ? short_number(*value) : "–";
+}
+
+std::string bytes_cell(std::int64_t bytes) {
+  return bytes == 0 ? "–" : fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
+}
+
+/// What makes a network the same on another device: proposals are numbered anew in every result.
+std::string configuration(const ResultNetwork& network) {
+  return fmt::format("{} {} {} {}",
+                     network.origin == Origin::published ? network.name : network.description,
+                     network.resolution, network.macs, network.params);
+}
+
+void add_new(std::vector<std::string>& texts, std::string text) {
+  if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
+}
+
+std::string plain(double value) {
+  return fmt::format("{:.6g}", value);
+}
+
+std::string cell_text(const nlohmann::json& cell) {
+  if (cell.is_null()) return "–";
+  if (cell.is_string()) return cell.get<std::string>();
+  if (cell.is_boolean()) return cell.get<bool>() ? "yes" : "no";
+  if (cell.is_number_float()) return short_number(cell.get<double>());
+  return cell.dump();
+}
+
+}  // namespace
+
+Table choice_table(const Result& result) {
+  Table table{"Fastest network at each accuracy",
+              {{"At least"},
+               {"Use"},
+               {"Latency ms", true},
+               {"Top-1 %", true},
+               {"Parameters", true},
+               {"MACs", true},
+               {"GMACpS", true},
+               {"Fastest published"},
+               {"Its latency ms", true}},
+              {}};
+  for (const Choice& choice : fastest_at_each_accuracy(result)) {
+    const ResultNetwork& network = *choice.fastest;
+    const bool same = choice.published == choice.fastest;
+    table.rows.push_back(
+        {fmt::format("{:.0f} %", choice.at_least), network.name, latency_cell(network),
+         top1_cell(network), millions(network.params), millions(network.macs),
+         optional_cell(network.gmacps),
+         choice.published == nullptr ? "none"
+         : same                      ? "the same"
+                                     : choice.published->name,
+         choice.published == nullptr || same ? "–" : latency_cell(*choice.published)});
+  }
+  return table;
+}
+
+Table network_table(const Result& result) {
+  Table table{"All networks",
+              {{"Network"},
+               {"Family"},
+               {"Origin"},
+               {"Latency ms", true},
+               {"How"},
+               {"Top-1 %", true},
+               {"Parameters", true},
+               {"MACs", true},
+               {"Weights", true},
+               {"Activations", true},
+               {"Samples", true}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result))
+    table.rows.push_back(
+        {network->name, network->family, std::string(name(network->origin)), latency_cell(*network),
+         latency_ms(*network) ? std::string(latency_source(*network)) : "–", top1_cell(*network),
+         millions(network->params), millions(network->macs), bytes_cell(network->weight_bytes),
+         bytes_cell(network->peak_activation_bytes),
+         network->measured_ms ? fmt::to_string(network->measured_ms->samples) : "–"});
+  return table;
+}
+
+Table front_table(const Result& result) {
+  Table table{"Networks on the front",
+              {{"Network"}, {"Latency ms", true}, {"How"}, {"Top-1 %", true}, {"GMACpS", true}},
+              {}};
+  for (const ResultNetwork* network : front(result))
+    table.rows.push_back({network->name, latency_cell(*network),
+                          std::string(latency_source(*network)), top1_cell(*network),
+                          optional_cell(network->gmacps)});
+  return table;
+}
+
+Table macs_table(const Result& result) {
+  Table table{"MACs, MACpS and the latency that they make",
+              {{"Network"}, {"MACs", true}, {"GMACpS", true}, {"Latency ms", true}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result))
+    if (network->gmacps)
+      table.rows.push_back({network->name, millions(network->macs), optional_cell(network->gmacps),
+                            latency_cell(*network)});
+  return table;
+}
+
+Table prediction_table(const Result& result) {
+  Table table{"Predicted and measured latency",
+              {{"Network"},
+               {"Measured ms", true},
+               {"Predicted ms", true},
+               {"Error", true},
+               {"In the interval"}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result)) {
+    if (!network->measured_ms || !network->predicted_ms) continue;
+    const double measured = network->measured_ms->ms.value;
+    const Interval& predicted = *network->predicted_ms;
+    const bool inside = measured >= predicted.low && measured <= predicted.high;
+    table.rows.push_back({network->name, latency_cell(*network), with_interval(predicted),
+                          fmt::format("{:+.1f} %", (predicted.value / measured - 1) * 100),
+                          inside ? "yes" : "no"});
+  }
+  return table;
+}
+
+Table predictor_class_table(const Result& result) {
+  Table table{"Prediction error by class of operator",
+              {{"Class"}, {"Operators", true}, {"Error, fitted", true}, {"Error, held out", true}},
+              {}};
+  if (!result.predictor) return table;
+  const auto cell = [](const std::optional<double>& e) { return e ? percent_text(*e) : "–"; };
+  for (const ClassError& row : result.predictor->classes)
+    table.rows.push_back(
+        {row.op_class, fmt::to_string(row.operators), cell(row.train_mape), cell(row.test_mape)});
+  return table;
+}
+
+Table rebuilt_table(const Result& result) {
+  Table table{"Rebuilt networks and their published figures",
+              {{"Network"},
+               {"Parameters M", true},
+               {"published", true},
+               {"MACs M", true},
+               {"published", true},
+               {"Latency ms", true},
+               {"Top-1 % published", true}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result)) {
+    if (!network->published) continue;
+    table.rows.push_back({network->name,
+                          fmt::format("{:.2f}", static_cast<double>(network->params) / 1e6),
+                          optional_cell(network->published->params_m),
+                          fmt::format("{:.1f}", static_cast<double>(network->macs) / 1e6),
+                          optional_cell(network->published->macs_m), latency_cell(*network),
+                          optional_cell(network->published->top1)});
+  }
+  return table;
+}
+
+Table published_latency_table(const Result& result) {
+  Table table{"Latencies as published",
+              {{"Network"},
+               {"Device"},
+               {"Runtime"},
+               {"Threads", true},
+               {"Latency ms", true},
+               {"Here ms", true},
+               {"Source"}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result)) {
+    if (!network->published) continue;
+    for (const PublishedLatency& row : network->published->latency)
+      table.rows.push_back({network->name, row.device, row.runtime.empty() ? "–" : row.runtime,
+                            row.threads.empty() ? "–" : row.threads, short_number(row.latency_ms),
+                            latency_cell(*network), row.source});
+  }
+  return table;
+}
+
+Table breakdown_table(const Result& result) {
+  Table table{"Where the time goes",
+              {{"Network"},
+               {"Stage"},
+               {"Class"},
+               {"MACs", true},
+               {"Latency ms", true},
+               {"Share", true},
+               {"Bound by"}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result)) {
+    double total = 0;
+    for (const BreakdownRow& row : network->breakdown) total += row.latency_ms;
+    const auto add = [&](const BreakdownRow& row, const std::string& bound) {
+      table.rows.push_back({network->name, row.stage, row.op_class, millions(row.macs),
+                            short_number(row.latency_ms),
+                            total > 0 ? percent_text(row.latency_ms / total) : "–", bound});
+    };
+    // Most of hundreds of parts matter to nobody; together they are a row.
+    constexpr double small_share = 0.02;
+    int small = 0;
+    BreakdownRow rest{"all", "", 0, 0, Bound::compute};
+    for (const BreakdownRow& row : network->breakdown) {
+      if (row.latency_ms >= small_share * total) {
+        add(row, std::string(name(row.bound)));
+        continue;
+      }
+      ++small;
+      rest.macs += row.macs;
+      rest.latency_ms += row.latency_ms;
+    }
+    rest.op_class = fmt::format("{} below {:.0f} % each", small, 100 * small_share);
+    if (small > 0) add(rest, "–");
+  }
+  return table;
+}
+
+Table proposal_table(const Result& result) {
+  Table table{"Proposals",
+              {{"Network"},
+               {"Configuration"},
+               {"Latency ms", true},
+               {"Top-1 %", true},
+               {"Nearest"},
+               {"What differs"},
+               {"Better than"}},
+              {}};
+  for (const ResultNetwork* network : by_latency(result)) {
+    if (network->origin != Origin::proposal) continue;
+    table.rows.push_back({network->name, network->description, latency_cell(*network),
+                          top1_cell(*network), network->nearest, network->difference,
+                          fmt::format("{}", fmt::join(network->better_than, ", "))});
+  }
+  return table;
+}
+
+Table search_table(const Result& result) {
+  Table table{"Hypervolume over the search", {{"Evaluations", true}, {"Hypervolume", true}}, {}};
+  if (result.search)
+    for (const HypervolumePoint& point : result.search->hypervolume)
+      table.rows.push_back({fmt::to_string(point.evaluations), plain(point.value)});
+  return table;
+}
+
+Table study_table(const Study& study) {
+  Table table{statement(study, {}).title, {}, {}};
+  for (std::size_t i = 0; i < study.columns.size(); ++i) {
+    const auto is_number = [&](const auto& row) { return row[i].is_number() || row[i].is_null(); };
+    table.columns.push_back(
+        {title(study.columns[i]), std::all_of(study.rows.begin(), study.rows.end(), is_number)});
+  }
+  for (const auto& row : study.rows) {
+    table.rows.emplace_back();
+    for (const auto& cell : row) table.rows.back().push_back(cell_text(cell));
+  }
+  return table;
+}
+
+Table device_table(const Result& result) {
+  const ResultDevice& device = result.device;
+  Table table{"Device and measuring conditions", {{"What"}, {"Value"}}, {}};
+  table.rows = {{"device", device.name},
+                {"model", device.model.empty() ? "–" : device.model},
+                {"latencies", std::string(name(device.evidence))},
+                {"runtime", device.runtime.empty() ? "–" : device.runtime},
+                {"threads", fmt::to_string(device.threads)},
+                {"precision", device.precision.empty() ? "–" : device.precision}};
+  for (const Labelled& line : device.conditions) table.rows.push_back({line.label, line.text});
+  if (result.predictor) {
+    table.rows.push_back(
+        {"operators measured", fmt::format("{} in {:.0f} s", result.predictor->operators_measured,
+                                           result.predictor->profile_seconds)});
+  }
+  if (result.search)
+    table.rows.push_back(
+        {"search", fmt::format("{}: {} evaluations, {} distinct networks", result.search->algorithm,
+                               result.search->evaluations, result.search->distinct)});
+  if (const auto& accuracy = result.accuracy_model) {
+    std::string text = fmt::format("{}; {} points", accuracy->description, accuracy->points);
+    if (accuracy->loo_mae)
+      text += fmt::format("; off by {:.2f} points leaving one network out", *accuracy->loo_mae);
+    if (accuracy->family_mae)
+      text += fmt::format("; {:.2f} leaving one family out", *accuracy->family_mae);
+    if (!accuracy->note.empty()) text += "; " + accuracy->note;
+    table.rows.push_back({"accuracy model", text});
+  }
+  table.rows.push_back({"made", result.created});
+  table.rows.push_back({"cpubone", result.tool_version});
+  table.rows.push_back({"seed", fmt::to_string(result.seed)});
+  return table;
+}
+
+Table comparison_table(std::span<const Result> results) {
+  Table table{"The same networks on each device", {{"Network"}, {"Top-1 %", true}}, {}};
+  for (const std::string& name : result_names(results)) {
+    table.columns.push_back({name + " ms", true});
+    table.columns.push_back({"GMACpS", true});
+  }
+  std::vector<std::string> seen;
+  for (const Result& result : results) {
+    for (const ResultNetwork* network : by_latency(result)) {
+      const std::string key = configuration(*network);
+      if (std::find(seen.begin(), seen.end(), key) != seen.end()) continue;
+      seen.push_back(key);
+      std::vector<std::string> names;
+      std::vector<std::string> accuracies;
+      std::vector<std::string> cells;
+      int present = 0;
+      for (const Result& other : results) {
+        const auto same = std::find_if(other.networks.begin(), other.networks.end(),
+                                       [&](const auto& n) { return configuration(n) == key; });
+        const bool found = same != other.networks.end();
+        present += found ? 1 : 0;
+        cells.push_back(found ? latency_cell(*same) : "–");
+        cells.push_back(found ? optional_cell(same->gmacps) : "–");
+        if (!found) continue;
+        add_new(names, same->name);
+        add_new(accuracies, top1_cell(*same));
+      }
+      if (present < 2) continue;
+      std::vector<std::string> row{fmt::format("{}", fmt::join(names, " / ")),
+                                   fmt::format("{}", fmt::join(accuracies, " / "))};
+      row.insert(row.end(), cells.begin(), cells.end());
+      table.rows.push_back(std::move(row));
+    }
+  }
+  return table;
+}
+
+Table pareto_table(std::span<const Result> results) {
+  Table table{"Fronts", {}, {}};
+  for (const char* title :
+       {"device", "network", "family", "origin", "latency_ms", "latency_low_ms", "latency_high_ms",
+        "latency_kind", "top1_percent", "top1_low_percent", "top1_high_percent", "top1_kind",
+        "params", "macs", "gmacps", "description"})
+    table.columns.push_back({title});
+  const std::vector<std::string> names = result_names(results);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    for (const ResultNetwork* network : front(results[i])) {
+      const Interval latency = *latency_ms(*network);
+      // A single sample has no interval.
+      const auto bound = [&](double end) { return latency.low < latency.high ? plain(end) : ""; };
+      const Interval& accuracy = network->top1->percent;
+      table.rows.push_back(
+          {names[i], network->name, network->family, std::string(name(network->origin)),
+           plain(latency.value), bound(latency.low), bound(latency.high),
+           std::string(latency_source(*network)), plain(accuracy.value), plain(accuracy.low),
+           plain(accuracy.high), network->top1->estimated ? "estimated" : "published",
+           fmt::to_string(network->params), fmt::to_string(network->macs),
+           network->gmacps ? plain(*network->gmacps) : "", network->description});
+    }
+  }
+  return table;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,30 @@
+#pragma once
+#include <span>
+
+#include "records/result.hpp"
+#include "reports/table.hpp"
+
+namespace cpubone {
+
+/// Tables of the report, each whole without a chart.
+Table choice_table(const Result& result);
+Table network_table(const Result& result);
+Table front_table(const Result& result);
+Table macs_table(const Result& result);
+Table prediction_table(const Result& result);
+Table predictor_class_table(const Result& result);
+Table rebuilt_table(const Result& result);
+Table published_latency_table(const Result& result);
+Table breakdown_table(const Result& result);
+Table proposal_table(const Result& result);
+Table search_table(const Result& result);
+Table study_table(const Study& study);
+Table device_table(const Result& result);
+/// Networks that several results have, of the same name where published and of the same
+/// configuration where proposed, with accuracy and the latency on each.
+Table comparison_table(std::span<const Result> results);
+
+/// The rows of `pareto.csv`: the fronts of all results, plain numbers with units in the header.
+Table pareto_table(std::span<const Result> results);
+
+}  // namespace cpubone

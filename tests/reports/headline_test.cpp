@@ -1,0 +1,86 @@
+#include "reports/headline.hpp"
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+ResultNetwork network(std::string name, double ms, double top1, double half_top1) {
+  ResultNetwork n;
+  n.name = std::move(name);
+  n.origin = half_top1 > 0 ? Origin::proposal : Origin::published;
+  n.top1 = Top1{{top1, top1 - half_top1, top1 + half_top1}, half_top1 > 0, ""};
+  n.measured_ms = MeasuredLatency{{ms, 0.99 * ms, 1.01 * ms}, 30, false};
+  return n;
+}
+
+Result result_of(std::vector<ResultNetwork> networks) {
+  Result result;
+  result.networks = std::move(networks);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a proposal's rival is the fastest published network that its estimate does not exclude",
+          "[reports]") {
+  // 40 % faster than repvit-m1-0 and estimated below it; a faster network lies in the interval.
+  const Result result = result_of({network("repvit-m1-0", 20, 80.0, 0),
+                                   network("mobilenetv4-conv-medium", 12, 79.1, 0),
+                                   network("far-below", 6, 75, 0), network("p", 12, 79.6, 0.9)});
+  const Headline h = headline(result);
+  CHECK(h.proposal->name == "p");
+  CHECK(h.rival->name == "mobilenetv4-conv-medium");
+  CHECK_FALSE(h.shown);
+  CHECK(headline_sentence(result) ==
+        "Use mobilenetv4-conv-medium (12.0 ms, 79.1 %). No proposal is shown to be faster than a "
+        "published network that may be no less accurate; p (12.0 ms at an estimated 79.6 % top-1, "
+        "78.7 to 80.5 % allowing for the choice among 1) comes nearest.");
+}
+
+TEST_CASE("a gain beyond both intervals is claimed", "[reports]") {
+  const Result result =
+      result_of({network("a", 20, 80.0, 0), network("b", 10, 78, 0), network("p", 12, 79.6, 0.9)});
+  const Headline h = headline(result);
+  CHECK(h.rival->name == "a");
+  CHECK(h.latency_ratio == Approx(0.6));
+  CHECK(h.latency_ratio_high == Approx(1.01 * 12 / (0.99 * 20)));
+  CHECK(h.shown);
+}
+
+TEST_CASE("choosing the best of many widens the interval that its claim must survive",
+          "[reports]") {
+  // Of 8, each interval of 90 % must hold with 0.9^(1/8) = 98.69 %: 2.48 deviations, not 1.645.
+  std::vector<ResultNetwork> networks{network("a", 20, 80.0, 0), network("b", 12, 78.5, 0),
+                                      network("p", 12, 79.6, 0.9)};
+  CHECK(headline(result_of(networks)).rival->name == "a");
+  for (int i = 0; i < 7; ++i) networks.push_back(network("slow", 40, 79.6, 0.9));
+  const Result result = result_of(networks);
+  const Headline h = headline(result);
+  CHECK(h.proposals == 8);
+  CHECK(h.top1.low == Approx(79.6 - 0.9 * 2.4808 / 1.6449).epsilon(1e-5));
+  CHECK(h.rival->name == "b");
+  CHECK_FALSE(h.shown);
+}
+
+TEST_CASE("a gain that is not shown says why", "[reports]") {
+  std::vector<ResultNetwork> networks{network("a", 12.1, 80.0, 0), network("p", 12, 79.6, 0.9)};
+  CHECK_THAT(headline_sentence(result_of(networks)),
+             ContainsSubstring("Most promising is p (") &&
+                 ContainsSubstring("it is within the intervals of both latencies."));
+  networks[0].measured_ms->ms = {20, 19, 21};
+  networks[0].measured_ms->disturbed = true;
+  CHECK_THAT(headline_sentence(result_of(networks)),
+             ContainsSubstring("That is not shown: other processes disturbed the measuring."));
+  networks[0].measured_ms.reset();
+  networks[0].predicted_ms = Interval{20, 19, 21};
+  CHECK_THAT(headline_sentence(result_of(networks)),
+             ContainsSubstring("the latencies are predicted, not measured."));
+}
+
+TEST_CASE("without proposals the middle of the published ones is told", "[reports]") {
+  CHECK(headline_sentence(result_of({network("a", 10, 75.5, 0), network("b", 20, 76.2, 0)})) ==
+        "Use b (20.0 ms, 76.2 %): the fastest of these networks that reaches 76 %.");
+  CHECK_THAT(headline_sentence({}), ContainsSubstring("none can be recommended"));
+}
