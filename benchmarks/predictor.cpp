@@ -20,8 +20,8 @@
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 #include "space/cpubone.hpp"
+#include "space/cpubone_space.hpp"
 #include "space/random_network.hpp"
-#include "space/search_space.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;
@@ -56,12 +56,9 @@ std::vector<Network> ablations() {
     add(base, "groups4", [&](auto& c) { stages(c, [](auto& s) { s.groups = 4; }); });
     add(base, "kernel2", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 2; }); });
     add(base, "kernel5", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 5; }); });
-    add(base, "unfused", [](auto& c) { c.fused_below = never_fused; });
-    add(base, "unfused-everywhere", [](auto& c) {
-      c.fused_below = never_fused;
-      c.down_fused_below = never_fused;
-    });
-    add(base, "fused", [](auto& c) { c.fused_below = always_fused; });
+    add(base, "unfused", [](auto& c) { fuse_below(c, never_fused); });
+    add(base, "unfused-everywhere", [](auto& c) { fuse_below(c, never_fused, never_fused); });
+    add(base, "fused", [](auto& c) { fuse_below(c, always_fused); });
     add(base, "no-attention", [&](auto& c) { stages(c, [](auto& s) { s.attention = false; }); });
     add(base, "expansion6", [&](auto& c) { stages(c, [](auto& s) { s.expansion = 6; }); });
     add(base, "relu", [](auto& c) { c.activation = Activation::relu; });

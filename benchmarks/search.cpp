@@ -28,9 +28,9 @@ struct Hash {
 SearchSpace enumerable_space() {
   SearchSpace space = tiny_space();
   space.name = "enumerable";
-  space.stages[2].blocks = {0, 1};
-  space.stages[3].blocks = {1, 2, 3, 4};
-  space.stages[4].blocks = {1, 2, 3, 4};
+  set_choices(space, "stage2.blocks", {0, 1});
+  set_choices(space, "stage3.blocks", {1, 2, 3, 4});
+  set_choices(space, "stage4.blocks", {1, 2, 3, 4});
   return space;
 }
 
@@ -38,7 +38,7 @@ std::vector<Genome> enumerate(const SearchSpace& space) {
   const auto counts = choices(space);
   std::unordered_set<Genome, Hash> seen;
   std::vector<Genome> all;
-  Genome g{};
+  Genome g = first_genome(space);
   for (;;) {
     const Genome c = canonical(space, g);
     if (seen.insert(c).second) all.push_back(c);

@@ -421,56 +421,57 @@ std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& pat
 }
 
 ChoicePrior choice_prior(const SearchSpace& space, std::size_t position, int index) {
-  const auto k = static_cast<std::size_t>(index);
-  const auto activation_prior = [](Activation got, Activation usual, double points) {
-    return got == usual ? ChoicePrior{} : ChoicePrior{points, 0.04};
-  };
+  if (space.skeleton != &cpubone_skeleton()) return {};
+  const double value = space.genes[position].choices[static_cast<std::size_t>(index)][0];
+  const auto is = [&](auto usual) { return value == static_cast<double>(usual); };
   const auto outside = [](bool unusual, double variance) {
     return ChoicePrior{0, unusual ? variance : 0};
   };
   switch (position) {
     case gene::resolution:
-      return outside(space.resolutions[k] != 224, 0.16);
+      return outside(!is(224), 0.16);
     case gene::mlp_expansion:
-      return outside(space.mlp_expansions[k] != 4, 0.02);
+      return outside(!is(4), 0.02);
     case gene::upsampling:
-      return outside(space.upsamplings[k] != Upsampling::nearest, 0.02);
+      return outside(!is(Upsampling::nearest), 0.02);
     case gene::activation:
-      return activation_prior(space.activations[k], Activation::hardswish, -0.4);
+      return is(Activation::hardswish) ? ChoicePrior{} : ChoicePrior{-0.4, 0.04};
     case gene::mlp_activation:
-      return activation_prior(space.mlp_activations[k], Activation::gelu, -0.2);
+      return is(Activation::gelu) ? ChoicePrior{} : ChoicePrior{-0.2, 0.04};
     case gene::fused_below:
     case gene::down_fused_below:
     case gene::head:
       return {};
   }
-  const int stage_number = static_cast<int>(position - gene::global_count) / gene::stage_count;
-  const StageChoices& stage = space.stages[static_cast<std::size_t>(stage_number)];
-  const bool late = stage_number >= 3;
+  const int stage = static_cast<int>(position - gene::global_count) / gene::stage_count;
+  const bool late = stage >= 3;
   switch (static_cast<gene::Stage>(static_cast<int>(position - gene::global_count) %
                                    gene::stage_count)) {
     case gene::groups:
-      return outside(stage.groups[k] != 2, 0.01);
+      return outside(!is(2), 0.01);
     case gene::down_expansion:
-      return outside(stage.down_expansions[k] != 4 && stage.down_expansions[k] != 6, 0.02);
+      return outside(!is(4) && !is(6), 0.02);
     case gene::expansion:
-      return outside(stage.expansions[k] != 4, 0.02);
+      return outside(!is(4), 0.02);
     case gene::down_kernel:
-      return outside(stage.down_kernels[k] != 3, 0.03);
+      return outside(!is(3), 0.03);
     case gene::kernel:
-      return outside(stage.kernels[k] != (late ? 2 : 3), 0.02);
+      return outside(!is(late ? 2 : 3), 0.02);
     case gene::attention:
-      if ((stage.attention[k] != 0) == late) return {};
+      if ((value != 0) == late) return {};
       return late ? ChoicePrior{-0.3, 0.16} : ChoicePrior{0, 0.04};
     default:
       return {};
   }
 }
 
-double width_novelty(const std::array<int, 5>& widths) {
+double width_novelty(const SearchSpace& space, const Genome& genome) {
+  if (space.skeleton != &cpubone_skeleton()) return 0;
   double sum = 0;
-  for (std::size_t i = 1; i < widths.size(); ++i) {
-    const double off = std::log2(static_cast<double>(widths[i]) / widths[i - 1]) - 1;
+  for (int i = 1; i < 5; ++i) {
+    const double ratio = chosen(space, genome, gene::of(i, gene::width)) /
+                         chosen(space, genome, gene::of(i - 1, gene::width));
+    const double off = std::log2(ratio) - 1;
     sum += 0.1 * off * off;
   }
   return sum;

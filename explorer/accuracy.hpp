@@ -9,7 +9,7 @@
 
 #include "explorer/objectives.hpp"
 #include "records/result.hpp"
-#include "space/search_space.hpp"
+#include "space/cpubone_space.hpp"
 
 namespace cpubone {
 
@@ -58,11 +58,12 @@ struct ChoicePrior {
   double points = 0;
   double variance = 0;  ///< points squared
 };
-/// Of choice `index` of a gene; see explorer/accuracy.cpp for the assumptions.
+/// Of choice `index` of a gene; see explorer/accuracy.cpp for the assumptions. None of other
+/// skeletons than CPUBone's.
 ChoicePrior choice_prior(const SearchSpace& space, std::size_t position, int index);
 /// Variance, in points squared, of widths that do not double from stage to stage as all published
-/// members' do.
-double width_novelty(const std::array<int, 5>& widths);
+/// members' do; 0 for other skeletons than CPUBone's.
+double width_novelty(const SearchSpace& space, const Genome& genome);
 /// The assumptions in sentences, for reports.
 std::string choice_prior_note();
 

@@ -33,7 +33,7 @@ std::string hex(const Genome& genome) {
 
 Genome unhex(const JsonReader& json, const SearchSpace& space) {
   const std::string text = json.string();
-  Genome genome{};
+  Genome genome = first_genome(space);
   if (text.size() != 2 * genome.size())
     json.fail(fmt::format("{} hexadecimal digits", 2 * genome.size()));
   for (std::size_t i = 0; i < genome.size(); ++i) {

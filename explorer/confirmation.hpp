@@ -25,7 +25,7 @@ struct Reference {
 
 /// A network of the search that was chosen to be confirmed.
 struct Pick {
-  Genome genome{};
+  Genome genome;
   CpuboneConfig config;
   Network network;
   LatencyTerms terms;

@@ -30,14 +30,13 @@ std::string difference(const CpuboneConfig& config, const CpuboneConfig& from) {
       compare("strided expansion", a.down_expansion, b.down_expansion);
       compare("strided kernel", a.down_kernel, b.down_kernel);
       const auto fused = [](bool yes) { return yes ? "fused" : "unfused"; };
-      compare("strided block", fused(a.width < config.down_fused_below),
-              fused(b.width < from.down_fused_below));
+      compare("strided block", fused(a.down_fused), fused(b.down_fused));
     }
     if (a.blocks > 0 && b.blocks > 0) {
       compare("expansion", a.expansion, b.expansion);
       compare("kernel", a.kernel, b.kernel);
       const auto fused = [](bool yes) { return yes ? "fused" : "unfused"; };
-      compare("blocks are", fused(a.width < config.fused_below), fused(b.width < from.fused_below));
+      compare("blocks are", fused(a.fused), fused(b.fused));
       const auto with = [](bool yes) { return yes ? "with" : "without"; };
       compare("attention", with(a.attention), with(b.attention));
       if (a.attention && b.attention) {

@@ -11,9 +11,9 @@
 
 namespace cpubone {
 
-/// Evaluates networks of a space without building them: a network is a stem, strided blocks, runs
-/// of equal residual blocks and a head, and the counts and latency terms of each such unit are
-/// computed once. Safe to use from several threads; results depend on the genome only.
+/// Evaluates networks of a space without building them: a skeleton's networks are units, e.g. a
+/// stem, blocks and a head, and the counts and latency terms of each unit are computed once. Safe
+/// to use from several threads; results depend on the genome only.
 class Evaluator {
  public:
   /// Throws std::invalid_argument where the space is wrong (`check`) or a model is missing.

@@ -7,6 +7,7 @@
 
 #include "explorer/search.hpp"
 #include "records/result.hpp"
+#include "space/cpubone_space.hpp"
 
 namespace cpubone {
 

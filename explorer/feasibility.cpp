@@ -54,8 +54,8 @@ class Descent {
  private:
   const Evaluator& evaluator_;
   const SearchOptions& options_;
-  decltype(choices(SearchSpace{})) counts_;
-  Genome best_{};
+  std::vector<int> counts_;
+  Genome best_;
   Evaluation best_evaluation_;
   double least_ = std::numeric_limits<double>::infinity();
 };
@@ -66,7 +66,7 @@ void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
   if (options.constraints.empty()) return;
   const SearchSpace& space = evaluator.space();
   Rng rng(mix(options.seed));
-  std::vector<Genome> starts{Genome{}};
+  std::vector<Genome> starts{first_genome(space)};
   for (const Genome& g : options.start) starts.push_back(g);
   for (int i = 0; i < random_starts; ++i) starts.push_back(sample(space, rng));
   Descent descent(evaluator, options);
@@ -87,7 +87,7 @@ void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
                    value(descent.best_evaluation(), c.objective), unit(c.objective));
   }
   throw Infeasible(fmt::format("no network of the space \"{}\" meets {}; the nearest has {}: {}",
-                               space.name, wanted, got, describe(decode(space, descent.best()))));
+                               space.name, wanted, got, describe(space, descent.best())));
 }
 
 }  // namespace cpubone

@@ -100,7 +100,7 @@ struct Chromosome {
       }
   }
   Genome decode(const SearchSpace& space, const double* x) const {
-    Genome g{};
+    Genome g = first_genome(space);
     for (std::size_t k = 0; k < genes.size(); ++k)
       g[genes[k]] = static_cast<std::uint8_t>(
           std::clamp(static_cast<int>(std::floor(x[k])), 0, counts[k] - 1));

@@ -60,7 +60,7 @@ Study sensitivity_study(const Evaluator& evaluator, std::span<const Genome> netw
         changed = canonical(space, changed);
         if (changed == base) continue;
         const Evaluation after = evaluator.evaluate(changed);
-        const std::string name = gene::name(g);
+        const std::string& name = space.genes[g].name;
         const auto dot = name.find('.');
         Effect& e = effects[{dot == std::string::npos ? name : name.substr(dot + 1), step}];
         e.latency += std::log(after.latency.ms / before.latency.ms);

@@ -49,7 +49,7 @@ struct SearchOptions {
 
 /// A network that was evaluated.
 struct Found {
-  Genome genome{};
+  Genome genome;
   Evaluation evaluation;
 };
 

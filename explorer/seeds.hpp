@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "explorer/search.hpp"
+#include "space/cpubone_space.hpp"
 
 namespace cpubone {
 

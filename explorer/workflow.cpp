@@ -187,10 +187,10 @@ Target machine_target(Measurer& machine, double budget_s, bool afresh, const Wor
   stop_if_cancelled(hooks);
   // Published networks, so that proposals are compared with measurements; never used to fit.
   std::vector<Network> missing;
-  for (const ZooEntry& entry : zoo())
-    if (std::none_of(target.profile.networks.begin(), target.profile.networks.end(),
-                     [&](const NetworkRecord& r) { return r.name == entry.name; }))
-      missing.push_back(entry.build());
+  for (const ZooEntry& entry : zoo()) {
+    Network network = entry.build();
+    if (find_record(target.profile, network) == nullptr) missing.push_back(std::move(network));
+  }
   if (!missing.empty()) {
     machine.networks(missing, budget.published_s,
                      progress_of(hooks, "measuring published networks"), target.profile);

@@ -225,7 +225,7 @@ std::size_t place(std::vector<Place>& tensors) {
   std::size_t total = 0;
   std::vector<std::pair<std::size_t, std::size_t>> taken;
   for (const std::size_t i : order) {
-    const Tensor& tensor = tensors[i];
+    const Place& tensor = tensors[i];
     const std::size_t bytes = round_up(count(tensor.shape) * sizeof(float) + slack_bytes);
     taken.clear();
     const auto take = [&](std::size_t k) {

@@ -7,11 +7,7 @@
 namespace cpubone {
 namespace {
 
-constexpr int max_width = 1 << 13;
-constexpr int max_blocks = 64;
-constexpr int max_kernel = 15;
-constexpr int max_resolution = 2048;
-constexpr double max_expansion = 16;
+constexpr int usual_fusing = 256;  // channels, the papers' rule for residual blocks
 
 std::string stage_name(std::size_t stage) {
   return stage == 0 ? "stem" : fmt::format("stage{}", stage);
@@ -68,10 +64,9 @@ int residual_block(NetworkBuilder& b, int x, const std::string& name, const Cpub
                      .kernel = stage.kernel,
                      .groups = stage.groups,
                      .activation = config.activation,
-                     .inner_norm = !stage.attention || stage.width < config.fused_below,
+                     .inner_norm = !stage.attention || stage.fused,
                      .inner_bias = stage.attention};
-  return stage.width < config.fused_below ? fused_mbconv(b, x, local, block)
-                                          : mbconv(b, x, local, block);
+  return stage.fused ? fused_mbconv(b, x, local, block) : mbconv(b, x, local, block);
 }
 
 int strided_block(NetworkBuilder& b, int x, const CpuboneStage& stage,
@@ -82,8 +77,7 @@ int strided_block(NetworkBuilder& b, int x, const CpuboneStage& stage,
                      .stride = 2,
                      .groups = stage.groups,
                      .activation = config.activation};
-  return stage.width < config.down_fused_below ? fused_mbconv(b, x, "0", block)
-                                               : mbconv(b, x, "0", block);
+  return stage.down_fused ? fused_mbconv(b, x, "0", block) : mbconv(b, x, "0", block);
 }
 
 /// One value where all stages agree, else one a stage.
@@ -98,10 +92,27 @@ std::string values(const CpuboneConfig& config, std::size_t first, Field field) 
   return equal ? text.substr(0, text.find('-')) : text;
 }
 
-std::string fusing(int threshold) {
-  if (threshold == never_fused) return "unfused";
-  if (threshold >= always_fused) return "fused";
-  return fmt::format("fused<{}", threshold);
+/// Which of the stages that have such blocks are fused: a threshold where one says it, else a flag
+/// a stage from the first on.
+std::string fusing(const CpuboneConfig& config, bool strided) {
+  const auto has = [&](std::size_t i) { return strided ? i > 0 : config.stages[i].blocks > 0; };
+  const auto fused = [&](std::size_t i) {
+    return strided ? config.stages[i].down_fused : config.stages[i].fused;
+  };
+  const auto is = [&](int threshold) {
+    for (std::size_t i = 0; i < config.stages.size(); ++i)
+      if (has(i) && fused(i) != (config.stages[i].width < threshold)) return false;
+    return true;
+  };
+  if (is(strided ? always_fused : usual_fusing)) return "";
+  if (is(never_fused)) return "unfused";
+  for (const int threshold : {64, 128, 256, 512})
+    if (is(threshold)) return fmt::format("fused<{}", threshold);
+  if (is(always_fused)) return "fused";
+  std::string flags;
+  for (std::size_t i = strided ? 1 : 0; i < config.stages.size(); ++i)
+    flags += fmt::format("{}{}", flags.empty() ? "" : "-", has(i) && fused(i) ? 1 : 0);
+  return "fused" + flags;
 }
 
 /// Widths double from stage to stage; attention in the last two, at 7x7 for an input of 224.
@@ -119,6 +130,7 @@ CpuboneConfig member(std::string_view name, int width, std::array<int, 5> blocks
     stage.kernel = stage.attention ? 2 : 3;
     stage.attention_stride = i == 3 ? 2 : 1;
   }
+  fuse_below(config, usual_fusing);
   return config;
 }
 
@@ -128,8 +140,6 @@ void check(const CpuboneConfig& config) {
   const Checker checker(config);
   checker.range("resolution", config.resolution, 32, max_resolution);
   checker.divides("resolution:", 32, config.resolution, "pixels");
-  checker.range("fused_below", config.fused_below, never_fused, always_fused);
-  checker.range("down_fused_below", config.down_fused_below, never_fused, always_fused);
   checker.range("mlp_expansion", config.mlp_expansion, 0.0, max_expansion);
   checker.range("head_channels", config.head_channels, 1, 1 << 16);
   checker.range("head_features", config.head_features, 1, 1 << 16);
@@ -145,12 +155,11 @@ void check(const CpuboneConfig& config) {
     if (i > 0) {
       checker.range(field("down_kernel"), stage.down_kernel, 1, max_kernel);
       checker.hidden(field("down_expansion"), config.stages[i - 1].width, stage.down_expansion,
-                     stage.groups, stage.width < config.down_fused_below);
+                     stage.groups, stage.down_fused);
     }
     if (stage.blocks == 0) continue;
     checker.range(field("kernel"), stage.kernel, 1, max_kernel);
-    checker.hidden(field("expansion"), stage.width, stage.expansion, stage.groups,
-                   stage.width < config.fused_below);
+    checker.hidden(field("expansion"), stage.width, stage.expansion, stage.groups, stage.fused);
     if (!stage.attention) continue;
     checker.range(field("attention_kernel"), stage.attention_kernel, 1, max_kernel);
     checker.range(field("attention_stride"), stage.attention_stride, 1, max_resolution);
@@ -158,6 +167,13 @@ void check(const CpuboneConfig& config) {
                     "pixels of its stage");
     checker.range(field("mlp hidden channels"), expanded(stage.width, config.mlp_expansion), 1,
                   1 << 16);
+  }
+}
+
+void fuse_below(CpuboneConfig& config, int channels, int down_channels) {
+  for (CpuboneStage& stage : config.stages) {
+    stage.fused = stage.width < channels;
+    stage.down_fused = stage.width < down_channels;
   }
 }
 
@@ -207,10 +223,10 @@ std::string describe(const CpuboneConfig& config) {
   differing("att", 1, [](const auto& stage) { return stage.attention ? 1 : 0; });
   differing("attk", 1, [](const auto& stage) { return stage.attention_kernel; });
   differing("atts", 1, [](const auto& stage) { return stage.attention_stride; });
-  if (config.fused_below != usual.fused_below)
-    fmt::format_to(out, " {}", fusing(config.fused_below));
-  if (config.down_fused_below != usual.down_fused_below)
-    fmt::format_to(out, " down-{}", fusing(config.down_fused_below));
+  if (const std::string fused = fusing(config, false); !fused.empty())
+    fmt::format_to(out, " {}", fused);
+  if (const std::string fused = fusing(config, true); !fused.empty())
+    fmt::format_to(out, " down-{}", fused);
   if (config.mlp_expansion != usual.mlp_expansion)
     fmt::format_to(out, " mlp{}", config.mlp_expansion);
   if (config.upsampling != usual.upsampling) fmt::format_to(out, " {}", name(config.upsampling));

@@ -17,26 +17,33 @@ struct CpuboneStage {
   int groups = 2;  ///< of spatial convolutions in fused blocks, of expansions in unfused ones
   double down_expansion = 4;
   int down_kernel = 3;
+  bool down_fused = true;  ///< one spatial convolution in place of expansion and depthwise
   double expansion = 4;
   int kernel = 3;          ///< of the residual blocks
+  bool fused = true;       ///< the residual blocks are
   bool attention = false;  ///< residual blocks are attention, MLP, convolution
   int attention_kernel = 2;
   int attention_stride = 1;  ///< attention sees the resolution divided by it
   bool operator==(const CpuboneStage&) const = default;
 };
 
-/// Thresholds for `fused_below`: fuse everywhere, nowhere.
+/// Thresholds for `fuse_below`: fuse everywhere, nowhere.
 inline constexpr int always_fused = 1 << 16;
 inline constexpr int never_fused = 0;
+
+// Largest values of a configuration's fields.
+inline constexpr int max_width = 1 << 13;
+inline constexpr int max_blocks = 64;
+inline constexpr int max_kernel = 15;
+inline constexpr int max_resolution = 2048;
+inline constexpr double max_expansion = 16;
 
 /// A network of CPUBone's kind as data: everything that the search space varies.
 struct CpuboneConfig {
   std::string name = "custom";
   std::string family = "custom";
-  int resolution = 224;                 ///< input height and width in pixels, a multiple of 32
-  std::array<CpuboneStage, 5> stages;   ///< stem and stages 1 to 4, each halving the resolution
-  int fused_below = 256;                ///< residual blocks of fewer channels are fused
-  int down_fused_below = always_fused;  ///< the same rule for strided blocks, by their output
+  int resolution = 224;                ///< input height and width in pixels, a multiple of 32
+  std::array<CpuboneStage, 5> stages;  ///< stem and stages 1 to 4, each halving the resolution
   double mlp_expansion = 4;
   Upsampling upsampling = Upsampling::nearest;
   Activation activation = Activation::hardswish;
@@ -49,6 +56,10 @@ struct CpuboneConfig {
 
 /// Throws std::invalid_argument naming the configuration and the field, what was got and expected.
 void check(const CpuboneConfig& config);
+
+/// Fuses residual blocks of stages with fewer channels, and strided blocks by their output; no
+/// others. The papers' rule is 256 and `always_fused`.
+void fuse_below(CpuboneConfig& config, int channels, int down_channels = always_fused);
 
 /// The network of a configuration; checks it. Feature maps are the last nodes of stage1..stage4.
 Network build(const CpuboneConfig& config, Form form = Form::inference);

@@ -36,6 +36,7 @@ CpuboneConfig config(const Size& size) {
     stage.attention_stride = i == 3 ? 2 : 1;
     stage.attention_kernel = 2 * stage.attention_stride + 1;
   }
+  fuse_below(config, 256);
   return config;
 }
 

@@ -1,116 +1,122 @@
 #pragma once
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/json_file.hpp"
-#include "space/cpubone.hpp"
+#include "graph/network.hpp"
 
 namespace cpubone {
 
-/// What a stage may be; see CpuboneStage. Lists are ascending and not empty.
-struct StageChoices {
-  std::vector<int> widths;
-  std::vector<int> blocks;
-  std::vector<int> groups{2};
-  std::vector<double> down_expansions{4};
-  std::vector<int> down_kernels{3};
-  std::vector<double> expansions{4};
-  std::vector<int> kernels{3};
-  std::vector<int> attention{0};  ///< 0: without, 1: with
-  std::vector<int> attention_kernels{2};
-  std::vector<int> attention_strides{1};
-  bool operator==(const StageChoices&) const = default;
-};
+/// What may be chosen for a gene: a number, or several that go together.
+using Choice = std::vector<double>;
 
-/// Sizes of the classification head.
-struct HeadChoice {
-  int channels = 1536;
-  int features = 1600;
-  bool operator==(const HeadChoice&) const = default;
-};
+/// A row of a search space's table: one part of a network, and what may be chosen for it. Choices
+/// that stand beside each other in the list are neighbours.
+struct Gene {
+  std::string name;               ///< `resolution`, or `stage3.kernel` where it is of one stage
+  std::vector<Choice> choices{};  ///< different; those of one number ascend
+  /// Positions of genes without which this one has no effect: one of them must have an effect
+  /// itself, and a choice other than 0. Empty: it always has one.
+  std::vector<std::size_t> only_with{};
 
-/// All networks that a search may choose from: every combination of the choices. The first choice
-/// of groups and of attention strides must fit everywhere; larger ones are reduced where they do
-/// not divide.
-struct SearchSpace {
-  std::string name;
-  std::vector<int> resolutions{224};
-  std::vector<int> fused_below{256};  ///< `never_fused`, a threshold, `always_fused`
-  std::vector<int> down_fused_below{always_fused};
-  std::vector<double> mlp_expansions{4};
-  std::vector<Upsampling> upsamplings{Upsampling::nearest};
-  std::vector<Activation> activations{Activation::hardswish};
-  std::vector<Activation> mlp_activations{Activation::gelu};
-  std::vector<HeadChoice> heads{{}};
-  std::array<StageChoices, 5> stages;
-  bool operator==(const SearchSpace&) const = default;
+  // What a choice may be.
+  double low = 0;  ///< least number
+  double high = 0;
+  bool whole = true;         ///< numbers are
+  bool single = true;        ///< a choice may be one number; else only one of `words`
+  std::size_t together = 0;  ///< how many numbers a choice of several has; 0: there are none
+  std::vector<std::pair<std::string, double>> words{};  ///< that files have in place of numbers
+  bool in_files = true;  ///< files may name choices; else there is only the usual one
 };
-
-/// Genes of a genome: first those of the whole network, then ten a stage.
-namespace gene {
-enum Global : int {
-  resolution,
-  fused_below,
-  down_fused_below,
-  mlp_expansion,
-  upsampling,
-  activation,
-  mlp_activation,
-  head,
-  global_count
-};
-enum Stage : int {
-  width,
-  blocks,
-  groups,
-  down_expansion,
-  down_kernel,
-  expansion,
-  kernel,
-  attention,
-  attention_kernel,
-  attention_stride,
-  stage_count
-};
-inline constexpr int count = global_count + 5 * stage_count;
-/// Position of a stage's gene.
-constexpr std::size_t of(int stage, Stage which) {
-  return static_cast<std::size_t>(global_count + stage * stage_count + which);
-}
-/// e.g. `resolution`, `stage3.kernel`.
-std::string name(std::size_t position);
-}  // namespace gene
 
 /// A network of a space: for every gene the index of its choice.
-using Genome = std::array<std::uint8_t, gene::count>;
+using Genome = std::vector<std::uint8_t>;
+
+struct SearchSpace;
+
+/// A part of a network that many networks of a space have: those with equal keys are equal.
+struct UnitUse {
+  std::uint64_t key = 0;
+  int times = 1;  ///< in a row
+};
+
+/// What a space's genes are parts of: how choices become a network, and which make the same one.
+struct Skeleton {
+  std::string_view name;
+  /// The table, with the choices that a file need not name; empty where it must.
+  const std::vector<Gene>& (*genes)();
+  /// Throws std::invalid_argument where choices do not go together; `check` has checked each.
+  void (*check)(const SearchSpace&);
+  /// Replaces choices that do not fit others, or do what another does, by the one that stands for
+  /// them. Genes without effect are 0 already.
+  void (*reduce)(const SearchSpace&, Genome&);
+  /// Of a canonical genome; the network's name is `candidate`.
+  Network (*build)(const SearchSpace&, const Genome&);
+  /// Of a canonical genome, in few words.
+  std::string (*describe)(const SearchSpace&, const Genome&);
+  /// The parts of a canonical genome's network, in the order of its nodes. A part reads only the
+  /// one before it, and is the nodes whose names agree up to the second dot, e.g. `stage3.1`; of
+  /// the stage `head` all.
+  void (*units)(const SearchSpace&, const Genome&, std::vector<UnitUse>&);
+};
+
+/// A skeleton by name: `cpubone` or `mnasnet`. Throws std::invalid_argument listing them.
+const Skeleton& find_skeleton(std::string_view name);
+
+/// All networks that a search may choose from: every combination of the choices.
+struct SearchSpace {
+  std::string name;
+  const Skeleton* skeleton = nullptr;
+  std::vector<Gene> genes;  ///< the skeleton's, with this space's choices
+
+  /// Of name, skeleton and choices.
+  friend bool operator==(const SearchSpace& a, const SearchSpace& b);
+};
+
+/// A space of the skeleton with its usual choices.
+SearchSpace make_space(std::string name, const Skeleton& skeleton);
+/// Choices of one number each. Throws std::invalid_argument for a gene that the space does not
+/// have.
+void set_choices(SearchSpace& space, std::string_view gene, const std::vector<double>& numbers);
+/// Position of a gene. Throws std::invalid_argument where the space does not have it.
+std::size_t find_gene(const SearchSpace& space, std::string_view name);
 
 /// Number of choices of every gene.
-std::array<int, gene::count> choices(const SearchSpace& space);
+std::vector<int> choices(const SearchSpace& space);
 /// Number of genomes, of which several may mean the same network.
 double size(const SearchSpace& space);
+/// The number chosen for a gene; of several the first.
+inline double chosen(const SearchSpace& space, const Genome& genome, std::size_t position) {
+  return space.genes[position].choices[genome[position]][0];
+}
 
-/// Throws std::invalid_argument naming the choice, what was got and expected: empty, unsorted or
-/// more than 255 choices, or a combination that `check(CpuboneConfig)` refuses.
+/// Throws std::invalid_argument naming the choice, what was got and expected: empty, unsorted, out
+/// of range, more than 255 choices, or a combination that the skeleton refuses.
 void check(const SearchSpace& space);
 /// Throws std::invalid_argument naming the gene that is out of range.
 void check(const SearchSpace& space, const Genome& genome);
 
-/// The genome that stands for all those of the same network: genes without effect are 0, groups and
-/// attention strides are reduced to what divides, thresholds to the lowest with the same effect.
+/// The genome of first choices, not canonical.
+Genome first_genome(const SearchSpace& space);
+/// The genome that stands for all those of the same network: genes without effect are 0, and what
+/// does not fit or does the same is as the skeleton reduces it.
 Genome canonical(const SearchSpace& space, const Genome& genome);
-
-/// The network's configuration; always one that builds. Its name is `candidate`.
-CpuboneConfig decode(const SearchSpace& space, const Genome& genome);
-/// The canonical genome of a configuration. Throws std::invalid_argument naming the gene whose
-/// value the space does not have, and its choices.
-Genome encode(const SearchSpace& space, const CpuboneConfig& config);
-/// Whether the space has that network.
-bool contains(const SearchSpace& space, const CpuboneConfig& config);
+/// The network that a genome means.
+Network build(const SearchSpace& space, const Genome& genome);
+/// Short description of it.
+std::string describe(const SearchSpace& space, const Genome& genome);
+/// The canonical genome of choices, one a gene; those of genes without effect need not be in the
+/// space. Throws std::invalid_argument naming the gene whose choice the space does not have, and
+/// its choices; `name` is the network's in that message.
+Genome encode(const SearchSpace& space, std::span<const Choice> chosen, std::string_view name);
+/// A choice as files and messages show it, e.g. `hardswish`, `4`, `[1536, 1600]`.
+std::string text(const Gene& gene, const Choice& choice);
 
 using Rng = std::mt19937_64;
 /// Uniform in 0..count - 1, the same on every platform.
@@ -123,14 +129,37 @@ Genome mutate(const SearchSpace& space, const Genome& genome, double rate, Rng& 
 /// Each gene from one of the two. Canonical.
 Genome crossover(const SearchSpace& space, const Genome& a, const Genome& b, Rng& rng);
 
-/// The published Nano, T0, S0, B0 to B3 and their neighbours: groups 1/2/4/8, kernels 2/3/5, fused,
-/// unfused and thresholds, with and without attention, 192 to 256 pixels.
-SearchSpace default_search_space();
+/// Puts indices of choices together to the key of a unit: two units of a skeleton differ in their
+/// number or in some index.
+class UnitKey {
+ public:
+  UnitKey(const SearchSpace& space, const Genome& genome, std::uint64_t unit)
+      : space_(space), genome_(genome), key_(unit + 1) {}
+  /// The index chosen for a gene.
+  void add(std::size_t position) { add(genome_[position], space_.genes[position].choices.size()); }
+  /// The same where `applies`, else 0.
+  void add_if(bool applies, std::size_t position) {
+    add(applies ? genome_[position] : 0, space_.genes[position].choices.size());
+  }
+  /// Throws std::invalid_argument where the digits do not fit into 64 bits.
+  void add(std::uint64_t digit, std::uint64_t count) {
+    if (__builtin_mul_overflow(radix_, count, &radix_)) fail();
+    key_ = key_ * count + digit;
+  }
+  std::uint64_t key() const { return key_; }
+
+ private:
+  [[noreturn]] void fail() const;
+
+  const SearchSpace& space_;
+  const Genome& genome_;
+  std::uint64_t key_;
+  std::uint64_t radix_ = 64;  // units of a skeleton, at most
+};
 
 /// Search space JSON (`cpubone/space/1`, docs/file-formats.md).
 nlohmann::json to_json(const SearchSpace& space);
-/// Throws cpubone::Error with the JSON pointer, what was got and what is expected. A choice that is
-/// absent is CPUBone's.
+/// Throws cpubone::Error with the JSON pointer, what was got and what is expected.
 SearchSpace read_search_space(const JsonReader& json);
 SearchSpace load_search_space(const std::filesystem::path& path);
 void save_search_space(const SearchSpace& space, const std::filesystem::path& path);

@@ -11,13 +11,11 @@ EXCEPTIONS = {
     "cli/explore.cpp",
     "explorer/accuracy.cpp",
     "explorer/explore.cpp",
-    "explorer/search.cpp",
     "graph/onnx.cpp",
     "graph/schema.cpp",
     "predictor/predictor.cpp",
     "python/cpubone/torch.py",
     "runtime/executor.cpp",
-    "space/search_space.cpp",
 }
 
 

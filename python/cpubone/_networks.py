@@ -15,7 +15,7 @@ from cpubone._display import Rows, frame, table
 if TYPE_CHECKING:
     import pandas
 
-#: `fused_below` that fuses every block, and none.
+#: Channels for `Config.fused_below` that fuse every block, and none.
 ALWAYS_FUSED = 1 << 16
 NEVER_FUSED = 0
 
@@ -36,8 +36,10 @@ class Stage:
     groups: int = 2  #: of spatial convolutions in fused blocks, of expansions in unfused ones
     down_expansion: float = 4.0
     down_kernel: int = 3
+    down_fused: bool = True  #: the strided block is one spatial convolution and a projection
     expansion: float = 4.0
     kernel: int = 3  #: of the residual blocks
+    fused: bool = True  #: the residual blocks are
     attention: bool = False  #: residual blocks are attention, MLP, convolution
     attention_kernel: int = 2
     attention_stride: int = 1  #: attention sees the resolution divided by it
@@ -54,8 +56,6 @@ class Config:
     name: str = "custom"
     family: str = "custom"
     resolution: int = 224  #: input height and width in pixels, a multiple of 32
-    fused_below: int = 256  #: residual blocks of fewer channels are fused
-    down_fused_below: int = ALWAYS_FUSED  #: the same rule for strided blocks, by their output
     mlp_expansion: float = 4.0
     upsampling: str = "nearest"  #: or "transposed"
     activation: str = "hardswish"
@@ -67,6 +67,13 @@ class Config:
     def build(self) -> Network:
         """The network in inference form."""
         return Network(self._to_core().build())
+
+    def fused_below(self, channels: int, *, strided: int = ALWAYS_FUSED) -> Config:
+        """The same with residual blocks fused in stages of fewer channels, strided blocks by their output; no others.
+
+        The published members are fused below 256, their strided blocks always.
+        """
+        return Config._from_core(self._to_core().fused_below(channels, strided))
 
     def describe(self) -> str:
         """Short description in the papers' notation, e.g. `w16-32-64-128-256 d0-1-1-3-4 g2`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from cpubone import _core
 from cpubone._display import table
-from cpubone._networks import Config, PathLike
+from cpubone._networks import Config, Network, PathLike
 
 if TYPE_CHECKING:
     import numpy
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 class SearchSpace:
-    """All networks that a search may choose from: every combination of choices, around CPUBone's.
+    """All networks that a search may choose from: every combination of choices.
 
+    Its skeleton, `cpubone` or `mnasnet`, says of what: configurations are of CPUBone's only, `build` makes any network.
     A genome is a uint8 array with the index of a choice for every gene of `genes`. Immutable; pickles as its JSON.
     """
 
@@ -31,6 +32,11 @@ class SearchSpace:
     def default() -> SearchSpace:
         """The published members and their neighbours: groups, kernels, fusing, attention, widths, depths, resolution."""
         return SearchSpace(_core.SearchSpace.default())
+
+    @staticmethod
+    def mnasnet() -> SearchSpace:
+        """Inverted residuals with expansion, kernel, layers and squeeze-excite by stage, as Accel-NASBench trained them."""
+        return SearchSpace(_core.SearchSpace.of_skeleton("mnasnet"))
 
     @staticmethod
     def load(path: PathLike) -> SearchSpace:
@@ -65,6 +71,11 @@ class SearchSpace:
         return self._core.name
 
     @property
+    def skeleton(self) -> str:
+        """What kind of networks the genes are parts of: `cpubone` or `mnasnet`."""
+        return self._core.skeleton
+
+    @property
     def size(self) -> float:
         """Number of genomes, of which several may mean the same network."""
         return self._core.size
@@ -72,10 +83,28 @@ class SearchSpace:
     @property
     def genes(self) -> List[Tuple[str, int]]:
         """Name and number of choices of every gene."""
-        return list(zip(_core.gene_names(), self._core.choices()))
+        return [(name, len(choices)) for name, choices in self._core.genes()]
+
+    def choices(self, gene: str) -> List[str]:
+        """What may be chosen for a gene, as files say it. Raises KeyError for a gene that the space does not have."""
+        return dict(self._core.genes())[gene]
+
+    def build(self, genome: Sequence[int]) -> Network:
+        """The network of a genome. Raises ValueError naming a gene out of range."""
+        return Network(self._core.build([int(choice) for choice in genome]))
+
+    def describe(self, genome: Sequence[int]) -> str:
+        """Short description of a genome's network."""
+        return self._core.describe([int(choice) for choice in genome])
+
+    def genomes(self, count: int, *, seed: int = 1) -> List[Genome]:
+        """Genomes with every gene uniform; the same seed gives the same."""
+        import numpy
+
+        return [numpy.array(genome, dtype=numpy.uint8) for genome in self._core.sample(count, seed)]
 
     def sample(self, count: int, *, seed: int = 1) -> List[Config]:
-        """Configurations with every gene uniform; the same seed gives the same."""
+        """Configurations with every gene uniform; the same seed gives the same. Of CPUBone's skeleton only."""
         return [self.decode(genome) for genome in self._core.sample(count, seed)]
 
     def mutate(self, config: Config, *, rate: float = 0.1, seed: int = 1) -> Config:

@@ -10,9 +10,9 @@
 #include "python/src/bindings.hpp"
 #include "records/profile.hpp"
 #include "space/cpubone.hpp"
+#include "space/cpubone_space.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
-#include "space/search_space.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone::python {
@@ -195,8 +195,10 @@ void register_configs(py::module_& m) {
       .def_readwrite("groups", &CpuboneStage::groups)
       .def_readwrite("down_expansion", &CpuboneStage::down_expansion)
       .def_readwrite("down_kernel", &CpuboneStage::down_kernel)
+      .def_readwrite("down_fused", &CpuboneStage::down_fused)
       .def_readwrite("expansion", &CpuboneStage::expansion)
       .def_readwrite("kernel", &CpuboneStage::kernel)
+      .def_readwrite("fused", &CpuboneStage::fused)
       .def_readwrite("attention", &CpuboneStage::attention)
       .def_readwrite("attention_kernel", &CpuboneStage::attention_kernel)
       .def_readwrite("attention_stride", &CpuboneStage::attention_stride);
@@ -206,8 +208,6 @@ void register_configs(py::module_& m) {
       .def_readwrite("family", &CpuboneConfig::family)
       .def_readwrite("resolution", &CpuboneConfig::resolution)
       .def_readwrite("stages", &CpuboneConfig::stages)
-      .def_readwrite("fused_below", &CpuboneConfig::fused_below)
-      .def_readwrite("down_fused_below", &CpuboneConfig::down_fused_below)
       .def_readwrite("mlp_expansion", &CpuboneConfig::mlp_expansion)
       .def_property(
           "upsampling", [](const CpuboneConfig& c) { return name(c.upsampling); },
@@ -223,6 +223,13 @@ void register_configs(py::module_& m) {
       .def_readwrite("head_channels", &CpuboneConfig::head_channels)
       .def_readwrite("head_features", &CpuboneConfig::head_features)
       .def_readwrite("classes", &CpuboneConfig::classes)
+      .def(
+          "fused_below",
+          [](CpuboneConfig config, int channels, int down_channels) {
+            fuse_below(config, channels, down_channels);
+            return config;
+          },
+          "channels"_a, "down_channels"_a)
       .def("build", [](const CpuboneConfig& config) { return build(config); })
       .def("describe", [](const CpuboneConfig& config) { return describe(config); });
   m.def(
@@ -240,17 +247,17 @@ std::vector<int> to_list(const Genome& genome) {
 
 /// Checks the number of genes and their range.
 Genome to_genome(const SearchSpace& space, const std::vector<int>& genes) {
-  Genome genome{};
-  if (genes.size() != genome.size())
+  if (genes.size() != space.genes.size())
     throw std::invalid_argument("genome: got " + std::to_string(genes.size()) +
-                                " genes, expected " + std::to_string(genome.size()));
-  const auto counts = choices(space);
-  for (std::size_t i = 0; i < genome.size(); ++i) {
-    if (genes[i] < 0 || genes[i] >= counts[i])
-      throw std::invalid_argument("genome: gene \"" + gene::name(i) + "\" is " +
+                                " genes, expected " + std::to_string(space.genes.size()));
+  Genome genome;
+  for (std::size_t i = 0; i < genes.size(); ++i) {
+    const auto count = static_cast<int>(space.genes[i].choices.size());
+    if (genes[i] < 0 || genes[i] >= count)
+      throw std::invalid_argument("genome: gene \"" + space.genes[i].name + "\" is " +
                                   std::to_string(genes[i]) + ", expected 0 to " +
-                                  std::to_string(counts[i] - 1));
-    genome[i] = static_cast<std::uint8_t>(genes[i]);
+                                  std::to_string(count - 1));
+    genome.push_back(static_cast<std::uint8_t>(genes[i]));
   }
   return genome;
 }
@@ -258,6 +265,10 @@ Genome to_genome(const SearchSpace& space, const std::vector<int>& genes) {
 void register_search_spaces(py::module_& m) {
   py::class_<SearchSpace>(m, "SearchSpace")
       .def_static("default", &default_search_space)
+      .def_static(
+          "of_skeleton",
+          [](const std::string& skeleton) { return make_space(skeleton, find_skeleton(skeleton)); },
+          "skeleton"_a)
       .def_static(
           "from_json",
           [](const std::string& text, const std::string& source) {
@@ -273,12 +284,31 @@ void register_search_spaces(py::module_& m) {
           "path"_a)
       .def("json", &json_text<SearchSpace>)
       .def_readonly("name", &SearchSpace::name)
+      .def_property_readonly("skeleton",
+                             [](const SearchSpace& s) { return std::string(s.skeleton->name); })
       .def_property_readonly("size", [](const SearchSpace& s) { return size(s); })
-      .def("choices",
+      .def("genes",
            [](const SearchSpace& s) {
-             const auto counts = choices(s);
-             return std::vector<int>(counts.begin(), counts.end());
+             std::vector<std::pair<std::string, std::vector<std::string>>> genes;
+             for (const Gene& gene : s.genes) {
+               genes.emplace_back(gene.name, std::vector<std::string>{});
+               for (const Choice& choice : gene.choices)
+                 genes.back().second.push_back(text(gene, choice));
+             }
+             return genes;
            })
+      .def(
+          "build",
+          [](const SearchSpace& s, const std::vector<int>& genome) {
+            return build(s, to_genome(s, genome));
+          },
+          "genome"_a)
+      .def(
+          "describe",
+          [](const SearchSpace& s, const std::vector<int>& genome) {
+            return describe(s, to_genome(s, genome));
+          },
+          "genome"_a)
       .def(
           "sample",
           [](const SearchSpace& s, int count, std::uint64_t seed) {
@@ -321,11 +351,6 @@ void register_search_spaces(py::module_& m) {
           "genome"_a)
       .def("contains", &contains, "config"_a)
       .def(py::self == py::self);
-  m.def("gene_names", [] {
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < gene::count; ++i) names.push_back(gene::name(i));
-    return names;
-  });
 }
 
 void register_profiles(py::module_& m) {

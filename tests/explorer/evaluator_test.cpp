@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "space/mnasnet.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -36,13 +37,31 @@ TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
       with_priors.prior_points += prior.points;
       with_priors.novelty += prior.variance;
     }
-    std::array<int, 5> widths;
-    for (std::size_t k = 0; k < 5; ++k)
-      widths[k] = decode(evaluator.space(), genome).stages[k].width;
-    with_priors.novelty += width_novelty(widths);
+    with_priors.novelty += width_novelty(evaluator.space(), g);
     CHECK(e.accuracy.top1 ==
           Approx(evaluator.accuracy().estimate(with_priors).top1).epsilon(1e-12));
   }
+}
+
+TEST_CASE("networks of another skeleton are evaluated as if they were built", "[explorer]") {
+  const LatencyModel latency = fake_latency();
+  SearchSpace space = make_space("mnasnet", mnasnet_skeleton());
+  set_choices(space, "resolution", {192, 224});
+  const Evaluator evaluator(space, latency, published_accuracy_model());
+  Rng rng(3);
+  for (int i = 0; i < 60; ++i) {
+    const Genome genome = sample(space, rng);
+    const Evaluation e = evaluator.evaluate(genome);
+    const Network network = build(space, genome);
+    INFO(describe(space, genome));
+    CHECK(e.macs == macs(network));
+    CHECK(e.params == params(network));
+    CHECK(e.peak_activation_bytes == peak_activation_bytes(network));
+    CHECK(e.latency.ms == Approx(latency.combine(latency_terms(network, latency)).ms));
+    CHECK(e.accuracy == evaluator.accuracy().estimate(capacity(network)));
+  }
+  // Stem and head by resolution; in 7 stages 12 kinds of first and 12 of further layers.
+  CHECK(evaluator.units() <= 2 * (2 + 7 * 24));
 }
 
 TEST_CASE("threads share what they compute and agree", "[explorer]") {

@@ -278,6 +278,11 @@ TEST_CASE("a difference names what changed and nothing else", "[explorer]") {
   CHECK(difference(config, cpubone_config("b0")) ==
         "input 224 -> 192; stage 3: blocks 3 -> 5, groups 2 -> 1; stage 4: attention with -> "
         "without");
+  config = cpubone_config("b0");
+  config.stages[1].down_fused = false;
+  config.stages[4].fused = true;
+  CHECK(difference(config, cpubone_config("b0")) ==
+        "stage 1: strided block fused -> unfused; stage 4: blocks are unfused -> fused");
 }
 
 TEST_CASE("a correction follows measured networks and trusts few of them little", "[explorer]") {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "explorer/objectives.hpp"
-#include "space/search_space.hpp"
+#include "space/cpubone_space.hpp"
 
 namespace cpubone {
 
@@ -42,24 +42,22 @@ inline LatencyModel fake_latency() {
 
 /// B0 and its neighbours in the widths, depths, groups, kernels and attention of the last stages.
 inline SearchSpace tiny_space() {
-  SearchSpace space;
-  space.name = "tiny";
-  space.fused_below = {64, 256};
-  for (int i = 0; i < 5; ++i) {
-    StageChoices& stage = space.stages[static_cast<std::size_t>(i)];
-    stage.widths = {16 << i};
-    stage.blocks = {0};
+  SearchSpace space = make_space("tiny", cpubone_skeleton());
+  set_choices(space, "fused_below", {64, 256});
+  set_choices(space, "stem.width", {16});
+  set_choices(space, "stage1.width", {32});
+  set_choices(space, "stage2.width", {48, 64});
+  set_choices(space, "stage3.width", {96, 128, 160});
+  set_choices(space, "stage4.width", {192, 256, 320});
+  for (const std::string stage : {"stem", "stage1", "stage2"})
+    set_choices(space, stage + ".blocks", {0});
+  for (const std::string stage : {"stage3", "stage4"}) {
+    set_choices(space, stage + ".blocks", {0, 1, 2, 3, 4});
+    set_choices(space, stage + ".groups", {1, 2, 4});
+    set_choices(space, stage + ".kernel", {2, 3});
+    set_choices(space, stage + ".attention", {0, 1});
   }
-  space.stages[2].widths = {48, 64};
-  for (const std::size_t i : {std::size_t{3}, std::size_t{4}}) {
-    StageChoices& stage = space.stages[i];
-    stage.widths = i == 3 ? std::vector{96, 128, 160} : std::vector{192, 256, 320};
-    stage.blocks = {0, 1, 2, 3, 4};
-    stage.groups = {1, 2, 4};
-    stage.kernels = {2, 3};
-    stage.attention = {0, 1};
-    stage.attention_strides = i == 3 ? std::vector{1, 2} : std::vector{1};
-  }
+  set_choices(space, "stage3.attention_stride", {1, 2});
   return space;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -32,26 +33,31 @@ std::vector<Costs> front_costs(const SearchResult& result) {
 /// All networks of a space, once each.
 std::vector<Genome> enumerate(const SearchSpace& space) {
   const auto counts = choices(space);
-  std::set<Genome> seen;
-  Genome g{};
+  std::map<std::uint64_t, Genome> seen;
+  Genome g = first_genome(space);
   for (std::size_t i = 0; i < g.size();) {
-    if (i == 0) seen.insert(canonical(space, g));
+    if (i == 0) {
+      const Genome c = canonical(space, g);
+      seen.emplace(network_id(c), c);
+    }
     if (++g[i] < counts[i]) {
       i = 0;
     } else {
       g[i++] = 0;
     }
   }
-  return {seen.begin(), seen.end()};
+  std::vector<Genome> all;
+  for (const auto& [id, genome] : seen) all.push_back(genome);
+  return all;
 }
 
 SearchSpace small_space() {
   SearchSpace space = tiny_space();
-  space.stages[2].widths = {64};
-  space.stages[3].widths = {96, 128};
-  space.stages[3].groups = {1, 2};
-  space.stages[4].groups = {1, 2};
-  space.stages[4].widths = {192, 256};
+  set_choices(space, "stage2.width", {64});
+  set_choices(space, "stage3.width", {96, 128});
+  set_choices(space, "stage3.groups", {1, 2});
+  set_choices(space, "stage4.groups", {1, 2});
+  set_choices(space, "stage4.width", {192, 256});
   return space;
 }
 
@@ -377,8 +383,8 @@ TEST_CASE("an island's epoch depends on its task only", "[explorer]") {
 
 TEST_CASE("a search of a space smaller than its budget ends", "[explorer]") {
   SearchSpace space = small_space();
-  space.stages[3].blocks = {1};
-  space.stages[4].blocks = {1};
+  set_choices(space, "stage3.blocks", {1});
+  set_choices(space, "stage4.blocks", {1});
   const Evaluator evaluator(space, fake_latency(), accuracy());
   const SearchResult result = search(evaluator, quick(Algorithm::nsga2));
   CHECK(result.distinct() < 3000);

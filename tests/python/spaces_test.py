@@ -59,3 +59,28 @@ def test_spaces_survive_files_dicts_and_pickles(space, tmp_path):
     assert cpubone.config("b0") not in smaller
     with pytest.raises(ValueError, match="resolution"):
         smaller.encode(cpubone.config("b0"))
+
+
+def test_a_space_of_another_skeleton_builds_networks(tmp_path):
+    space = cpubone.SearchSpace.mnasnet()
+    assert space.skeleton == "mnasnet" and cpubone.SearchSpace.default().skeleton == "cpubone"
+    assert space.choices("stage1.expansion") == ["1", "4", "6"]
+    for genome in space.genomes(5, seed=3):
+        assert space.build(genome).macs > 1e7
+        assert space.describe(genome).startswith("e")
+    with pytest.raises(ValueError, match="it is of skeleton mnasnet, expected cpubone"):
+        space.sample(1)
+    assert cpubone.config("b0") not in space
+    space.save(tmp_path / "space.json")
+    assert cpubone.SearchSpace.load(tmp_path / "space.json") == space
+    with pytest.raises(KeyError):
+        space.choices("stage1.width")
+
+
+def test_fusing_is_a_choice_by_stage():
+    b0 = cpubone.config("b0")
+    assert [stage.fused for stage in b0.stages] == [True, True, True, True, False]
+    assert b0.fused_below(256) == b0
+    mixed = b0.fused_below(cpubone.NEVER_FUSED, strided=64)
+    assert [stage.down_fused for stage in mixed.stages[1:]] == [True, False, False, False]
+    assert mixed.describe().endswith("unfused down-fused<64")

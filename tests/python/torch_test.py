@@ -146,13 +146,13 @@ def test_every_variant_of_the_space_folds():
     stages[2] = dataclasses.replace(stages[2], blocks=2, kernel=5, down_kernel=5)
     stages[3] = dataclasses.replace(stages[3], groups=8, attention_stride=2, attention_kernel=3)
     base = dataclasses.replace(config, resolution=64, stages=tuple(stages), classes=10)
-    for changes in (
-        {"fused_below": cpubone.NEVER_FUSED, "down_fused_below": cpubone.NEVER_FUSED},
-        {"fused_below": cpubone.ALWAYS_FUSED, "upsampling": "transposed"},
-        {"activation": "relu", "mlp_activation": "silu"},
+    for variant in (
+        base.fused_below(cpubone.NEVER_FUSED, strided=cpubone.NEVER_FUSED),
+        dataclasses.replace(base.fused_below(cpubone.ALWAYS_FUSED), upsampling="transposed"),
+        dataclasses.replace(base, activation="relu", mlp_activation="silu"),
     ):
         torch.manual_seed(2)
-        module = shaken(cpubone.torch.module(dataclasses.replace(base, **changes)))
+        module = shaken(cpubone.torch.module(variant))
         pixels = image(module.network)
         with torch.no_grad():
             expected = module(pixels)

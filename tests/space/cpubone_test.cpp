@@ -60,15 +60,33 @@ TEST_CASE("feature maps of B0 are those of strides 4 to 32", "[space]") {
 
 TEST_CASE("a threshold decides which blocks are fused", "[space]") {
   CpuboneConfig config = cpubone_config("b0");
-  config.fused_below = never_fused;
-  config.down_fused_below = never_fused;
+  fuse_below(config, never_fused, never_fused);
   Network unfused = build(config);
   CHECK(has(unfused, "stage1.0.depthwise"));
   CHECK(has(unfused, "stage3.1.local.depthwise"));
   CHECK_FALSE(has(unfused, "stage3.1.local.spatial"));
 
-  config.fused_below = always_fused;
+  fuse_below(config, always_fused);
   CHECK(has(build(config), "stage4.1.local.spatial"));
+}
+
+TEST_CASE("each stage may fuse its blocks or not", "[space]") {
+  // CPUBone's ablation (arXiv 2603.26425): strided blocks unfused in stages 1 and 2 only, no
+  // groups.
+  CpuboneConfig config = cpubone_config("b0");
+  for (std::size_t i = 1; i < config.stages.size(); ++i) {
+    config.stages[i].groups = 1;
+    config.stages[i].down_fused = i >= 3;
+  }
+  const Network network = build(config);
+  for (const char* unfused : {"stage1.0.depthwise", "stage2.0.depthwise"})
+    CHECK(has(network, unfused));
+  for (const char* fused : {"stage3.0.spatial", "stage4.0.spatial"}) CHECK(has(network, fused));
+  CHECK(describe(config) == "w16-32-64-128-256 d0-1-1-3-4 g1 down-fused0-0-1-1");
+  config.stages[4].fused = true;
+  config.stages[3].fused = false;
+  CHECK(has(build(config), "stage4.1.local.spatial"));
+  CHECK(describe(config) == "w16-32-64-128-256 d0-1-1-3-4 g1 fused0-0-0-0-1 down-fused0-0-1-1");
 }
 
 TEST_CASE("every choice of the search space builds", "[space]") {
@@ -155,10 +173,15 @@ TEST_CASE("descriptions use the papers' notation and name what differs from B0",
   CHECK(describe(cpubone_config("b2")) == "w20-40-80-160-320 d0-1-1-6-6 g2 de6 head2304-2560");
   CpuboneConfig config = cpubone_config("b0");
   config.stages[4].groups = 4;
-  config.fused_below = 128;
+  fuse_below(config, 128);
   config.resolution = 192;
   config.stages[1].kernel = 2;
-  CHECK(describe(config) == "w16-32-64-128-256 d0-1-1-3-4 g2-2-2-4 k2-3-2-2 fused<128 @192");
+  CHECK(describe(config) == "w16-32-64-128-256 d0-1-1-3-4 g2-2-2-4 k2-3-2-2 unfused @192");
+  config.stages[2].blocks = 1;
+  CHECK(describe(config) == "w16-32-64-128-256 d0-1-2-3-4 g2-2-2-4 k2-3-2-2 fused<128 @192");
+  fuse_below(config, always_fused, 256);
+  CHECK(describe(config) ==
+        "w16-32-64-128-256 d0-1-2-3-4 g2-2-2-4 k2-3-2-2 fused<512 down-fused<256 @192");
 }
 
 TEST_CASE("attention takes half the channels in heads of about 30", "[space]") {

@@ -1,4 +1,4 @@
-#include "space/search_space.hpp"
+#include "space/cpubone_space.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -90,7 +90,7 @@ TEST_CASE("groups and attention strides are reduced to what divides", "[space]")
   g[gene::of(1, gene::groups)] = 3;
   CHECK(decode(space, g).stages[1].groups == 2);  // neither 8 nor 4 divides 14
   g = encode(space, cpubone_config("b0"));
-  space.stages[4].attention_strides = {1, 2};
+  set_choices(space, "stage4.attention_stride", {1, 2});
   g[gene::of(4, gene::attention_stride)] = 1;
   CHECK(decode(space, g).stages[4].attention_stride == 1);  // 7 pixels
 }
@@ -109,7 +109,7 @@ TEST_CASE("encoding tells which choice the space lacks", "[space]") {
 TEST_CASE("sampling reaches every choice and repeats with its seed", "[space]") {
   const SearchSpace space = default_search_space();
   const auto counts = choices(space);
-  std::array<std::set<int>, gene::count> seen;
+  std::vector<std::set<int>> seen(counts.size());
   Rng rng(1);
   Rng again(1);
   for (int i = 0; i < 4000; ++i) {
@@ -118,7 +118,7 @@ TEST_CASE("sampling reaches every choice and repeats with its seed", "[space]") 
     for (std::size_t k = 0; k < g.size(); ++k) seen[k].insert(g[k]);
   }
   for (std::size_t k = 0; k < seen.size(); ++k) {
-    INFO(gene::name(k));
+    INFO(space.genes[k].name);
     CHECK(static_cast<int>(seen[k].size()) == counts[k]);
   }
 }
@@ -134,8 +134,9 @@ TEST_CASE("a space survives its file", "[space]") {
 
 TEST_CASE("choices that a file leaves out are CPUBone's", "[space]") {
   const SearchSpace space = read(small_json());
-  CHECK(space.resolutions == std::vector{224});
-  CHECK(space.stages[2].groups == std::vector{2});
+  CHECK(space.skeleton == &cpubone_skeleton());
+  CHECK(space.genes[gene::resolution].choices == std::vector<Choice>{{224}});
+  CHECK(space.genes[gene::of(2, gene::groups)].choices == std::vector<Choice>{{2}});
   CHECK(size(space) == 32);
 }
 
@@ -175,18 +176,68 @@ TEST_CASE("a wrong space is refused with what is wrong", "[space]") {
   CHECK_THAT(message(value), ContainsSubstring("space.json#/stages/4/width/0"));
   value = small_json();
   value["fused_below"] = {"sometimes"};
-  CHECK_THAT(message(value), ContainsSubstring("\"never\", a number of channels or \"always\""));
+  CHECK_THAT(message(value), ContainsSubstring("expected \"never\", \"always\", a number in "
+                                               "0..65536, a list of 5 numbers, got \"sometimes\""));
   value = small_json();
   value["stages"].erase(4);
-  CHECK_THAT(message(value), ContainsSubstring("five stages"));
+  CHECK_THAT(message(value), ContainsSubstring("the 5 stages stem, stage1"));
+  value = small_json();
+  value["skeleton"] = "resnet";
+  CHECK_THAT(
+      message(value),
+      ContainsSubstring("space.json#/skeleton: skeleton: got \"resnet\", expected cpubone or "
+                        "mnasnet"));
+  value = small_json();
+  value["stages"][0]["down_kernel"] = {3};
+  CHECK_THAT(message(value),
+             ContainsSubstring("space.json#/stages/0: unknown key \"down_kernel\""));
+  value = small_json();
+  value["stages"][2].erase("width");
+  CHECK_THAT(message(value), ContainsSubstring("space.json#/stages/2: missing key \"width\""));
+  value = small_json();
+  value["down_fused_below"] = {{0, 0, 2, 1, 1}};
+  CHECK_THAT(message(value), ContainsSubstring("a stage's flag must be 0 or 1, got 2"));
+  value = small_json();
+  value["head"] = {{1536}};
+  CHECK_THAT(message(value), ContainsSubstring("#/head/0: expected a list of 2 numbers"));
   value = small_json();
   value["activation"] = {"swish"};
   CHECK_THAT(message(value), ContainsSubstring("/activation/0") && ContainsSubstring("swish"));
 }
 
+TEST_CASE("a space whose largest network is too large is refused", "[space]") {
+  json value = small_json();
+  value["stages"][4]["width"] = {256, 8192};
+  value["stages"][4]["expansion"] = {4, 16};
+  // Each of the two is allowed with the other's first choice.
+  CHECK_THROWS_WITH(read(value), ContainsSubstring("stage4 expansion x width must be in 1..65536, "
+                                                   "got 131072"));
+  value["stages"][4]["expansion"] = {4, 8};
+  CHECK_NOTHROW(read(value));
+}
+
+TEST_CASE("a choice of fused blocks may name the stages", "[space]") {
+  json value = small_json();
+  value["stages"][1]["groups"] = value["stages"][2]["groups"] = {1};
+  value["down_fused_below"] = {"never", "always", {0, 0, 0, 1, 1}};
+  const SearchSpace space = read(value);
+  CHECK(read(to_json(space)) == space);
+  Genome g = first_genome(space);
+  g[gene::down_fused_below] = 2;
+  const CpuboneConfig config = decode(space, g);
+  CHECK_FALSE(config.stages[2].down_fused);
+  CHECK(config.stages[3].down_fused);
+  CHECK(encode(space, config) == g);
+  CpuboneConfig other = config;
+  other.stages[3].down_fused = false;
+  CHECK_THROWS_WITH(encode(space, other),
+                    ContainsSubstring("down_fused_below of \"candidate\" must be one of never, "
+                                      "always, [0, 0, 0, 1, 1], got [0, 0, 0, 0, 1]"));
+}
+
 TEST_CASE("a genome out of range is refused by its gene", "[space]") {
   const SearchSpace space = default_search_space();
-  Genome g{};
+  Genome g = first_genome(space);
   g[gene::of(3, gene::kernel)] = 9;
   CHECK_THROWS_WITH(decode(space, g),
                     "search space \"default\": gene stage3.kernel must be in 0..2, got 9");
