@@ -14,8 +14,8 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/insight.hpp"
-#include "graph/passes.hpp"
 #include "predictor/features.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
 
@@ -167,7 +167,7 @@ class Explorer {
     if (!input_.learn) return;
     std::map<std::string, std::pair<double, Op>> unsure;  // spread in ns, over all networks
     for (const std::size_t i : chosen)
-      for (const Node& node : split_activations(picks_[i].network).nodes) {
+      for (const Node& node : lowered(picks_[i].network).nodes) {
         const LatencyTerms t = input_.latency.op_terms(node.op);
         const double spread_ns = std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns);
         if (spread_ns <= known_spread * t.ops_ns) continue;
@@ -709,7 +709,7 @@ Exploration explore(const ExploreInput& input, const ExploreOptions& options) {
 std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency) {
   std::vector<BreakdownRow> rows;
   LatencyTerms total;
-  for (const Node& node : split_activations(network).nodes) {
+  for (const Node& node : lowered(network).nodes) {
     const LatencyTerms terms = latency.op_terms(node.op);
     total += terms;
     const std::string op = op_class(node.op);

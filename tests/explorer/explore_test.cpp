@@ -6,7 +6,7 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/insight.hpp"
-#include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -122,7 +122,7 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
     std::vector<MeasuredLatency> out;
     for (const Network& n : networks) {
       LatencyTerms sum;
-      for (const Node& node : split_activations(n).nodes) {
+      for (const Node& node : lowered(n).nodes) {
         LatencyTerms t = plain.op_terms(node.op);
         t.ops_ns *= surprising(node.op) ? 2 : 1;
         sum += t;
