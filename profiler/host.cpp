@@ -26,7 +26,7 @@
 #endif
 
 #include "graph/error.hpp"
-#include "runtime/xnnpack_runtime.hpp"
+#include "runtime/xnnpack_backend.hpp"
 
 namespace cpubone {
 namespace {
@@ -245,7 +245,7 @@ Device describe_host() {
   device.l2_bytes = caches.l2;
   device.llc_bytes = caches.last;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  device.runtime = "XNNPACK " + xnnpack_version();
+  device.runtime = backend_identities();
   device.runtime_hash = file_hash(xnnpack_library_path());
   device.kernel = kernel_release();
   device.governor = read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");

@@ -14,7 +14,6 @@
 #include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
 #include "runtime/executor.hpp"
-#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -75,38 +74,53 @@ void fill(std::span<float> out) {
                 std::min(values.size(), out.size() - i) * sizeof(float));
 }
 
-/// The operator behind slices of the network's input, so that it reads what was just written and
-/// may write in place, as in a network.
+void fill_inputs(Executor& executor) {
+  for (std::size_t i = 0; i < executor.network().inputs.size(); ++i) {
+    const std::span<float> input = executor.input(i);
+    // Values of int8 take a quarter of their memory.
+    const bool bytes = executor.network().inputs[i].dtype == DType::qs8;
+    fill(bytes ? input.first(input.size() / sizeof(float)) : input);
+  }
+}
+
+/// The operator behind slices of images, one a resolution, so that it reads what was just written
+/// and may write in place, as in a network.
 Network network_of(const Op& op) {
   Network network;
   network.name = text(op);
-  network.inputs = {op.inputs[0]};
   Node node{"op", "", op, {}};
-  if (op.dtype() == DType::qs8) {  // nothing else calculates in int8
-    node.inputs = {network_input};
-    network.nodes = {node};
+  if (op.dtype() == DType::qs8) {  // slices are not in int8
+    network.inputs = op.inputs;
+    for (std::size_t i = 0; i < op.inputs.size(); ++i)
+      node.inputs.emplace_back(network_input, static_cast<int>(i));
+    network.nodes = {std::move(node)};
     network.outputs = {0};
     return network;
   }
-  Tensor& image = network.inputs[0];
-  for (const Tensor& input : op.inputs) image.shape.c = std::max(image.shape.c, input.shape.c);
-  const auto make = [&](OpKind kind, int from, Tensor to) {
-    Op producer;
-    producer.kind = kind;
-    producer.inputs = {tensor(network, from)};
-    producer.outputs = {std::move(to)};
-    const auto index = static_cast<int>(network.nodes.size());
-    network.nodes.push_back({fmt::format("input{}", index), "", producer, {from}});
-    return index;
-  };
+  network.inputs.clear();
+  std::vector<int> images;
   for (const Tensor& input : op.inputs) {
-    int from = network_input;
-    if (input.shape.h != image.shape.h || input.shape.w != image.shape.w)
-      from = make(OpKind::global_avg_pool, from, {{1, 1, 1, image.shape.c}, image.dtype});
-    node.inputs.emplace_back(make(OpKind::slice, from, input));
+    const auto same = std::find_if(network.inputs.begin(), network.inputs.end(), [&](auto& image) {
+      return image.shape.h == input.shape.h && image.shape.w == input.shape.w;
+    });
+    images.push_back(static_cast<int>(same - network.inputs.begin()));
+    if (same == network.inputs.end()) {
+      network.inputs.push_back(input);
+    } else {
+      same->shape.c = std::max(same->shape.c, input.shape.c);
+    }
   }
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    Op slice;
+    slice.kind = OpKind::slice;
+    slice.inputs = {network.inputs[static_cast<std::size_t>(images[i])]};
+    slice.outputs = {op.inputs[i]};
+    node.inputs.emplace_back(static_cast<int>(i));
+    network.nodes.push_back(
+        {fmt::format("input{}", i), "", std::move(slice), {Edge(network_input, images[i])}});
+  }
+  network.outputs = {static_cast<int>(network.nodes.size())};
   network.nodes.push_back(std::move(node));
-  network.outputs = {static_cast<int>(network.nodes.size()) - 1};
   return network;
 }
 
@@ -124,14 +138,13 @@ class ExecutorSubject : public Subject {
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     options.arena = std::move(arena);
-    if (network.nodes[0].op.dtype() == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
       options.arena = executors_[0].arena();  // its own where it needs a larger one
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
-    while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
+    while (steps[first_step_].ops[0].node < static_cast<int>(first_node)) ++first_step_;
   }
 
   void move() override {
@@ -145,8 +158,7 @@ class ExecutorSubject : public Subject {
   void feed(int copy) override {
     if (caches_) caches_->push_out();
     Executor& executor = executors_[static_cast<std::size_t>(copy)];
-    const std::span<float> input = executor.input();
-    fill(input.first(static_cast<std::size_t>(input_share_ * static_cast<double>(input.size()))));
+    fill_inputs(executor);
     executor.run_steps(0, first_step_);
   }
   void run(int copy) override {
@@ -157,22 +169,9 @@ class ExecutorSubject : public Subject {
   std::shared_ptr<PrivateCaches> caches_;  ///< null: nothing is pushed out
   std::mt19937_64 random_;
   std::vector<Executor> executors_;
-  double input_share_ = 1;  ///< of the input's memory that its values take
   std::size_t first_step_ = 0;
   std::size_t last_step_ = 0;
 };
-
-/// The engine, or engines, of an operator with its activation.
-std::string engine_name(const Op& op) {
-  const Network network = network_of(op);
-  const Network executed = lowered(network);
-  std::string engine;
-  for (std::size_t i = network.nodes.size() - 1; i < executed.nodes.size(); ++i) {
-    const std::string_view one = name(engine_of(executed.nodes[i].op));
-    engine = engine.empty() || engine == one ? one : name(Engine::mixed);
-  }
-  return engine;
-}
 
 SampleOptions sample_options(const MeasureOptions& options, const Device& device) {
   SampleOptions sampling;
@@ -303,7 +302,7 @@ Profile host_profile(const MeasureSettings& settings) {
 
 void check_measurable(const Op& op) {
   check(op);
-  engine_name(op);
+  engine_of(op);
 }
 
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
@@ -332,7 +331,7 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   measured.seconds = 0;
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!report.timings[i].samples_ns.empty())
-      measured.ops.push_back({ops[i], engine_name(ops[i]), report.timings[i]});
+      measured.ops.push_back({ops[i], engine_of(ops[i]), report.timings[i]});
   merge(profile, measured);
 }
 
@@ -362,7 +361,7 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
                                            const std::shared_ptr<const ThreadPool>& pool,
                                            double total_ns) {
   Executor executor(network, random_parameters(), pool, {.one_step_per_op = true});
-  fill(executor.input());
+  fill_inputs(executor);
   executor.run();
   constexpr int runs = 9;
   const auto& steps = executor.steps();
@@ -376,12 +375,11 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
   double sum = 0;
   int last_node = -1;
   for (std::size_t s = 0; s < steps.size(); ++s) {
-    const int index = steps[s].nodes[0];
+    const int index = steps[s].ops[0].node;
     const Node& node = executor.network().nodes[static_cast<std::size_t>(index)];
     const double ns = median(step_ns[s]);
     sum += ns;
-    if (index != last_node)
-      parts.push_back({node.op, node.stage, std::string(name(engine_of(node.op))), 0});
+    if (index != last_node) parts.push_back({node.op, node.stage, engine_of(node.op), 0});
     parts.back().latency_ns += ns;
     last_node = index;
   }

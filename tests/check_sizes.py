@@ -23,7 +23,6 @@ EXCEPTIONS = {
     "records/result.cpp",
     "reports/charts.cpp",
     "reports/summary.cpp",
-    "runtime/executor.cpp",
     "space/search_space.cpp",
 }
 
