@@ -16,9 +16,9 @@
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/steady_clock.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;
@@ -75,7 +75,7 @@ nlohmann::json measure(const Network& network, int threads) {
   double eigen = 0;
   for (std::size_t i = 0; i < step_ns.size(); ++i) {
     total += step_ns[i];
-    if (executor.steps()[i].engine == Engine::eigen) eigen += step_ns[i];
+    if (executor.steps()[i].backend->name() == "eigen") eigen += step_ns[i];
   }
   return {{"latency_ms", median(run_ns) * 1e-6},
           {"runs", run_ns.size()},
@@ -130,7 +130,7 @@ void add_rows(Rows& rows, const Network& network, int threads) {
   } else {
     rows.inform(name + ": time in Eigen kernels", share, "share");
   }
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   const auto needed = static_cast<double>(weight_bytes(executed) + peak_activation_bytes(executed));
   const double ratio = value("running_bytes") / needed;
   const std::string note = "high-water mark of resident memory while it runs";

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -137,7 +138,7 @@ Unit count(const Network& network, const LatencyModel& latency) {
 
 LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
   LatencyTerms total;
-  for (const Node& node : split_activations(network).nodes) total += model.op_terms(node.op);
+  for (const Node& node : lowered(network).nodes) total += model.op_terms(node.op);
   return total;
 }
 

@@ -278,6 +278,38 @@ Op shuffle(Points& points) {
   return op;
 }
 
+Op average_pool(Points& points) {
+  Op op = max_pool(points);
+  op.kind = OpKind::avg_pool2d;
+  return op;
+}
+
+Op split(Points& points) {
+  Op op = simple(points, OpKind::split);
+  const Shape whole = op.input();
+  Shape part = whole;
+  part.c = std::max(1, whole.c / points.one_of({2, 4}));
+  op.outputs = {{part}, {part}};
+  op.outputs[1].shape.c = std::max(1, whole.c - part.c);
+  op.inputs[0].shape.c = part.c + op.output(1).c;
+  return op;
+}
+
+Op transpose(Points& points) {
+  Op op = simple(points, OpKind::transpose);
+  op.permutation =
+      points.one_of<std::array<int, 4>>({{0, 2, 1, 3}, {0, 3, 1, 2}, {0, 2, 3, 1}, {0, 1, 3, 2}});
+  return op;
+}
+
+/// To tokens.
+Op reshape(Points& points) {
+  Op op = simple(points, OpKind::reshape);
+  const Shape& in = op.input();
+  op.outputs = {{{1, 1, in.h * in.w, in.c}}};
+  return op;
+}
+
 constexpr std::array families{
     Family{24, true, dense_pointwise},
     Family{7, true, grouped_pointwise},
@@ -300,6 +332,11 @@ constexpr std::array families{
     Family{1, false, slice},
     Family{1, false, concat},
     Family{1, false, shuffle},
+    Family{1, false, average_pool},
+    Family{1, false, [](Points& p) { return simple(p, OpKind::softmax); }},
+    Family{1, false, split},
+    Family{1, false, transpose},
+    Family{1, false, reshape},
 };
 
 }  // namespace

@@ -40,6 +40,6 @@ class Bench {
 Network network_around(const Op& op);
 
 /// Fills an input with the same values for all, none of them denormal.
-void fill_input(std::span<float> out);
+void fill_inputs(Executor& executor);
 
 }  // namespace cpubone
