@@ -106,8 +106,11 @@ class JournalledMachine {
           networks, profile_.settings.threads, networks_s(budget_, networks.size()), profile_);
       known.emplace();
       for (std::size_t i = 0; i < timings.size(); ++i)
-        known->records.push_back(
-            {networks[i].name, params(networks[i]), macs(networks[i]), timings[i], {}, 0});
+        known->records.push_back({.name = networks[i].name,
+                                  .structure = structure_hash(networks[i]),
+                                  .params = params(networks[i]),
+                                  .macs = macs(networks[i]),
+                                  .timing = timings[i]});
       journal_.add(networks, known->records, cpubone::now_s(hooks_) - start_s);
     }
     for (const NetworkRecord& record : known->records)

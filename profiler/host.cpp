@@ -28,7 +28,6 @@
 #include "graph/error.hpp"
 #include "profiler/system_files.hpp"
 #include "runtime/xnnpack_backend.hpp"
-#include "runtime/xnnpack_runtime.hpp"
 
 namespace cpubone {
 namespace {

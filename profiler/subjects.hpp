@@ -9,6 +9,7 @@
 namespace cpubone {
 
 class Arena;
+class Executor;
 class ThreadPool;
 
 /// What everything that is timed in one run shares: threads, and where activations lie. Make it

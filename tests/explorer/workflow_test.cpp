@@ -78,7 +78,7 @@ class FakeMachine : public Measurer {
     published += networks.size();
     for (const Network& network : networks)
       profile.networks.push_back(
-          {network.name, params(network), macs(network), timing_of(ns_of(network)), {}, 0});
+          {network.name, "", params(network), macs(network), timing_of(ns_of(network)), {}, 0});
   }
   void ops(std::span<const Op> ops, double budget_s, Profile& profile) override {
     now_s += budget_s;
@@ -319,7 +319,7 @@ TEST_CASE("what was measured twice is found twice, first what was measured first
   const fs::path path = folder("journal");
   const Network networks[] = {build(cpubone_config("nano"))};
   const auto record = [&](double ns) {
-    return std::vector<NetworkRecord>{{"nano", 1, 1, timing_of(ns), {}, 0}};
+    return std::vector<NetworkRecord>{{"nano", "", 1, 1, timing_of(ns), {}, 0}};
   };
   {
     ExplorationJournal journal(path / "journal", "machine");
