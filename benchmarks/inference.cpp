@@ -16,9 +16,9 @@
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/steady_clock.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;
@@ -130,7 +130,7 @@ void add_rows(Rows& rows, const Network& network, int threads) {
   } else {
     rows.inform(name + ": time in Eigen kernels", share, "share");
   }
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   const auto needed = static_cast<double>(weight_bytes(executed) + peak_activation_bytes(executed));
   const double ratio = value("running_bytes") / needed;
   const std::string note = "high-water mark of resident memory while it runs";

@@ -13,12 +13,12 @@
 #include <thread>
 
 #include "benchmarks/rows.hpp"
-#include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/cpubone.hpp"
 #include "space/random_network.hpp"
 #include "space/search_space.hpp"
@@ -314,7 +314,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
            "<=", fmt::format("{} operators, {} networks", trained_ops, calibration.size()));
 
   std::vector<Network> executed;
-  for (const Network& network : networks) executed.push_back(split_activations(network));
+  for (const Network& network : networks) executed.push_back(lowered(network));
   const std::vector<Op> distinct = distinct_ops(executed);
   const double speed_start = now_s();
   double sum = 0;

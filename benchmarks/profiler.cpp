@@ -19,7 +19,6 @@
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
@@ -29,6 +28,7 @@
 #include "profiler/sampler.hpp"
 #include "profiler/statistics.hpp"
 #include "runtime/steady_clock.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 
 using namespace cpubone;
@@ -157,7 +157,7 @@ void sums(Rows& rows, int threads) {
   MeasureSettings settings;
   settings.threads = threads;
   std::vector<Network> executed;
-  for (const Network& network : networks) executed.push_back(split_activations(network));
+  for (const Network& network : networks) executed.push_back(lowered(network));
   const Profile before = measured({}, networks, settings);
   const Profile parts = measured(distinct_ops(executed), {}, settings);
   const Profile after = measured({}, networks, settings);

@@ -13,8 +13,8 @@
 #include "explorer/finding.hpp"
 #include "explorer/pareto.hpp"
 #include "explorer/predicted_studies.hpp"
-#include "graph/passes.hpp"
 #include "predictor/features.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
 
@@ -205,7 +205,7 @@ std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel&
   std::vector<BreakdownRow> rows;
   std::vector<std::array<double, 3>> bound_ns;  // of each row, by bound
   LatencyTerms total;
-  for (const Node& node : split_activations(network).nodes) {
+  for (const Node& node : lowered(network).nodes) {
     const LatencyTerms terms = latency.op_terms(node.op);
     total += terms;
     const std::string op = op_class(node.op);

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 #include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -135,7 +136,7 @@ Unit count(const Network& network, const LatencyModel& latency) {
 
 LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
   LatencyTerms total;
-  for (const Node& node : split_activations(network).nodes) total += model.op_terms(node.op);
+  for (const Node& node : lowered(network).nodes) total += model.op_terms(node.op);
   return total;
 }
 

@@ -11,6 +11,7 @@
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "graph/reparameterise.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 using namespace cpubone;
 
@@ -18,7 +19,7 @@ namespace {
 
 void exercise(const Network& network) {
   if (network_from_json(to_json(network)) != network) std::abort();
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   check(executed);
   if (macs(executed) != macs(network)) std::abort();
   if (peak_activation_bytes(network) <= 0) std::abort();

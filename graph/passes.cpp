@@ -9,11 +9,6 @@
 namespace cpubone {
 namespace {
 
-bool applies_while_writing(const Op& op) {
-  return clamps_while_writing(op.kind) &&
-         (op.activation == Activation::relu || op.activation == Activation::relu6);
-}
-
 Op activation_of(const Op& op) {
   Op activation;
   activation.kind = OpKind::activation;
@@ -67,29 +62,13 @@ class Rewriter {
 
 }  // namespace
 
-bool clamps_while_writing(OpKind kind) {
-  switch (kind) {
-    case OpKind::conv2d:
-    case OpKind::conv_transpose2d:
-    case OpKind::linear:
-    case OpKind::add:
-    case OpKind::mul:
-    case OpKind::global_avg_pool:
-    case OpKind::max_pool2d:
-    case OpKind::avg_pool2d:
-      return true;
-    default:
-      return false;
-  }
-}
-
-Network split_activations(const Network& network) {
+Network split_activations(const Network& network, const std::function<bool(const Op&)>& fuses) {
   Rewriter rewriter(network);
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     const Node& node = network.nodes[i];
     Op op = node.op;
-    const bool alone = op.kind == OpKind::activation || op.activation == Activation::none ||
-                       applies_while_writing(op);
+    const bool alone =
+        op.kind == OpKind::activation || op.activation == Activation::none || fuses(op);
     if (!alone) op.activation = Activation::none;
     const int index = rewriter.append(i, std::move(op));
     if (!alone)

@@ -1,17 +1,14 @@
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "graph/network.hpp"
 
 namespace cpubone {
 
-/// The same network as it is executed: an activation that its operator cannot apply while it writes
-/// (all but ReLU and ReLU6 after XNNPACK's operators) becomes a node of its own, named
-/// `<node>.<activation>`.
-Network split_activations(const Network& network);
-
-/// XNNPACK's operators that take a range of outputs: ReLU and ReLU6 are free in them.
-bool clamps_while_writing(OpKind kind);
+/// The same network with activations apart: one that its operator does not apply while it writes,
+/// which `fuses` knows, becomes a node of its own, named `<node>.<activation>`.
+Network split_activations(const Network& network, const std::function<bool(const Op&)>& fuses);
 
 /// Whether a node's result reaches one of `Network::features`: the backbone without its head. All
 /// nodes where no features are known.

@@ -10,8 +10,8 @@
 #include <set>
 
 #include "graph/network.hpp"
-#include "graph/passes.hpp"
 #include "predictor/least_squares.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 
 namespace cpubone {
@@ -54,7 +54,7 @@ VectorXd amounts(const Op& op, const CpuTraits& cpu) {
 
 VectorXd amounts(const Network& network, const CpuTraits& cpu) {
   VectorXd sum = VectorXd::Zero(costs);
-  for (const Node& node : split_activations(network).nodes) sum += amounts(node.op, cpu);
+  for (const Node& node : lowered(network).nodes) sum += amounts(node.op, cpu);
   return sum;
 }
 

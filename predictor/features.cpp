@@ -51,23 +51,6 @@ double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
 }
 
-/// Taps that XNNPACK's depthwise kernels of one pass are unrolled for.
-constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
-
-int taps_of(const Op& op) {
-  return op.kernel_h * op.kernel_w;
-}
-
-/// Larger windows run as a matrix product of one output channel a group.
-bool runs_depthwise(const Op& op) {
-  return is_depthwise(op) && taps_of(op) <= unrolled_taps.back();
-}
-
-double depthwise_taps(const Op& op) {
-  return *std::find_if(unrolled_taps.begin(), unrolled_taps.end(),
-                       [&](int taps) { return taps >= taps_of(op); });
-}
-
 /// 1 where `value` is a multiple of `tile`, else the used share of the last tile.
 double last_tile_share(double value, double tile) {
   const double rest = std::fmod(value, tile);
@@ -149,22 +132,19 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
   return m.pixels == 1 ? 1 : cpu.tile_rows;
 }
 
-/// Bytes of an elementwise operator that a thread takes at once.
-constexpr double elementwise_block_bytes = 4096;
-
 double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   switch (op.kind) {
     case OpKind::conv2d:
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
-      if (runs_depthwise(op)) return op.output().h;
+      if (xnnpack_runs_depthwise(op)) return op.output().h;
       return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
              m.groups;
     case OpKind::max_pool2d:
       return op.output().h;
     case OpKind::activation:
-      return std::ceil(static_cast<double>(output_bytes(op)) / elementwise_block_bytes);
+      return std::ceil(static_cast<double>(output_bytes(op)) / xnnpack_elementwise_block_bytes);
     case OpKind::add:
     case OpKind::mul:
       // Equal shapes are one long row, which is not split.
@@ -185,20 +165,7 @@ double held_share(double read_bytes, double cache_bytes) {
 }
 
 CpuTraits cpu_traits(const Device& device) {
-  const auto has = [&](std::string_view feature) {
-    return std::find(device.features.begin(), device.features.end(), feature) !=
-           device.features.end();
-  };
-  CpuTraits cpu;
-  if (has("avx512f")) {
-    cpu.tile_rows = 7;
-    cpu.tile_channels = cpu.vector_channels = 16;
-  } else if (has("fma") || has("avx")) {
-    cpu.tile_rows = 5;
-    cpu.tile_channels = cpu.vector_channels = 16;
-  } else if (device.architecture == "aarch64") {
-    cpu.tile_rows = 6;
-  }
+  CpuTraits cpu{xnnpack_traits(device.architecture, device.features)};
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
   if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);
@@ -210,7 +177,7 @@ std::string op_class(const Op& op) {
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
-  if (runs_depthwise(op)) return "depthwise";
+  if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
   return "convolution";
@@ -229,8 +196,8 @@ Work work(const Op& op, const CpuTraits& cpu) {
   const Matrix m = matrix(op);
   w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype());
-  if (runs_depthwise(op)) {
-    const double taps = depthwise_taps(op);
+  if (xnnpack_runs_depthwise(op)) {
+    const double taps = xnnpack_depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
     // The sum of a pixel's first channels waits for all its taps, one after the other.
     w.loop_starts = m.pixels * taps;
@@ -271,7 +238,7 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
   const Work w = work(op, cpu);
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
-  const bool depthwise = runs_depthwise(op);
+  const bool depthwise = xnnpack_runs_depthwise(op);
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype());

@@ -7,22 +7,18 @@
 
 #include "graph/op.hpp"
 #include "records/profile.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 
 /// What of a CPU decides an operator's cost; read off its description, not tuned to a machine.
-struct CpuTraits {
-  double tile_rows = 4;        ///< output pixels of XNNPACK's f32 matrix micro-kernel
-  double tile_channels = 8;    ///< output channels of it
-  double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
+struct CpuTraits : XnnpackTraits {
   double l1d_bytes = 32 << 10;
   double l2_bytes = 512 << 10;
   double llc_bytes = 2 << 20;
 };
 
-/// Micro-kernels that XNNPACK chooses for these CPU features (its f32 tables): 7x16 with AVX-512,
-/// 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. Caches that are not known keep their
-/// defaults.
+/// Caches that are not known keep their defaults.
 CpuTraits cpu_traits(const Device& device);
 
 /// Share that a cache still holds when bytes that are read in turn are read again: each miss

@@ -10,8 +10,8 @@
 #include <map>
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "predictor/least_squares.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -261,7 +261,7 @@ LatencyTerms terms_of(const ClassModel& model, const CpuTraits& cpu, int threads
 LatencyTerms network_terms(const Predictor& predictor, const Network& network) {
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
-  for (const Node& node : split_activations(network).nodes)
+  for (const Node& node : lowered(network).nodes)
     total += terms_of(model_of(predictor, node.op), cpu, predictor.settings.threads, node.op);
   return total;
 }
@@ -360,7 +360,7 @@ class NetworkFit {
     for (Index i = 0; i < n; ++i) {
       const auto k = static_cast<std::size_t>(i);
       LatencyTerms total;
-      for (const Node& node : split_activations(networks[k]).nodes) {
+      for (const Node& node : lowered(networks[k]).nodes) {
         const ClassModel& model = model_of(predictor, node.op);
         const LatencyTerms t = terms_of(model, cpu, predictor.settings.threads, node.op);
         rows_(i, &model - predictor.classes.data()) += t.ops_ns;
@@ -729,7 +729,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   const LatencyTerms total = network_terms(predictor, network);
   prediction.latency = combine(predictor, total);
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;
-  for (const Node& node : split_activations(network).nodes) {
+  for (const Node& node : lowered(network).nodes) {
     const ClassModel& model = model_of(predictor, node.op);
     const OpEstimate e =
         estimate_of(model, cpu, predictor.settings.threads, node.op, work(node.op, cpu));

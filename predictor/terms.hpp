@@ -3,7 +3,7 @@
 namespace cpubone {
 
 /// What operators add to the latency of a network, so that a network's terms are the sum over its
-/// executed operators (`split_activations`), and a search can add up cached terms of blocks.
+/// executed operators (`lowered`), and a search can add up cached terms of blocks.
 struct LatencyTerms {
   double ops_ns = 0;           ///< sum of the operators' predicted latencies
   double weights_ns = 0;       ///< of it the reading of weights, which caches can save

@@ -9,13 +9,13 @@
 #include <stdexcept>
 
 #include "graph/json_file.hpp"
-#include "graph/passes.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -39,7 +39,7 @@ double guess_ns(const Network& network) {
 /// The engine, or engines, of an operator with its activation.
 std::string engine_name(const Op& op) {
   const Network network = network_around(op);
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   std::string engine;
   for (std::size_t i = network.nodes.size() - 1; i < executed.nodes.size(); ++i) {
     const std::string_view one = name(engine_of(executed.nodes[i].op));

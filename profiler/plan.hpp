@@ -10,7 +10,7 @@ namespace cpubone {
 
 /// Operators to measure before a predictor exists: spread evenly, on logarithmic scales, over the
 /// kinds, shapes and attributes that backbones for CPUs can have; no network decides which. All
-/// distinct, as they are executed (`split_activations`), at most some ms each. A shorter plan of a
+/// distinct, as they are executed (`lowered`), at most some ms each. A shorter plan of a
 /// seed is the beginning of a longer one. For qs8 only convolutions and linear layers. Throws
 /// std::invalid_argument for a count outside of 1..100000.
 std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype = DType::f32);

@@ -19,9 +19,9 @@
 #endif
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "runtime/eigen_kernels.hpp"
 #include "runtime/steady_clock.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -279,8 +279,8 @@ Engine engine_of(const Op& op) {
   if (xnnpack_has(op)) return Engine::xnnpack;
   const bool fused = op.activation != Activation::none && op.kind != OpKind::activation;
   if (fused && op.activation != Activation::relu && op.activation != Activation::relu6)
-    throw std::invalid_argument(fmt::format(
-        "op \"{}\": its activation must be a node of its own (split_activations)", text(op)));
+    throw std::invalid_argument(
+        fmt::format("op \"{}\": its activation must be a node of its own (lowered)", text(op)));
   if (fused)
     throw std::invalid_argument(fmt::format("op \"{}\": no engine fuses {} into {}", text(op),
                                             name(op.activation), name(op.kind)));
@@ -423,7 +423,7 @@ Executor::Executor(const Network& network, const ParameterSource& parameters,
     : plan_(std::make_unique<Plan>()) {
   check(network);
   Plan& plan = *plan_;
-  plan.network = split_activations(network);
+  plan.network = lowered(network);
   plan.pool = std::move(pool);
   plan.ops = plan_ops(plan.network, plan.tensor_of_node);
   const auto step_ops = plan_steps(plan.ops, options.one_step_per_op);

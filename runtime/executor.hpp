@@ -18,7 +18,7 @@ enum class Engine {
   mixed,  ///< partial convolution: XNNPACK convolves, Eigen kernels move the channels
 };
 std::string_view name(Engine engine);
-/// Which engine runs an operator of a network after `split_activations`. Throws
+/// Which engine runs an operator of a network after `lowered`. Throws
 /// std::invalid_argument naming the operator where none does.
 Engine engine_of(const Op& op);
 
@@ -67,7 +67,7 @@ class Executor {
   /// Runs and adds each step's duration to `step_ns`, which has `steps()` elements.
   void run_timed(std::span<double> step_ns);
 
-  /// The network as it is executed (`split_activations`).
+  /// The network as it is executed (`lowered`).
   const Network& network() const;
   /// What one timed step runs: nodes of `network()`, in order. A partial convolution is three
   /// steps.

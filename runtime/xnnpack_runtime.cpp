@@ -13,7 +13,7 @@
 #include <stdexcept>
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -76,11 +76,6 @@ constexpr bool has_gelu = true;
 #else
 constexpr bool has_gelu = false;
 #endif
-
-bool fuses(Activation activation) {
-  return activation == Activation::none || activation == Activation::relu ||
-         activation == Activation::relu6;
-}
 
 constexpr std::size_t extra_floats = XNN_EXTRA_BYTES / sizeof(float);
 
@@ -217,6 +212,15 @@ class Subgraph {
                                           u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride_h),
                                           u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
                                           range.low, range.high, inputs[0], output, 0));
+        break;
+      case OpKind::avg_pool2d:
+        checked(xnn_define_average_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
+                                              u(p.left), u(op.kernel_h), u(op.kernel_w),
+                                              u(op.stride_h), u(op.stride_w), range.low, range.high,
+                                              inputs[0], output, 0));
+        break;
+      case OpKind::softmax:
+        checked(xnn_define_softmax(subgraph_.get(), inputs[0], output, 0));
         break;
       case OpKind::activation:
         if (op.activation == Activation::hardswish) {
@@ -384,13 +388,8 @@ void ThreadPool::on_all_threads(const std::function<void()>& work) const {
 }
 
 bool xnnpack_has(const Op& op) {
-  if (op.dtype() == DType::qs8 && op.kind != OpKind::conv2d && op.kind != OpKind::linear)
-    return false;
-  if (clamps_while_writing(op.kind)) return fuses(op.activation);
-  if (op.kind != OpKind::activation) return false;
-  return fuses(op.activation) || op.activation == Activation::hardswish ||
-         op.activation == Activation::sigmoid ||
-         (has_gelu && op.activation == Activation::gelu && op.dtype() == DType::f32);
+  return xnnpack_runs(op) || (has_gelu && op.kind == OpKind::activation &&
+                              op.activation == Activation::gelu && op.dtype() == DType::f32);
 }
 
 std::string xnnpack_version() {

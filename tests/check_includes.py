@@ -10,8 +10,8 @@ ALLOWED = {
     "runtime": {"graph"},
     "space": {"graph"},
     "profiler": {"graph", "records", "runtime", "space"},
-    "predictor": {"graph", "records", "space"},
-    "explorer": {"graph", "records", "space", "predictor"},
+    "predictor": {"graph", "records", "runtime", "space"},
+    "explorer": {"graph", "records", "runtime", "space", "predictor"},
     "reports": {"graph", "records"},
 }
 # On top of all.

@@ -171,14 +171,14 @@ inline TrainForm load_train_form(const std::string& name) {
   return form;
 }
 
-/// Where a node of `split_activations(network)` stands in the golden layers.
+/// Where a node of `lowered(network)` stands in the golden layers.
 struct Match {
   int layer = -1;   ///< the operator: parameters and their `t`
   int output = -1;  ///< the layer whose checksum is the node's output, its fused activation applied
 };
 
 /// Matches the nodes of a network without separate activations or of one that went through
-/// `split_activations` with the golden layers, both in execution order. Throws cpubone::Error
+/// `lowered` with the golden layers, both in execution order. Throws cpubone::Error
 /// naming the node where kinds differ or layers are left over.
 std::vector<Match> match(const Network& network, const Golden& golden);
 

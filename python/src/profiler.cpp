@@ -2,7 +2,6 @@
 #include <mutex>
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
@@ -11,6 +10,7 @@
 #include "python/src/bindings.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/xnnpack_runtime.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone::python {
 namespace {
@@ -75,7 +75,7 @@ Parameters parameters_of(const py::dict& weights, const Node& node) {
 py::dict random_weights(const Network& network, std::uint64_t seed) {
   const ParameterSource source = random_parameters(seed);
   py::dict weights;
-  for (const Node& node : split_activations(network).nodes) {
+  for (const Node& node : lowered(network).nodes) {
     if (params(node.op) == 0) continue;
     const Parameters parameters = source(node);
     weights[(node.name + ".weight").c_str()] = to_array(parameters.weight, weight_extents(node.op));

@@ -9,6 +9,7 @@
 #include "graph/passes.hpp"
 #include "python/src/bindings.hpp"
 #include "records/profile.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/cpubone.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
@@ -138,7 +139,7 @@ void register_networks(py::module_& m) {
       .def_property_readonly("weight_bytes", [](const Network& n) { return weight_bytes(n); })
       .def_property_readonly("peak_activation_bytes",
                              [](const Network& n) { return peak_activation_bytes(n); })
-      .def("executed", &split_activations)
+      .def("executed", &lowered)
       .def("features", &feature_network)
       .def("at_resolution", &with_resolution, "height"_a, "width"_a)
       .def(

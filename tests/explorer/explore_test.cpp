@@ -9,8 +9,8 @@
 #include "explorer/difference.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/predicted_studies.hpp"
-#include "graph/passes.hpp"
 #include "predictor/features.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 
@@ -126,7 +126,7 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
     std::vector<MeasuredLatency> out;
     for (const Network& n : networks) {
       LatencyTerms sum;
-      for (const Node& node : split_activations(n).nodes) {
+      for (const Node& node : lowered(n).nodes) {
         LatencyTerms t = plain.op_terms(node.op);
         t.ops_ns *= surprising(node.op) ? 2 : 1;
         sum += t;
@@ -346,7 +346,7 @@ TEST_CASE("a part is limited by what limits most of its time", "[explorer]") {
   int overhead = 0;
   for (const BreakdownRow& row : break_down(b0, model)) {
     double ns[3] = {};
-    for (const Node& node : split_activations(b0).nodes)
+    for (const Node& node : lowered(b0).nodes)
       if (node.stage == row.stage && op_class(node.op) == row.op_class)
         ns[static_cast<std::size_t>(model.bound(node.op))] += model.op_terms(node.op).ops_ns;
     CHECK(row.bound == (ns[2] > ns[1] ? Bound::overhead : Bound::memory));

@@ -11,8 +11,8 @@
 #include "explorer/exploration_journal.hpp"
 #include "explorer/inputs.hpp"
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "predictor/features.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
@@ -37,7 +37,7 @@ const std::vector<Op>& known_ops() {
     std::map<std::string, std::vector<Op>> by_class;
     std::set<std::string> seen;
     const auto add = [&](const Network& network) {
-      for (const Node& node : split_activations(network).nodes)
+      for (const Node& node : lowered(network).nodes)
         if (seen.insert(text(node.op)).second) by_class[op_class(node.op)].push_back(node.op);
     };
     for (const ZooEntry& entry : zoo()) add(entry.build());

@@ -6,6 +6,7 @@
 
 #include "graph/builder.hpp"
 #include "graph/error.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -93,7 +94,7 @@ TEST_CASE("a file's nodes are put in order with the earliest that is ready first
 }
 
 TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") {
-  const Network net = split_activations(small_network());
+  const Network net = lowered(small_network());
   REQUIRE(net.nodes.size() == 7);
   CHECK(net.nodes[0].op.activation == Activation::none);
   CHECK(net.nodes[1].name == "stem.conv.hardswish");
@@ -104,14 +105,14 @@ TEST_CASE("activations that convolutions cannot apply become nodes", "[space]") 
   CHECK(net.outputs == std::vector<Edge>{6});
   CHECK_NOTHROW(check(net));
   CHECK(macs(net) == macs(small_network()));
-  CHECK(split_activations(net) == net);
+  CHECK(lowered(net) == net);
 }
 
 TEST_CASE("a norm's ReLU becomes a node, a convolution's does not", "[space]") {
   NetworkBuilder b("relu", "test", {1, 4, 4, 8});
   int x = b.conv2d(network_input, "conv", {.out_channels = 8, .activation = Activation::relu6});
   x = b.layer_norm(x, "norm", Activation::relu);
-  const Network net = split_activations(b.finish(x));
+  const Network net = lowered(b.finish(x));
   REQUIRE(net.nodes.size() == 3);
   CHECK(net.nodes[0].op.activation == Activation::relu6);
   CHECK(net.nodes[2].name == "stem.norm.relu");
@@ -230,7 +231,7 @@ TEST_CASE("an edge to an output that a node lacks is refused", "[graph]") {
 TEST_CASE("a pass keeps which output of a node is read", "[graph]") {
   Network net = many();
   net.nodes[1].op.activation = Activation::gelu;
-  const Network split = split_activations(net);
+  const Network split = lowered(net);
   REQUIRE(split.nodes.size() == 4);
   CHECK(split.nodes[1].inputs == std::vector<Edge>{Edge(0, 1), Edge(network_input, 1)});
   CHECK(split.outputs == std::vector<Edge>{3, 2});

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 
@@ -175,7 +175,7 @@ TEST_CASE("threads share tiles, rows, pixels or blocks of an operator", "[predic
 
 TEST_CASE("features of every operator of every network are finite", "[predictor]") {
   std::vector<Network> networks;
-  for (const ZooEntry& entry : zoo()) networks.push_back(split_activations(entry.build()));
+  for (const ZooEntry& entry : zoo()) networks.push_back(lowered(entry.build()));
   for (const Op& op : distinct_ops(networks)) {
     const std::vector<double> values = features(op, cpu);
     REQUIRE(values.size() == feature_names().size());

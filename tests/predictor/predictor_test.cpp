@@ -9,8 +9,8 @@
 
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
-#include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -42,7 +42,7 @@ double imagined_ns(const Op& op) {
 
 double imagined_ns(const Network& network) {
   double sum = 0;
-  for (const Node& node : split_activations(network).nodes) sum += imagined_ns(node.op);
+  for (const Node& node : lowered(network).nodes) sum += imagined_ns(node.op);
   return sum;
 }
 
@@ -62,7 +62,7 @@ Profile imagined_profile(int networks, double noise_size = 0, int first = 500) {
   profile.created = "2026-01-01T00:00:00Z";
   std::vector<Network> all;
   for (int i = 0; i < networks; ++i)
-    all.push_back(split_activations(random_network(static_cast<std::uint64_t>(first + i))));
+    all.push_back(lowered(random_network(static_cast<std::uint64_t>(first + i))));
   std::mt19937_64 random(1);
   for (const Op& op : distinct_ops(all))
     profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op) * noise(random, noise_size))});
@@ -102,7 +102,7 @@ TEST_CASE("a cost model is recovered from what it gave", "[predictor]") {
 TEST_CASE("operators that were never measured are predicted", "[predictor]") {
   std::vector<Network> unseen;
   for (std::uint64_t seed = 700; seed < 705; ++seed)
-    unseen.push_back(split_activations(random_network(seed)));
+    unseen.push_back(lowered(random_network(seed)));
   double error = 0;
   int count = 0;
   for (const Op& op : distinct_ops(unseen)) {
@@ -132,8 +132,7 @@ TEST_CASE("the bound is the largest term of the cost model", "[predictor]") {
 TEST_CASE("terms of operators add up to the network's", "[predictor]") {
   const Network network = random_network(501);
   LatencyTerms sum;
-  for (const Node& node : split_activations(network).nodes)
-    sum += terms(exact_predictor(), node.op);
+  for (const Node& node : lowered(network).nodes) sum += terms(exact_predictor(), node.op);
   const NetworkPrediction p = predict(exact_predictor(), network);
   CHECK(combine(exact_predictor(), sum).ms == Approx(p.latency.ms));
   CHECK(p.latency.low_ms < p.latency.ms);
@@ -160,8 +159,7 @@ TEST_CASE("what the sum of operators misses is learnt from measured networks", "
   Profile profile = exact_profile();
   std::vector<Network> calibration;
   const auto truth = [](const Network& network) {
-    return 1.04 * imagined_ns(network) +
-           500.0 * static_cast<double>(split_activations(network).nodes.size());
+    return 1.04 * imagined_ns(network) + 500.0 * static_cast<double>(lowered(network).nodes.size());
   };
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     calibration.push_back(random_network(seed));
@@ -208,7 +206,7 @@ TEST_CASE("a class that networks slow down is scaled", "[predictor]") {
   Predictor predictor = exact_predictor();
   const auto truth = [](const Network& network) {
     double sum = 0;
-    for (const Node& node : split_activations(network).nodes)
+    for (const Node& node : lowered(network).nodes)
       sum += imagined_ns(node.op) * (op_class(node.op) == "pointwise" ? 1.1 : 1);
     return sum;
   };
@@ -279,7 +277,7 @@ TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     double ns = 0;
-    for (const Node& node : split_activations(network).nodes) ns += other_ns(node.op);
+    for (const Node& node : lowered(network).nodes) ns += other_ns(node.op);
     CHECK(predict(adapted, network).latency.ms == Approx(ns * 1e-6).epsilon(0.12));
   }
   // The same again from its file.
@@ -307,7 +305,7 @@ double ns_by_two(const Op& op) {
 
 double ns_by_two(const Network& network) {
   double sum = 0;
-  for (const Node& node : split_activations(network).nodes) sum += ns_by_two(node.op);
+  for (const Node& node : lowered(network).nodes) sum += ns_by_two(node.op);
   return sum;
 }
 

@@ -160,6 +160,9 @@ TEST_CASE("every operator computes what the slow reference computes", "[profiler
            "slice 1x4x4x10->1x4x4x4 begin=5 f32",
            "concat 1x4x4x10,1x4x4x3,1x4x4x10->1x4x4x23 f32",
            "channel_shuffle 1x4x4x12->1x4x4x12 g3 f32",
+           "avg_pool2d 1x9x8x12->1x5x4x12 k3x3 s2 p1,1,1,1 f32",
+           "avg_pool2d 1x8x8x7->1x4x4x7 k2x2 s2 p0,0,0,0 act=relu f32",
+           "softmax 1x3x4x10->1x3x4x10 f32",
        }) {
     CAPTURE(line);
     const Network net = network_of(parse_op(line));

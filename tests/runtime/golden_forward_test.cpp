@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/golden.hpp"
@@ -74,7 +74,7 @@ void check_tensor(std::span<const float> values, const Shape& shape,
 }
 
 void check_forward(const Network& network, const Golden& g) {
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   const auto matches = golden::match(executed, g);
   std::map<std::string, const golden::Layer*> layer_of;
   for (std::size_t i = 0; i < matches.size(); ++i)

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <map>
 
-#include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/golden.hpp"
@@ -48,7 +48,7 @@ void check_against_golden(const Network& network) {
   CHECK(params(network) == g.params);
   CHECK(macs(network) == g.macs);
 
-  const Network executed = split_activations(network);
+  const Network executed = lowered(network);
   const auto matches = golden::match(executed, g);
   std::map<int, int> node_of_layer{{-1, network_input}};
   int parameters = -1;
@@ -129,7 +129,7 @@ TEST_CASE("tensors of the train forms add up to the published parameters", "[gol
 
 TEST_CASE("a network that differs from its golden facts is named with the node", "[golden]") {
   const Golden b0 = golden::load("cpubone-b0");
-  CHECK_THROWS_WITH(golden::match(split_activations(find_network("b1")), b0),
+  CHECK_THROWS_WITH(golden::match(lowered(find_network("b1")), b0),
                     "cpubone-b1, node stage3.4.attention.norm: got group_norm, golden has conv2d "
                     "as layer 59");
 }

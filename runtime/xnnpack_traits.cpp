@@ -1,0 +1,88 @@
+#include "runtime/xnnpack_traits.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "graph/passes.hpp"
+
+namespace cpubone {
+namespace {
+
+/// Taps that the depthwise kernels of one pass are unrolled for.
+constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
+
+int taps_of(const Op& op) {
+  return op.kernel_h * op.kernel_w;
+}
+
+bool clamps(Activation activation) {
+  return activation == Activation::relu || activation == Activation::relu6;
+}
+
+/// Operators that take a range of outputs.
+bool takes_range(const Op& op) {
+  const bool quantised = op.dtype() == DType::qs8;
+  switch (op.kind) {
+    case OpKind::conv2d:
+    case OpKind::linear:
+      return true;
+    case OpKind::conv_transpose2d:
+    case OpKind::add:
+    case OpKind::mul:
+    case OpKind::global_avg_pool:
+      return !quantised;
+    case OpKind::max_pool2d:
+      return !quantised && taps_of(op) > 1;  // refuses windows of one pixel
+    case OpKind::avg_pool2d:
+      return op.dtype() == DType::f32 && taps_of(op) > 1;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool xnnpack_fuses(const Op& op) {
+  return takes_range(op) && clamps(op.activation);
+}
+
+bool xnnpack_runs(const Op& op) {
+  if (op.kind == OpKind::softmax) return op.dtype() == DType::f32;
+  if (op.kind == OpKind::activation)
+    return op.dtype() != DType::qs8 &&
+           (clamps(op.activation) || op.activation == Activation::hardswish ||
+            op.activation == Activation::sigmoid);
+  return takes_range(op) && (op.activation == Activation::none || clamps(op.activation));
+}
+
+Network lowered(const Network& network) {
+  return split_activations(network, xnnpack_fuses);
+}
+
+XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features) {
+  const auto has = [&](std::string_view feature) {
+    return std::find(features.begin(), features.end(), feature) != features.end();
+  };
+  XnnpackTraits traits;
+  if (has("avx512f")) {
+    traits.tile_rows = 7;
+    traits.tile_channels = traits.vector_channels = 16;
+  } else if (has("fma") || has("avx")) {
+    traits.tile_rows = 5;
+    traits.tile_channels = traits.vector_channels = 16;
+  } else if (architecture == "aarch64") {
+    traits.tile_rows = 6;
+  }
+  return traits;
+}
+
+bool xnnpack_runs_depthwise(const Op& op) {
+  return is_depthwise(op) && taps_of(op) <= unrolled_taps.back();
+}
+
+int xnnpack_depthwise_taps(const Op& op) {
+  return *std::find_if(unrolled_taps.begin(), unrolled_taps.end(),
+                       [&](int taps) { return taps >= taps_of(op); });
+}
+
+}  // namespace cpubone

@@ -1,0 +1,38 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "graph/network.hpp"
+
+namespace cpubone {
+
+// What is known of XNNPACK without the library, for predictions of devices that are elsewhere too.
+
+/// Whether XNNPACK (2022-02) runs this operator, with its activation applied while it writes.
+bool xnnpack_runs(const Op& op);
+/// Whether XNNPACK applies the operator's own activation while it writes: ReLU and ReLU6, after
+/// operators that take a range of outputs.
+bool xnnpack_fuses(const Op& op);
+/// The network as it is executed: `split_activations` of what XNNPACK does not fuse.
+Network lowered(const Network& network);
+
+/// Tiles of the f32 micro-kernels that XNNPACK chooses for a CPU.
+struct XnnpackTraits {
+  double tile_rows = 4;        ///< output pixels of the matrix micro-kernel
+  double tile_channels = 8;    ///< output channels of it
+  double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
+};
+/// 7x16 with AVX-512, 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. `features` are instruction
+/// sets as Linux names them.
+XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features);
+
+/// Whether a depthwise micro-kernel runs the operator; larger windows run as a matrix product of
+/// one output channel a group.
+bool xnnpack_runs_depthwise(const Op& op);
+/// Taps that the depthwise micro-kernel of such an operator is unrolled for, at least the window's.
+int xnnpack_depthwise_taps(const Op& op);
+/// Bytes of an elementwise operator that a thread takes at once.
+inline constexpr double xnnpack_elementwise_block_bytes = 4096;
+
+}  // namespace cpubone
