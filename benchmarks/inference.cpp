@@ -75,7 +75,7 @@ nlohmann::json measure(const Network& network, int threads) {
   double eigen = 0;
   for (std::size_t i = 0; i < step_ns.size(); ++i) {
     total += step_ns[i];
-    if (executor.steps()[i].engine == Engine::eigen) eigen += step_ns[i];
+    if (executor.steps()[i].backend->name() == "eigen") eigen += step_ns[i];
   }
   return {{"latency_ms", median(run_ns) * 1e-6},
           {"runs", run_ns.size()},

@@ -27,7 +27,7 @@
 
 #include "graph/error.hpp"
 #include "profiler/system_files.hpp"
-#include "runtime/xnnpack_runtime.hpp"
+#include "runtime/xnnpack_backend.hpp"
 
 namespace cpubone {
 namespace {
@@ -191,7 +191,7 @@ Device describe_host(std::span<const int> cpus) {
   device.l2_bytes = caches.l2_bytes;
   device.llc_bytes = caches.llc_bytes;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  device.runtime = "XNNPACK " + xnnpack_version();
+  device.runtime = backend_identities();
   device.runtime_hash = file_hash(xnnpack_library_path());
   device.kernel = kernel_release();
   device.governor = read_line(cpufreq / "scaling_governor");

@@ -15,7 +15,6 @@
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/executor.hpp"
-#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -34,18 +33,6 @@ double guess_ns(const Network& network) {
   double total = 0;
   for (const Node& node : network.nodes) total += guess_ns(node.op);
   return total;
-}
-
-/// The engine, or engines, of an operator with its activation.
-std::string engine_name(const Op& op) {
-  const Network network = network_around(op);
-  const Network executed = lowered(network);
-  std::string engine;
-  for (std::size_t i = network.nodes.size() - 1; i < executed.nodes.size(); ++i) {
-    const std::string_view one = name(engine_of(executed.nodes[i].op));
-    engine = engine.empty() || engine == one ? one : name(Engine::mixed);
-  }
-  return engine;
 }
 
 SampleOptions sample_options(const MeasureOptions& options, const Device& device) {
@@ -158,7 +145,7 @@ Profile host_profile(const MeasureSettings& settings) {
 
 void check_measurable(const Op& op) {
   check(op);
-  engine_name(op);
+  engine_of(op);
 }
 
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
@@ -181,7 +168,7 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   measured.seconds = 0;
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!report.timings[i].samples_ns.empty())
-      measured.ops.push_back({ops[i], engine_name(ops[i]), report.timings[i]});
+      measured.ops.push_back({ops[i], engine_of(ops[i]), report.timings[i]});
   merge(profile, measured);
 }
 
@@ -201,7 +188,7 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
                                            const std::shared_ptr<const ThreadPool>& pool,
                                            double total_ns) {
   Executor executor(network, random_parameters(), pool, {.one_step_per_op = true});
-  fill_input(executor.input());
+  fill_inputs(executor);
   executor.run();
   constexpr int runs = 9;
   const auto& steps = executor.steps();
@@ -215,12 +202,11 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
   double sum = 0;
   int last_node = -1;
   for (std::size_t s = 0; s < steps.size(); ++s) {
-    const int index = steps[s].nodes[0];
+    const int index = steps[s].ops[0].node;
     const Node& node = executor.network().nodes[static_cast<std::size_t>(index)];
     const double ns = median(step_ns[s]);
     sum += ns;
-    if (index != last_node)
-      parts.push_back({node.op, node.stage, std::string(name(engine_of(node.op))), 0});
+    if (index != last_node) parts.push_back({node.op, node.stage, engine_of(node.op), 0});
     parts.back().latency_ns += ns;
     last_node = index;
   }

@@ -47,6 +47,13 @@ const std::vector<float>& input_values() {
   return values;
 }
 
+void fill(std::span<float> out) {
+  const std::vector<float>& values = input_values();
+  for (std::size_t i = 0; i < out.size(); i += values.size())
+    std::memcpy(out.data() + i, values.data(),
+                std::min(values.size(), out.size() - i) * sizeof(float));
+}
+
 /// Copies of a network. What is timed is the network from a node on; the nodes before it make its
 /// input. Activations move through shared memory from visit to visit: where they lie decides how
 /// they get along in the caches, up to 15 % of a small operator's time, and where they lie in a
@@ -61,14 +68,13 @@ class ExecutorSubject : public Subject {
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     options.arena = std::move(arena);
-    if (network.nodes[0].op.dtype() == DType::qs8) input_share_ = 0.25;
     for (int i = 0; i < copies; ++i) {
       executors_.emplace_back(network, parameters, pool, options);
       options.arena = executors_[0].arena();  // its own where it needs a larger one
     }
     const auto& steps = executors_[0].steps();
     last_step_ = steps.size();
-    while (steps[first_step_].nodes[0] < static_cast<int>(first_node)) ++first_step_;
+    while (steps[first_step_].ops[0].node < static_cast<int>(first_node)) ++first_step_;
   }
 
   void move() override {
@@ -82,9 +88,7 @@ class ExecutorSubject : public Subject {
   void feed(int copy) override {
     if (caches_) caches_->push_out();
     Executor& executor = executors_[static_cast<std::size_t>(copy)];
-    const std::span<float> input = executor.input();
-    fill_input(
-        input.first(static_cast<std::size_t>(input_share_ * static_cast<double>(input.size()))));
+    fill_inputs(executor);
     executor.run_steps(0, first_step_);
   }
   void run(int copy) override {
@@ -95,7 +99,6 @@ class ExecutorSubject : public Subject {
   std::shared_ptr<Bench::PrivateCaches> caches_;  ///< null: nothing is pushed out
   std::mt19937_64 random_;
   std::vector<Executor> executors_;
-  double input_share_ = 1;  ///< of the input's memory that its values take
   std::size_t first_step_ = 0;
   std::size_t last_step_ = 0;
 };
@@ -117,43 +120,51 @@ std::unique_ptr<Subject> Bench::subject(const Network& network) const {
   return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_);
 }
 
-void fill_input(std::span<float> out) {
-  const std::vector<float>& values = input_values();
-  for (std::size_t i = 0; i < out.size(); i += values.size())
-    std::memcpy(out.data() + i, values.data(),
-                std::min(values.size(), out.size() - i) * sizeof(float));
+void fill_inputs(Executor& executor) {
+  for (std::size_t i = 0; i < executor.network().inputs.size(); ++i) {
+    const std::span<float> input = executor.input(i);
+    // Values of int8 take a quarter of their memory.
+    const bool bytes = executor.network().inputs[i].dtype == DType::qs8;
+    fill(bytes ? input.first(input.size() / sizeof(float)) : input);
+  }
 }
 
 Network network_around(const Op& op) {
   Network network;
   network.name = text(op);
-  network.inputs = {op.inputs[0]};
   Node node{"op", "", op, {}};
-  if (op.dtype() == DType::qs8) {  // nothing else calculates in int8
-    node.inputs = {network_input};
-    network.nodes = {node};
+  if (op.dtype() == DType::qs8) {  // slices are not in int8
+    network.inputs = op.inputs;
+    for (std::size_t i = 0; i < op.inputs.size(); ++i)
+      node.inputs.emplace_back(network_input, static_cast<int>(i));
+    network.nodes = {std::move(node)};
     network.outputs = {0};
     return network;
   }
-  Tensor& image = network.inputs[0];
-  for (const Tensor& input : op.inputs) image.shape.c = std::max(image.shape.c, input.shape.c);
-  const auto make = [&](OpKind kind, int from, Tensor to) {
-    Op producer;
-    producer.kind = kind;
-    producer.inputs = {tensor(network, from)};
-    producer.outputs = {std::move(to)};
-    const auto index = static_cast<int>(network.nodes.size());
-    network.nodes.push_back({fmt::format("input{}", index), "", producer, {from}});
-    return index;
-  };
+  network.inputs.clear();
+  std::vector<int> images;
   for (const Tensor& input : op.inputs) {
-    int from = network_input;
-    if (input.shape.h != image.shape.h || input.shape.w != image.shape.w)
-      from = make(OpKind::global_avg_pool, from, {{1, 1, 1, image.shape.c}, image.dtype});
-    node.inputs.emplace_back(make(OpKind::slice, from, input));
+    const auto same = std::find_if(network.inputs.begin(), network.inputs.end(), [&](auto& image) {
+      return image.shape.h == input.shape.h && image.shape.w == input.shape.w;
+    });
+    images.push_back(static_cast<int>(same - network.inputs.begin()));
+    if (same == network.inputs.end()) {
+      network.inputs.push_back(input);
+    } else {
+      same->shape.c = std::max(same->shape.c, input.shape.c);
+    }
   }
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    Op slice;
+    slice.kind = OpKind::slice;
+    slice.inputs = {network.inputs[static_cast<std::size_t>(images[i])]};
+    slice.outputs = {op.inputs[i]};
+    node.inputs.emplace_back(static_cast<int>(i));
+    network.nodes.push_back(
+        {fmt::format("input{}", i), "", std::move(slice), {Edge(network_input, images[i])}});
+  }
+  network.outputs = {static_cast<int>(network.nodes.size())};
   network.nodes.push_back(std::move(node));
-  network.outputs = {static_cast<int>(network.nodes.size()) - 1};
   return network;
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/eigen_kernels.hpp"
 
+#include <Eigen/Core>
 #include <cstring>
 
 namespace cpubone {
@@ -23,14 +24,22 @@ const EigenKernels& eigen_kernels() {
   return eigen_kernels_baseline;
 }
 
-void upsample_nearest(const float* in, float* out, std::size_t h, std::size_t w, std::size_t c,
-                      std::size_t factor) {
-  const std::size_t row = w * factor * c;
-  for (std::size_t y = 0; y < h; ++y) {
-    float* first = out + y * factor * row;
-    for (std::size_t x = 0; x < w * factor; ++x)
-      std::memcpy(first + x * c, in + (y * w + x / factor) * c, c * sizeof(float));
-    for (std::size_t repeat = 1; repeat < factor; ++repeat)
+const char* eigen_version() {
+#define CPUBONE_STRING(a) #a
+#define CPUBONE_TEXT(a) CPUBONE_STRING(a)
+  return CPUBONE_TEXT(EIGEN_WORLD_VERSION) "." CPUBONE_TEXT(EIGEN_MAJOR_VERSION) "." CPUBONE_TEXT(
+      EIGEN_MINOR_VERSION);
+}
+
+void upsample_nearest(const float* in, float* out, const Extent& size, std::size_t by_h,
+                      std::size_t by_w) {
+  const std::size_t row = size.w * by_w * size.c;
+  for (std::size_t y = 0; y < size.h; ++y) {
+    float* first = out + y * by_h * row;
+    for (std::size_t x = 0; x < size.w * by_w; ++x)
+      std::memcpy(first + x * size.c, in + (y * size.w + x / by_w) * size.c,
+                  size.c * sizeof(float));
+    for (std::size_t repeat = 1; repeat < by_h; ++repeat)
       std::memcpy(first + repeat * row, first, row * sizeof(float));
   }
 }
@@ -41,6 +50,29 @@ void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_
   for (std::size_t p = 0; p < pixels; ++p, in += channels, out += channels)
     for (std::size_t i = 0; i < groups; ++i)
       for (std::size_t j = 0; j < width; ++j) out[j * groups + i] = in[i * width + j];
+}
+
+void transpose(const float* in, const Extent& size, float* out,
+               const std::array<int, 4>& permutation) {
+  const std::size_t extents[] = {1, size.h, size.w, size.c};
+  const std::size_t strides[] = {size.h * size.w * size.c, size.w * size.c, size.c, 1};
+  std::array<std::size_t, 4> length{};
+  std::array<std::size_t, 4> step{};
+  for (std::size_t i = 0; i < length.size(); ++i) {
+    length[i] = extents[permutation[i]];
+    step[i] = strides[permutation[i]];
+  }
+  for (std::size_t a = 0; a < length[0]; ++a)
+    for (std::size_t b = 0; b < length[1]; ++b)
+      for (std::size_t c = 0; c < length[2]; ++c) {
+        const float* from = in + a * step[0] + b * step[1] + c * step[2];
+        if (step[3] == 1) {
+          std::memcpy(out, from, length[3] * sizeof(float));
+        } else {
+          for (std::size_t d = 0; d < length[3]; ++d) out[d] = from[d * step[3]];
+        }
+        out += length[3];
+      }
 }
 
 }  // namespace cpubone

@@ -1,19 +1,46 @@
 #pragma once
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "graph/op.hpp"
 
 namespace cpubone {
+
+/// Of a tensor in NHWC order.
+struct Extent {
+  std::size_t h;
+  std::size_t w;
+  std::size_t c;
+  std::size_t pixels() const { return h * w; }
+};
+
+/// Of a pooling; `top` and `left` pixels of padding.
+struct PoolWindow {
+  std::size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, top, left;
+};
 
 /// What the installed XNNPACK lacks, on Eigen, in f32 and NHWC. Inputs and outputs may be the same
 /// tensor only where said. Compiled once per instruction set level; `eigen_kernels` picks one.
 struct EigenKernels {
   /// Elementwise, in place allowed: silu, hardsigmoid, gelu, gelu_tanh, and those XNNPACK has.
   void (*activate)(Activation activation, const float* in, float* out, std::size_t count);
-  /// Normalises each of `rows` rows of `width` to mean 0 and variance 1 (eps 1e-5), then scales and
+  /// Normalises each of `rows` rows of `width` to mean 0 and variance 1, then scales and
   /// shifts with gamma and beta that repeat every `channels`. In place allowed.
   void (*normalise)(const float* in, const float* gamma, const float* beta, float* out,
-                    std::size_t rows, std::size_t width, std::size_t channels);
+                    std::size_t rows, std::size_t width, std::size_t channels, double epsilon);
+  /// Softmax of each of `rows` rows of `width`. In place allowed.
+  void (*softmax)(const float* in, float* out, std::size_t rows, std::size_t width);
+  /// The largest of each window, or the mean of what of it is not padding.
+  void (*pool)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+               const PoolWindow& window, bool largest);
+  /// To the nearest number of 16 bits.
+  void (*round_to_half)(const float* in, float* out, std::size_t count);
+  /// in / scale + zero_point, rounded and within -128..127.
+  void (*quantise)(const float* in, std::int8_t* out, std::size_t count, float scale,
+                   int zero_point);
+  void (*dequantise)(const std::int8_t* in, float* out, std::size_t count, float scale,
+                     int zero_point);
   /// in * scale + shift, a scale and a shift a channel. In place allowed.
   void (*affine)(const float* in, const float* scale, const float* shift, float* out,
                  std::size_t pixels, std::size_t channels);
@@ -30,11 +57,17 @@ struct EigenKernels {
 /// Kernels for the CPU that this runs on.
 const EigenKernels& eigen_kernels();
 
-/// Repeats each pixel `factor` times in both directions; `out` is (h factor) x (w factor) x c.
-void upsample_nearest(const float* in, float* out, std::size_t h, std::size_t w, std::size_t c,
-                      std::size_t factor);
+/// Version of the Eigen that the kernels are made of, e.g. `3.4.0`.
+const char* eigen_version();
+
+/// Repeats each pixel `by_h` times downwards and `by_w` times to the right.
+void upsample_nearest(const float* in, float* out, const Extent& size, std::size_t by_h,
+                      std::size_t by_w);
 /// out[p][j][i] = in[p][i][j] for i < groups, j < channels / groups.
 void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups);
+/// Output dimension i is input dimension permutation[i], of n, h, w and c, where n is 1.
+void transpose(const float* in, const Extent& size, float* out,
+               const std::array<int, 4>& permutation);
 
 }  // namespace cpubone

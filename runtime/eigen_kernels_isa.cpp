@@ -99,7 +99,7 @@ double block_sum(const Expression& x) {
 }
 
 void normalise(const float* in, const float* gamma, const float* beta, float* out, std::size_t rows,
-               std::size_t width, std::size_t channels) {
+               std::size_t width, std::size_t channels, double epsilon) {
   const Array g(gamma, index(channels));
   const Array b(beta, index(channels));
   for (std::size_t r = 0; r < rows; ++r) {
@@ -107,12 +107,66 @@ void normalise(const float* in, const float* gamma, const float* beta, float* ou
     const auto size = static_cast<double>(width);
     const auto mean = static_cast<float>(block_sum(x) / size);
     const double variance = block_sum((x - mean).square()) / size;
-    const auto scale = static_cast<float>(1.0 / std::sqrt(variance + 1e-5));
+    const auto scale = static_cast<float>(1.0 / std::sqrt(variance + epsilon));
     for (std::size_t begin = 0; begin < width; begin += channels) {
       ArrayOut y(out + r * width + begin, index(channels));
       y = (Array(in + r * width + begin, index(channels)) - mean) * scale * g + b;
     }
   }
+}
+
+/// exp((x - largest) * scale) over their sum; in place allowed.
+template <typename In, typename Out>
+void softmax_row(const In& x, Out&& y, float scale) {
+  const float largest = x.maxCoeff();
+  y = ((x - largest) * scale).exp();
+  y *= 1.0F / y.sum();
+}
+
+void softmax(const float* in, float* out, std::size_t rows, std::size_t width) {
+  for (std::size_t r = 0; r < rows; ++r)
+    softmax_row(Array(in + r * width, index(width)), ArrayOut(out + r * width, index(width)), 1.0F);
+}
+
+void pool(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+          const PoolWindow& window, bool largest) {
+  const std::size_t channels = in_size.c;
+  for (std::size_t i = 0; i < out_size.h; ++i)
+    for (std::size_t j = 0; j < out_size.w; ++j, out += channels) {
+      ArrayOut result(out, index(channels));
+      std::size_t inside = 0;
+      for (std::size_t ky = 0; ky < window.kernel_h; ++ky)
+        for (std::size_t kx = 0; kx < window.kernel_w; ++kx) {
+          // Pixels of the padding wrap around to beyond the image.
+          const std::size_t y = i * window.stride_h + ky * window.dilation_h - window.top;
+          const std::size_t x = j * window.stride_w + kx * window.dilation_w - window.left;
+          if (y >= in_size.h || x >= in_size.w) continue;
+          const Array pixel(in + (y * in_size.w + x) * channels, index(channels));
+          if (++inside == 1)
+            result = pixel;
+          else if (largest)
+            result = result.max(pixel);
+          else
+            result += pixel;
+        }
+      if (inside == 0) result.setConstant(largest ? -INFINITY : NAN);
+      if (!largest) result *= 1.0F / static_cast<float>(inside);
+    }
+}
+
+void round_to_half(const float* in, float* out, std::size_t count) {
+  ArrayOut(out, index(count)) = Array(in, index(count)).cast<Eigen::half>().cast<float>();
+}
+
+void quantise(const float* in, std::int8_t* out, std::size_t count, float scale, int zero_point) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const float steps = std::nearbyint(in[i] / scale) + static_cast<float>(zero_point);
+    out[i] = static_cast<std::int8_t>(std::min(std::max(steps, -128.0F), 127.0F));
+  }
+}
+
+void dequantise(const std::int8_t* in, float* out, std::size_t count, float scale, int zero_point) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<float>(in[i] - zero_point) * scale;
 }
 
 void affine(const float* in, const float* scale, const float* shift, float* out, std::size_t pixels,
@@ -136,12 +190,7 @@ void attention(const float* qkv, float* out, float* scores, std::size_t tokens, 
   for (std::size_t head = 0; head < heads; ++head) {
     const float* q = qkv + 3 * head * head_dim;
     s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
-    for (Index row = 0; row < t; ++row) {
-      auto line = s.row(row).array();
-      const float largest = line.maxCoeff();
-      line = ((line - largest) * scale).exp();
-      line *= 1.0F / line.sum();
-    }
+    for (Index row = 0; row < t; ++row) softmax_row(s.row(row).array(), s.row(row).array(), scale);
     StridedOut(out + head * head_dim, t, d, out_stride).noalias() =
         s * Strided(q + 2 * d, t, d, in_stride);
   }
@@ -158,7 +207,16 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
-    activate, normalise, affine, attention, copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate,
+                                                             normalise,
+                                                             softmax,
+                                                             pool,
+                                                             round_to_half,
+                                                             quantise,
+                                                             dequantise,
+                                                             affine,
+                                                             attention,
+                                                             copy_channels,
+                                                             CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

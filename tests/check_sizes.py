@@ -16,7 +16,6 @@ EXCEPTIONS = {
     "graph/schema.cpp",
     "predictor/predictor.cpp",
     "python/cpubone/torch.py",
-    "runtime/executor.cpp",
     "space/search_space.cpp",
 }
 

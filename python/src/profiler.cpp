@@ -9,7 +9,7 @@
 #include "profiler/plan.hpp"
 #include "python/src/bindings.hpp"
 #include "runtime/executor.hpp"
-#include "runtime/xnnpack_runtime.hpp"
+#include "runtime/xnnpack_backend.hpp"
 #include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone::python {
@@ -96,6 +96,10 @@ class PyExecutor {
 
   /// Outputs, NHWC, of one image h x w x c.
   py::list run(const Array& image) {
+    if (executor_.network().inputs.size() != 1)
+      throw std::invalid_argument("network \"" + executor_.network().name + "\" has " +
+                                  std::to_string(executor_.network().inputs.size()) +
+                                  " inputs, expected one");
     const Shape& shape = executor_.network().inputs[0].shape;
     const std::vector<py::ssize_t> expected{shape.h, shape.w, shape.c};
     const std::vector<py::ssize_t> got(image.shape(), image.shape() + image.ndim());

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -26,6 +28,16 @@ Network of_one(const std::string& line) {
   network.inputs = op.inputs;
   network.nodes = {{"op", "", op, {network_input}}};
   network.outputs = {0};
+  return network;
+}
+
+/// A chain of operators.
+Network network_of_lines(const std::vector<std::string>& lines) {
+  Network network = of_one(lines[0]);
+  for (std::size_t i = 1; i < lines.size(); ++i)
+    network.nodes.push_back(
+        {fmt::format("op{}", i), "", parse_op(lines[i]), {static_cast<int>(i) - 1}});
+  network.outputs = {static_cast<int>(lines.size()) - 1};
   return network;
 }
 
@@ -104,4 +116,35 @@ TEST_CASE("int8 exists for convolutions and linear layers only", "[precision]") 
   CHECK_THROWS_WITH(check_measurable(parse_op("linear 1x1x1x16->1x1x1x16 act=hardswish qs8")),
                     ContainsSubstring("in int8 only conv2d and linear can be measured"));
   CHECK_NOTHROW(check_measurable(parse_op("linear 1x1x1x16->1x1x1x16 act=relu qs8")));
+}
+
+TEST_CASE("a network of several data types converts between them", "[precision]") {
+  const Network network = network_of_lines(
+      {"cast 1x6x6x16:f32->1x6x6x16:f16", "cast 1x6x6x16:f16->1x6x6x16:f32",
+       "quantise 1x6x6x16:f32->1x6x6x16:qs8/0.05/-3",
+       "conv2d 1x6x6x16:qs8/0.05/-3->1x6x6x24:qs8/0.04/5 k3x3 s1 p1,1,1,1 g1",
+       "dequantise 1x6x6x24:qs8/0.04/5->1x6x6x24:f32", "softmax 1x6x6x24->1x6x6x24 f32"});
+  Executor executor(network, random_parameters(), std::make_shared<ThreadPool>(1),
+                    {.keep_outputs = true});
+  std::mt19937 random(5);
+  std::uniform_real_distribution<float> uniform(-3.0F, 3.0F);
+  for (float& value : executor.input()) value = uniform(random);
+  executor.run();
+  Values values(executor.input().begin(), executor.input().end());
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    INFO(node.name);
+    values = reference(node.op, {values},
+                       params(node.op) > 0 ? random_parameters()(node) : Parameters{});
+    const std::span<const float> kept = executor.node_output(i);
+    Values got(kept.begin(), kept.end());
+    if (const Tensor& out = node.op.outputs[0]; out.dtype == DType::qs8) {
+      const auto* bytes = reinterpret_cast<const std::int8_t*>(kept.data());
+      for (std::size_t k = 0; k < got.size(); ++k)
+        got[k] = (bytes[k] - out.quantisation->zero_point) * double{out.quantisation->scale};
+    }
+    // In float a number between two steps may be rounded to the other.
+    CHECK(relative_error(got, values) < (i < 2 ? 1e-6 : i == 2 ? 3e-3 : 0.05));
+    values = got;  // each operator for itself
+  }
 }

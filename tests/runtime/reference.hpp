@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
@@ -43,10 +44,12 @@ inline std::size_t at(const Shape& s, int y, int x, int c) {
          static_cast<std::size_t>(c);
 }
 
-/// Slow and obvious: what an operator means, NHWC in double, weights in PyTorch's layout.
-inline Values reference(const Op& op, const std::vector<Values>& inputs, const Parameters& p) {
+/// Slow and obvious: what an operator means, NHWC in double, weights in PyTorch's layout. Numbers
+/// of 16 and 8 bits are the real ones that they stand for.
+inline Values reference(const Op& op, const std::vector<Values>& inputs, const Parameters& p,
+                        std::size_t which_output = 0) {
   const Shape& in = op.input();
-  const Shape& out = op.output();
+  const Shape& out = op.output(which_output);
   const Values& x = inputs[0];
   Values y(static_cast<std::size_t>(elements(out)), 0.0);
   const auto bias = [&](int c) {
@@ -248,13 +251,31 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       break;
     case OpKind::activation:
     case OpKind::reshape:
+    case OpKind::dequantise:
       y = x;
       break;
-    case OpKind::split:
+    case OpKind::split: {
+      int begin = 0;
+      for (std::size_t k = 0; k < which_output; ++k) begin += op.output(k).c;
+      each([&](int i, int j, int c) { return x[at(in, i, j, c + begin)]; });
+      break;
+    }
     case OpKind::cast:
-    case OpKind::quantise:
-    case OpKind::dequantise:
-      throw std::logic_error("no reference of " + text(op));
+      each([&](int i, int j, int c) {
+        const double value = x[at(in, i, j, c)];
+        if (op.outputs[0].dtype != DType::f16) return value;
+        const double unit = std::exp2(std::max(-14, std::ilogb(value)) - 10);  // of 11 bits
+        return std::nearbyint(value / unit) * unit;
+      });
+      break;
+    case OpKind::quantise: {
+      const Quantisation& q = *op.outputs[0].quantisation;
+      each([&](int i, int j, int c) {
+        const double steps = std::nearbyint(x[at(in, i, j, c)] / double{q.scale}) + q.zero_point;
+        return (std::clamp(steps, -128.0, 127.0) - q.zero_point) * double{q.scale};
+      });
+      break;
+    }
   }
   for (double& value : y) value = apply(op.activation, value);
   return y;

@@ -1,0 +1,80 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/parameters.hpp"
+
+namespace cpubone {
+
+class ThreadPool;
+
+/// An operator of a part; tensors are numbered by the caller.
+struct PartOp {
+  Op op;
+  std::vector<int> inputs;
+  std::vector<int> outputs;
+  int scratch = -1;       ///< tensor of `MemoryUse::scratch_bytes`, where there are any
+  Parameters parameters;  ///< only read while the part is compiled
+};
+
+/// What a backend compiles: operators of one data type in an order that can be executed.
+struct Part {
+  std::vector<PartOp> ops;
+  std::vector<int> external;  ///< tensors that the caller holds, each once
+};
+
+/// A compiled part. Tensors of f16 are floats outside of a part; those of int8 are bytes.
+class Executable {
+ public:
+  Executable() = default;
+  Executable(const Executable&) = delete;
+  Executable& operator=(const Executable&) = delete;
+  virtual ~Executable() = default;
+  /// Where each external tensor is from now on, in the part's order; 64 readable bytes follow each.
+  virtual void bind(std::span<void* const> tensors) = 0;
+  virtual void run() = 0;
+};
+
+/// What memory an operator needs of the caller.
+struct MemoryUse {
+  enum class Output {
+    apart,     ///< from the inputs
+    in_place,  ///< may be where the last input is, when nobody reads that afterwards
+    view,      ///< the last input's elements: is best where that is
+  };
+  Output output = Output::apart;
+  std::size_t scratch_bytes = 0;  ///< that only this operator uses while it runs
+  bool holds_inner = false;       ///< tensors that do not leave a part need none of the caller's
+};
+
+/// A library of kernels that runs parts of networks.
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+  /// e.g. `xnnpack`, as engines are named in records.
+  virtual std::string_view name() const = 0;
+  /// Name and version, part of every profile's fingerprint, e.g. `Eigen 3.4.0`.
+  virtual std::string identity() const = 0;
+  /// Whether it runs the operator, with its activation.
+  virtual bool supports(const Op& op) const = 0;
+  /// Whether it applies the operator's activation while it writes.
+  virtual bool fuses(const Op& op) const = 0;
+  virtual MemoryUse memory(const Op& op) const = 0;
+  /// `pool` may be null where the backend uses one thread. Throws cpubone::Error naming the
+  /// operator that is refused.
+  virtual std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const = 0;
+};
+
+/// Those of this build, the preferred first.
+std::span<const Backend* const> backends();
+/// All their identities, joined by commas.
+std::string backend_identities();
+
+}  // namespace cpubone

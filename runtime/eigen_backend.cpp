@@ -1,0 +1,256 @@
+#include "runtime/eigen_backend.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <unordered_map>
+
+#include "graph/error.hpp"
+#include "graph/schema.hpp"
+#include "runtime/arena.hpp"
+#include "runtime/eigen_kernels.hpp"
+
+namespace cpubone {
+namespace {
+
+std::size_t z(int value) {
+  return static_cast<std::size_t>(value);
+}
+
+Extent extent(const Shape& shape) {
+  return {z(shape.h), z(shape.w), z(shape.c)};
+}
+
+/// Weights where vectors are loaded whole: elsewhere a kernel's speed would depend on chance.
+std::shared_ptr<const float> aligned(const std::vector<float>& values) {
+  const auto memory = std::make_shared<const Arena>(values.size() * sizeof(float));
+  std::memcpy(memory->data(), values.data(), values.size() * sizeof(float));
+  return {memory, reinterpret_cast<const float*>(memory->data())};
+}
+
+using Kernel = std::function<void()>;
+
+/// Where a tensor is, asked in each run: tensors move.
+class At {
+ public:
+  explicit At(void* const* slot) : slot_(slot) {}
+  float* operator()() const { return static_cast<float*>(*slot_); }
+
+ private:
+  void* const* slot_;
+};
+
+/// An operator's tensors.
+struct Tensors {
+  std::vector<At> in;
+  std::vector<At> out;
+  At scratch;
+};
+
+Kernel batch_norm(const PartOp& part, const Tensors& at) {
+  const Parameters& p = part.parameters;
+  const Extent size = extent(part.op.input());
+  std::vector<float> scale(size.c);
+  std::vector<float> shift(size.c);
+  for (std::size_t c = 0; c < size.c; ++c) {
+    const double factor = double{p.weight[c]} / std::sqrt(double{p.variance[c]} + part.op.epsilon);
+    scale[c] = static_cast<float>(factor);
+    shift[c] = static_cast<float>(double{p.bias[c]} - double{p.mean[c]} * factor);
+  }
+  return [in = at.in[0], out = at.out[0], a = aligned(scale), b = aligned(shift), size] {
+    eigen_kernels().affine(in(), a.get(), b.get(), out(), size.pixels(), size.c);
+  };
+}
+
+/// Joins channels of tensors, or cuts them: `parts` have `widths` channels of the `whole`.
+Kernel copy_parts(const std::vector<At>& parts, const std::vector<std::size_t>& widths, At whole,
+                  Extent size, bool join) {
+  return [=] {
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (join)
+        eigen_kernels().copy_channels(parts[i](), widths[i], whole() + begin, size.c, size.pixels(),
+                                      widths[i]);
+      else
+        eigen_kernels().copy_channels(whole() + begin, size.c, parts[i](), widths[i], size.pixels(),
+                                      widths[i]);
+      begin += widths[i];
+    }
+  };
+}
+
+std::vector<std::size_t> widths(const std::vector<Tensor>& tensors) {
+  std::vector<std::size_t> channels;
+  for (const Tensor& tensor : tensors) channels.push_back(z(tensor.shape.c));
+  return channels;
+}
+
+PoolWindow window(const Op& op) {
+  return {z(op.kernel_h),   z(op.kernel_w),   z(op.stride_h),    z(op.stride_w),
+          z(op.dilation_h), z(op.dilation_w), z(op.padding.top), z(op.padding.left)};
+}
+
+Kernel kernel_of(const PartOp& part, const Tensors& at) {
+  const EigenKernels& kernels = eigen_kernels();
+  const Op& op = part.op;
+  const At in = at.in[0];
+  const At out = at.out[0];
+  const Extent size = extent(op.input());
+  const Extent out_size = extent(op.output());
+  const std::size_t count = size.pixels() * size.c;
+  switch (op.kind) {
+    case OpKind::activation:
+      return [=, &kernels, activation = op.activation] {
+        kernels.activate(activation, in(), out(), count);
+      };
+    case OpKind::group_norm:
+    case OpKind::layer_norm: {
+      const std::size_t rows = op.kind == OpKind::group_norm ? 1 : size.pixels();
+      return [=, &kernels, gamma = aligned(part.parameters.weight),
+              beta = aligned(part.parameters.bias), epsilon = op.epsilon] {
+        kernels.normalise(in(), gamma.get(), beta.get(), out(), rows, count / rows, size.c,
+                          epsilon);
+      };
+    }
+    case OpKind::batch_norm:
+      return batch_norm(part, at);
+    case OpKind::softmax:
+      return [=, &kernels] { kernels.softmax(in(), out(), size.pixels(), size.c); };
+    case OpKind::attention:
+      return [=, &kernels, scores = at.scratch, heads = z(op.heads)] {
+        kernels.attention(in(), out(), scores(), size.pixels(), heads, size.c / 3 / heads);
+      };
+    case OpKind::max_pool2d:
+    case OpKind::avg_pool2d:
+      return [=, &kernels, w = window(op), largest = op.kind == OpKind::max_pool2d] {
+        kernels.pool(in(), size, out(), out_size, w, largest);
+      };
+    case OpKind::upsample_nearest:
+      return [=, by_h = z(op.stride_h), by_w = z(op.stride_w)] {
+        upsample_nearest(in(), out(), size, by_h, by_w);
+      };
+    case OpKind::slice:
+      return [=, &kernels, begin = z(op.begin)] {
+        kernels.copy_channels(in() + begin, size.c, out(), out_size.c, size.pixels(), out_size.c);
+      };
+    case OpKind::concat:
+      return copy_parts(at.in, widths(op.inputs), out, out_size, true);
+    case OpKind::split:
+      return copy_parts(at.out, widths(op.outputs), in, size, false);
+    case OpKind::partial_conv2d:  // joins what was convolved, and the rest of the second input
+      return [=, &kernels, rest = at.in[1]] {
+        if (rest() != out())
+          kernels.copy_channels(rest() + size.c, out_size.c, out() + size.c, out_size.c,
+                                size.pixels(), out_size.c - size.c);
+        kernels.copy_channels(in(), size.c, out(), out_size.c, size.pixels(), size.c);
+      };
+    case OpKind::channel_shuffle:
+      return [=, groups = z(op.groups)] {
+        channel_shuffle(in(), out(), size.pixels(), size.c, groups);
+      };
+    case OpKind::reshape:
+      return [=] {
+        if (in() != out()) std::memcpy(out(), in(), count * sizeof(float));
+      };
+    case OpKind::transpose:
+      return [=, permutation = op.permutation] { transpose(in(), size, out(), permutation); };
+    case OpKind::cast:
+      if (op.outputs[0].dtype == DType::f16)
+        return [=, &kernels] { kernels.round_to_half(in(), out(), count); };
+      return [=] { std::memcpy(out(), in(), count * sizeof(float)); };
+    case OpKind::quantise:
+      return [=, &kernels, q = *op.outputs[0].quantisation] {
+        kernels.quantise(in(), reinterpret_cast<std::int8_t*>(out()), count, q.scale, q.zero_point);
+      };
+    case OpKind::dequantise:
+      return [=, &kernels, q = *op.inputs[0].quantisation] {
+        kernels.dequantise(reinterpret_cast<const std::int8_t*>(in()), out(), count, q.scale,
+                           q.zero_point);
+      };
+    default:
+      throw Error(fmt::format("op \"{}\": no Eigen kernel runs it", text(op)));
+  }
+}
+
+class EigenExecutable : public Executable {
+ public:
+  explicit EigenExecutable(const Part& part) : slots_(part.external.size()) {
+    std::unordered_map<int, void* const*> slot_of{{-1, nullptr}};
+    for (std::size_t i = 0; i < slots_.size(); ++i) slot_of[part.external[i]] = &slots_[i];
+    const auto at = [&](int tensor) { return At(slot_of.at(tensor)); };
+    const auto all = [&](const std::vector<int>& tensors) {
+      std::vector<At> places;
+      for (const int tensor : tensors) places.push_back(at(tensor));
+      return places;
+    };
+    for (const PartOp& op : part.ops)
+      kernels_.push_back(kernel_of(op, {all(op.inputs), all(op.outputs), at(op.scratch)}));
+  }
+  void bind(std::span<void* const> tensors) override {
+    std::copy(tensors.begin(), tensors.end(), slots_.begin());
+  }
+  void run() override {
+    for (const Kernel& kernel : kernels_) kernel();
+  }
+
+ private:
+  std::vector<void*> slots_;
+  std::vector<Kernel> kernels_;
+};
+
+class EigenBackend : public Backend {
+ public:
+  std::string_view name() const override { return "eigen"; }
+  std::string identity() const override { return std::string("Eigen ") + eigen_version(); }
+  bool fuses(const Op&) const override { return false; }
+
+  bool supports(const Op& op) const override {
+    switch (op.kind) {
+      case OpKind::activation:
+        return op.dtype() != DType::qs8;
+      case OpKind::conv2d:
+      case OpKind::conv_transpose2d:
+      case OpKind::linear:
+      case OpKind::add:
+      case OpKind::mul:
+      case OpKind::global_avg_pool:
+        return false;
+      case OpKind::partial_conv2d:
+        return op.inputs.size() == 2;
+      case OpKind::dequantise:
+        return true;
+      default:
+        return op.dtype() != DType::qs8 && op.activation == Activation::none;
+    }
+  }
+
+  MemoryUse memory(const Op& op) const override {
+    MemoryUse use;
+    if (op.kind == OpKind::reshape) {
+      use.output = MemoryUse::Output::view;
+    } else if (schema(op.kind).in_place ||
+               (op.kind == OpKind::partial_conv2d && op.partial_form == PartialForm::slicing)) {
+      use.output = MemoryUse::Output::in_place;
+    } else if (op.kind == OpKind::attention) {
+      const std::size_t tokens = extent(op.input()).pixels();
+      use.scratch_bytes = tokens * tokens * sizeof(float);
+    }
+    return use;
+  }
+
+  std::unique_ptr<Executable> compile(Part part, const ThreadPool*) const override {
+    return std::make_unique<EigenExecutable>(part);
+  }
+};
+
+}  // namespace
+
+const Backend& eigen_backend() {
+  static const EigenBackend backend;
+  return backend;
+}
+
+}  // namespace cpubone

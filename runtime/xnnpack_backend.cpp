@@ -1,0 +1,92 @@
+#include "runtime/xnnpack_backend.hpp"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <xnnpack.h>
+
+#include <stdexcept>
+
+#include "runtime/xnnpack_subgraph.hpp"
+#include "runtime/xnnpack_traits.hpp"
+
+namespace cpubone {
+namespace {
+
+#ifdef CPUBONE_XNNPACK_HAS_GELU
+constexpr bool has_gelu = true;
+#else
+constexpr bool has_gelu = false;
+#endif
+
+void initialise_once() {
+  static const xnn_status status = xnn_initialize(nullptr);
+  require(status, "initialisation");
+}
+
+class XnnpackExecutable : public Executable {
+ public:
+  XnnpackExecutable(Part part, const ThreadPool* pool) : external_(part.external.size()) {
+    initialise_once();
+    XnnpackSubgraph subgraph(part.external);
+    for (PartOp& op : part.ops) {
+      subgraph.add(op);
+      op.parameters = {};
+    }
+    runtime_.reset(subgraph.runtime(pool));
+  }
+  void bind(std::span<void* const> tensors) override {
+    if (tensors.size() != external_.size())
+      throw std::invalid_argument(
+          fmt::format("bind takes {} tensors, got {}", external_.size(), tensors.size()));
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      external_[i] = {static_cast<std::uint32_t>(i), tensors[i]};
+    require(xnn_setup_runtime(runtime_.get(), external_.size(), external_.data()), "setup");
+  }
+  void run() override { require(xnn_invoke_runtime(runtime_.get()), "run"); }
+
+ private:
+  struct Delete {
+    void operator()(xnn_runtime* runtime) const { xnn_delete_runtime(runtime); }
+  };
+  std::unique_ptr<xnn_runtime, Delete> runtime_;
+  std::vector<xnn_external_value> external_;
+};
+
+class XnnpackBackend : public Backend {
+ public:
+  std::string_view name() const override { return "xnnpack"; }
+  std::string identity() const override { return "XNNPACK " + xnnpack_version(); }
+  bool supports(const Op& op) const override {
+    return xnnpack_runs(op) || (has_gelu && op.kind == OpKind::activation &&
+                                op.activation == Activation::gelu && op.dtype() == DType::f32);
+  }
+  bool fuses(const Op& op) const override { return xnnpack_fuses(op); }
+  MemoryUse memory(const Op& op) const override {
+    MemoryUse use;
+    use.holds_inner = op.dtype() == DType::f16;
+    return use;
+  }
+  std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {
+    return std::make_unique<XnnpackExecutable>(std::move(part), pool);
+  }
+};
+
+}  // namespace
+
+const Backend& xnnpack_backend() {
+  static const XnnpackBackend backend;
+  return backend;
+}
+
+std::string xnnpack_version() {
+  return CPUBONE_XNNPACK_VERSION;
+}
+
+std::string xnnpack_library_path() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&xnn_initialize), &info) == 0 || !info.dli_fname)
+    return "";
+  return info.dli_fname;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,284 @@
+#include "runtime/xnnpack_subgraph.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <limits>
+
+#include "graph/error.hpp"
+#include "runtime/xnnpack_weights.hpp"
+
+namespace cpubone {
+namespace {
+
+std::string_view status_text(xnn_status status) {
+  switch (status) {
+    case xnn_status_success:
+      return "success";
+    case xnn_status_uninitialized:
+      return "not initialised";
+    case xnn_status_invalid_parameter:
+      return "invalid parameter";
+    case xnn_status_invalid_state:
+      return "invalid state";
+    case xnn_status_unsupported_parameter:
+      return "unsupported parameter";
+    case xnn_status_unsupported_hardware:
+      return "unsupported hardware";
+    case xnn_status_out_of_memory:
+      return "out of memory";
+    default:
+      return "unknown status";
+  }
+}
+
+struct Range {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
+
+Range output_range(Activation activation) {
+  if (activation == Activation::relu) return {0.0F, std::numeric_limits<float>::infinity()};
+  if (activation == Activation::relu6) return {0.0F, 6.0F};
+  return {};
+}
+
+/// Of tensors without their own: activations of networks with normalised layers stay within +-4.
+constexpr Quantisation usual_quantisation{1.0F / 32.0F, 0};
+
+Quantisation quantisation_of(const Tensor& tensor) {
+  return tensor.quantisation.value_or(usual_quantisation);
+}
+
+// Newer versions drop the reduced dimensions, of which the next operator then knows nothing.
+#ifdef XNN_FLAG_KEEP_DIMS
+constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
+#else
+constexpr std::uint32_t keep_dims = 0;
+#endif
+
+}  // namespace
+
+void require(xnn_status status, std::string_view what) {
+  if (status != xnn_status_success)
+    throw Error(fmt::format("XNNPACK: {}: {}", what, status_text(status)));
+}
+
+XnnpackSubgraph::XnnpackSubgraph(std::span<const int> external) {
+  xnn_subgraph_t subgraph = nullptr;
+  require(xnn_create_subgraph(static_cast<std::uint32_t>(external.size()), 0, &subgraph),
+          "subgraph");
+  subgraph_.reset(subgraph);
+  for (std::size_t i = 0; i < external.size(); ++i)
+    external_[external[i]] = static_cast<std::uint32_t>(i);
+}
+
+void XnnpackSubgraph::add(PartOp& node) {
+  node_ = &node;
+  std::vector<float>& weight = node.parameters.weight;
+  const Op& op = node.op;
+  std::vector<std::uint32_t> inputs;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i)
+    inputs.push_back(tensor(node.inputs[i], op.inputs[i], XNN_VALUE_FLAG_EXTERNAL_INPUT));
+  const std::uint32_t output =
+      tensor(node.outputs[0], op.outputs[0], XNN_VALUE_FLAG_EXTERNAL_OUTPUT);
+  ++ops_;
+  half_ = half_ || op.dtype() == DType::f16;
+  const Range range = output_range(op.activation);
+  const Shape& in = op.input();
+  const auto u = [](int value) { return static_cast<std::uint32_t>(value); };
+  const auto z = [](int value) { return static_cast<std::size_t>(value); };
+  const std::size_t window = z(op.kernel_h * op.kernel_w);
+  const Padding& p = op.padding;
+
+  switch (op.kind) {
+    case OpKind::conv2d:
+      if (is_depthwise(op)) {
+        const std::uint32_t weights = filter(channels_last(std::move(weight), 1, z(in.c), window),
+                                             {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
+        checked(xnn_define_depthwise_convolution_2d(
+            subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
+            u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w), 1,
+            z(in.c), range.low, range.high, inputs[0], weights, bias(), output, 0));
+      } else {
+        const std::size_t group_in = z(in.c / op.groups);
+        const std::uint32_t weights =
+            filter(channels_last(std::move(weight), z(op.output().c), group_in, window),
+                   {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
+        checked(xnn_define_convolution_2d(
+            subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
+            u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+            u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high, inputs[0],
+            weights, bias(), output, 0));
+      }
+      break;
+    case OpKind::conv_transpose2d: {
+      const std::size_t group_in = z(in.c / op.groups);
+      const std::uint32_t weights =
+          filter(transposed_weights(weight, op),
+                 {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
+      checked(xnn_define_deconvolution_2d(
+          subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), 0, 0, u(op.kernel_h),
+          u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+          u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high, inputs[0],
+          weights, bias(), output, 0));
+      break;
+    }
+    case OpKind::linear: {
+      if (op.dtype() == DType::qs8) {
+        // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
+        // of single pixels the same kernels take one scale a channel.
+        const std::uint32_t weights =
+            filter(std::move(weight), {z(op.output().c), 1, 1, z(in.c)}, 0);
+        checked(xnn_define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, z(in.c),
+                                          z(op.output().c), range.low, range.high, inputs[0],
+                                          weights, bias(), output, 0));
+        break;
+      }
+      const std::uint32_t weights = filter(std::move(weight), {z(op.output().c), z(in.c)}, 0);
+      checked(xnn_define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0], weights,
+                                         bias(), output, 0));
+      break;
+    }
+    case OpKind::add:
+      checked(
+          xnn_define_add2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1], output, 0));
+      break;
+    case OpKind::mul:
+      checked(xnn_define_multiply2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+                                   output, 0));
+      break;
+    case OpKind::global_avg_pool:
+      checked(xnn_define_global_average_pooling_2d(subgraph_.get(), range.low, range.high,
+                                                   inputs[0], output, keep_dims));
+      break;
+    case OpKind::max_pool2d:
+      checked(xnn_define_max_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
+                                        u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride_h),
+                                        u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+                                        range.low, range.high, inputs[0], output, 0));
+      break;
+    case OpKind::avg_pool2d:
+      checked(xnn_define_average_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
+                                            u(p.left), u(op.kernel_h), u(op.kernel_w),
+                                            u(op.stride_h), u(op.stride_w), range.low, range.high,
+                                            inputs[0], output, 0));
+      break;
+    case OpKind::softmax:
+      checked(xnn_define_softmax(subgraph_.get(), inputs[0], output, 0));
+      break;
+    case OpKind::activation:
+      if (op.activation == Activation::hardswish) {
+        checked(xnn_define_hardswish(subgraph_.get(), inputs[0], output, 0));
+      } else if (op.activation == Activation::sigmoid) {
+        checked(xnn_define_sigmoid(subgraph_.get(), inputs[0], output, 0));
+#ifdef CPUBONE_XNNPACK_HAS_GELU
+      } else if (op.activation == Activation::gelu) {
+        checked(xnn_define_unary(subgraph_.get(), xnn_unary_gelu, nullptr, inputs[0], output, 0));
+#endif
+      } else {
+        checked(xnn_define_clamp(subgraph_.get(), range.low, range.high, inputs[0], output, 0));
+      }
+      break;
+    default:
+      throw Error(fmt::format("op \"{}\": XNNPACK has no such operator", text(op)));
+  }
+}
+
+xnn_runtime_t XnnpackSubgraph::runtime(const ThreadPool* pool) {
+  xnn_runtime_t runtime = nullptr;
+  // Tensors of f16 networks are f32 outside of the subgraph; XNNPACK converts them.
+  const std::uint32_t flags = half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0;
+  require(xnn_create_runtime_v2(subgraph_.get(), pool ? pool->get() : nullptr, flags, &runtime),
+          fmt::format("runtime of {} operators ending with \"{}\"", ops_, text(node_->op)));
+  return runtime;
+}
+
+void XnnpackSubgraph::checked(xnn_status status) const {
+  if (status != xnn_status_success)
+    throw Error(
+        fmt::format("op \"{}\": XNNPACK refuses it: {}", text(node_->op), status_text(status)));
+}
+
+// A tensor is met first where it is written, unless it comes from outside.
+std::uint32_t XnnpackSubgraph::tensor(int value, const Tensor& of, std::uint32_t external_flag) {
+  if (const auto known = tensors_.find(value); known != tensors_.end()) return known->second;
+  const Shape& shape = of.shape;
+  const std::array<std::size_t, 4> dims{
+      static_cast<std::size_t>(shape.n), static_cast<std::size_t>(shape.h),
+      static_cast<std::size_t>(shape.w), static_cast<std::size_t>(shape.c)};
+  std::uint32_t external_id = XNN_INVALID_VALUE_ID;
+  std::uint32_t flags = 0;
+  if (const auto e = external_.find(value); e != external_.end()) {
+    external_id = e->second;
+    flags = external_flag;
+  }
+  std::uint32_t id = 0;
+  if (of.dtype == DType::qs8) {
+    const Quantisation q = quantisation_of(of);
+    checked(xnn_define_quantized_tensor_value(subgraph_.get(), xnn_datatype_qint8, q.zero_point,
+                                              q.scale, dims.size(), dims.data(), nullptr,
+                                              external_id, flags, &id));
+  } else {
+    checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
+                                    nullptr, external_id, flags, &id));
+  }
+  tensors_[value] = id;
+  return id;
+}
+
+std::uint32_t XnnpackSubgraph::filter(std::vector<float>&& values, std::vector<std::size_t> dims,
+                                      std::size_t channel_dim) {
+  std::size_t expected = 1;
+  for (const std::size_t d : dims) expected *= d;
+  if (values.size() != expected)
+    throw Error(fmt::format("op \"{}\": weight tensor must have {} values, got {}", text(node_->op),
+                            expected, values.size()));
+  if (node_->op.dtype() == DType::qs8) return quantised_filter(values, dims, channel_dim);
+  return constant(std::move(values), dims);
+}
+
+std::uint32_t XnnpackSubgraph::constant(std::vector<float>&& values,
+                                        std::span<const std::size_t> dims) {
+  floats_.push_back(with_room(std::move(values)));
+  std::uint32_t id = 0;
+  checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
+                                  floats_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+  return id;
+}
+
+std::uint32_t XnnpackSubgraph::quantised_filter(const std::vector<float>& values,
+                                                std::span<const std::size_t> dims,
+                                                std::size_t channel_dim) {
+  const std::size_t channels = dims[channel_dim];
+  QuantisedWeights weights =
+      quantised_weights(values, channels, channel_dim == 0 ? values.size() / channels : 1);
+  bytes_.push_back(std::move(weights.values));
+  scales_.push_back(std::move(weights.scales));
+  std::uint32_t id = 0;
+  checked(xnn_define_channelwise_quantized_tensor_value(
+      subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,
+      dims.data(), bytes_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+  return id;
+}
+
+std::uint32_t XnnpackSubgraph::bias() {
+  if (!node_->op.bias) return XNN_INVALID_VALUE_ID;
+  const std::vector<float>& values = node_->parameters.bias;
+  const std::size_t dims[] = {static_cast<std::size_t>(node_->op.output().c)};
+  if (values.size() != dims[0])
+    throw Error(fmt::format("op \"{}\": bias must have {} values, got {}", text(node_->op), dims[0],
+                            values.size()));
+  if (node_->op.dtype() != DType::qs8) return constant(std::vector(values), dims);
+  QuantisedBias bias =
+      quantised_bias(values, scales_.back(), quantisation_of(node_->op.inputs[0]).scale);
+  integers_.push_back(std::move(bias.values));
+  scales_.push_back(std::move(bias.scales));
+  std::uint32_t id = 0;
+  checked(xnn_define_channelwise_quantized_tensor_value(
+      subgraph_.get(), xnn_datatype_qcint32, scales_.back().data(), 1, 0, dims,
+      integers_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+  return id;
+}
+
+}  // namespace cpubone

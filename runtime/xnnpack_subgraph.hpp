@@ -1,0 +1,56 @@
+#pragma once
+#include <xnnpack.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/backend.hpp"
+#include "runtime/thread_pool.hpp"
+
+namespace cpubone {
+
+/// Throws cpubone::Error unless the status is success.
+void require(xnn_status status, std::string_view what);
+
+/// Collects tensors and operators, then becomes a runtime.
+class XnnpackSubgraph {
+ public:
+  explicit XnnpackSubgraph(std::span<const int> external);
+  /// Takes the operator's weights.
+  void add(PartOp& op);
+  xnn_runtime_t runtime(const ThreadPool* pool);
+
+ private:
+  struct Delete {
+    void operator()(xnn_subgraph* subgraph) const { xnn_delete_subgraph(subgraph); }
+  };
+
+  void checked(xnn_status status) const;
+  std::uint32_t tensor(int value, const Tensor& of, std::uint32_t external_flag);
+  std::uint32_t filter(std::vector<float>&& values, std::vector<std::size_t> dims,
+                       std::size_t channel_dim);
+  std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims);
+  /// The channels are the first dimension or the last.
+  std::uint32_t quantised_filter(const std::vector<float>& values,
+                                 std::span<const std::size_t> dims, std::size_t channel_dim);
+  /// After the filter, whose scales an int8 bias shares.
+  std::uint32_t bias();
+
+  std::unique_ptr<xnn_subgraph, Delete> subgraph_;
+  std::unordered_map<int, std::uint32_t> external_;
+  std::unordered_map<int, std::uint32_t> tensors_;
+  std::size_t ops_ = 0;
+  bool half_ = false;
+  // Packed when the runtime is made, then no longer needed.
+  std::vector<std::vector<float>> floats_;
+  std::vector<std::vector<float>> scales_;
+  std::vector<std::vector<std::int8_t>> bytes_;
+  std::vector<std::vector<std::int32_t>> integers_;
+  const PartOp* node_ = nullptr;
+};
+
+}  // namespace cpubone

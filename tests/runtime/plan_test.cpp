@@ -1,0 +1,167 @@
+#include "runtime/plan.hpp"
+
+#include <algorithm>
+
+#include "graph/builder.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// Runs operators of some kinds, and fuses ReLU into them; nothing is ever compiled.
+class Imagined : public Backend {
+ public:
+  Imagined(std::string_view name, std::vector<OpKind> kinds, MemoryUse use = {})
+      : name_(name), kinds_(std::move(kinds)), use_(use) {}
+  std::string_view name() const override { return name_; }
+  std::string identity() const override { return std::string(name_) + " 1"; }
+  bool supports(const Op& op) const override {
+    return std::find(kinds_.begin(), kinds_.end(), op.kind) != kinds_.end();
+  }
+  bool fuses(const Op& op) const override {
+    return supports(op) && op.activation == Activation::relu;
+  }
+  MemoryUse memory(const Op&) const override { return use_; }
+  std::unique_ptr<Executable> compile(Part, const ThreadPool*) const override { return nullptr; }
+
+ private:
+  std::string_view name_;
+  std::vector<OpKind> kinds_;
+  MemoryUse use_;
+};
+
+const Imagined fast("fast", {OpKind::conv2d, OpKind::add});
+const Imagined slow("slow", {OpKind::group_norm, OpKind::activation, OpKind::conv2d},
+                    {MemoryUse::Output::in_place});
+const Imagined views("views", {OpKind::reshape}, {MemoryUse::Output::view});
+constexpr std::array<const Backend*, 3> imagined{&fast, &slow, &views};
+
+std::vector<int> nodes_of(const PlanStep& step) {
+  std::vector<int> nodes;
+  for (const PlanOp& op : step.ops) nodes.push_back(op.node);
+  return nodes;
+}
+
+/// Two branches, one with a norm.
+Network branches() {
+  NetworkBuilder b("branches", "test", {1, 8, 8, 8});
+  const int left = b.conv2d(network_input, "a", {.out_channels = 8});
+  const int norm = b.group_norm(left, "norm");
+  const int right = b.conv2d(network_input, "b", {.out_channels = 8});
+  return b.finish(b.add(norm, right, "add"));
+}
+
+Node node(const std::string& name, const std::string& line, std::vector<Edge> inputs) {
+  return {name, "", parse_op(line), std::move(inputs)};
+}
+
+}  // namespace
+
+TEST_CASE("parts are maximal: a backend runs all it can before the other", "[runtime]") {
+  const Plan planned = plan(branches(), imagined);
+  REQUIRE(planned.steps.size() == 3);
+  CHECK(nodes_of(planned.steps[0]) == std::vector{0, 2});
+  CHECK(planned.steps[1].backend == &slow);
+  CHECK(nodes_of(planned.steps[2]) == std::vector{3});
+}
+
+TEST_CASE("the first backend that supports an operator runs it", "[runtime]") {
+  constexpr std::array<const Backend*, 2> other{&slow, &fast};
+  CHECK(plan(branches(), other).steps[0].backend == &slow);
+}
+
+TEST_CASE("an activation that no backend fuses is an operator of the plan", "[runtime]") {
+  NetworkBuilder b("activations", "test", {1, 8, 8, 8});
+  int x = b.conv2d(network_input, "a", {.out_channels = 8, .activation = Activation::relu});
+  x = b.conv2d(x, "b", {.out_channels = 8, .activation = Activation::gelu});
+  const Plan planned = plan(b.finish(x), imagined);
+  REQUIRE(planned.network.nodes.size() == 3);
+  CHECK(planned.network.nodes[2].name == "stem.b.gelu");
+  CHECK(planned.steps[1].backend == &slow);
+}
+
+TEST_CASE("an operator that no backend supports is refused by name", "[runtime]") {
+  Network net = branches();
+  constexpr std::array<const Backend*, 1> only{&fast};
+  CHECK_THROWS_WITH(plan(net, only),
+                    ContainsSubstring("op \"group_norm 1x8x8x8->1x8x8x8 f32\": no backend"));
+}
+
+TEST_CASE("an operator writes over its input only where nobody reads that afterwards",
+          "[runtime]") {
+  Plan planned = plan(branches(), imagined);
+  const int norm = planned.node_tensors[1][0];
+  CHECK(planned.tensors[static_cast<std::size_t>(norm)].shares == planned.node_tensors[0][0]);
+  NetworkBuilder b("residual", "test", {1, 8, 8, 8});
+  const int x = b.conv2d(network_input, "a", {.out_channels = 8});
+  planned = plan(b.finish(b.add(b.group_norm(x, "norm"), x, "add")), imagined);
+  CHECK(planned.tensors[static_cast<std::size_t>(planned.node_tensors[1][0])].shares == -1);
+}
+
+TEST_CASE("nothing is written over the network's input", "[runtime]") {
+  NetworkBuilder b("norm", "test", {1, 8, 8, 8});
+  const Plan planned = plan(b.finish(b.group_norm(network_input, "norm")), imagined);
+  CHECK(planned.tensors[1].shares == -1);
+  CHECK(planned.tensors[1].offset != planned.tensors[0].offset);
+}
+
+TEST_CASE("a reshape is a view, and keeps what it views from being written over", "[runtime]") {
+  Network net;
+  net.name = "views";
+  net.inputs = {{{1, 4, 4, 8}}};
+  net.nodes = {node("conv", "conv2d 1x4x4x8->1x4x4x8 k1x1 s1 p0,0,0,0 g1 f32", {network_input}),
+               node("view", "reshape 1x4x4x8->1x2x8x8 f32", {0}),
+               node("norm", "group_norm 1x4x4x8->1x4x4x8 f32", {0}),
+               node("end", "group_norm 1x2x8x8->1x2x8x8 f32", {1})};
+  net.outputs = {2, 3};
+  const Plan planned = plan(net, imagined);
+  const auto tensor = [&](std::size_t n) {
+    return planned.tensors[static_cast<std::size_t>(planned.node_tensors[n][0])];
+  };
+  CHECK(tensor(1).shares == planned.node_tensors[0][0]);
+  CHECK(tensor(1).offset == tensor(0).offset);
+  // Both norms would overwrite the convolution's output; only the last to read it may.
+  CHECK((tensor(2).shares == -1) != (tensor(3).shares == -1));
+}
+
+TEST_CASE("a plan can be read", "[runtime]") {
+  NetworkBuilder b("short", "test", {1, 2, 2, 8});
+  const int x = b.conv2d(network_input, "a", {.out_channels = 8});
+  CHECK(text(plan(b.finish(b.group_norm(x, "norm")), imagined)) ==
+        "plan of short: 2 steps, 384 bytes of activations\n"
+        "step 0: fast\n"
+        "  0: stem.a 0 -> 1: conv2d 1x2x2x8->1x2x2x8 k1x1 s1 p0,0,0,0 g1 f32\n"
+        "step 1: slow\n"
+        "  1: stem.norm 1 -> 2: group_norm 1x2x2x8->1x2x2x8 f32\n"
+        "tensor 0: 1x2x2x8 at 0, 192 bytes, operators 0 to 2\n"
+        "tensor 1: 1x2x2x8 at 192, 192 bytes, operators 0 to 2\n"
+        "tensor 2: 1x2x2x8 at 192, 192 bytes, shared with 1, operators 1 to 2\n");
+}
+
+TEST_CASE("with all outputs kept, no tensor has the memory of another", "[runtime]") {
+  const Plan planned = plan(branches(), imagined, {.keep_outputs = true});
+  std::size_t end = 0;
+  for (const PlanTensor& tensor : planned.tensors) {
+    CHECK(tensor.shares == -1);
+    CHECK(tensor.offset == end);
+    end += tensor.bytes;
+  }
+  CHECK(planned.arena_bytes == end);
+}
+
+TEST_CASE("engines are those of an operator and its activation", "[runtime]") {
+  const auto engine = [](const char* line) { return engine_of(parse_op(line)); };
+  CHECK(engine("conv2d 1x4x4x8->1x4x4x8 k1x1 s1 p0,0,0,0 g1 act=hardswish f32") == "xnnpack");
+  CHECK(engine("conv2d 1x4x4x8->1x4x4x8 k1x1 s1 p0,0,0,0 g1 act=silu f32") == "xnnpack+eigen");
+  CHECK(engine("upsample_nearest 1x4x4x4->1x8x8x4 s2 act=silu f32") == "eigen");
+  CHECK(engine("upsample_nearest 1x4x4x4->1x8x8x4 s2 act=relu f32") == "xnnpack+eigen");
+  CHECK(engine("partial_conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 conv=4 form=slicing nobias "
+               "f32") == "xnnpack+eigen");
+  CHECK(engine("avg_pool2d 1x8x8x8->1x4x4x8 k2x2 s2 p0,0,0,0 f16") == "eigen");
+}
+
+TEST_CASE("backends tell their names and versions", "[runtime]") {
+  CHECK_THAT(backend_identities(),
+             ContainsSubstring("XNNPACK ") && ContainsSubstring(", Eigen 3."));
+}
