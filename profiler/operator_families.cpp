@@ -278,6 +278,37 @@ Op shuffle(Points& points) {
   return op;
 }
 
+Op average_pool(Points& points) {
+  Op op = max_pool(points);
+  op.kind = OpKind::avg_pool2d;
+  return op;
+}
+
+/// In two.
+Op split(Points& points) {
+  Op op = simple(points, OpKind::split);
+  Tensor first = op.inputs[0];
+  Tensor second = first;
+  first.shape.c = std::max(1, op.input().c / points.one_of({2, 4}));
+  second.shape.c = op.input().c - first.shape.c;
+  op.outputs = {first, second};
+  return op;
+}
+
+Op transpose(Points& points) {
+  Op op = simple(points, OpKind::transpose);
+  op.permutation =
+      points.one_of<std::array<int, 4>>({{0, 2, 1, 3}, {0, 3, 1, 2}, {0, 2, 3, 1}, {0, 1, 3, 2}});
+  return op;
+}
+
+/// To tokens.
+Op reshape(Points& points) {
+  Op op = simple(points, OpKind::reshape);
+  op.outputs = {{{1, 1, op.input().h * op.input().w, op.input().c}}};
+  return op;
+}
+
 constexpr std::array families{
     Family{24, true, dense_pointwise},
     Family{7, true, grouped_pointwise},
@@ -300,6 +331,11 @@ constexpr std::array families{
     Family{1, false, slice},
     Family{1, false, concat},
     Family{1, false, shuffle},
+    Family{1, false, average_pool},
+    Family{1, false, [](Points& p) { return simple(p, OpKind::softmax); }},
+    Family{1, false, split},
+    Family{1, false, transpose},
+    Family{1, false, reshape},
 };
 
 }  // namespace
