@@ -284,14 +284,14 @@ Op average_pool(Points& points) {
   return op;
 }
 
+/// In two.
 Op split(Points& points) {
   Op op = simple(points, OpKind::split);
-  const Shape whole = op.input();
-  Shape part = whole;
-  part.c = std::max(1, whole.c / points.one_of({2, 4}));
-  op.outputs = {{part}, {part}};
-  op.outputs[1].shape.c = std::max(1, whole.c - part.c);
-  op.inputs[0].shape.c = part.c + op.output(1).c;
+  Tensor first = op.inputs[0];
+  Tensor second = first;
+  first.shape.c = std::max(1, op.input().c / points.one_of({2, 4}));
+  second.shape.c = op.input().c - first.shape.c;
+  op.outputs = {first, second};
   return op;
 }
 
@@ -305,8 +305,7 @@ Op transpose(Points& points) {
 /// To tokens.
 Op reshape(Points& points) {
   Op op = simple(points, OpKind::reshape);
-  const Shape& in = op.input();
-  op.outputs = {{{1, 1, in.h * in.w, in.c}}};
+  op.outputs = {{{1, 1, op.input().h * op.input().w, op.input().c}}};
   return op;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <span>
 
 #include "graph/network.hpp"
 #include "profiler/sampler.hpp"
@@ -36,11 +35,11 @@ class Bench {
   std::shared_ptr<PrivateCaches> caches_;
 };
 
-/// The operator behind slices of the network's input, so that it reads what was just written and
-/// may write in place, as in a network.
+/// The operator behind slices of images, one a resolution, so that it reads what was just written
+/// and may write in place, as in a network.
 Network network_around(const Op& op);
 
-/// Fills an input with the same values for all, none of them denormal.
+/// Fills all inputs with the same values, none of them denormal.
 void fill_inputs(Executor& executor);
 
 }  // namespace cpubone
