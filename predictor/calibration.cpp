@@ -40,21 +40,20 @@ double times_moved(std::string_view op_class) {
   return 1;
 }
 
-VectorXd amounts(const Op& op, const CpuTraits& cpu) {
-  const Work w = work(op, cpu);
-  const std::string op_class_ = op_class(op);
+VectorXd amounts(const OpFacts& op) {
+  const Work& w = op.work;
   VectorXd a = VectorXd::Zero(costs);
-  a(op_class_ == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
+  a(op.op_class == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
   a(weight_byte) = w.weight_bytes;
-  a(moved_byte) = times_moved(op_class_) * w.activation_bytes;
-  a(spilled_byte) = times_moved(op_class_) * w.activation_bytes_beyond_llc;
+  a(moved_byte) = times_moved(op.op_class) * w.activation_bytes;
+  a(spilled_byte) = times_moved(op.op_class) * w.activation_bytes_beyond_llc;
   a(run) = 1;
   return a;
 }
 
 VectorXd amounts(const Network& network, const CpuTraits& cpu) {
   VectorXd sum = VectorXd::Zero(costs);
-  for (const Node& node : split_activations(network).nodes) sum += amounts(node.op, cpu);
+  for (const Node& node : split_activations(network).nodes) sum += amounts(facts(node.op, cpu));
   return sum;
 }
 
@@ -234,7 +233,7 @@ ClassModel class_model(const std::string& name, const std::string& engine, const
   model.cost.ns_per_activation_byte_beyond_llc = times_moved(name) * c(spilled_byte);
   model.cost.ns_per_dispatch = c(run);
   // No shape is measured: the cost model alone, as uncertain as a whole network is.
-  const auto inputs = static_cast<Index>(feature_names().size());
+  const auto inputs = static_cast<Index>(feature_count);
   model.factor.centre = VectorXd::Zero(inputs);
   model.factor.scale = VectorXd::Zero(inputs);
   model.factor.points.resize(inputs, 0);

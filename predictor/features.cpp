@@ -7,30 +7,31 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 24> names{"log2 output pixels",
-                                                 "log2 output width",
-                                                 "log2 input channels of a group",
-                                                 "log2 output channels of a group",
-                                                 "log2 groups",
-                                                 "log2 kernel taps",
-                                                 "kernel width",
-                                                 "stride",
-                                                 "log2 MACs padded / MACs",
-                                                 "log2 weight bytes",
-                                                 "log2 input bytes",
-                                                 "log2 output bytes",
-                                                 "log2 MACs per byte",
-                                                 "log2 weight bytes of a group / L2",
-                                                 "log2 activation bytes / L1",
-                                                 "log2 input bytes of a tile / L1",
-                                                 "log2 input bytes of a window's lines / L2",
-                                                 "log2 bytes / L2",
-                                                 "log2 bytes / LLC",
-                                                 "filled share of the last tile's rows",
-                                                 "filled share of the last tile's channels",
-                                                 "second input is one pixel",
-                                                 "share of input vectors across cache lines",
-                                                 "share of output vectors across cache lines"};
+constexpr std::array<std::string_view, feature_count> names{
+    "log2 output pixels",
+    "log2 output width",
+    "log2 input channels of a group",
+    "log2 output channels of a group",
+    "log2 groups",
+    "log2 kernel taps",
+    "kernel width",
+    "stride",
+    "log2 MACs padded / MACs",
+    "log2 weight bytes",
+    "log2 input bytes",
+    "log2 output bytes",
+    "log2 MACs per byte",
+    "log2 weight bytes of a group / L2",
+    "log2 activation bytes / L1",
+    "log2 input bytes of a tile / L1",
+    "log2 input bytes of a window's lines / L2",
+    "log2 bytes / L2",
+    "log2 bytes / LLC",
+    "filled share of the last tile's rows",
+    "filled share of the last tile's channels",
+    "second input is one pixel",
+    "share of input vectors across cache lines",
+    "share of output vectors across cache lines"};
 
 double log2_at_least(double value, double least) {
   return std::log2(std::max(value, least));
@@ -174,6 +175,89 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   }
 }
 
+Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
+  Work w;
+  w.macs = static_cast<double>(macs(op));
+  w.weight_bytes = static_cast<double>(weight_bytes(op));
+  w.activation_bytes = static_cast<double>(
+      (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
+  w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
+  w.activation_bytes_beyond_llc_share =
+      std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
+  w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
+  w.work_items = work_items(op, m, cpu);
+  const double element = bytes_per_element(op.dtype());
+  if (runs_depthwise(op)) {
+    const double taps = depthwise_taps(op);
+    w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
+    // The sum of a pixel's first channels waits for all its taps, one after the other.
+    w.loop_starts = m.pixels * taps;
+    // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
+    const double read_bytes = 2 * m.taps * m.groups * element;
+    w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
+  } else if (op.kind == OpKind::attention) {
+    // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
+    const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
+    const double channel_vectors = fill_up(m.group_in, cpu.vector_channels);
+    w.padded_macs = m.groups * m.pixels * (token_vectors * m.group_in + m.pixels * channel_vectors);
+    w.loop_starts = m.groups * m.pixels * token_vectors;  // exponentials
+  } else if (w.macs > 0) {
+    const double rows = tile_rows(m, cpu);
+    const double tiles =
+        std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
+    w.loop_starts = tiles * m.taps;
+    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * m.group_in;
+    const double group_bytes = w.weight_bytes / m.groups;
+    const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
+    w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
+    w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
+  } else if (runs_by_pixel(op)) {
+    w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
+    w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);
+  } else {
+    w.padded_macs = static_cast<double>(elements(op.output()));
+  }
+  return w;
+}
+
+std::array<double, feature_count> features_of(const Op& op, const Matrix& m, const Work& w,
+                                              const CpuTraits& cpu) {
+  const auto in_bytes = static_cast<double>(input_bytes(op));
+  const auto out_bytes = static_cast<double>(output_bytes(op));
+  const bool depthwise = runs_depthwise(op);
+  const bool attention = op.kind == OpKind::attention;
+  const double channels = depthwise ? m.groups : m.group_out;
+  const double element = bytes_per_element(op.dtype());
+  const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
+  const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
+  const double line_bytes = double{1} * op.kernel_h * op.input().w * op.input().c * element;
+  return {log2_at_least_1(m.pixels),
+          log2_at_least_1(op.output().w),
+          std::log2(m.group_in),
+          std::log2(channels),
+          depthwise ? 0.0 : std::log2(m.groups),
+          std::log2(m.taps),
+          double(op.kernel_w),
+          double(op.stride_h),
+          w.macs > 0 ? std::log2(w.padded_macs / w.macs) : 0.0,
+          log2_at_least_1(w.weight_bytes),
+          log2_at_least_1(in_bytes),
+          log2_at_least_1(out_bytes),
+          std::log2(std::max(w.macs, 1.0) / (w.weight_bytes + w.activation_bytes)),
+          log2_at_least(w.weight_bytes / m.groups / cpu.l2_bytes, 1.0 / 8),
+          log2_at_least(w.activation_bytes / cpu.l1d_bytes, 1.0 / 8),
+          log2_at_least(window_bytes / cpu.l1d_bytes, 1.0 / 8),
+          log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
+          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
+          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes, 1.0 / 8),
+          last_tile_share(m.pixels, attention ? cpu.vector_channels : tile_rows(m, cpu)),
+          last_tile_share(attention ? m.group_in : channels,
+                          attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
+          broadcasts(op) ? 1.0 : 0.0,
+          crossing_share(op.input().c, element, cpu),
+          crossing_share(op.output().c, element, cpu)};
+}
+
 }  // namespace
 
 double held_share(double read_bytes, double cache_bytes) {
@@ -216,93 +300,22 @@ std::string op_class(const Op& op) {
   return "convolution";
 }
 
-Work work(const Op& op, const CpuTraits& cpu) {
-  Work w;
-  w.macs = static_cast<double>(macs(op));
-  w.weight_bytes = static_cast<double>(weight_bytes(op));
-  w.activation_bytes = static_cast<double>(
-      (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
-  w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
-  w.activation_bytes_beyond_llc_share =
-      std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
-  w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
-  const Matrix m = matrix(op);
-  w.work_items = work_items(op, m, cpu);
-  const double element = bytes_per_element(op.dtype());
-  if (runs_depthwise(op)) {
-    const double taps = depthwise_taps(op);
-    w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
-    // The sum of a pixel's first channels waits for all its taps, one after the other.
-    w.loop_starts = m.pixels * taps;
-    // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
-    const double read_bytes = 2 * m.taps * m.groups * element;
-    w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
-  } else if (op.kind == OpKind::attention) {
-    // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
-    const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
-    const double channel_vectors = fill_up(m.group_in, cpu.vector_channels);
-    w.padded_macs = m.groups * m.pixels * (token_vectors * m.group_in + m.pixels * channel_vectors);
-    w.loop_starts = m.groups * m.pixels * token_vectors;  // exponentials
-  } else if (w.macs > 0) {
-    const double rows = tile_rows(m, cpu);
-    const double tiles =
-        std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
-    w.loop_starts = tiles * m.taps;
-    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * m.group_in;
-    const double group_bytes = w.weight_bytes / m.groups;
-    const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
-    w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
-    w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
-  } else if (runs_by_pixel(op)) {
-    w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
-    w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);
-  } else {
-    w.padded_macs = static_cast<double>(elements(op.output()));
-  }
-  return w;
-}
-
-std::span<const std::string_view> feature_names() {
+std::span<const std::string_view, feature_count> feature_names() {
   return names;
 }
 
-std::vector<double> features(const Op& op, const CpuTraits& cpu) {
+OpFacts facts(const Op& op, const CpuTraits& cpu) {
+  // Channels that an image may have; what has more was written by an operator.
+  constexpr int most_image_channels = 4;
   const Matrix m = matrix(op);
-  const Work w = work(op, cpu);
-  const auto in_bytes = static_cast<double>(input_bytes(op));
-  const auto out_bytes = static_cast<double>(output_bytes(op));
-  const bool depthwise = runs_depthwise(op);
-  const bool attention = op.kind == OpKind::attention;
-  const double channels = depthwise ? m.groups : m.group_out;
-  const double element = bytes_per_element(op.dtype());
-  const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
-  const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
-  const double line_bytes = double{1} * op.kernel_h * op.input().w * op.input().c * element;
-  return {log2_at_least_1(m.pixels),
-          log2_at_least_1(op.output().w),
-          std::log2(m.group_in),
-          std::log2(channels),
-          depthwise ? 0.0 : std::log2(m.groups),
-          std::log2(m.taps),
-          double(op.kernel_w),
-          double(op.stride_h),
-          w.macs > 0 ? std::log2(w.padded_macs / w.macs) : 0.0,
-          log2_at_least_1(w.weight_bytes),
-          log2_at_least_1(in_bytes),
-          log2_at_least_1(out_bytes),
-          std::log2(std::max(w.macs, 1.0) / (w.weight_bytes + w.activation_bytes)),
-          log2_at_least(w.weight_bytes / m.groups / cpu.l2_bytes, 1.0 / 8),
-          log2_at_least(w.activation_bytes / cpu.l1d_bytes, 1.0 / 8),
-          log2_at_least(window_bytes / cpu.l1d_bytes, 1.0 / 8),
-          log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
-          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
-          log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes, 1.0 / 8),
-          last_tile_share(m.pixels, attention ? cpu.vector_channels : tile_rows(m, cpu)),
-          last_tile_share(attention ? m.group_in : channels,
-                          attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
-          broadcasts(op) ? 1.0 : 0.0,
-          crossing_share(op.input().c, element, cpu),
-          crossing_share(op.output().c, element, cpu)};
+  OpFacts f;
+  f.op_class = op_class(op);
+  f.work = work_of(op, m, cpu);
+  f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && f.op_class != "attention";
+  f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
+  if (op.input().c <= most_image_channels) f.image_bytes = static_cast<double>(input_bytes(op));
+  f.features = features_of(op, m, f.work, cpu);
+  return f;
 }
 
 }  // namespace cpubone

@@ -56,11 +56,22 @@ struct Work {
   /// KiB, by operator; 1 where one thread does it all.
   double work_items = 1;
 };
-Work work(const Op& op, const CpuTraits& cpu);
 
 /// Names of the inputs of the regression, the same for every class.
-std::span<const std::string_view> feature_names();
-/// Their values, in that order; logarithms to base 2 where the name says so.
-std::vector<double> features(const Op& op, const CpuTraits& cpu);
+constexpr std::size_t feature_count = 24;
+std::span<const std::string_view, feature_count> feature_names();
+
+/// All that a prediction needs to know of an operator.
+struct OpFacts {
+  std::string op_class;
+  /// By XNNPACK's kernels for matrix products, which all read their weights alike.
+  bool matrix_product = false;
+  Work work;
+  double tensor_bytes = 0;  ///< of all inputs and outputs
+  double image_bytes = 0;   ///< of an input that is an image, which no operator has just written
+  /// By `feature_names`; logarithms to base 2 where the name says so.
+  std::array<double, feature_count> features{};
+};
+OpFacts facts(const Op& op, const CpuTraits& cpu);
 
 }  // namespace cpubone

@@ -15,7 +15,6 @@ EXCEPTIONS = {
     "explorer/search.cpp",
     "explorer/studies.cpp",
     "graph/op.cpp",
-    "predictor/predictor.cpp",
     "profiler/measure.cpp",
     "profiler/plan.cpp",
     "profiler/remote.cpp",

@@ -36,7 +36,7 @@ Device imaginary_device() {
 /// What an operator takes on the imaginary device: 20 MACs/ns, weights at 10 B/ns, activations at
 /// 50 B/ns, 1 us a run.
 double imagined_ns(const Op& op) {
-  const Work w = work(op, cpu_traits(imaginary_device()));
+  const Work w = facts(op, cpu_traits(imaginary_device())).work;
   return w.padded_macs / 20 + w.weight_bytes / 10 + w.activation_bytes / 50 + 1000;
 }
 
@@ -257,7 +257,7 @@ TEST_CASE("one network that nothing explains does not bend the others", "[predic
 TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {
   // Half the speed of arithmetic and 3 us more a run: far from what the base knows.
   const auto other_ns = [](const Op& op) {
-    const Work w = work(op, cpu_traits(imaginary_device()));
+    const Work w = facts(op, cpu_traits(imaginary_device())).work;
     return w.padded_macs / 10 + w.weight_bytes / 10 + w.activation_bytes / 50 + 4000;
   };
   Profile few;
@@ -294,11 +294,11 @@ namespace {
 constexpr double synchronisation_ns = 1.5e3;
 
 bool shared_by_two(const Op& op) {
-  return work(op, cpu_traits(imaginary_device())).work_items > 1;
+  return facts(op, cpu_traits(imaginary_device())).work.work_items > 1;
 }
 
 double ns_by_two(const Op& op) {
-  const Work w = work(op, cpu_traits(imaginary_device()));
+  const Work w = facts(op, cpu_traits(imaginary_device())).work;
   const double busiest = std::ceil(w.work_items / 2) / w.work_items;
   return busiest * (w.padded_macs / 20 + w.activation_bytes / 50) +
          w.weight_bytes / (shared_by_two(op) ? 15 : 10) + 1000 +
