@@ -117,9 +117,9 @@ void JsonReader::expect_keys(std::initializer_list<std::string_view> known) cons
   }
 }
 
-void JsonReader::expect_schema(std::string_view kind) const {
+void JsonReader::expect_schema(std::string_view kind, int version) const {
   if (!value_->is_object()) fail("an object");
-  const std::string expected = fmt::format("cpubone/{}/1", kind);
+  const std::string expected = fmt::format("cpubone/{}/{}", kind, version);
   const auto schema = value_->find("schema");
   if (schema == value_->end())
     fail_because(fmt::format("missing key \"schema\", expected \"{}\"", expected));

@@ -30,8 +30,8 @@ class JsonReader {
 
   /// Throws unless this is an object whose keys are all among `known`.
   void expect_keys(std::initializer_list<std::string_view> known) const;
-  /// Throws unless `schema` is `cpubone/<kind>/1`; says which version or kind it got.
-  void expect_schema(std::string_view kind) const;
+  /// Throws unless `schema` is `cpubone/<kind>/<version>`; says which version or kind it got.
+  void expect_schema(std::string_view kind, int version = 1) const;
 
   bool has(std::string_view key) const;
   /// Member of an object; throws where it is missing.

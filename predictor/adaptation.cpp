@@ -159,7 +159,8 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
                                                               record->timing.median_ns * 1e9);
     training += fmt::format("{} {}\n", text(record->op), record->timing.median_ns);
   }
-  const Adaptation adaptation(base, records, cpu_traits(base.device), measured.settings.threads);
+  const Adaptation adaptation(base, records, cpu_traits(measured.device),
+                              measured.settings.threads);
   // How far classes differ beyond the parts of their cost models is what left-out operators say.
   double class_deviation = 0.03;
   VectorXd residuals;
@@ -179,10 +180,10 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
   predictor.created = measured.created;
   predictor.tool_version = version();
   predictor.training_hash = hash_text(training);
-  predictor.evidence = fmt::format(
-      "adapted from {} ({} thread{}) by {} operators, expected error {:.1f} % an operator",
-      base.device.name, base.settings.threads, base.settings.threads == 1 ? "" : "s", n,
-      100 * error);
+  predictor.evidence = Evidence::adapted;
+  predictor.evidence_detail = fmt::format(
+      "{}, {} thread{}; {} operators, expected error {:.1f} % an operator", base.device.name,
+      base.settings.threads, base.settings.threads == 1 ? "" : "s", n, 100 * error);
   using Part = Adaptation::Part;
   const VectorXd& w = fit.parts;
   for (std::size_t k = 0; k < predictor.classes.size(); ++k) {

@@ -273,11 +273,14 @@ Predictor calibrate(const DeviceDescription& device) {
   for (const PublishedLatencyRow& row : device.latencies)
     training += fmt::format("{} {}\n", row.zoo_name, row.latency_ms);
   predictor.training_hash = hash_text(training);
-  predictor.evidence = device.latencies.empty()
-                           ? "description"
-                           : fmt::format("calibrated from published latencies ({}, {} thread{})",
-                                         device.device.runtime, device.settings.threads,
-                                         device.settings.threads == 1 ? "" : "s");
+  if (device.latencies.empty()) {
+    predictor.evidence = Evidence::description;
+  } else {
+    predictor.evidence = Evidence::calibrated;
+    predictor.evidence_detail =
+        fmt::format("{}, {} thread{}", device.device.runtime, device.settings.threads,
+                    device.settings.threads == 1 ? "" : "s");
+  }
   predictor.best_macps = 1e9 / c(dense_mac);
   for (const std::string& name : all_classes())
     predictor.classes.push_back(class_model(name, device.device.runtime, c, error.rms));
@@ -302,7 +305,7 @@ DeviceSummary summarise(const DeviceDescription& device) {
   return {device.device.name,
           device.title,
           hardware_text(device),
-          predictor.evidence,
+          evidence_text(predictor),
           static_cast<int>(device.latencies.size()),
           device.latencies.empty() ? of_description : predictor.network.test_mape};
 }

@@ -29,13 +29,18 @@ const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFac
                   text(op), facts.op_class));
 }
 
+std::string evidence_text(const Predictor& predictor) {
+  std::string text(name(predictor.evidence));
+  if (!predictor.evidence_detail.empty()) text += " (" + predictor.evidence_detail + ")";
+  return text;
+}
+
 Predictor fit_predictor(const Profile& profile, std::span<const Network> calibration) {
   Predictor predictor;
   predictor.device = profile.device;
   predictor.settings = profile.settings;
   predictor.tool_version = version();
   predictor.created = profile.created;
-  predictor.evidence = "measured";
   const CpuTraits cpu = cpu_traits(profile.device);
   std::vector<MeasuredOp> ops;
   ops.reserve(profile.ops.size());  // pointed to

@@ -8,6 +8,7 @@
 
 #include "graph/network.hpp"
 #include "predictor/network_model.hpp"
+#include "records/evidence.hpp"
 #include "records/profile.hpp"
 
 namespace cpubone {
@@ -21,11 +22,15 @@ struct Predictor {
   std::string tool_version;
   std::string created;        ///< of the profile
   std::string training_hash;  ///< of the operators and latencies that it was fitted on
-  std::string evidence;       ///< `measured`, or what else its numbers stand on
-  double best_macps = 0;      ///< highest MACs per second that a measured operator reached
+  Evidence evidence = Evidence::measured;
+  std::string evidence_detail;  ///< e.g. `ONNX Runtime, 4 threads`; may be empty
+  double best_macps = 0;        ///< highest MACs per second that a measured operator reached
   std::vector<ClassModel> classes;
   NetworkModel network;
 };
+
+/// E.g. `calibrated from published latencies (ONNX Runtime, 4 threads)`.
+std::string evidence_text(const Predictor& predictor);
 
 /// Fits a predictor to a profile's operators, and its network model to the profile's `calibration`
 /// networks (none: the plain sum). Disturbed records are used only where a class has no other.

@@ -183,13 +183,14 @@ nlohmann::json to_json(const Predictor& predictor) {
   for (const ClassModel& model : predictor.classes) classes.push_back(to_json(model));
   nlohmann::json names = nlohmann::json::array();
   for (const std::string_view name : feature_names()) names.push_back(name);
-  return {{"schema", "cpubone/predictor/1"},
+  return {{"schema", "cpubone/predictor/2"},
           {"device", to_json(predictor.device)},
           {"settings", to_json(predictor.settings)},
           {"tool_version", predictor.tool_version},
           {"created", predictor.created},
           {"training_hash", predictor.training_hash},
-          {"evidence", predictor.evidence},
+          {"evidence", name(predictor.evidence)},
+          {"evidence_detail", predictor.evidence_detail},
           {"best_macps", predictor.best_macps},
           {"features", std::move(names)},
           {"classes", std::move(classes)},
@@ -197,9 +198,14 @@ nlohmann::json to_json(const Predictor& predictor) {
 }
 
 Predictor predictor_from_json(const JsonReader& json) {
-  json.expect_schema("predictor");
+  constexpr int version_read = 2;
+  if (json.has("schema") && json.at("schema").json() == "cpubone/predictor/1")
+    json.at("schema").fail_because(
+        "written by an earlier version of cpubone, whose models this one does not know; fit it "
+        "again from its profile");
+  json.expect_schema("predictor", version_read);
   json.expect_keys({"schema", "device", "settings", "tool_version", "created", "training_hash",
-                    "evidence", "best_macps", "features", "classes", "network"});
+                    "evidence", "evidence_detail", "best_macps", "features", "classes", "network"});
   // Points of a Gaussian process mean nothing among other features.
   std::vector<std::string> names;
   json.at("features").each([&](const JsonReader& item) { names.push_back(item.string()); });
@@ -213,7 +219,8 @@ Predictor predictor_from_json(const JsonReader& json) {
   predictor.tool_version = json.at("tool_version").string();
   predictor.created = json.at("created").string();
   predictor.training_hash = json.at("training_hash").string();
-  predictor.evidence = json.at("evidence").string();
+  predictor.evidence = evidence_from_json(json.at("evidence"));
+  predictor.evidence_detail = json.at("evidence_detail").string();
   predictor.best_macps = json.at("best_macps").number(0, 1e18);
   json.at("classes").each(
       [&](const JsonReader& item) { predictor.classes.push_back(class_from_json(item)); });

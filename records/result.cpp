@@ -11,8 +11,9 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 3> evidence_names{
-    "measured", "calibrated from published latencies", "description"};
+constexpr std::array<std::string_view, 4> evidence_names{
+    "measured", "calibrated from published latencies", "adapted from another device",
+    "description"};
 constexpr std::array<std::string_view, 2> origin_names{"published", "proposal"};
 constexpr std::array<std::string_view, 3> bound_names{"compute", "memory", "overhead"};
 
@@ -130,7 +131,7 @@ ResultDevice read_device(const JsonReader& json) {
   ResultDevice device;
   device.name = json.at("name").string();
   device.model = optional_string(json, "model");
-  device.evidence = read_enum<Evidence>(json.at("evidence"), evidence_names);
+  device.evidence = evidence_from_json(json.at("evidence"));
   device.runtime = optional_string(json, "runtime");
   device.threads = static_cast<int>(json.at("threads").integer(1, 4096));
   device.precision = optional_string(json, "precision");
@@ -440,6 +441,10 @@ nlohmann::json study_json(const Study& study) {
 }
 
 }  // namespace
+
+Evidence evidence_from_json(const JsonReader& json) {
+  return read_enum<Evidence>(json, evidence_names);
+}
 
 std::string_view name(Evidence evidence) {
   return evidence_names[static_cast<std::size_t>(evidence)];

@@ -10,6 +10,7 @@
 #include "graph/json_file.hpp"
 #include "graph/warning.hpp"
 #include "records/bound.hpp"
+#include "records/evidence.hpp"
 
 namespace cpubone {
 
@@ -20,10 +21,6 @@ struct Interval {
   double high = 0;
   bool operator==(const Interval&) const = default;
 };
-
-/// What the latencies of a device rest on.
-enum class Evidence { measured, calibrated, description };
-std::string_view name(Evidence evidence);
 
 /// Where a network comes from.
 enum class Origin { published, proposal };
