@@ -13,12 +13,19 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+// Relative: what a cost model leaves of exact measurements.
+constexpr double model_error = 0.05;
+
 }  // namespace
 
+double relative_error(const Timing& timing) {
+  constexpr double normal_95 = 1.96;
+  return (timing.high_ns - timing.median_ns) / normal_95 / timing.median_ns;
+}
+
 MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu) {
-  const Timing& t = record.timing;
-  return {facts(record.op, cpu), record.engine, t.median_ns,
-          (t.high_ns - t.median_ns) / 1.96 / t.median_ns};
+  return {facts(record.op, cpu), record.engine, record.timing.median_ns,
+          relative_error(record.timing)};
 }
 
 double work_items(const Work& work, std::string_view engine) {
@@ -71,7 +78,8 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
     terms
   };
   const auto n = static_cast<Index>(ops.size());
-  MatrixXd relative(n, terms);  // each term of the cost model over the measured latency
+  MatrixXd relative(n, terms);  // each term of the cost model over the measured latency,
+  VectorXd targets(n);          // ... times a weight
   for (Index i = 0; i < n; ++i) {
     const MeasuredOp& op = *ops[static_cast<std::size_t>(i)];
     const Work& w = op.facts.work;
@@ -82,7 +90,8 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
         share * w.activation_bytes_beyond_l2, share * w.activation_bytes_beyond_llc_share,
         synchronises ? 0.0 : 1.0, synchronises ? 1.0 : 0.0, synchronises ? items : 0.0;
-    relative.row(i) /= op.ns;
+    targets(i) = model_error / std::hypot(model_error, op.relative_error);
+    relative.row(i) *= targets(i) / op.ns;
   }
   // In units of each column, so that a class without MACs keeps a term of 0.
   const VectorXd squares = relative.colwise().squaredNorm();
@@ -95,17 +104,15 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         prior->ns_per_dispatch, prior->ns_per_dispatch + prior->ns_per_synchronisation,
         prior->ns_per_work_item;
     ridge += 0.05 * squares / static_cast<double>(n);
-    // A cost model leaves some percent; what bytes beyond a cache cost differs little from class to
-    // class.
-    constexpr double noise = 0.05;
+    // What bytes beyond a cache cost differs little from class to class.
     constexpr double deviation = 0.3;
     for (const Term beyond : {streamed, streamed_far, beyond_l2, beyond_llc_share}) {
       const double within = expected(beyond < activation ? weight : activation);
       const double known = deviation * std::max(expected(beyond), deviation * within);
-      if (known > 0) ridge(beyond) += noise * noise / (known * known);
+      if (known > 0) ridge(beyond) += model_error * model_error / (known * known);
     }
   }
-  const VectorXd w = non_negative_least_squares(relative, VectorXd::Ones(n), ridge, expected);
+  const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);
   CostModel cost;
   cost.ns_per_mac = w(mac);
   cost.ns_per_loop_start = w(loop_start);

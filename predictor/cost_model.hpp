@@ -54,6 +54,8 @@ struct MeasuredOp {
   double ns = 0;
   double relative_error = 0;  ///< standard error of `ns` over `ns`
 };
+/// Standard error of the median over the median.
+double relative_error(const Timing& timing);
 MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu);
 
 /// Work items that threads share where `engine` runs the operator: Eigen's kernels run on one.

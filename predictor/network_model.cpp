@@ -25,7 +25,7 @@ constexpr double shared_variance = 0.3;
 class NetworkFit {
  public:
   NetworkFit(const Predictor& predictor, std::span<const Network> networks,
-             std::span<const double> measured_ns)
+             std::span<const double> measured_ns, std::span<const double> relative_errors)
       : classes_(static_cast<Index>(predictor.classes.size())) {
     const auto n = static_cast<Index>(networks.size());
     rows_ = MatrixXd::Zero(n, classes_ + 4);
@@ -48,6 +48,9 @@ class NetworkFit {
       rows_.row(i) /= measured_ns[k];
       reading_(i) /= measured_ns[k];
     }
+    weight_ = VectorXd::Ones(n);
+    for (std::size_t k = 0; k < relative_errors.size(); ++k)
+      weight_(static_cast<Index>(k)) = noise / std::hypot(noise, relative_errors[k]);
     prior_ = VectorXd::Zero(classes_ + 4);
     prior_.head(classes_).setOnes();
     prior_(classes_ + 3) = expected_saved_share;
@@ -65,12 +68,9 @@ class NetworkFit {
   /// all).
   VectorXd solve(double resident_bytes, Index left_out) {
     set_resident(resident_bytes);
-    MatrixXd rows = rows_;
-    VectorXd targets = VectorXd::Ones(rows.rows());
-    if (left_out >= 0) {
-      rows.row(left_out).setZero();
-      targets(left_out) = 0;
-    }
+    VectorXd targets = weight_;
+    if (left_out >= 0) targets(left_out) = 0;
+    const MatrixXd rows = targets.asDiagonal() * rows_;
     // A network that the model does not explain counts less (Huber's weights, iterated).
     MatrixXd weighted = rows;
     VectorXd weighted_targets = targets;
@@ -91,7 +91,7 @@ class NetworkFit {
     set_resident(resident_bytes);
     double sum = ((w - prior_).array().square() * ridge_.array()).sum();
     const VectorXd residuals = (rows_ * w).array() - 1;
-    for (const double r : residuals) {
+    for (const double r : weight_.cwiseProduct(residuals)) {
       const double size = std::abs(r);
       const double edge = outlier * noise;
       sum += size <= edge ? size * size : 2 * edge * size - edge * edge;
@@ -121,6 +121,7 @@ class NetworkFit {
   MatrixXd rows_;
   VectorXd reading_;  ///< of weights, over the measured latency
   VectorXd weight_bytes_;
+  VectorXd weight_;  ///< less for what is measured badly
   VectorXd prior_;
   VectorXd ridge_;
 };
@@ -157,14 +158,15 @@ LatencyEstimate combine(const NetworkModel& m, const LatencyTerms& t) {
 }
 
 void fit_network_model(Predictor& predictor, std::span<const Network> networks,
-                       std::span<const double> measured_ns) {
+                       std::span<const double> measured_ns,
+                       std::span<const double> relative_errors) {
   NetworkModel& model = predictor.network;
   model = {};
   for (ClassModel& known : predictor.classes) known.network_scale = 1;
   const auto n = static_cast<Index>(networks.size());
   model.networks = static_cast<int>(n);
   if (n < 4) return;
-  NetworkFit fit(predictor, networks, measured_ns);
+  NetworkFit fit(predictor, networks, measured_ns, relative_errors);
   double least = std::numeric_limits<double>::infinity();
   for (const double share : {0.25, 0.35, 0.5, 0.7, 1.0, 1.4}) {
     const double resident_bytes = share * cpu_traits(predictor.device).llc_bytes;

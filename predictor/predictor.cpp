@@ -48,30 +48,17 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   Ops without_macs;
   Ops matrix_products;
   std::string training;
-  const auto use = [&](const OpRecord& record) -> const MeasuredOp& {
-    ops.push_back(measured_op(record, cpu));
-    by_class[ops.back().facts.op_class].push_back(&ops.back());
-    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
-    return ops.back();
-  };
   for (const OpRecord& record : profile.ops) {
-    if (record.timing.disturbed || !(record.timing.median_ns > 0)) continue;
-    const MeasuredOp& op = use(record);
+    if (!(record.timing.median_ns > 0)) continue;
+    ops.push_back(measured_op(record, cpu));
+    const MeasuredOp& op = ops.back();
+    by_class[op.facts.op_class].push_back(&op);
+    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
     predictor.best_macps = std::max(predictor.best_macps, op.facts.work.macs / op.ns * 1e9);
     if (op.facts.work.macs == 0) without_macs.push_back(&op);
     if (op.facts.matrix_product) matrix_products.push_back(&op);
   }
-  if (by_class.empty())
-    throw Error("the profile has no undisturbed operator to fit a predictor to");
-  // A class that was disturbed throughout is better known badly than not at all; its operators'
-  // intervals say how badly.
-  std::map<std::string, std::vector<const OpRecord*>> disturbed;
-  for (const OpRecord& record : profile.ops)
-    if (record.timing.disturbed && record.timing.median_ns > 0)
-      disturbed[op_class(record.op)].push_back(&record);
-  for (const auto& [name, records] : disturbed)
-    if (by_class.count(name) == 0)
-      for (const OpRecord* record : records) use(*record);
+  if (ops.empty()) throw Error("the profile has no operator to fit a predictor to");
   predictor.training_hash = hash_text(training);
   const int threads = profile.settings.threads;
   const auto cost_model_of = [&](const Ops& some) {
@@ -89,13 +76,15 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
+  std::vector<double> relative_errors;
   for (const Network& network : calibration)
     for (const NetworkRecord& record : profile.networks)
-      if (record.name == network.name && !record.timing.disturbed) {
+      if (record.name == network.name && record.timing.median_ns > 0) {
         networks.push_back(network);
         measured_ns.push_back(record.timing.median_ns);
+        relative_errors.push_back(relative_error(record.timing));
       }
-  fit_network_model(predictor, networks, measured_ns);
+  fit_network_model(predictor, networks, measured_ns, relative_errors);
   return predictor;
 }
 

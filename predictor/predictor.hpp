@@ -33,13 +33,15 @@ struct Predictor {
 std::string evidence_text(const Predictor& predictor);
 
 /// Fits a predictor to a profile's operators, and its network model to the profile's `calibration`
-/// networks (none: the plain sum). Disturbed records are used only where a class has no other.
-/// Throws cpubone::Error where no operator is left.
+/// networks (none: the plain sum). Every record counts, the less the wider its interval is: a busy
+/// machine's median is what its users get. Throws cpubone::Error where there is no operator.
 Predictor fit_predictor(const Profile& profile, std::span<const Network> calibration = {});
 
-/// Refits the network model on measured networks; `records` and `networks` correspond.
+/// Refits the network model on measured networks; the lists correspond. `relative_errors` are
+/// standard errors over the latencies; empty where these are exact.
 void fit_network_model(Predictor& predictor, std::span<const Network> networks,
-                       std::span<const double> measured_ns);
+                       std::span<const double> measured_ns,
+                       std::span<const double> relative_errors = {});
 
 /// The model of an operator's class. Throws cpubone::Error naming the class where there is none.
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts);
