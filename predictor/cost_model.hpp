@@ -20,8 +20,7 @@ struct CostModel {
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_dispatch = 0;
-  double ns_per_activation_byte_beyond_llc = 0;        ///< on top; where a device is calibrated
-  double ns_per_activation_byte_beyond_llc_share = 0;  ///< on top; where it is measured
+  double ns_per_activation_byte_beyond_llc = 0;  ///< on top; where a device is calibrated
   // Of operators that several threads share.
   double ns_per_synchronisation = 0;  ///< of the threads
   double ns_per_work_item = 0;        ///< handing it out

@@ -45,9 +45,6 @@ double log2_at_least_1(double value) {
 /// others' cache, and replacement is not by age.
 constexpr double llc_share = 0.25;
 
-/// Share of it that one core can count on for its activations.
-constexpr double own_llc_share = 1.0 / 8;
-
 double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
 }
@@ -182,8 +179,6 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
-  w.activation_bytes_beyond_llc_share =
-      std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype());

@@ -64,7 +64,6 @@ nlohmann::json to_json(const CostModel& cost) {
           {"ns_per_activation_byte", cost.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", cost.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", cost.ns_per_activation_byte_beyond_llc},
-          {"ns_per_activation_byte_beyond_llc_share", cost.ns_per_activation_byte_beyond_llc_share},
           {"ns_per_dispatch", cost.ns_per_dispatch},
           {"ns_per_synchronisation", cost.ns_per_synchronisation},
           {"ns_per_work_item", cost.ns_per_work_item},
@@ -75,8 +74,7 @@ CostModel cost_model_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_activation_byte_beyond_llc_share", "ns_per_dispatch",
-                    "ns_per_synchronisation", "ns_per_work_item", "threads"});
+                    "ns_per_dispatch", "ns_per_synchronisation", "ns_per_work_item", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_loop_start"),
@@ -87,7 +85,6 @@ CostModel cost_model_from_json(const JsonReader& json) {
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_dispatch"),
           cost("ns_per_activation_byte_beyond_llc"),
-          cost("ns_per_activation_byte_beyond_llc_share"),
           cost("ns_per_synchronisation"),
           cost("ns_per_work_item"),
           static_cast<int>(json.at("threads").integer(1, 1024))};
