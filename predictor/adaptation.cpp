@@ -61,8 +61,6 @@ class Adaptation {
     }
   }
 
-  int base_threads() const { return base_threads_; }
-
   struct Fit {
     VectorXd parts;
     VectorXd log_classes;  ///< logarithm of each class's factor
@@ -197,15 +195,6 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured, double
     c.ns_per_work_item = factor * w(Part::work_item);
     c.spread = std::hypot(c.spread, std::sqrt(residuals.squaredNorm() / static_cast<double>(n)));
   }
-  NetworkModel& network = predictor.network;
-  network.ns_per_node *= w(Part::dispatch);
-  network.ns_per_image_byte *= w(Part::shared);
-  network.ns_per_far_byte *= w(Part::shared);
-  // Weights that a cache holds are read by each thread on its own, as fast as it calculates.
-  const double of_cache = w(Part::shared) * adaptation.base_threads() / measured.settings.threads;
-  if (network.saved_share > 0 && w(Part::weights) > 0)
-    network.saved_share =
-        std::clamp(1 - (1 - network.saved_share) * of_cache / w(Part::weights), 0.0, 1.0);
   return predictor;
 }
 

@@ -75,7 +75,6 @@ OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts) 
   e.ns = ns.total();
   e.memory_share = (ns.memory + ns.weights) / e.ns;
   e.overhead_share = (ns.dispatch + ns.synchronisation) / e.ns;
-  e.weights_share = ns.weights / e.ns;
   e.bound = bound_of(ns);
   e.spread_ns = e.ns * std::hypot(factor.spread, model.correction.spread);
   return e;

@@ -45,7 +45,6 @@ struct OpEstimate {
   double spread_ns = 0;          ///< standard deviation
   double memory_share = 0;       ///< of `ns`, weights included
   double overhead_share = 0;     ///< of `ns`
-  double weights_share = 0;      ///< of `ns`: reading weights once
   Bound bound = Bound::compute;  ///< the largest of its parts
 };
 OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts);

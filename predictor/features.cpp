@@ -255,14 +255,6 @@ std::array<double, feature_count> features_of(const Op& op, const Matrix& m, con
 
 }  // namespace
 
-double held_share(double read_bytes, double cache_bytes) {
-  const double ratio = read_bytes / std::max(cache_bytes, 1.0);
-  if (ratio <= 1) return 1;
-  double held = 0;
-  for (int i = 0; i < 16; ++i) held = std::exp(-(1 - held) * ratio);
-  return held;
-}
-
 CpuTraits cpu_traits(const Device& device) {
   const auto has = [&](std::string_view feature) {
     return std::find(device.features.begin(), device.features.end(), feature) !=
@@ -300,15 +292,12 @@ std::span<const std::string_view, feature_count> feature_names() {
 }
 
 OpFacts facts(const Op& op, const CpuTraits& cpu) {
-  // Channels that an image may have; what has more was written by an operator.
-  constexpr int most_image_channels = 4;
   const Matrix m = matrix(op);
   OpFacts f;
   f.op_class = op_class(op);
   f.work = work_of(op, m, cpu);
   f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && f.op_class != "attention";
   f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
-  if (op.input().c <= most_image_channels) f.image_bytes = static_cast<double>(input_bytes(op));
   f.features = features_of(op, m, f.work, cpu);
   return f;
 }

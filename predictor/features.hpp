@@ -25,11 +25,6 @@ struct CpuTraits {
 /// defaults.
 CpuTraits cpu_traits(const Device& device);
 
-/// Share that a cache still holds when bytes that are read in turn are read again: each miss
-/// replaces a line at random, so that one survives with probability h = exp(-(1 - h) read bytes /
-/// cache bytes).
-double held_share(double read_bytes, double cache_bytes);
-
 /// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,
 /// `gelu`.
 std::string op_class(const Op& op);
@@ -67,7 +62,6 @@ struct OpFacts {
   bool matrix_product = false;
   Work work;
   double tensor_bytes = 0;  ///< of all inputs and outputs
-  double image_bytes = 0;   ///< of an input that is an image, which no operator has just written
   /// By `feature_names`; logarithms to base 2 where the name says so.
   std::array<double, feature_count> features{};
 };

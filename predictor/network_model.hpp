@@ -4,16 +4,9 @@
 
 namespace cpubone {
 
-/// What the sum of operators misses: latency = operators (each class by its `network_scale`) +
-/// ns_per_node nodes + ns_per_image_byte image bytes + ns_per_far_byte activation bytes beyond L2
-/// - saved_share times the reading of weights that a cache of `resident_bytes` holds from the run
-/// before.
+/// A network takes the sum of its operators, each class by its `network_scale`; the network model
+/// says how sure that is.
 struct NetworkModel {
-  double ns_per_node = 0;
-  double ns_per_image_byte = 0;
-  double ns_per_far_byte = 0;
-  double saved_share = 0;
-  double resident_bytes = 1;
   double interval_factor = 2;  ///< 90 % of networks are within so many spreads
   double least_spread = 0.01;  ///< relative
   int networks = 0;            ///< that it was fitted on

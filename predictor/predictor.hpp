@@ -65,7 +65,7 @@ LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
 
 /// A predictor of another device or number of threads from one's own and few operators measured
 /// there (10 to 50): the parts of its cost models scaled, what synchronisations of threads cost
-/// added, its network model scaled with them. `expected_error` is the mean absolute percentage
+/// added. `expected_error` is the mean absolute percentage
 /// error of these operators, each left out in turn. Throws std::invalid_argument for fewer than 4
 /// records, cpubone::Error for an operator that `base` has no model of.
 Predictor adapt_predictor(const Predictor& base, const Profile& measured,

@@ -145,26 +145,15 @@ ClassModel class_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const NetworkModel& model) {
-  return {{"ns_per_node", model.ns_per_node},
-          {"ns_per_image_byte", model.ns_per_image_byte},
-          {"ns_per_far_byte", model.ns_per_far_byte},
-          {"saved_share", model.saved_share},
-          {"resident_bytes", model.resident_bytes},
-          {"interval_factor", model.interval_factor},
+  return {{"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
           {"networks", model.networks},
           {"test_mape", model.test_mape}};
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "saved_share",
-                    "resident_bytes", "interval_factor", "least_spread", "networks", "test_mape"});
+  json.expect_keys({"interval_factor", "least_spread", "networks", "test_mape"});
   NetworkModel model;
-  model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
-  model.ns_per_image_byte = json.at("ns_per_image_byte").number(0, 1e9);
-  model.ns_per_far_byte = json.at("ns_per_far_byte").number(0, 1e9);
-  model.saved_share = json.at("saved_share").number(0, 1e6);
-  model.resident_bytes = json.at("resident_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
   model.networks =

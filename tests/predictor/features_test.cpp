@@ -99,12 +99,6 @@ TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predict
   CHECK(facts(beyond, cpu).work.streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
 }
 
-TEST_CASE("random replacement keeps all that fits, and less and less beyond", "[predictor]") {
-  CHECK(held_share(90, 100) == 1);
-  CHECK(held_share(200, 100) == Approx(0.2032).epsilon(1e-3));  // h = exp(-2 (1 - h))
-  CHECK(held_share(300, 100) == Approx(0.0595).epsilon(1e-2));
-}
-
 TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
   const Op op = parse_op("linear 1x1x1x100->1x1x1x32 f32");
   CHECK(facts(op, cpu).work.padded_macs == 3200);
