@@ -48,20 +48,7 @@ class NetworkFit {
     const VectorXd prior = VectorXd::Ones(rows.cols());
     const VectorXd ridge =
         VectorXd::Constant(rows.cols(), noise * noise / (class_deviation * class_deviation));
-    // A network that the model does not explain counts less (Huber's weights, iterated).
-    MatrixXd weighted = rows;
-    VectorXd weighted_targets = targets;
-    VectorXd scales = prior;
-    for (int pass = 0; pass < 4; ++pass) {
-      scales = non_negative_least_squares(weighted, weighted_targets, ridge, prior);
-      const VectorXd residuals = rows * scales - targets;
-      for (Index i = 0; i < rows.rows(); ++i) {
-        const double weight = robust_weight(residuals(i), outlier * noise);
-        weighted.row(i) = weight * rows.row(i);
-        weighted_targets(i) = weight * targets(i);
-      }
-    }
-    return scales;
+    return non_negative_least_squares(rows, targets, ridge, prior);
   }
 
   /// Predicted over measured latency.
@@ -73,7 +60,6 @@ class NetworkFit {
   // Relative: what an exact latency of a network deviates by beyond the model, and how far classes
   // are from their operators' latencies. Of the machines that the predictor was drawn on.
   static constexpr double noise = 0.015;
-  static constexpr double outlier = 2;  ///< times the noise
   static constexpr double class_deviation = 0.03;
 
   MatrixXd rows_;

@@ -220,22 +220,6 @@ TEST_CASE("a class that networks slow down is scaled", "[predictor]") {
   CHECK(class_named(predictor, "convolution").network_scale == Approx(1).epsilon(0.03));
 }
 
-TEST_CASE("one network that nothing explains does not bend the others", "[predictor]") {
-  Predictor predictor = exact_predictor();
-  std::vector<Network> calibration;
-  std::vector<double> measured_ns;
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    calibration.push_back(random_network(seed));
-    measured_ns.push_back(imagined_ns(calibration.back()) * (seed == 7 ? 1.5 : 1));
-  }
-  fit_network_model(predictor, calibration, measured_ns);
-  for (std::uint64_t seed = 900; seed < 905; ++seed) {
-    const Network network = random_network(seed);
-    CHECK(predict(predictor, network).latency.ms ==
-          Approx(imagined_ns(network) * 1e-6).epsilon(0.02));
-  }
-}
-
 TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {
   // Half the speed of arithmetic and 3 us more a run: far from what the base knows.
   const auto other_ns = [](const Op& op) {
