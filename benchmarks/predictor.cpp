@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "benchmarks/networks.hpp"
 #include "benchmarks/rows.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
@@ -36,48 +37,6 @@ constexpr int few = 30;
 
 double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// B0, T0 and S0 with one thing changed.
-std::vector<Network> ablations() {
-  std::vector<Network> networks;
-  const auto add = [&](const char* base, const char* what, auto change) {
-    CpuboneConfig config = cpubone_config(base);
-    change(config);
-    config.name = fmt::format("{}-{}", base, what);
-    config.family = "CPUBone";
-    networks.push_back(build(config));
-  };
-  const auto stages = [](CpuboneConfig& config, auto change) {
-    for (CpuboneStage& stage : config.stages) change(stage);
-  };
-  for (const char* base : {"b0", "t0"}) {
-    add(base, "groups1", [&](auto& c) { stages(c, [](auto& s) { s.groups = 1; }); });
-    add(base, "groups4", [&](auto& c) { stages(c, [](auto& s) { s.groups = 4; }); });
-    add(base, "kernel2", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 2; }); });
-    add(base, "kernel5", [&](auto& c) { stages(c, [](auto& s) { s.kernel = 5; }); });
-    add(base, "unfused", [](auto& c) { fuse_below(c, never_fused); });
-    add(base, "unfused-everywhere", [](auto& c) { fuse_below(c, never_fused, never_fused); });
-    add(base, "fused", [](auto& c) { fuse_below(c, always_fused); });
-    add(base, "no-attention", [&](auto& c) { stages(c, [](auto& s) { s.attention = false; }); });
-    add(base, "expansion6", [&](auto& c) { stages(c, [](auto& s) { s.expansion = 6; }); });
-    add(base, "relu", [](auto& c) { c.activation = Activation::relu; });
-    add(base, "192px", [](auto& c) { c.resolution = 192; });
-  }
-  return networks;
-}
-
-std::vector<Network> members(int count) {
-  const SearchSpace space = default_search_space();
-  Rng rng(2024);
-  std::vector<Network> networks;
-  for (int i = 0; i < count; ++i) {
-    CpuboneConfig config = decode(space, sample(space, rng));
-    config.name = fmt::format("member-{}", i);
-    config.family = "CPUBone";
-    networks.push_back(build(config));
-  }
-  return networks;
 }
 
 Profile measured(std::span<const Network> networks, const MeasureSettings& settings,
@@ -176,12 +135,12 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   // Networks: those of no family to calibrate on and those to test on, spread evenly over the same
   // rounds, so that a machine that gets faster or slower does so for both.
   const std::vector<Network> calibration = calibration_networks();
-  std::vector<Network> networks;
-  for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+  TestNetworks test = test_networks();
+  std::vector<Network> networks = std::move(test.published);
   const std::size_t published = networks.size();
-  for (Network& network : ablations()) networks.push_back(std::move(network));
+  for (Network& network : test.ablations) networks.push_back(std::move(network));
   const std::size_t designed = networks.size();
-  for (Network& network : members(30)) networks.push_back(std::move(network));
+  for (Network& network : test.members) networks.push_back(std::move(network));
   std::vector<Network> both;
   for (std::size_t i = 0, k = 0; i < networks.size(); ++i) {
     both.push_back(networks[i]);

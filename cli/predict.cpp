@@ -285,7 +285,7 @@ void evaluate(const cli::Terminal& terminal, const Predictor& predictor,
 
 /// What the numbers stand on, with the error on networks that it did not know.
 std::string provenance(const Predictor& predictor) {
-  std::string text = predictor.evidence;
+  std::string text = evidence_text(predictor);
   if (!predictor.created.empty()) text += ", profile of " + predictor.created;
   if (predictor.network.networks > 0)
     text += fmt::format(", mean error {:.1f} % on {} networks left out",

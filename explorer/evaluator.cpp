@@ -75,15 +75,12 @@ class UnitTable {
 
 void add(LatencyTerms& total, const LatencyTerms& one, double times) {
   total.ops_ns += times * one.ops_ns;
-  total.weights_ns += times * one.weights_ns;
   total.independent_ns2 += times * one.independent_ns2;
   total.shared_ns += times * one.shared_ns;
   total.nodes += times * one.nodes;
   total.macs += times * one.macs;
   total.weight_bytes += times * one.weight_bytes;
   total.activation_bytes += times * one.activation_bytes;
-  total.image_bytes += times * one.image_bytes;
-  total.far_bytes += times * one.far_bytes;
 }
 
 /// Name of the unit that a node belongs to, e.g. `stem.conv`, `stage3.1`, `head`.

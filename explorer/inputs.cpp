@@ -42,8 +42,7 @@ void describe_predictor(Result& result, const Predictor& predictor) {
   const Device& device = predictor.device;
   result.device.name = device.name;
   result.device.model = device.cpu;
-  result.device.evidence =
-      predictor.evidence == "measured" ? Evidence::measured : Evidence::calibrated;
+  result.device.evidence = predictor.evidence;
   result.device.runtime = device.runtime;
   result.device.threads = predictor.settings.threads;
   result.device.precision = std::string(name(predictor.settings.dtype));
@@ -64,7 +63,7 @@ void describe_predictor(Result& result, const Predictor& predictor) {
   add("compiler", device.compiler);
   add("weights", predictor.settings.cache == CacheMode::cold ? "out of the caches, as in a network"
                                                              : "in the caches");
-  add("evidence", predictor.evidence);
+  add("evidence", evidence_text(predictor));
   PredictorSummary summary;
   for (const ClassModel& model : predictor.classes) {
     summary.operators_measured += model.operators;

@@ -40,21 +40,20 @@ double times_moved(std::string_view op_class) {
   return 1;
 }
 
-VectorXd amounts(const Op& op, const CpuTraits& cpu) {
-  const Work w = work(op, cpu);
-  const std::string op_class_ = op_class(op);
+VectorXd amounts(const OpFacts& op) {
+  const Work& w = op.work;
   VectorXd a = VectorXd::Zero(costs);
-  a(op_class_ == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
+  a(op.op_class == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
   a(weight_byte) = w.weight_bytes;
-  a(moved_byte) = times_moved(op_class_) * w.activation_bytes;
-  a(spilled_byte) = times_moved(op_class_) * w.activation_bytes_beyond_llc;
+  a(moved_byte) = times_moved(op.op_class) * w.activation_bytes;
+  a(spilled_byte) = times_moved(op.op_class) * w.activation_bytes_beyond_llc;
   a(run) = 1;
   return a;
 }
 
 VectorXd amounts(const Network& network, const CpuTraits& cpu) {
   VectorXd sum = VectorXd::Zero(costs);
-  for (const Node& node : lowered(network).nodes) sum += amounts(node.op, cpu);
+  for (const Node& node : lowered(network).nodes) sum += amounts(facts(node.op, cpu));
   return sum;
 }
 
@@ -234,7 +233,7 @@ ClassModel class_model(const std::string& name, const std::string& engine, const
   model.cost.ns_per_activation_byte_beyond_llc = times_moved(name) * c(spilled_byte);
   model.cost.ns_per_dispatch = c(run);
   // No shape is measured: the cost model alone, as uncertain as a whole network is.
-  const auto inputs = static_cast<Index>(feature_names().size());
+  const auto inputs = static_cast<Index>(feature_count);
   model.factor.centre = VectorXd::Zero(inputs);
   model.factor.scale = VectorXd::Zero(inputs);
   model.factor.points.resize(inputs, 0);
@@ -274,11 +273,14 @@ Predictor calibrate(const DeviceDescription& device) {
   for (const PublishedLatencyRow& row : device.latencies)
     training += fmt::format("{} {}\n", row.zoo_name, row.latency_ms);
   predictor.training_hash = hash_text(training);
-  predictor.evidence = device.latencies.empty()
-                           ? "description"
-                           : fmt::format("calibrated from published latencies ({}, {} thread{})",
-                                         device.device.runtime, device.settings.threads,
-                                         device.settings.threads == 1 ? "" : "s");
+  if (device.latencies.empty()) {
+    predictor.evidence = Evidence::description;
+  } else {
+    predictor.evidence = Evidence::calibrated;
+    predictor.evidence_detail =
+        fmt::format("{}, {} thread{}", device.device.runtime, device.settings.threads,
+                    device.settings.threads == 1 ? "" : "s");
+  }
   predictor.best_macps = 1e9 / c(dense_mac);
   for (const std::string& name : all_classes())
     predictor.classes.push_back(class_model(name, device.device.runtime, c, error.rms));
@@ -303,7 +305,7 @@ DeviceSummary summarise(const DeviceDescription& device) {
   return {device.device.name,
           device.title,
           hardware_text(device),
-          predictor.evidence,
+          evidence_text(predictor),
           static_cast<int>(device.latencies.size()),
           device.latencies.empty() ? of_description : predictor.network.test_mape};
 }

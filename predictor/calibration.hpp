@@ -34,7 +34,7 @@ struct DeviceSummary {
   std::string name;
   std::string title;
   std::string hardware;
-  std::string evidence;       ///< of its predictions, as in `Predictor::evidence`
+  std::string evidence;       ///< of its predictions, as in `evidence_text`
   int latencies = 0;          ///< published ones
   double expected_error = 0;  ///< mean absolute percentage error to expect; 0.05 means 5 %
 };

@@ -7,30 +7,31 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 24> names{"log2 output pixels",
-                                                 "log2 output width",
-                                                 "log2 input channels of a group",
-                                                 "log2 output channels of a group",
-                                                 "log2 groups",
-                                                 "log2 kernel taps",
-                                                 "kernel width",
-                                                 "stride",
-                                                 "log2 MACs padded / MACs",
-                                                 "log2 weight bytes",
-                                                 "log2 input bytes",
-                                                 "log2 output bytes",
-                                                 "log2 MACs per byte",
-                                                 "log2 weight bytes of a group / L2",
-                                                 "log2 activation bytes / L1",
-                                                 "log2 input bytes of a tile / L1",
-                                                 "log2 input bytes of a window's lines / L2",
-                                                 "log2 bytes / L2",
-                                                 "log2 bytes / LLC",
-                                                 "filled share of the last tile's rows",
-                                                 "filled share of the last tile's channels",
-                                                 "second input is one pixel",
-                                                 "share of input vectors across cache lines",
-                                                 "share of output vectors across cache lines"};
+constexpr std::array<std::string_view, feature_count> names{
+    "log2 output pixels",
+    "log2 output width",
+    "log2 input channels of a group",
+    "log2 output channels of a group",
+    "log2 groups",
+    "log2 kernel taps",
+    "kernel width",
+    "stride",
+    "log2 MACs padded / MACs",
+    "log2 weight bytes",
+    "log2 input bytes",
+    "log2 output bytes",
+    "log2 MACs per byte",
+    "log2 weight bytes of a group / L2",
+    "log2 activation bytes / L1",
+    "log2 input bytes of a tile / L1",
+    "log2 input bytes of a window's lines / L2",
+    "log2 bytes / L2",
+    "log2 bytes / LLC",
+    "filled share of the last tile's rows",
+    "filled share of the last tile's channels",
+    "second input is one pixel",
+    "share of input vectors across cache lines",
+    "share of output vectors across cache lines"};
 
 double log2_at_least(double value, double least) {
   return std::log2(std::max(value, least));
@@ -43,9 +44,6 @@ double log2_at_least_1(double value) {
 /// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
 /// others' cache, and replacement is not by age.
 constexpr double llc_share = 0.25;
-
-/// Share of it that one core can count on for its activations.
-constexpr double own_llc_share = 1.0 / 8;
 
 double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
@@ -154,46 +152,14 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   }
 }
 
-}  // namespace
-
-double held_share(double read_bytes, double cache_bytes) {
-  const double ratio = read_bytes / std::max(cache_bytes, 1.0);
-  if (ratio <= 1) return 1;
-  double held = 0;
-  for (int i = 0; i < 16; ++i) held = std::exp(-(1 - held) * ratio);
-  return held;
-}
-
-CpuTraits cpu_traits(const Device& device) {
-  CpuTraits cpu{xnnpack_traits(device.architecture, device.features)};
-  if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
-  if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
-  if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);
-  return cpu;
-}
-
-std::string op_class(const Op& op) {
-  if (op.kind == OpKind::activation) return std::string(name(op.activation));
-  // XNNPACK multiplies tokens by the same kernels as pixels.
-  if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
-  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
-  if (xnnpack_runs_depthwise(op)) return "depthwise";
-  // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
-  if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
-  return "convolution";
-}
-
-Work work(const Op& op, const CpuTraits& cpu) {
+Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   Work w;
   w.macs = static_cast<double>(macs(op));
   w.weight_bytes = static_cast<double>(weight_bytes(op));
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
-  w.activation_bytes_beyond_llc_share =
-      std::max(0.0, w.activation_bytes - std::max(2 * cpu.l2_bytes, own_llc_share * cpu.llc_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
-  const Matrix m = matrix(op);
   w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype());
   if (xnnpack_runs_depthwise(op)) {
@@ -229,13 +195,8 @@ Work work(const Op& op, const CpuTraits& cpu) {
   return w;
 }
 
-std::span<const std::string_view> feature_names() {
-  return names;
-}
-
-std::vector<double> features(const Op& op, const CpuTraits& cpu) {
-  const Matrix m = matrix(op);
-  const Work w = work(op, cpu);
+std::array<double, feature_count> features_of(const Op& op, const Matrix& m, const Work& w,
+                                              const CpuTraits& cpu) {
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
   const bool depthwise = xnnpack_runs_depthwise(op);
@@ -270,6 +231,42 @@ std::vector<double> features(const Op& op, const CpuTraits& cpu) {
           broadcasts(op) ? 1.0 : 0.0,
           crossing_share(op.input().c, element, cpu),
           crossing_share(op.output().c, element, cpu)};
+}
+
+}  // namespace
+
+CpuTraits cpu_traits(const Device& device) {
+  CpuTraits cpu{xnnpack_traits(device.architecture, device.features)};
+  if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
+  if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
+  if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);
+  return cpu;
+}
+
+std::string op_class(const Op& op) {
+  if (op.kind == OpKind::activation) return std::string(name(op.activation));
+  // XNNPACK multiplies tokens by the same kernels as pixels.
+  if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
+  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (xnnpack_runs_depthwise(op)) return "depthwise";
+  // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
+  if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
+  return "convolution";
+}
+
+std::span<const std::string_view, feature_count> feature_names() {
+  return names;
+}
+
+OpFacts facts(const Op& op, const CpuTraits& cpu) {
+  const Matrix m = matrix(op);
+  OpFacts f;
+  f.op_class = op_class(op);
+  f.work = work_of(op, m, cpu);
+  f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && f.op_class != "attention";
+  f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
+  f.features = features_of(op, m, f.work, cpu);
+  return f;
 }
 
 }  // namespace cpubone

@@ -21,11 +21,6 @@ struct CpuTraits : XnnpackTraits {
 /// Caches that are not known keep their defaults.
 CpuTraits cpu_traits(const Device& device);
 
-/// Share that a cache still holds when bytes that are read in turn are read again: each miss
-/// replaces a line at random, so that one survives with probability h = exp(-(1 - h) read bytes /
-/// cache bytes).
-double held_share(double read_bytes, double cache_bytes);
-
 /// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,
 /// `gelu`.
 std::string op_class(const Op& op);
@@ -43,20 +38,29 @@ struct Work {
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
   double streamed_bytes = 0;
-  double streamed_far_bytes = 0;                 ///< of these weights, beyond a share of the LLC
-  double activation_bytes = 0;                   ///< read and written
-  double activation_bytes_beyond_l2 = 0;         ///< of these
-  double activation_bytes_beyond_llc_share = 0;  ///< beyond what a core can count on of the LLC
+  double streamed_far_bytes = 0;          ///< of these weights, beyond a share of the LLC
+  double activation_bytes = 0;            ///< read and written
+  double activation_bytes_beyond_l2 = 0;  ///< of these
   double activation_bytes_beyond_llc = 0;
   /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
   /// KiB, by operator; 1 where one thread does it all.
   double work_items = 1;
 };
-Work work(const Op& op, const CpuTraits& cpu);
 
 /// Names of the inputs of the regression, the same for every class.
-std::span<const std::string_view> feature_names();
-/// Their values, in that order; logarithms to base 2 where the name says so.
-std::vector<double> features(const Op& op, const CpuTraits& cpu);
+constexpr std::size_t feature_count = 24;
+std::span<const std::string_view, feature_count> feature_names();
+
+/// All that a prediction needs to know of an operator.
+struct OpFacts {
+  std::string op_class;
+  /// By XNNPACK's kernels for matrix products, which all read their weights alike.
+  bool matrix_product = false;
+  Work work;
+  double tensor_bytes = 0;  ///< of all inputs and outputs
+  /// By `feature_names`; logarithms to base 2 where the name says so.
+  std::array<double, feature_count> features{};
+};
+OpFacts facts(const Op& op, const CpuTraits& cpu);
 
 }  // namespace cpubone

@@ -35,4 +35,8 @@ VectorXd non_negative_least_squares(const MatrixXd& a, const VectorXd& b, const 
   return w;
 }
 
+double robust_weight(double residual, double edge) {
+  return std::sqrt(std::min(1.0, edge / std::max(std::abs(residual), 1e-12)));
+}
+
 }  // namespace cpubone

@@ -9,4 +9,8 @@ Eigen::VectorXd non_negative_least_squares(const Eigen::MatrixXd& a, const Eigen
                                            const Eigen::VectorXd& ridge,
                                            const Eigen::VectorXd& prior);
 
+/// What the row of a residual is multiplied by so that it counts less beyond `edge`: the square
+/// root of Huber's weight.
+double robust_weight(double residual, double edge);
+
 }  // namespace cpubone

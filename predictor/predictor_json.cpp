@@ -64,7 +64,6 @@ nlohmann::json to_json(const CostModel& cost) {
           {"ns_per_activation_byte", cost.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", cost.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", cost.ns_per_activation_byte_beyond_llc},
-          {"ns_per_activation_byte_beyond_llc_share", cost.ns_per_activation_byte_beyond_llc_share},
           {"ns_per_dispatch", cost.ns_per_dispatch},
           {"ns_per_synchronisation", cost.ns_per_synchronisation},
           {"ns_per_work_item", cost.ns_per_work_item},
@@ -75,8 +74,7 @@ CostModel cost_model_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_activation_byte_beyond_llc_share", "ns_per_dispatch",
-                    "ns_per_synchronisation", "ns_per_work_item", "threads"});
+                    "ns_per_dispatch", "ns_per_synchronisation", "ns_per_work_item", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_loop_start"),
@@ -87,7 +85,6 @@ CostModel cost_model_from_json(const JsonReader& json) {
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_dispatch"),
           cost("ns_per_activation_byte_beyond_llc"),
-          cost("ns_per_activation_byte_beyond_llc_share"),
           cost("ns_per_synchronisation"),
           cost("ns_per_work_item"),
           static_cast<int>(json.at("threads").integer(1, 1024))};
@@ -148,26 +145,15 @@ ClassModel class_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const NetworkModel& model) {
-  return {{"ns_per_node", model.ns_per_node},
-          {"ns_per_image_byte", model.ns_per_image_byte},
-          {"ns_per_far_byte", model.ns_per_far_byte},
-          {"saved_share", model.saved_share},
-          {"resident_bytes", model.resident_bytes},
-          {"interval_factor", model.interval_factor},
+  return {{"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
           {"networks", model.networks},
           {"test_mape", model.test_mape}};
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"ns_per_node", "ns_per_image_byte", "ns_per_far_byte", "saved_share",
-                    "resident_bytes", "interval_factor", "least_spread", "networks", "test_mape"});
+  json.expect_keys({"interval_factor", "least_spread", "networks", "test_mape"});
   NetworkModel model;
-  model.ns_per_node = json.at("ns_per_node").number(0, 1e12);
-  model.ns_per_image_byte = json.at("ns_per_image_byte").number(0, 1e9);
-  model.ns_per_far_byte = json.at("ns_per_far_byte").number(0, 1e9);
-  model.saved_share = json.at("saved_share").number(0, 1e6);
-  model.resident_bytes = json.at("resident_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
   model.networks =
@@ -183,13 +169,14 @@ nlohmann::json to_json(const Predictor& predictor) {
   for (const ClassModel& model : predictor.classes) classes.push_back(to_json(model));
   nlohmann::json names = nlohmann::json::array();
   for (const std::string_view name : feature_names()) names.push_back(name);
-  return {{"schema", "cpubone/predictor/1"},
+  return {{"schema", "cpubone/predictor/2"},
           {"device", to_json(predictor.device)},
           {"settings", to_json(predictor.settings)},
           {"tool_version", predictor.tool_version},
           {"created", predictor.created},
           {"training_hash", predictor.training_hash},
-          {"evidence", predictor.evidence},
+          {"evidence", name(predictor.evidence)},
+          {"evidence_detail", predictor.evidence_detail},
           {"best_macps", predictor.best_macps},
           {"features", std::move(names)},
           {"classes", std::move(classes)},
@@ -197,9 +184,14 @@ nlohmann::json to_json(const Predictor& predictor) {
 }
 
 Predictor predictor_from_json(const JsonReader& json) {
-  json.expect_schema("predictor");
+  constexpr int version_read = 2;
+  if (json.has("schema") && json.at("schema").json() == "cpubone/predictor/1")
+    json.at("schema").fail_because(
+        "written by an earlier version of cpubone, whose models this one does not know; fit it "
+        "again from its profile");
+  json.expect_schema("predictor", version_read);
   json.expect_keys({"schema", "device", "settings", "tool_version", "created", "training_hash",
-                    "evidence", "best_macps", "features", "classes", "network"});
+                    "evidence", "evidence_detail", "best_macps", "features", "classes", "network"});
   // Points of a Gaussian process mean nothing among other features.
   std::vector<std::string> names;
   json.at("features").each([&](const JsonReader& item) { names.push_back(item.string()); });
@@ -213,7 +205,8 @@ Predictor predictor_from_json(const JsonReader& json) {
   predictor.tool_version = json.at("tool_version").string();
   predictor.created = json.at("created").string();
   predictor.training_hash = json.at("training_hash").string();
-  predictor.evidence = json.at("evidence").string();
+  predictor.evidence = evidence_from_json(json.at("evidence"));
+  predictor.evidence_detail = json.at("evidence_detail").string();
   predictor.best_macps = json.at("best_macps").number(0, 1e18);
   json.at("classes").each(
       [&](const JsonReader& item) { predictor.classes.push_back(class_from_json(item)); });

@@ -6,27 +6,21 @@ namespace cpubone {
 /// executed operators (`lowered`), and a search can add up cached terms of blocks.
 struct LatencyTerms {
   double ops_ns = 0;           ///< sum of the operators' predicted latencies
-  double weights_ns = 0;       ///< of it the reading of weights, which caches can save
   double independent_ns2 = 0;  ///< sum of the squares of their own spreads (one standard deviation)
   double shared_ns = 0;        ///< sum of spreads that operators of a class share
   double nodes = 0;            ///< executed operators
   double macs = 0;
   double weight_bytes = 0;
   double activation_bytes = 0;  ///< read and written
-  double image_bytes = 0;  ///< read by operators of an image: what no operator has just written
-  double far_bytes = 0;    ///< of these, beyond the second-level cache
 
   LatencyTerms& operator+=(const LatencyTerms& other) {
     ops_ns += other.ops_ns;
-    weights_ns += other.weights_ns;
     independent_ns2 += other.independent_ns2;
     shared_ns += other.shared_ns;
     nodes += other.nodes;
     macs += other.macs;
     weight_bytes += other.weight_bytes;
     activation_bytes += other.activation_bytes;
-    image_bytes += other.image_bytes;
-    far_bytes += other.far_bytes;
     return *this;
   }
   bool operator==(const LatencyTerms&) const = default;

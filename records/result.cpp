@@ -10,8 +10,9 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 3> evidence_names{
-    "measured", "calibrated from published latencies", "description"};
+constexpr std::array<std::string_view, 4> evidence_names{
+    "measured", "calibrated from published latencies", "adapted from another device",
+    "description"};
 constexpr std::array<std::string_view, 2> origin_names{"published", "proposal"};
 
 void check_date(const JsonReader& json) {

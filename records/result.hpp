@@ -10,14 +10,11 @@
 #include "graph/json_file.hpp"
 #include "graph/warning.hpp"
 #include "records/bound.hpp"
+#include "records/evidence.hpp"
 #include "records/finding.hpp"
 #include "records/interval.hpp"
 
 namespace cpubone {
-
-/// What the latencies of a device rest on.
-enum class Evidence { measured, calibrated, description };
-std::string_view name(Evidence evidence);
 
 /// Where a network comes from.
 enum class Origin { published, proposal };

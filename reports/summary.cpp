@@ -68,6 +68,9 @@ std::string trust_sentence(const Result& result) {
   std::string latency;
   if (result.device.evidence == Evidence::calibrated)
     latency = "Latencies are predicted from a calibration to published ones";
+  else if (result.device.evidence == Evidence::adapted)
+    latency =
+        "Latencies are predicted from another device's, adapted by few operators measured here";
   else if (result.device.evidence == Evidence::description)
     latency = "Latencies are predicted from the device's description alone";
   else

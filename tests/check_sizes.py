@@ -11,7 +11,6 @@ EXCEPTIONS = {
     "explorer/accuracy.cpp",
     "graph/onnx.cpp",
     "graph/schema.cpp",
-    "predictor/predictor.cpp",
     "python/cpubone/torch.py",
 }
 

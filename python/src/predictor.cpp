@@ -66,7 +66,7 @@ void register_predictor(py::module_& m) {
             return std::pair(std::move(adapted), expected_error);
           },
           "measured"_a)
-      .def_readonly("evidence", &Predictor::evidence)
+      .def_property_readonly("evidence", &evidence_text)
       .def_property_readonly("device", [](const Predictor& p) { return p.device.name; })
       .def_property_readonly("cpu", [](const Predictor& p) { return p.device.cpu; })
       .def_property_readonly("threads", [](const Predictor& p) { return p.settings.threads; })

@@ -60,6 +60,16 @@ TEST_CASE("latencies of the zoo's networks are known as published, at no other r
   CHECK(known[0].latency.disturbed);
 }
 
+TEST_CASE("a result claims no more evidence than its predictor has", "[explorer]") {
+  Result result;
+  describe_predictor(result, device_predictor("generic-x86"));
+  CHECK(result.device.evidence == Evidence::description);
+  Predictor adapted = pi5();
+  adapted.evidence = Evidence::adapted;
+  describe_predictor(result, adapted);
+  CHECK(result.device.evidence == Evidence::adapted);
+}
+
 TEST_CASE("a result tells which device and evidence it stands on", "[explorer]") {
   Result result;
   describe_predictor(result, pi5());

@@ -85,10 +85,10 @@ TEST_CASE("a calibrated predictor knows every operator of the zoo", "[predictor]
 
 TEST_CASE("calibrated predictions say what they stand on", "[predictor]") {
   const Predictor pi5 = device_predictor("pi5");
-  CHECK(pi5.evidence == "calibrated from published latencies (ONNX Runtime, 4 threads)");
+  CHECK(evidence_text(pi5) == "calibrated from published latencies (ONNX Runtime, 4 threads)");
   CHECK(pi5.network.networks == 21);
   CHECK(pi5.network.test_mape > 0.01);
-  CHECK(device_predictor("generic-x86").evidence == "description");
+  CHECK(evidence_text(device_predictor("generic-x86")) == "description");
 }
 
 TEST_CASE("a calibrated predictor survives its file", "[predictor]") {

@@ -17,7 +17,7 @@ double feature(const Op& op, std::string_view name) {
   const auto names = feature_names();
   const auto found = std::find(names.begin(), names.end(), name);
   REQUIRE(found != names.end());
-  return features(op, cpu).at(static_cast<std::size_t>(found - names.begin()));
+  return facts(op, cpu).features.at(static_cast<std::size_t>(found - names.begin()));
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
   // 14 x 14 pixels in 28 blocks of 7 rows; 24 channels of a group in 2 tiles of 16; 2 groups, 9
   // taps, 10 input channels of a group.
   const Op op = parse_op("conv2d 1x28x28x20->1x14x14x48 k3x3 s2 p1,1,1,1 g2 f32");
-  const Work w = work(op, cpu);
+  const Work w = facts(op, cpu).work;
   CHECK(w.macs == 14 * 14 * 48 * 10 * 9);
   CHECK(w.loop_starts == 28 * 2 * 2 * 9);
   CHECK(w.padded_macs == 28 * 2 * 2 * 9 * 7 * 16 * 10);
@@ -78,53 +78,47 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
 TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[predictor]") {
   // 2 x 2 runs on the kernel of 4 taps, 3 x 3 on that of 9; 24 channels are two vectors of 16.
   const Op small = parse_op("conv2d 1x7x7x24->1x7x7x24 k2x2 s1 p1,0,1,0 g24 f32");
-  CHECK(work(small, cpu).loop_starts == 49 * 4);
-  CHECK(work(small, cpu).padded_macs == 49 * 2 * 16 * 4);
+  CHECK(facts(small, cpu).work.loop_starts == 49 * 4);
+  CHECK(facts(small, cpu).work.padded_macs == 49 * 2 * 16 * 4);
   const Op three = parse_op("conv2d 1x7x7x24->1x7x7x24 k3x3 s1 p1,1,1,1 g24 f32");
-  CHECK(work(three, cpu).padded_macs == 49 * 2 * 16 * 9);
+  CHECK(facts(three, cpu).work.padded_macs == 49 * 2 * 16 * 9);
   // 7 x 7 has no such kernel: a product of one channel a group, in tiles of 7 x 16.
   const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 f32");
-  CHECK(work(seven, cpu).padded_macs == 49.0 * 16 * 24 * 49);
+  CHECK(facts(seven, cpu).work.padded_macs == 49.0 * 16 * 24 * 49);
 }
 
 TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predictor]") {
   // Window and weights: 2 * 9 * 4 bytes a channel; 32 KiB hold those of 455 channels.
   const Op fits = parse_op("conv2d 1x7x7x448->1x7x7x448 k3x3 s1 p1,1,1,1 g448 f32");
-  CHECK(work(fits, cpu).streamed_bytes == 0);
+  CHECK(facts(fits, cpu).work.streamed_bytes == 0);
   // The cache replaces what was used least recently: where an eighth more is read, half is lost.
   const Op edge = parse_op("conv2d 1x7x7x512->1x7x7x512 k3x3 s1 p1,1,1,1 g512 f32");
-  CHECK(work(edge, cpu).streamed_bytes == Approx(49.0 * 0.5 * 2 * 9 * 512 * 4));
+  CHECK(facts(edge, cpu).work.streamed_bytes == Approx(49.0 * 0.5 * 2 * 9 * 512 * 4));
   // 8192 channels are 18 times as much: nothing is left of them.
   const Op beyond = parse_op("conv2d 1x7x7x8192->1x7x7x8192 k3x3 s1 p1,1,1,1 g8192 f32");
-  CHECK(work(beyond, cpu).streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
-}
-
-TEST_CASE("random replacement keeps all that fits, and less and less beyond", "[predictor]") {
-  CHECK(held_share(90, 100) == 1);
-  CHECK(held_share(200, 100) == Approx(0.2032).epsilon(1e-3));  // h = exp(-2 (1 - h))
-  CHECK(held_share(300, 100) == Approx(0.0595).epsilon(1e-2));
+  CHECK(facts(beyond, cpu).work.streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
 }
 
 TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
   const Op op = parse_op("linear 1x1x1x100->1x1x1x32 f32");
-  CHECK(work(op, cpu).padded_macs == 3200);
+  CHECK(facts(op, cpu).work.padded_macs == 3200);
   CHECK(feature(op, "filled share of the last tile's rows") == 1);
 }
 
 TEST_CASE("weights that no cache holds are read again for every block of rows", "[predictor]") {
   // 49 pixels in 7 blocks; 20 MiB of weights, of which a quarter of 32 MiB of cache is kept.
   const Op op = parse_op("conv2d 1x7x7x2048->1x7x7x2560 k1x1 s1 p0,0,0,0 g1 nobias f32");
-  CHECK(work(op, cpu).streamed_bytes == 6.0 * (19 << 20));
-  CHECK(work(op, cpu).streamed_far_bytes == 6.0 * (12 << 20));
+  CHECK(facts(op, cpu).work.streamed_bytes == 6.0 * (19 << 20));
+  CHECK(facts(op, cpu).work.streamed_far_bytes == 6.0 * (12 << 20));
   CHECK(feature(op, "log2 weight bytes of a group / L2") == Approx(std::log2(20)));
 }
 
 TEST_CASE("attention counts tokens of both products", "[predictor]") {
   // 4 heads of 20 channels: 49 tokens fill 4 vectors, 20 channels 2.
   const Op op = parse_op("attention 1x7x7x240->1x7x7x80 heads=4 f32");
-  CHECK(work(op, cpu).macs == 2 * 4 * 49 * 49 * 20);
-  CHECK(work(op, cpu).padded_macs == 4 * 49 * (64 * 20 + 49 * 32));
-  CHECK(work(op, cpu).loop_starts == 4 * 49 * 64);
+  CHECK(facts(op, cpu).work.macs == 2 * 4 * 49 * 49 * 20);
+  CHECK(facts(op, cpu).work.padded_macs == 4 * 49 * (64 * 20 + 49 * 32));
+  CHECK(facts(op, cpu).work.loop_starts == 4 * 49 * 64);
   CHECK(feature(op, "filled share of the last tile's rows") == 1.0 / 16);
   CHECK(feature(op, "filled share of the last tile's channels") == 4.0 / 16);
 }
@@ -142,25 +136,25 @@ TEST_CASE("vectors that begin inside of a cache line lie in two", "[predictor]")
 
 TEST_CASE("activations beyond a core's share of the last-level cache are told", "[predictor]") {
   // An eighth of 32 MiB; 2 x 3 MiB are moved.
-  const Work w = work(parse_op("activation 1x64x64x192->1x64x64x192 act=relu f32"), cpu);
-  CHECK(w.activation_bytes_beyond_llc_share == 2 << 20);
+  const Work w = facts(parse_op("activation 1x64x64x192->1x64x64x192 act=relu f32"), cpu).work;
   CHECK(w.activation_bytes_beyond_llc == 0);
 }
 
 TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {
-  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).loop_starts == 49);
-  CHECK(work(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).loop_starts == 0);
-  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).loop_starts == 0);
+  CHECK(facts(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).work.loop_starts == 49);
+  CHECK(facts(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).work.loop_starts == 0);
+  CHECK(facts(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).work.loop_starts == 0);
   // Values of whole vectors, by pixel or of the whole tensor.
-  CHECK(work(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).padded_macs == 49 * 16);
-  CHECK(work(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).padded_macs == 49 * 8);
+  CHECK(facts(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).work.padded_macs == 49 * 16);
+  CHECK(facts(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).work.padded_macs ==
+        49 * 8);
   // A slice does not read the channels that it leaves out.
-  CHECK(work(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).activation_bytes ==
+  CHECK(facts(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).work.activation_bytes ==
         2 * 4 * 49 * 8);
 }
 
 TEST_CASE("threads share tiles, rows, pixels or blocks of an operator", "[predictor]") {
-  const auto work_items = [](const char* op) { return work(parse_op(op), cpu).work_items; };
+  const auto work_items = [](const char* op) { return facts(parse_op(op), cpu).work.work_items; };
   // 7 blocks of rows, 3 of channels in each of 2 groups.
   CHECK(work_items("conv2d 1x7x7x64->1x7x7x96 k1x1 s1 p0,0,0,0 g2 f32") == 7 * 3 * 2);
   CHECK(work_items("conv2d 1x8x8x32->1x8x8x32 k3x3 s1 p1,1,1,1 g32 f32") == 8);
@@ -177,7 +171,7 @@ TEST_CASE("features of every operator of every network are finite", "[predictor]
   std::vector<Network> networks;
   for (const ZooEntry& entry : zoo()) networks.push_back(lowered(entry.build()));
   for (const Op& op : distinct_ops(networks)) {
-    const std::vector<double> values = features(op, cpu);
+    const auto values = facts(op, cpu).features;
     REQUIRE(values.size() == feature_names().size());
     INFO(text(op));
     CHECK(std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); }));

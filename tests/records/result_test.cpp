@@ -109,7 +109,7 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[re
         "r.json#/created: expected a time in UTC like \"2026-01-31T12:00:00Z\", got \"yesterday\"");
   CHECK(error_with("/device/evidence", "guess") ==
         "r.json#/device/evidence: expected one of \"measured\", \"calibrated from published "
-        "latencies\", \"description\", got \"guess\"");
+        "latencies\", \"adapted from another device\", \"description\", got \"guess\"");
   CHECK(error_with("/device/threads", 0) ==
         "r.json#/device/threads: expected a whole number in 1..4096, got 0");
   CHECK(error_with("/networks/0/top1/value", 101) ==

@@ -1,0 +1,55 @@
+#pragma once
+#include <span>
+#include <string>
+
+#include "predictor/cost_model.hpp"
+#include "predictor/gaussian_process.hpp"
+
+namespace cpubone {
+
+/// What `adapt_predictor` learnt about a class: what parts of the latency on the new device are
+/// times those on the old one, the number of threads allowed for.
+struct Correction {
+  double shared = 1;    ///< what threads share but for weights: arithmetic and activations
+  double weights = 1;   ///< reading weights
+  double alone = 1;     ///< operators that one thread does alone, but for `dispatch`
+  double dispatch = 1;  ///< the cost of a run
+  double ns_per_synchronisation = 0;  ///< as in `CostModel`, on the new device
+  double ns_per_work_item = 0;
+  double spread = 0;  ///< relative standard deviation that it leaves
+  bool operator==(const Correction&) const = default;
+};
+
+/// A class of operators: latency = its cost model's, times a factor whose logarithm a Gaussian
+/// process predicts from the features.
+struct ClassModel {
+  std::string name;
+  std::string engine;  ///< that ran its operators
+  CostModel cost;
+  GaussianProcess factor;
+  Correction correction;
+  double network_scale = 1;   ///< latency within networks over that of the operator alone
+  int operators = 0;          ///< measured ones that it was fitted on
+  double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %
+  double test_mape = 0;       ///< the same, each operator left out of the fit in turn
+  double test_within_10 = 0;  ///< share of left-out operators within 10 %
+};
+
+/// Fits a class to its operators, at least one; `prior` as for `fit_cost_model`.
+ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const> ops, int threads,
+                     const CostModel* prior);
+
+/// An operator on its own, as a profile measures it.
+struct OpEstimate {
+  double ns = 0;
+  double spread_ns = 0;          ///< standard deviation
+  double memory_share = 0;       ///< of `ns`, weights included
+  double overhead_share = 0;     ///< of `ns`
+  Bound bound = Bound::compute;  ///< the largest of its parts
+};
+OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts);
+
+/// The parts of an operator's latency on its own.
+CostNs parts(const ClassModel& model, int threads, const OpFacts& facts);
+
+}  // namespace cpubone

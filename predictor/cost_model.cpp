@@ -1,0 +1,128 @@
+#include "predictor/cost_model.hpp"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+
+#include "predictor/least_squares.hpp"
+
+namespace cpubone {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+// Relative: what a cost model leaves of exact measurements.
+constexpr double model_error = 0.05;
+
+}  // namespace
+
+double relative_error(const Timing& timing) {
+  constexpr double normal_95 = 1.96;
+  return (timing.high_ns - timing.median_ns) / normal_95 / timing.median_ns;
+}
+
+MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu) {
+  return {facts(record.op, cpu), record.engine, record.timing.median_ns,
+          relative_error(record.timing)};
+}
+
+double work_items(const Work& work, std::string_view engine) {
+  return engine == "eigen" ? 1 : work.work_items;
+}
+
+double busiest_share(double work_items, int threads) {
+  return std::ceil(work_items / threads) / work_items;
+}
+
+CostNs cost_ns(const CostModel& cost, const Work& w, double work_items) {
+  const double share = busiest_share(work_items, cost.threads);
+  CostNs ns;
+  ns.compute = share * (w.padded_macs * cost.ns_per_mac + w.loop_starts * cost.ns_per_loop_start);
+  ns.memory = share * (w.streamed_bytes * cost.ns_per_streamed_byte +
+                       w.streamed_far_bytes * cost.ns_per_streamed_far_byte +
+                       w.activation_bytes * cost.ns_per_activation_byte +
+                       w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
+                       w.activation_bytes_beyond_llc * cost.ns_per_activation_byte_beyond_llc);
+  ns.weights = w.weight_bytes * cost.ns_per_weight_byte;
+  ns.dispatch = cost.ns_per_dispatch;
+  if (cost.threads > 1 && work_items > 1)
+    ns.synchronisation = cost.ns_per_synchronisation + work_items * cost.ns_per_work_item;
+  return ns;
+}
+
+Bound bound_of(const CostNs& ns) {
+  const double memory = ns.memory + ns.weights;
+  const double overhead = ns.dispatch + ns.synchronisation;
+  if (ns.compute >= memory && ns.compute >= overhead) return Bound::compute;
+  return memory >= overhead ? Bound::memory : Bound::overhead;
+}
+
+CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
+                         const CostModel* prior) {
+  enum Term : Index {
+    mac,
+    loop_start,
+    weight,
+    streamed,
+    streamed_far,
+    activation,
+    beyond_l2,
+    dispatch,
+    dispatch_and_synchronisation,
+    work_item,
+    terms
+  };
+  const auto n = static_cast<Index>(ops.size());
+  MatrixXd relative(n, terms);  // each term of the cost model over the measured latency,
+  VectorXd targets(n);          // ... times a weight
+  for (Index i = 0; i < n; ++i) {
+    const MeasuredOp& op = *ops[static_cast<std::size_t>(i)];
+    const Work& w = op.facts.work;
+    const double items = work_items(w, op.engine);
+    const double share = busiest_share(items, threads);
+    const bool synchronises = threads > 1 && items > 1;
+    relative.row(i) << share * w.padded_macs, share * w.loop_starts, w.weight_bytes,
+        share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
+        share * w.activation_bytes_beyond_l2, synchronises ? 0.0 : 1.0, synchronises ? 1.0 : 0.0,
+        synchronises ? items : 0.0;
+    targets(i) = model_error / std::hypot(model_error, op.relative_error);
+    relative.row(i) *= targets(i) / op.ns;
+  }
+  // In units of each column, so that a class without MACs keeps a term of 0.
+  const VectorXd squares = relative.colwise().squaredNorm();
+  VectorXd expected = VectorXd::Zero(terms);
+  VectorXd ridge = 1e-4 * squares;
+  if (prior != nullptr) {
+    expected << prior->ns_per_mac, prior->ns_per_loop_start, prior->ns_per_weight_byte,
+        prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
+        prior->ns_per_activation_byte_beyond_l2, prior->ns_per_dispatch,
+        prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
+    ridge += 0.05 * squares / static_cast<double>(n);
+    // What bytes beyond a cache cost differs little from class to class.
+    constexpr double deviation = 0.3;
+    for (const Term beyond : {streamed, streamed_far, beyond_l2}) {
+      const double within = expected(beyond < activation ? weight : activation);
+      const double known = deviation * std::max(expected(beyond), deviation * within);
+      if (known > 0) ridge(beyond) += model_error * model_error / (known * known);
+    }
+  }
+  const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);
+  CostModel cost;
+  cost.ns_per_mac = w(mac);
+  cost.ns_per_loop_start = w(loop_start);
+  cost.ns_per_weight_byte = w(weight);
+  cost.ns_per_streamed_byte = w(streamed);
+  cost.ns_per_streamed_far_byte = w(streamed_far);
+  cost.ns_per_activation_byte = w(activation);
+  cost.ns_per_activation_byte_beyond_l2 = w(beyond_l2);
+  cost.ns_per_dispatch = std::max(w(dispatch), 1.0);
+  cost.ns_per_synchronisation =
+      std::max(0.0, w(dispatch_and_synchronisation) - cost.ns_per_dispatch);
+  cost.ns_per_work_item = w(work_item);
+  cost.threads = threads;
+  return cost;
+}
+
+}  // namespace cpubone

@@ -1,0 +1,126 @@
+#include "predictor/network_model.hpp"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/xnnpack_traits.hpp"
+#include "predictor/least_squares.hpp"
+#include "predictor/predictor.hpp"
+
+namespace cpubone {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+// Share of an operator's error that the others of its network have too: equal operators repeat.
+constexpr double shared_variance = 0.3;
+
+/// The network model as a linear one: a row for each network, a column for each class; all over
+/// the measured latency.
+class NetworkFit {
+ public:
+  NetworkFit(const Predictor& predictor, std::span<const Network> networks,
+             std::span<const double> measured_ns, std::span<const double> relative_errors)
+      : rows_(MatrixXd::Zero(static_cast<Index>(networks.size()),
+                             static_cast<Index>(predictor.classes.size()))),
+        weight_(VectorXd::Ones(rows_.rows())) {
+    const CpuTraits cpu = cpu_traits(predictor.device);
+    for (Index i = 0; i < rows_.rows(); ++i) {
+      const auto k = static_cast<std::size_t>(i);
+      for (const Node& node : lowered(networks[k]).nodes) {
+        const OpFacts f = facts(node.op, cpu);
+        const ClassModel& model = model_of(predictor, node.op, f);
+        rows_(i, &model - predictor.classes.data()) +=
+            estimate(model, predictor.settings.threads, f).ns / measured_ns[k];
+      }
+      if (!relative_errors.empty()) weight_(i) = noise / std::hypot(noise, relative_errors[k]);
+    }
+  }
+
+  /// Scale of each class, without the network `left_out` (-1: with all).
+  VectorXd solve(Index left_out) const {
+    VectorXd targets = weight_;
+    if (left_out >= 0) targets(left_out) = 0;
+    const MatrixXd rows = targets.asDiagonal() * rows_;
+    const VectorXd prior = VectorXd::Ones(rows.cols());
+    const VectorXd ridge =
+        VectorXd::Constant(rows.cols(), noise * noise / (class_deviation * class_deviation));
+    return non_negative_least_squares(rows, targets, ridge, prior);
+  }
+
+  /// Predicted over measured latency.
+  double ratio(Index network, const VectorXd& scales) const {
+    return rows_.row(network).dot(scales);
+  }
+
+ private:
+  // Relative: what an exact latency of a network deviates by beyond the model, and how far classes
+  // are from their operators' latencies. Of the machines that the predictor was drawn on.
+  static constexpr double noise = 0.015;
+  static constexpr double class_deviation = 0.03;
+
+  MatrixXd rows_;
+  VectorXd weight_;  ///< less for what is measured badly
+};
+
+}  // namespace
+
+LatencyTerms terms(const ClassModel& model, const OpEstimate& e, const OpFacts& facts) {
+  const double spread_ns = model.network_scale * e.spread_ns;
+  LatencyTerms t;
+  t.ops_ns = model.network_scale * e.ns;
+  t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
+  t.shared_ns = std::sqrt(shared_variance) * spread_ns;
+  t.nodes = 1;
+  t.macs = facts.work.macs;
+  t.weight_bytes = facts.work.weight_bytes;
+  t.activation_bytes = facts.tensor_bytes;
+  return t;
+}
+
+double relative_spread(const LatencyTerms& t) {
+  return t.ops_ns > 0 ? std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns) / t.ops_ns : 0;
+}
+
+LatencyEstimate combine(const NetworkModel& m, const LatencyTerms& t) {
+  const double ms = t.ops_ns * 1e-6;
+  const double half = m.interval_factor * std::hypot(relative_spread(t), m.least_spread);
+  return {ms, ms * std::exp(-half), ms * std::exp(half)};
+}
+
+void fit_network_model(Predictor& predictor, std::span<const Network> networks,
+                       std::span<const double> measured_ns,
+                       std::span<const double> relative_errors) {
+  NetworkModel& model = predictor.network;
+  model = {};
+  for (ClassModel& known : predictor.classes) known.network_scale = 1;
+  const auto n = static_cast<Index>(networks.size());
+  model.networks = static_cast<int>(n);
+  if (n < 4) return;
+  NetworkFit fit(predictor, networks, measured_ns, relative_errors);
+  std::vector<double> residuals;
+  for (Index i = 0; i < n; ++i) residuals.push_back(std::abs(fit.ratio(i, fit.solve(i)) - 1));
+  const VectorXd w = fit.solve(-1);
+  for (std::size_t k = 0; k < predictor.classes.size(); ++k)
+    predictor.classes[k].network_scale = w(static_cast<Index>(k));
+
+  model.test_mape = 0;
+  for (const double r : residuals) model.test_mape += r / static_cast<double>(n);
+  // The factor that makes 90 % of the left-out networks fall inside; one network more than counted,
+  // because few of them say little about the tail.
+  std::vector<double> ratios;
+  model.least_spread = 0.5 * model.test_mape;
+  for (Index i = 0; i < n; ++i)
+    ratios.push_back(
+        residuals[static_cast<std::size_t>(i)] /
+        std::hypot(relative_spread(terms(predictor, networks[static_cast<std::size_t>(i)])),
+                   model.least_spread));
+  std::sort(ratios.begin(), ratios.end());
+  const auto rank = static_cast<std::size_t>(std::ceil(0.9 * static_cast<double>(n + 1)));
+  model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);
+}
+
+}  // namespace cpubone
