@@ -159,10 +159,10 @@ void sums(Rows& rows, int threads) {
   std::vector<Network> executed;
   for (const Network& network : networks) executed.push_back(lowered(network));
   const Profile before = measured({}, networks, settings);
-  const Profile parts = measured(distinct_ops(executed), {}, settings);
+  const Profile part_names = measured(distinct_ops(executed), {}, settings);
   const Profile after = measured({}, networks, settings);
   std::map<std::string, double> known;
-  for (const OpRecord& record : parts.ops) known[text(record.op)] = record.timing.median_ns;
+  for (const OpRecord& record : part_names.ops) known[text(record.op)] = record.timing.median_ns;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     double sum = 0;
     for (const Node& node : executed[i].nodes) sum += known.at(text(node.op));
@@ -279,14 +279,14 @@ void kills(Rows& rows) {
            ">=", fmt::format("{} were killed before they ended", killed));
 }
 
-constexpr std::array parts{"repeat", "busy", "threads", "sum", "overhead", "plan", "kill"};
+constexpr std::array part_names{"repeat", "busy", "threads", "sum", "overhead", "plan", "kill"};
 
 void run(std::span<const std::string> arguments, Rows& rows) {
   const std::set<std::string> chosen(arguments.begin(), arguments.end());
   for (const std::string& name : chosen)
-    if (std::find(parts.begin(), parts.end(), name) == parts.end())
+    if (std::find(part_names.begin(), part_names.end(), name) == part_names.end())
       throw std::invalid_argument(
-          fmt::format("got \"{}\", expected one of {}", name, fmt::join(parts, ", ")));
+          fmt::format("got \"{}\", expected one of {}", name, fmt::join(part_names, ", ")));
   const auto wanted = [&](const char* name) { return chosen.empty() || chosen.count(name) != 0; };
   const KeepFreedMemory keep;
   if (wanted("repeat") || wanted("busy")) repeat_and_busy(rows, wanted("busy"));
@@ -301,5 +301,5 @@ void run(std::span<const std::string> arguments, Rows& rows) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_benchmark("profiler [PART...]", parts.size(), argc, argv, run);
+  return run_benchmark("profiler [PART...]", part_names.size(), argc, argv, run);
 }

@@ -1,10 +1,16 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <fstream>
+#include <map>
+#include <sstream>
 #include <string_view>
 
 #include "explorer/accuracy.hpp"
+#include "graph/error.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -61,6 +67,75 @@ std::vector<AccuracyPoint> published_accuracy_points() {
     point.source = row.source;
     points.push_back(point);
   }
+  return points;
+}
+
+std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  if (!in) throw Error(fmt::format("{}: cannot be read", path.string()));
+  const auto split = [](std::string line) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    std::vector<std::string> cells;
+    std::stringstream stream(line);
+    std::string cell;
+    while (std::getline(stream, cell, ',')) {
+      const auto first = cell.find_first_not_of(" \t");
+      const auto last = cell.find_last_not_of(" \t");
+      cells.push_back(first == std::string::npos ? "" : cell.substr(first, last - first + 1));
+    }
+    if (!line.empty() && line.back() == ',') cells.emplace_back();
+    return cells;
+  };
+  std::string line;
+  std::getline(in, line);
+  const std::vector<std::string> header = split(line);
+  const std::vector<std::string> known{"network", "params_m",      "macs_m",
+                                       "top1",    "head_params_m", "family"};
+  std::map<std::string, std::size_t> column;
+  for (std::size_t k = 0; k < header.size(); ++k) {
+    if (std::find(known.begin(), known.end(), header[k]) == known.end())
+      throw Error(fmt::format("{}:1: unknown column \"{}\", expected among {}", path.string(),
+                              header[k], fmt::join(known, ", ")));
+    if (!column.emplace(header[k], k).second)
+      throw Error(fmt::format("{}:1: column \"{}\" is there twice", path.string(), header[k]));
+  }
+  for (const char* needed : {"network", "params_m", "macs_m", "top1"})
+    if (!column.contains(needed))
+      throw Error(fmt::format("{}:1: missing column \"{}\", expected network,params_m,macs_m,top1",
+                              path.string(), needed));
+
+  std::vector<AccuracyPoint> points;
+  for (int number = 2; std::getline(in, line); ++number) {
+    if (line.empty() || line == "\r") continue;
+    const std::vector<std::string> cells = split(line);
+    if (cells.size() != header.size())
+      throw Error(fmt::format("{}:{}: got {} cells, expected {}", path.string(), number,
+                              cells.size(), header.size()));
+    const auto real = [&](const std::string& name, double low, double high) {
+      const std::string& cell = cells[column.at(name)];
+      double v = 0;
+      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), v);
+      if (error != std::errc() || end != cell.data() + cell.size() || !(v > low && v < high))
+        throw Error(fmt::format("{}:{}: {} must be a number between {} and {}, got \"{}\"",
+                                path.string(), number, name, low, high, cell));
+      return v;
+    };
+    AccuracyPoint p;
+    p.network = cells[column.at("network")];
+    const bool has_family = column.contains("family") && !cells[column.at("family")].empty();
+    p.family = has_family ? cells[column.at("family")] : "own";
+    p.top1 = real("top1", 0, 100);
+    p.macs = real("macs_m", 0, 1e6) * 1e6;
+    const double params_m = real("params_m", 0, 1e5);
+    const bool has_head =
+        column.contains("head_params_m") && !cells[column.at("head_params_m")].empty();
+    const double head_m =
+        has_head ? real("head_params_m", -1e-9, params_m) : std::min(1.28, params_m / 3);
+    p.body_params = (params_m - head_m) * 1e6;
+    p.source = path.string();
+    points.push_back(p);
+  }
+  if (points.empty()) throw Error(fmt::format("{}: no networks below the header", path.string()));
   return points;
 }
 

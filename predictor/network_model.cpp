@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/xnnpack_traits.hpp"
 #include "predictor/least_squares.hpp"
 #include "predictor/predictor.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {

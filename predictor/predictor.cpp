@@ -78,12 +78,12 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   std::vector<double> measured_ns;
   std::vector<double> relative_errors;
   for (const Network& network : calibration)
-    for (const NetworkRecord& record : profile.networks)
-      if (record.name == network.name && record.timing.median_ns > 0) {
-        networks.push_back(network);
-        measured_ns.push_back(record.timing.median_ns);
-        relative_errors.push_back(relative_error(record.timing));
-      }
+    if (const NetworkRecord* record = find_record(profile, network);
+        record != nullptr && record->timing.median_ns > 0) {
+      networks.push_back(network);
+      measured_ns.push_back(record->timing.median_ns);
+      relative_errors.push_back(relative_error(record->timing));
+    }
   fit_network_model(predictor, networks, measured_ns, relative_errors);
   return predictor;
 }

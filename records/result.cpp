@@ -303,6 +303,12 @@ const Table<Result>& table<Result>() {
 
 }  // namespace records
 
+Evidence evidence_from_json(const JsonReader& json) {
+  Evidence evidence{};
+  records::Codec<Evidence>::read(json, evidence, {});
+  return evidence;
+}
+
 std::string_view name(Evidence evidence) {
   return evidence_names[static_cast<std::size_t>(evidence)];
 }

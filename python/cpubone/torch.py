@@ -25,6 +25,7 @@ except ImportError as error:
     raise ImportError("cpubone.torch needs PyTorch: `pip install torch` or `apt install python3-torch`") from error
 
 from cpubone import _core
+from cpubone._forms import Form, cpubone_form, fasternet_form, mobileone_form, pads
 from cpubone._networks import Network, NetworkLike, PathLike, network
 
 if TYPE_CHECKING:
@@ -50,14 +51,6 @@ _ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
 # ---- layers -----------------------------------------------------------------------------------
 
 
-def _pads(op: _core.Op) -> Tuple[Tuple[int, int], Optional[List[int]]]:
-    """Padding that the convolution itself can do, else what `F.pad` must do before it."""
-    top, bottom, left, right = op.padding
-    if top == bottom and left == right:
-        return (top, left), None
-    return (0, 0), [left, right, top, bottom]
-
-
 def _convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.Module:
     """The bare convolution or linear layer of an operator; with `kernel=1` a 1x1 beside it."""
     in_channels, out_channels = op.inputs[0][3], op.output[3]
@@ -72,7 +65,7 @@ def _convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.M
         return nn.ConvTranspose2d(
             in_channels, out_channels, op.kernel, op.stride, padding=(top, left), groups=op.groups, bias=bias
         )
-    own, _ = _pads(op)
+    own, _ = pads(op)
     if kernel == 1:
         return nn.Conv2d(in_channels, out_channels, 1, op.stride, groups=op.groups, bias=bias)
     return nn.Conv2d(in_channels, out_channels, op.kernel, op.stride, padding=own, groups=op.groups, bias=bias)
@@ -93,7 +86,7 @@ def _convolve(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
         convolved = layer(x[:, : op.conv_channels])
         return torch.cat((convolved, x[:, op.conv_channels :]), dim=1)
     if op.kind == "conv2d":
-        _, before = _pads(op)
+        _, before = pads(op)
         if before is not None:
             x = F.pad(x, before)
     return layer(x)
@@ -123,7 +116,7 @@ def _plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
     if kind == "global_avg_pool":
         return x.mean((2, 3), keepdim=True)
     if kind == "max_pool2d":
-        own, before = _pads(op)
+        own, before = pads(op)
         if before is not None:
             x = F.pad(x, before, value=float("-inf"))
         return F.max_pool2d(x, op.kernel, op.stride, own)
@@ -153,19 +146,6 @@ def _normalise(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
     return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-# ---- forms of a node --------------------------------------------------------------------------
-
-
-class _Form(NamedTuple):
-    """How a node with parameters is trained: where its modules are and which there are."""
-
-    layer: str  #: path of the convolution, linear layer or normalisation; of branches their block
-    norm: str = ""  #: path of the batch norm after it, if any
-    bias: bool = False  #: the layer has a bias
-    branches: int = 0  #: MobileOne: convolutions of the sum; 0 for a single layer
-    skip: bool = False  #: MobileOne: the sum has the input, normalised
-
-
 def _fold_norm(weight: Tensor, bias: Optional[Tensor], norm: nn.Module) -> Tuple[Tensor, Tensor]:
     """Weight and bias, in double precision, of a convolution (output channels first) with its batch norm."""
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
@@ -181,7 +161,7 @@ class _Graph(nn.Module):
         super().__init__()
         self.network = what
         self._nodes = what.nodes
-        self._forms: Dict[str, _Form] = {}
+        self._forms: Dict[str, Form] = {}
         self._outputs = set(what.outputs)
         last_use: Dict[int, int] = {}
         for index, node in enumerate(self._nodes):
@@ -217,7 +197,7 @@ class _Graph(nn.Module):
             x = self.get_submodule(form.norm)(x)
         return _ACTIVATIONS[op.activation](x)
 
-    def _sum_branches(self, form: _Form, op: _core.Op, x: Tensor) -> Tensor:
+    def _sum_branches(self, form: Form, op: _core.Op, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward_all(self, images: Tensor) -> List[Tensor]:
@@ -284,7 +264,7 @@ class Inference(_Graph):
             if op.params == 0:
                 continue
             is_norm = op.kind in ("group_norm", "layer_norm")
-            self._forms[node.name] = _Form(node.name, bias=op.bias)
+            self._forms[node.name] = Form(node.name, bias=op.bias)
             self._place(node.name, _normalisation(op) if is_norm else _convolution(op, op.bias))
 
     def weights(self) -> Weights:
@@ -310,7 +290,7 @@ class TrainForm(_Graph):
     FasterNet likewise, so that their checkpoints load.
     """
 
-    def __init__(self, what: Network, forms: Mapping[str, _Form]) -> None:
+    def __init__(self, what: Network, forms: Mapping[str, Form]) -> None:
         super().__init__(what)
         for node in self._nodes:
             form = forms.get(node.name)
@@ -340,7 +320,7 @@ class TrainForm(_Graph):
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
-    def _place_branches(self, form: _Form, op: _core.Op) -> None:
+    def _place_branches(self, form: Form, op: _core.Op) -> None:
         def add(path: str, kernel: Optional[int] = None) -> None:
             self._place(f"{path}.conv", _convolution(op, False, kernel))
             self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=_EPS))
@@ -352,12 +332,12 @@ class TrainForm(_Graph):
         if op.kernel != (1, 1):
             add(f"{form.layer}.rbr_scale", 1)
 
-    def _branches(self, form: _Form) -> List[nn.Module]:
+    def _branches(self, form: Form) -> List[nn.Module]:
         block = self.get_submodule(form.layer)
         branches = [block.get_submodule(f"rbr_conv.{index}") for index in range(form.branches)]
         return branches + [block.get_submodule("rbr_scale")] if "rbr_scale" in block._modules else branches
 
-    def _sum_branches(self, form: _Form, op: _core.Op, x: Tensor) -> Tensor:
+    def _sum_branches(self, form: Form, op: _core.Op, x: Tensor) -> Tensor:
         terms = [branch.get_submodule("bn")(branch.get_submodule("conv")(x)) for branch in self._branches(form)]
         if form.skip:
             terms.append(self.get_submodule(f"{form.layer}.rbr_skip")(x))
@@ -366,7 +346,7 @@ class TrainForm(_Graph):
             total = total + term
         return total
 
-    def _folded_branches(self, form: _Form, op: _core.Op) -> Tuple[Tensor, Tensor]:
+    def _folded_branches(self, form: Form, op: _core.Op) -> Tuple[Tensor, Tensor]:
         height, width = op.kernel
         centre = [width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2]
         terms = []
@@ -410,99 +390,6 @@ class TrainForm(_Graph):
 # ---- families ---------------------------------------------------------------------------------
 
 
-def _cpubone_path(node: _core.Node) -> Tuple[str, str]:
-    """Path of a node's block in the reference code of CPUBone, and what the node is in it."""
-    stem = re.fullmatch(r"stem\.(\d+)\.(\w+)", node.name)
-    if stem:
-        return f"backbone.input_stem.op_list.{stem[1]}.main", stem[2]
-    plain = re.fullmatch(r"stage(\d)\.(\d+)\.(\w+)", node.name)
-    if plain:
-        return f"backbone.stages.{int(plain[1]) - 1}.op_list.{plain[2]}.main", plain[3]
-    part = re.fullmatch(r"stage(\d)\.(\d+)\.(attention|mlp|local)\.(\w+)", node.name)
-    if part:
-        home = {"attention": "0.0", "mlp": "0.1", "local": "1"}[part[3]]
-        return f"backbone.stages.{int(part[1]) - 1}.op_list.{part[2]}.total.{home}.main", f"{part[3]}.{part[4]}"
-    raise KeyError(node.name)
-
-
-def _cpubone_form(node: _core.Node) -> _Form:
-    """Train form of a node of CPUBone's kind. Raises KeyError for another one's."""
-    fixed = {
-        "stem.conv": _Form("backbone.input_stem.op_list.0.conv", "backbone.input_stem.op_list.0.norm"),
-        "head.conv": _Form("head.op_list.0.conv", "head.op_list.0.norm"),
-        "head.features": _Form("head.op_list.2.linear"),
-        "head.norm": _Form("head.op_list.2.norm"),
-        "head.classes": _Form("head.op_list.3.linear", bias=True),
-    }
-    if node.name in fixed:
-        return fixed[node.name]
-    path, role = _cpubone_path(node)
-    # A convolution that pads one side only comes after a padding layer, in a sequence.
-    conv = "conv.1" if _pads(node.op)[1] is not None else "conv"
-    # In stages with attention, convolutions before a projection have biases; unfused ones no norms.
-    local = role.startswith("local.")
-    role = role[len("local.") :] if local else role
-    if role == "spatial":
-        return _Form(f"{path}.spatial_conv.{conv}", f"{path}.spatial_conv.norm", bias=local)
-    if role == "expand":
-        return _Form(f"{path}.inverted_conv.{conv}", "" if local else f"{path}.inverted_conv.norm", bias=local)
-    if role == "depthwise":
-        return _Form(f"{path}.depth_conv.{conv}", "" if local else f"{path}.depth_conv.norm", bias=local)
-    if role == "project":
-        return _Form(f"{path}.point_conv.conv", f"{path}.point_conv.norm")
-    return {
-        "attention.norm": _Form(f"{path}.0"),
-        "attention.reduce": _Form(f"{path}.1.conv_proj.{conv}", f"{path}.1.conv_proj.norm"),
-        "attention.qkv": _Form(f"{path}.1.pwise.0"),
-        "attention.project": _Form(f"{path}.1.upsampling.0", bias=True),
-        "attention.upsample": _Form(f"{path}.1.upsampling", bias=True),
-        "mlp.norm": _Form(f"{path}.0"),
-        "mlp.expand": _Form(f"{path}.1", bias=True),
-        "mlp.project": _Form(f"{path}.3", bias=True),
-    }[role]
-
-
-def _mobileone_form(node: _core.Node, branches: int) -> _Form:
-    """Train form of a node of MobileOne, named as its reference code does."""
-    if node.name == "head.classes":
-        return _Form("linear", bias=True)
-    if node.name == "stem.conv":
-        return _Form("stage0", branches=1)
-    match = re.fullmatch(r"(stage\d)\.(\d+)\.(depthwise|pointwise)(?:\.squeeze\.(reduce|expand))?", node.name)
-    if match is None:
-        raise KeyError(node.name)
-    block = f"{match[1]}.{2 * int(match[2]) + (match[3] == 'pointwise')}"
-    if match[4]:
-        return _Form(f"{block}.se.{match[4]}", bias=True)
-    op = node.op
-    skip = op.stride == (1, 1) and op.inputs[0] == op.output
-    return _Form(block, branches=branches, skip=skip)
-
-
-def _fasternet_form(node: _core.Node) -> _Form:
-    """Train form of a node of FasterNet, named as its reference code does."""
-    fixed = {
-        "stem.embed": _Form("patch_embed.proj", "patch_embed.norm"),
-        "head.conv": _Form("avgpool_pre_head.1"),
-        "head.classes": _Form("head", bias=True),
-    }
-    if node.name in fixed:
-        return fixed[node.name]
-    merge = re.fullmatch(r"stage(\d)\.merge", node.name)
-    if merge:
-        path = f"stages.{2 * int(merge[1]) - 3}"
-        return _Form(f"{path}.reduction", f"{path}.norm")
-    block = re.fullmatch(r"stage(\d)\.(\d+)\.(partial|expand|project)", node.name)
-    if block is None:
-        raise KeyError(node.name)
-    path = f"stages.{2 * int(block[1]) - 2}.blocks.{block[2]}"
-    return {
-        "partial": _Form(f"{path}.spatial_mixing.partial_conv3"),
-        "expand": _Form(f"{path}.mlp.0", f"{path}.mlp.1"),
-        "project": _Form(f"{path}.mlp.3"),
-    }[block[3]]
-
-
 def module(what: NetworkLike, *, branches: Optional[int] = None, classes: Optional[int] = None) -> TrainForm:
     """The train form of a network of CPUBone's kind (also a proposal of a search), of MobileOne or FasterNet.
 
@@ -516,12 +403,12 @@ def module(what: NetworkLike, *, branches: Optional[int] = None, classes: Option
         built = built.with_classes(classes)
     if branches is not None and (built.family != "MobileOne" or branches < 1):
         raise ValueError(f"branches: got {branches} for {built.name}, expected at least 1, and a MobileOne")
-    form: Callable[[_core.Node], _Form] = _cpubone_form
+    form: Callable[[_core.Node], Form] = cpubone_form
     if built.family == "MobileOne":
         k = branches or (4 if built.name == "mobileone-s0" else 1)
-        form = lambda node: _mobileone_form(node, k)  # noqa: E731
+        form = lambda node: mobileone_form(node, k)  # noqa: E731
     elif built.family == "FasterNet":
-        form = _fasternet_form
+        form = fasternet_form
     elif built.family in _OTHER_FAMILIES or "head.features" not in {node.name for node in built.nodes}:
         raise ValueError(_no_train_form(built))
     try:
