@@ -106,33 +106,26 @@ void tell_transfer(Rows& rows, const Predictor& from, const std::string& from_na
                   few.ops.size(), 100 * expected_error, q.spearman, 100 * q.covered));
 }
 
+void run(std::span<const std::string> arguments, Rows& rows) {
+  std::vector<Recording> recordings =
+      load_recordings(arguments.empty() ? CPUBONE_FIXTURES "/machines" : arguments[0]);
+  std::vector<std::optional<Predictor>> predictors;
+  for (const Recording& recording : recordings) {
+    predictors.emplace_back();
+    if (recording.profile.ops.size() < enough_ops) continue;
+    Judgement judgement = judge(recording);
+    tell_machine(rows, recording, judgement);
+    tell_correction(rows, recording, judgement.predictor);
+    predictors.back() = std::move(judgement.predictor);
+  }
+  for (std::size_t from = 0; from < recordings.size(); ++from)
+    for (std::size_t to = 0; to < recordings.size(); ++to)
+      if (from != to && predictors[from])
+        tell_transfer(rows, *predictors[from], recordings[from].name, recordings[to]);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-    fmt::print(stderr, "usage: machines [FOLDER], got \"{}\"\n", argv[argc - 1]);
-    return 2;
-  }
-  try {
-    Rows rows;
-    std::vector<Recording> recordings =
-        load_recordings(argc > 1 ? argv[1] : CPUBONE_FIXTURES "/machines");
-    std::vector<std::optional<Predictor>> predictors;
-    for (const Recording& recording : recordings) {
-      predictors.emplace_back();
-      if (recording.profile.ops.size() < enough_ops) continue;
-      Judgement judgement = judge(recording);
-      tell_machine(rows, recording, judgement);
-      tell_correction(rows, recording, judgement.predictor);
-      predictors.back() = std::move(judgement.predictor);
-    }
-    for (std::size_t from = 0; from < recordings.size(); ++from)
-      for (std::size_t to = 0; to < recordings.size(); ++to)
-        if (from != to && predictors[from])
-          tell_transfer(rows, *predictors[from], recordings[from].name, recordings[to]);
-    rows.print();
-  } catch (const Error& e) {
-    fmt::print(stderr, "machines: {}\n", e.what());
-    return 1;
-  }
+  return run_benchmark("machines [FOLDER]", 1, argc, argv, run);
 }

@@ -16,6 +16,8 @@ SKIPPED = 77
 
 
 def is_whole(file: pathlib.Path) -> bool:
+    if file.suffix == ".networks":  # appended to; a checkpoint says how much of it counts
+        return True
     content = file.read_bytes()
     if file.suffix == ".json":
         json.loads(content)
