@@ -1,6 +1,6 @@
 # Forwards to scripts/install-dependencies (packages) and CMakePresets.json (the build).
 # explore, report and test share one build folder; only test configures and builds the tests in it.
-.PHONY: explore report test tools clean
+.PHONY: explore report test check tools clean
 .DEFAULT_GOAL := explore
 jobs := $(shell nproc)
 
@@ -20,6 +20,16 @@ test:
 	@cmake --preset release -DCPUBONE_DEVELOPER_MODE=ON
 	@cmake --build --preset release
 	@ctest --preset release -j $(jobs)
+
+# Memory and arithmetic are watched in the tests, then each parser meets 60 s of made-up input.
+check:
+	@scripts/install-dependencies --test --check
+	@cmake --preset asan
+	@cmake --build --preset asan
+	@ctest --preset asan -j $(jobs)
+	@cmake --preset fuzz
+	@cmake --build --preset fuzz
+	@ctest --preset fuzz -j $(jobs)
 
 clean:
 	rm -rf build
