@@ -135,7 +135,22 @@ std::string interval_text(const Interval& i) {
   return fmt::format("{:.2f} ± {:.2f}", i.value, 0.5 * (i.high - i.low));
 }
 
-/// B0–B3 and the proposals, fastest first.
+/// Whether it stands among the published that are worth comparing with: CPUBone's, and those that
+/// no published network beats in latency and top-1.
+bool is_competitor(const ResultNetwork& network, const Result& result) {
+  if (network.family == "CPUBone") return true;
+  const auto ms = latency_ms(network);
+  if (!ms || !network.top1) return false;
+  return std::none_of(result.networks.begin(), result.networks.end(),
+                      [&](const ResultNetwork& other) {
+                        const auto other_ms = latency_ms(other);
+                        return other.origin == Origin::published && other_ms && other.top1 &&
+                               other_ms->value < ms->value &&
+                               other.top1->percent.value >= network.top1->percent.value;
+                      });
+}
+
+/// The proposals and published competitors, fastest first.
 Table summary_table(const Result& result) {
   Table table{"Networks",
               {{"network"},
@@ -150,7 +165,7 @@ Table summary_table(const Result& result) {
               {}};
   std::vector<const ResultNetwork*> shown;
   for (const ResultNetwork& network : result.networks)
-    if (network.origin == Origin::proposal || network.family == "CPUBone")
+    if (network.origin == Origin::proposal || is_competitor(network, result))
       shown.push_back(&network);
   std::stable_sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) {
     const auto x = latency_ms(*a);
@@ -279,7 +294,8 @@ int main(int argc, char** argv) {
       "--accuracy", a.accuracy,
       "CSV of your trained networks (network,params_m,macs_m,top1) instead of the published ones");
   app.add_option("--latency-ms", a.latency_ms,
-                 "at most, in ms, such as 10 or 10,20 (the largest binds)");
+                 "at most, in ms, such as 10 or 10,20 (the largest binds); the upper end of a "
+                 "latency's interval keeps it");
   app.add_option("--params-m", a.params_m, "at most, in millions");
   app.add_option("--memory-mb", a.memory_mb, "weights and activations, at most, in MB");
   app.add_option("--macs-m", a.macs_m, "at most, in millions");

@@ -67,6 +67,8 @@ class Explorer {
   double elapsed_s() const { return now_s() - started_s_; }
   bool cancelled() const { return options_.cancel && options_.cancel->load(); }
 
+  double limit_ms() const { return latency_limit_ms(options_.search.constraints); }
+
   void report(double fraction, const std::string& text) const {
     if (options_.progress) options_.progress(fraction, text);
   }
@@ -150,7 +152,7 @@ class Explorer {
   std::vector<std::size_t> pick() {
     std::vector<std::size_t> chosen;
     for (const Found& f : choose(search_.front, state_.references, state_.picks,
-                                 static_cast<std::size_t>(options_.round_size))) {
+                                 static_cast<std::size_t>(options_.round_size), limit_ms())) {
       Pick p;
       p.genome = f.genome;
       p.config = decode(input_.space, f.genome);
@@ -209,8 +211,8 @@ class Explorer {
   /// The proposals beside B0 to B3 in one run: a machine whose speed changes does so for all, and
   /// what was lucky when it was chosen is measured anew.
   void measure_finally() {
-    state_.proposals =
-        propose(state_.picks, state_.references, static_cast<std::size_t>(options_.proposals));
+    state_.proposals = propose(state_.picks, state_.references,
+                               static_cast<std::size_t>(options_.proposals), limit_ms());
     if (!input_.measure || cancelled()) return;
     if (confirmations_ == 1) {  // so they were
       for (Reference& r : state_.references) r.final_measurement = r.measured.back();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "explorer/pareto.hpp"
@@ -10,6 +11,10 @@ namespace cpubone {
 namespace {
 
 constexpr double near_best = 1.03;  // of the fastest at an accuracy
+// Networks nearer than this in both are one choice to a user.
+constexpr double same_latency = 0.02;
+constexpr double same_top1 = 0.2;  // points
+constexpr std::size_t least_proposals = 5;
 
 int distance(const Genome& a, const Genome& b) {
   int n = 0;
@@ -44,10 +49,27 @@ struct Taken {
   }
 };
 
+double upper_ms(const Pick& pick) {
+  const auto measured = measured_of(pick);
+  return measured ? measured->ms.high : pick.evaluation.latency.high_ms;
+}
+
+bool are_similar(const Pick& a, const Pick& b) {
+  return std::abs(std::log(latency_of(a) / latency_of(b))) < same_latency &&
+         std::abs(a.evaluation.accuracy.top1 - b.evaluation.accuracy.top1) < same_top1;
+}
+
 }  // namespace
 
+double latency_limit_ms(std::span<const Constraint> constraints) {
+  double limit_ms = std::numeric_limits<double>::infinity();
+  for (const Constraint& c : constraints)
+    if (c.objective == Objective::latency) limit_ms = std::min(limit_ms, c.limit);
+  return limit_ms;
+}
+
 std::vector<Found> choose(std::span<const Found> front, std::span<const Reference> references,
-                          std::span<const Pick> picks, std::size_t count) {
+                          std::span<const Pick> picks, std::size_t count, double limit_ms) {
   std::vector<Found> chosen;
   Taken taken;
   for (const Pick& p : picks) taken.add(p.genome, p.evaluation.latency.ms);
@@ -81,7 +103,7 @@ std::vector<Found> choose(std::span<const Found> front, std::span<const Referenc
     }
   }
   // Between the fastest and the slowest network that is asked for.
-  const double low = 0.6 * references.front().predicted_ms;
+  const double low = std::min(0.6 * references.front().predicted_ms, 0.4 * limit_ms);
   const double high = 1.1 * references.back().predicted_ms;
   std::vector<const Found*> range;
   for (const Found& f : front)
@@ -107,15 +129,24 @@ std::vector<Found> choose(std::span<const Found> front, std::span<const Referenc
 }
 
 std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Reference> references,
-                                 std::size_t count) {
+                                 std::size_t count, double limit_ms) {
   const bool any_measured =
       std::any_of(picks.begin(), picks.end(), [](const Pick& p) { return !p.measured.empty(); });
   std::vector<std::size_t> pool;
   for (std::size_t i = 0; i < picks.size(); ++i)
     if (!any_measured || !picks[i].measured.empty()) pool.push_back(i);
+  const auto keeps_limit = [&](std::size_t i) { return upper_ms(picks[i]) <= limit_ms; };
+  if (std::any_of(pool.begin(), pool.end(), keeps_limit))
+    std::erase_if(pool, [&](std::size_t i) { return !keeps_limit(i); });
   std::vector<std::size_t> chosen;
+  std::vector<std::size_t> similar;  // to one that was chosen
   const auto take = [&](std::size_t i) {
-    if (chosen.size() < count && std::find(chosen.begin(), chosen.end(), i) == chosen.end())
+    const auto is = [&](std::size_t other) { return other == i; };
+    if (chosen.size() >= count || std::any_of(chosen.begin(), chosen.end(), is)) return;
+    if (std::any_of(chosen.begin(), chosen.end(),
+                    [&](std::size_t other) { return are_similar(picks[i], picks[other]); }))
+      similar.push_back(i);
+    else
       chosen.push_back(i);
   };
   // The fastest at the accuracy of each of B0..B3 come first.
@@ -135,9 +166,13 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
     for (const std::size_t k : layer) take(pool[k]);
     std::sort(layer.rbegin(), layer.rend());
     for (const std::size_t k : layer) pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(k));
-    // Whole layers until there are five: dominated ones only to make up the number.
-    if (chosen.size() >= 5) break;
+    // Whole layers until there are five: dominated and similar ones only to make up the number.
+    if (chosen.size() >= least_proposals) break;
   }
+  for (const std::size_t i : similar)
+    if (chosen.size() < least_proposals &&
+        std::find(chosen.begin(), chosen.end(), i) == chosen.end())
+      chosen.push_back(i);
   sort_by_latency(chosen, picks);
   return chosen;
 }
