@@ -29,6 +29,12 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// A path of this process alone: the same tests may run twice at once.
+inline std::filesystem::path scratch_path(const std::string& name) {
+  static const TemporaryFolder folder;
+  return folder / name;
+}
+
 inline std::string read_bytes(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};

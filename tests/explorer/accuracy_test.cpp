@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
@@ -15,7 +16,7 @@ Capacity of(std::string_view member) {
 }
 
 std::string message(const std::string& csv) {
-  const auto path = std::filesystem::temp_directory_path() / "cpubone_accuracy_test.csv";
+  const auto path = scratch_path("cpubone_accuracy_test.csv");
   std::ofstream(path) << csv;
   std::string what = "accepted";
   try {
@@ -118,7 +119,7 @@ TEST_CASE("doubt grows outside of the published range, until it refuses", "[expl
 }
 
 TEST_CASE("a user's table replaces the published results", "[explorer]") {
-  const auto path = std::filesystem::temp_directory_path() / "cpubone_accuracy_own.csv";
+  const auto path = scratch_path("cpubone_accuracy_own.csv");
   std::ofstream(path) << "network,params_m,macs_m,head_params_m,top1\n"
                          "a,6,200,4,60\r\n"
                          "b, 9,400,4,64\n\n"

@@ -5,6 +5,7 @@
 #include "graph/error.hpp"
 #include "space/cpubone.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -12,7 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 fs::path folder(const char* name) {
-  const fs::path path = fs::temp_directory_path() / (std::string("cpubone-folder-") + name);
+  const fs::path path = scratch_path(std::string("cpubone-folder-") + name);
   fs::remove_all(path);
   fs::create_directories(path);
   return path;

@@ -12,6 +12,7 @@
 #include "graph/json_file.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
@@ -184,7 +185,7 @@ namespace {
 
 /// A checkpoint of its own that is gone afterwards.
 struct TemporaryCheckpoint {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / "cpubone_search_test.json";
+  std::filesystem::path path = scratch_path("cpubone_search_test.json");
   TemporaryCheckpoint() { remove_checkpoint(path); }
   ~TemporaryCheckpoint() { remove_checkpoint(path); }
 };

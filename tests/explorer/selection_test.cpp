@@ -33,7 +33,7 @@ std::vector<Found> front(double fastest_ms, double slowest_ms) {
   std::vector<Found> found(50);
   for (std::size_t i = 0; i < found.size(); ++i) {
     const double share = static_cast<double>(i) / 49;
-    found[i].genome[0] = static_cast<std::uint8_t>(i);
+    found[i].genome = {static_cast<std::uint8_t>(i)};
     found[i].evaluation.latency.ms = fastest_ms * std::pow(slowest_ms / fastest_ms, share);
     found[i].evaluation.accuracy.top1 = 60 + 10 * share;
   }

@@ -16,6 +16,7 @@
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -118,7 +119,7 @@ class FakeMachine : public Measurer {
 };
 
 fs::path folder(const char* name) {
-  const fs::path path = fs::temp_directory_path() / (std::string("cpubone-workflow-") + name);
+  const fs::path path = scratch_path(std::string("cpubone-workflow-") + name);
   fs::remove_all(path);
   fs::create_directories(path);
   return path;

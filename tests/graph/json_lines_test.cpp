@@ -5,13 +5,14 @@
 
 #include "graph/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
 namespace {
 
 std::filesystem::path file(const char* name) {
-  const auto path = std::filesystem::temp_directory_path() / (std::string("cpubone-lines-") + name);
+  const auto path = scratch_path(std::string("cpubone-lines-") + name);
   std::filesystem::remove(path);
   return path;
 }

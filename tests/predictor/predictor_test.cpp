@@ -14,6 +14,7 @@
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
@@ -450,7 +451,7 @@ TEST_CASE("the same profile gives the same bytes", "[predictor]") {
 }
 
 TEST_CASE("a saved predictor predicts the same", "[predictor]") {
-  const auto path = std::filesystem::temp_directory_path() / "cpubone-predictor-test.json";
+  const auto path = scratch_path("cpubone-predictor-test.json");
   save_predictor(exact_predictor(), path);
   const Predictor loaded = load_predictor(path);
   std::filesystem::remove(path);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 using nlohmann::json;
@@ -126,7 +127,7 @@ TEST_CASE("sampling reaches every choice and repeats with its seed", "[space]") 
 TEST_CASE("a space survives its file", "[space]") {
   const SearchSpace space = default_search_space();
   CHECK(read(to_json(space)) == space);
-  const auto path = std::filesystem::temp_directory_path() / "cpubone_space_test.json";
+  const auto path = scratch_path("cpubone_space_test.json");
   save_search_space(space, path);
   CHECK(load_search_space(path) == space);
   std::filesystem::remove(path);
