@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <optional>
 #include <stdexcept>
@@ -14,6 +13,7 @@
 #include "explorer/confirmation.hpp"
 #include "explorer/seeds.hpp"
 #include "explorer/selection.hpp"
+#include "runtime/steady_clock.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -22,10 +22,6 @@ namespace {
 constexpr std::array<const char*, 4> reference_names{"cpubone-b0", "cpubone-b1", "cpubone-b2",
                                                      "cpubone-b3"};
 constexpr double settled = 0.005;  // growth of the confirmed front that is no improvement
-
-double steady_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 class Explorer {
  public:
@@ -63,7 +59,7 @@ class Explorer {
   }
 
  private:
-  double now_s() const { return options_.now_s ? options_.now_s() : steady_s(); }
+  double now_s() const { return options_.now_s ? options_.now_s() : steady_now_ns() * 1e-9; }
   double elapsed_s() const { return now_s() - started_s_; }
   bool cancelled() const { return options_.cancel && options_.cancel->load(); }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "explorer/checkpoint.hpp"
@@ -12,6 +11,7 @@
 #include "explorer/output_folder.hpp"
 #include "explorer/study.hpp"
 #include "graph/error.hpp"
+#include "runtime/steady_clock.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 
@@ -44,10 +44,7 @@ void stop_if_cancelled(const WorkHooks& hooks) {
 }
 
 double now_s(const WorkHooks& hooks) {
-  return hooks.now_s
-             ? hooks.now_s()
-             : std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-                   .count();
+  return hooks.now_s ? hooks.now_s() : steady_now_ns() * 1e-9;
 }
 
 Measurer::Progress progress_of(const WorkHooks& hooks, std::string_view activity) {

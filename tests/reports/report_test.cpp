@@ -1,6 +1,5 @@
 #include "reports/report.hpp"
 
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include "reports/summary.hpp"
 #include "reports/tables.hpp"
 #include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -271,8 +271,7 @@ TEST_CASE("a report without results is a wrong argument", "[reports]") {
 }
 
 TEST_CASE("all files of a report are written and listed", "[reports]") {
-  std::string name = (fs::temp_directory_path() / "cpubone-test-XXXXXX").string();
-  const fs::path folder = ::mkdtemp(name.data());
+  const TemporaryFolder folder;
   const std::vector results{small_result()};
   const WrittenReport report = write_report(results, folder / "out");
   for (const char* file : {"report.html", "report.md", "pareto.csv"})
@@ -288,7 +287,6 @@ TEST_CASE("all files of a report are written and listed", "[reports]") {
   };
   picture("out/charts/front.svg", "<svg");
   picture("out/charts/front.png", "PNG");
-  fs::remove_all(folder);
   CHECK_THROWS_WITH(write_report(results, "/dev/null/out"),
                     ContainsSubstring("/dev/null/out: cannot make the folder"));
 }
