@@ -48,16 +48,7 @@ StudyPlan operators_study() {
   StudyPlan plan;
   plan.name = "operators";
   plan.label_columns = {{"operator", ""}, {"input", ""}};
-  plan.reference_columns = {{"i9-9900X (published)", "ms"}, {"Cortex-A72 (published)", "ms"}};
-  struct Kind {
-    const char* name;
-    std::array<std::array<double, 2>, 4> published;
-  };
-  const std::array<Kind, 4> kinds{
-      {{"conv 3x3", {{{35.67, 779.57}, {28.41, 619.64}, {31.85, 595.09}, {62.71, 662.17}}}},
-       {"grouped (16)", {{{21.90, 166.30}, {7.58, 96.22}, {4.40, 63.57}, {4.28, 65.20}}}},
-       {"depthwise", {{{3.59, 108.70}, {1.97, 82.01}, {1.06, 94.89}, {0.68, 150.89}}}},
-       {"partial (1/4)", {{{4.74, 81.70}, {2.38, 62.69}, {3.32, 48.19}, {3.95, 47.52}}}}}};
+  constexpr std::array kinds{"conv 3x3", "grouped (16)", "depthwise", "partial (1/4)"};
   for (std::size_t k = 0; k < kinds.size(); ++k)
     for (std::size_t s = 0; s < fasternet_stages.size(); ++s) {
       const int channels = fasternet_stages[s].channels;
@@ -70,10 +61,9 @@ StudyPlan operators_study() {
                 x, name,
                 {.out_channels = channels, .kernel = 3, .groups = k == 1 ? 16 : 1, .bias = false});
           });
-      plan.subjects.push_back({{kinds[k].name, fmt::format("{}x{}²", channels, resolution)},
+      plan.subjects.push_back({{kinds[k], fmt::format("{}x{}²", channels, resolution)},
                                network,
-                               k == 0 ? -1 : static_cast<int>(s),
-                               {kinds[k].published[s][0], kinds[k].published[s][1]}});
+                               k == 0 ? -1 : static_cast<int>(s)});
     }
   plan.conclude = [](Rows rows, Study& study) {
     std::array<double, 4> gmacps{};
@@ -91,45 +81,22 @@ StudyPlan partial_conv_study() {
   StudyPlan plan;
   plan.name = "partial-conv";
   plan.label_columns = {{"network", ""}, {"form", ""}};
-  plan.reference_columns = {{"i9-9900X (published)", "ms"}, {"Cortex-A72 (published)", "ms"}};
-  const auto add_pair = [&](const std::string& label, auto build_form, std::array<double, 2> split,
-                            std::array<double, 2> slice) {
-    const auto optional = [](double ms) { return ms > 0 ? std::optional(ms) : std::nullopt; };
+  const auto add_pair = [&](const std::string& label, auto build_form) {
     const int base = static_cast<int>(plan.subjects.size());
-    plan.subjects.push_back({{label, "split and concatenate"},
-                             build_form(PartialForm::split_concat),
-                             -1,
-                             {split[0], optional(split[1])}});
-    plan.subjects.push_back({{label, "slicing"},
-                             build_form(PartialForm::slicing),
-                             base,
-                             {slice[0], optional(slice[1])}});
+    plan.subjects.push_back(
+        {{label, "split and concatenate"}, build_form(PartialForm::split_concat)});
+    plan.subjects.push_back({{label, "slicing"}, build_form(PartialForm::slicing), base});
   };
-  const std::array<std::array<double, 4>, 4> stacks{
-      {{5.5, 85, 4.7, 82}, {3.1, 66, 2.4, 63}, {3.6, 50, 3.3, 48}, {5.0, 48, 4.0, 48}}};
-  for (std::size_t s = 0; s < stacks.size(); ++s) {
-    const int channels = fasternet_stages[s].channels;
-    const int resolution = fasternet_stages[s].resolution;
+  for (const auto& [channels, resolution] : fasternet_stages)
     add_pair(fmt::format("10 layers {}x{}²", channels, resolution),
-             [&](PartialForm form) {
+             [channels = channels, resolution = resolution](PartialForm form) {
                return stacked(channels, resolution, 10,
                               [&](NetworkBuilder& b, int x, const std::string& name) {
                                 return b.partial_conv2d(x, name, channels / 4, 3, false, form);
                               });
-             },
-             {stacks[s][0], stacks[s][1]}, {stacks[s][2], stacks[s][3]});
-  }
-  const std::array<std::array<double, 4>, 6> nets{{{8.5, 140, 8.2, 138},
-                                                   {16.9, 284, 16.4, 279},
-                                                   {31.8, 494, 30.8, 491},
-                                                   {69.3, 1097, 67.9, 1093},
-                                                   {125.3, 2087, 123.0, 2085},
-                                                   {215.6, 0, 209.6, 0}}};
-  for (std::size_t i = 0; i < nets.size(); ++i) {
-    const FasterNetSize& size = fasternet_sizes()[i];
-    add_pair(size.name, [&](PartialForm form) { return build(size, form); },
-             {nets[i][0], nets[i][1]}, {nets[i][2], nets[i][3]});
-  }
+             });
+  for (const FasterNetSize& size : fasternet_sizes())
+    add_pair(size.name, [&](PartialForm form) { return build(size, form); });
   plan.conclude = [](Rows rows, Study& study) {
     std::vector<Interval> stacks_ratio;
     std::vector<Interval> nets_ratio;
@@ -147,18 +114,11 @@ StudyPlan activations_study() {
   StudyPlan plan;
   plan.name = "activations";
   plan.label_columns = {{"activation", ""}};
-  plan.reference_columns = {{"iPhone 12 (published)", "ms"}};
-  const std::array<std::pair<Activation, std::optional<double>>, 5> all{
-      {{Activation::relu, 1.53},
-       {Activation::relu6, std::nullopt},
-       {Activation::hardswish, std::nullopt},
-       {Activation::gelu, 1.63},
-       {Activation::silu, 2.54}}};
-  for (const auto& [activation, published] : all)
+  for (const Activation activation : {Activation::relu, Activation::relu6, Activation::hardswish,
+                                      Activation::gelu, Activation::silu})
     plan.subjects.push_back({{std::string(name(activation))},
                              thirty_layers(activation, false, false),
-                             plan.subjects.empty() ? -1 : 0,
-                             {published}});
+                             plan.subjects.empty() ? -1 : 0});
   plan.conclude = [](Rows rows, Study& study) {
     const Interval silu = ratio(rows[4].ms, rows[0].ms);
     add(study, "hardswish_latency_ratio", ratio(rows[2].ms, rows[0].ms));
@@ -173,13 +133,11 @@ StudyPlan blocks_study() {
   StudyPlan plan;
   plan.name = "blocks";
   plan.label_columns = {{"network", ""}};
-  plan.reference_columns = {{"iPhone 12 (published)", "ms"}};
+  plan.subjects.push_back({{"baseline"}, thirty_layers(Activation::relu, false, false), -1});
   plan.subjects.push_back(
-      {{"baseline"}, thirty_layers(Activation::relu, false, false), -1, {1.53}});
+      {{"with squeeze-excite"}, thirty_layers(Activation::relu, true, false), 0});
   plan.subjects.push_back(
-      {{"with squeeze-excite"}, thirty_layers(Activation::relu, true, false), 0, {2.10}});
-  plan.subjects.push_back(
-      {{"with skip connections"}, thirty_layers(Activation::relu, false, true), 0, {2.62}});
+      {{"with skip connections"}, thirty_layers(Activation::relu, false, true), 0});
   plan.conclude = [](Rows rows, Study& study) {
     const Interval squeeze = ratio(rows[1].ms, rows[0].ms);
     const Interval skip = ratio(rows[2].ms, rows[0].ms);

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "explorer/studies.hpp"
+#include "space/published.hpp"
 
 namespace cpubone {
 namespace {
@@ -26,6 +27,48 @@ double significant(double value) {
   if (value == 0 || !std::isfinite(value)) return value;
   const double step = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 2);
   return rounded(value, step);
+}
+
+StudyPlan plan_by_name(std::string_view name, const StudyContext& context) {
+  if (name == "operators") return operators_study();
+  if (name == "partial-conv") return partial_conv_study();
+  if (name == "grouping") return grouping_study();
+  if (name == "kernel") return kernel_study();
+  if (name == "fusion") return fusion_study();
+  if (name == "upsampling") return upsampling_study();
+  if (name == "attention") return attention_study();
+  if (name == "activations") return activations_study();
+  if (name == "blocks") return blocks_study();
+  if (name == "correlation") return correlation_study(context);
+  if (name == "mac-efficiency") return mac_efficiency_study();
+  return threads_study(context);
+}
+
+std::string joined_labels(const StudySubject& subject) {
+  std::string text;
+  for (const nlohmann::json& label : subject.labels)
+    text +=
+        (text.empty() ? "" : ", ") + (label.is_string() ? label.get<std::string>() : label.dump());
+  return text;
+}
+
+/// A reference column for each device on which others timed the same.
+void add_published(StudyPlan& plan) {
+  std::vector<std::string> devices;
+  std::map<std::pair<std::string, std::string>, double> ms;  // by device and subject
+  for (const PublishedStudyRow& row : published_studies()) {
+    if (row.study != plan.name) continue;
+    if (std::find(devices.begin(), devices.end(), row.device) == devices.end())
+      devices.push_back(row.device);
+    ms[{row.device, row.subject}] = row.latency_ms;
+  }
+  for (const std::string& device : devices) {
+    plan.reference_columns.push_back({device + " (published)", "ms"});
+    for (StudySubject& subject : plan.subjects) {
+      const auto found = ms.find({device, joined_labels(subject)});
+      subject.references.push_back(found == ms.end() ? std::nullopt : std::optional(found->second));
+    }
+  }
 }
 
 }  // namespace
@@ -145,18 +188,9 @@ void check_study_name(std::string_view name) {
 
 StudyPlan study_plan(std::string_view name, const StudyContext& context) {
   check_study_name(name);
-  if (name == "operators") return operators_study();
-  if (name == "partial-conv") return partial_conv_study();
-  if (name == "grouping") return grouping_study();
-  if (name == "kernel") return kernel_study();
-  if (name == "fusion") return fusion_study();
-  if (name == "upsampling") return upsampling_study();
-  if (name == "attention") return attention_study();
-  if (name == "activations") return activations_study();
-  if (name == "blocks") return blocks_study();
-  if (name == "correlation") return correlation_study(context);
-  if (name == "mac-efficiency") return mac_efficiency_study();
-  return threads_study(context);
+  StudyPlan plan = plan_by_name(name, context);
+  add_published(plan);
+  return plan;
 }
 
 }  // namespace cpubone

@@ -8,7 +8,7 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 3> dtype_names{"f32", "f16", "qs8"};
+constexpr std::array<std::string_view, 3> names_of_dtypes{"f32", "f16", "qs8"};
 
 [[noreturn]] void fail(std::string_view what, std::string_view got, std::string_view expected) {
   throw std::invalid_argument(fmt::format("{}: got \"{}\", expected {}", what, got, expected));
@@ -55,12 +55,16 @@ std::string text(const Shape& s) {
 }
 
 std::string_view name(DType dtype) {
-  return dtype_names[static_cast<std::size_t>(dtype)];
+  return names_of_dtypes[static_cast<std::size_t>(dtype)];
+}
+
+std::span<const std::string_view> dtype_names() {
+  return names_of_dtypes;
 }
 
 DType parse_dtype(std::string_view word) {
-  if (const auto dtype = find_name<DType>(dtype_names, word)) return *dtype;
-  fail("data type", word, "one of " + joined(dtype_names));
+  if (const auto dtype = find_name<DType>(names_of_dtypes, word)) return *dtype;
+  fail("data type", word, "one of " + joined(names_of_dtypes));
 }
 
 int bytes_per_element(DType dtype) {

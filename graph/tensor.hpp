@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ enum class DType {
   qs8,  ///< int8; weights are quantised symmetrically, one scale an output channel
 };
 std::string_view name(DType dtype);
+/// In the enumeration's order.
+std::span<const std::string_view> dtype_names();
 /// The data type of that name. Throws std::invalid_argument listing the known ones.
 DType parse_dtype(std::string_view text);
 int bytes_per_element(DType dtype);

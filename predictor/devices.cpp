@@ -20,28 +20,18 @@ namespace {
 
 constexpr int published_resolution = 224;  // of the zoo's networks
 
-std::vector<std::string> strings(const JsonReader& json) {
-  std::vector<std::string> values;
-  json.each([&](const JsonReader& item) { values.push_back(item.string()); });
-  return values;
-}
-
 bool contains(const std::vector<std::string>& values, const std::string& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-/// Published rows that the device's file says are of it.
-std::vector<PublishedLatencyRow> matching_rows(const JsonReader& json) {
-  json.expect_keys({"device", "runtimes", "threads", "precisions"});
-  const std::string device = json.at("device").string();
-  const auto runtimes = strings(json.at("runtimes"));
-  const auto threads = strings(json.at("threads"));
-  const auto precisions = strings(json.at("precisions"));
+/// The published rows of the selection; `json` is where it stands.
+std::vector<PublishedLatencyRow> matching_rows(const PublishedSelection& selection,
+                                               const JsonReader& json) {
   std::vector<PublishedLatencyRow> rows;
   for (const PublishedLatencyRow& row : published_latencies())
-    if (row.device == device && contains(runtimes, row.runtime) && contains(threads, row.threads) &&
-        contains(precisions, row.precision) && !row.zoo_name.empty() &&
-        row.exclusion_reason.empty() &&
+    if (row.device == selection.device && contains(selection.runtimes, row.runtime) &&
+        contains(selection.threads, row.threads) && contains(selection.precisions, row.precision) &&
+        !row.zoo_name.empty() && row.exclusion_reason.empty() &&
         (row.resolution == 0 || row.resolution == published_resolution))
       rows.push_back(row);
   if (rows.empty())
@@ -51,24 +41,16 @@ std::vector<PublishedLatencyRow> matching_rows(const JsonReader& json) {
   return rows;
 }
 
-PublishedLatencyRow row_from_json(const JsonReader& json) {
-  json.expect_keys({"network", "latency_ms", "runtime", "threads", "precision", "source"});
+PublishedLatencyRow published_row(const DeviceLatency& latency) {
   PublishedLatencyRow row;
-  row.network = json.at("network").string();
-  row.zoo_name = zoo_name(row.network);
-  if (row.zoo_name.empty()) json.at("network").fail("a network of cpubone-predict --list");
-  row.latency_ms = json.at("latency_ms").number(1e-3, 1e6);
-  row.runtime = json.at("runtime").string();
-  row.threads = json.at("threads").string();
-  row.precision = json.at("precision").string();
-  row.source = json.at("source").string();
+  row.network = latency.network;
+  row.zoo_name = zoo_name(latency.network);
+  row.latency_ms = latency.latency_ms;
+  row.runtime = latency.runtime;
+  row.threads = latency.threads;
+  row.precision = latency.precision;
+  row.source = latency.source;
   return row;
-}
-
-CoreCluster cluster_from_json(const JsonReader& json) {
-  json.expect_keys({"core", "count", "mhz", "macs_per_cycle"});
-  return {json.at("core").string(), static_cast<int>(json.at("count").integer(1, 4096)),
-          json.at("mhz").number(1, 1e5), json.at("macs_per_cycle").number(0.1, 4096)};
 }
 
 DeviceDescription embedded(std::string_view text, const char* file) {
@@ -79,42 +61,35 @@ DeviceDescription embedded(std::string_view text, const char* file) {
 }  // namespace
 
 DeviceDescription device_description_from_json(const JsonReader& json) {
-  json.expect_schema("device");
-  json.expect_keys({"schema", "name", "title", "cpu", "architecture", "features", "clusters",
-                    "l1d_bytes", "l2_bytes", "llc_bytes", "memory_bytes_per_s", "facts", "runtime",
-                    "threads", "precision", "note", "published", "latencies"});
-  constexpr std::int64_t most_bytes = std::int64_t{1} << 40;
+  const DeviceFile file = read_device_file(json);
   DeviceDescription d;
-  d.title = json.at("title").string();
-  d.device.name = json.at("name").string();
-  d.device.architecture = json.at("architecture").string();
-  d.device.features = strings(json.at("features"));
+  d.title = file.title;
+  d.device.name = file.name;
+  d.device.architecture = file.architecture;
+  d.device.features = file.features;
   std::sort(d.device.features.begin(), d.device.features.end());
-  json.at("clusters").each([&](const JsonReader& item) {
-    d.clusters.push_back(cluster_from_json(item));
-  });
-  if (d.clusters.empty()) json.at("clusters").fail("at least one cluster of cores");
+  d.clusters = file.clusters;
   std::stable_sort(d.clusters.begin(), d.clusters.end(), [](const auto& a, const auto& b) {
     return a.mhz * a.macs_per_cycle > b.mhz * b.macs_per_cycle;
   });
   for (const CoreCluster& cluster : d.clusters) d.device.cores += cluster.count;
   d.device.frequency_mhz = d.clusters.front().mhz;
-  d.device.cpu = fmt::format("{} ({})", json.at("cpu").string(), d.title);
-  d.device.l1d_bytes = json.at("l1d_bytes").integer(1, most_bytes);
-  d.device.l2_bytes = json.at("l2_bytes").integer(1, most_bytes);
-  d.device.llc_bytes = json.at("llc_bytes").integer(1, most_bytes);
-  d.memory_bytes_per_s = json.at("memory_bytes_per_s").number(1e6, 1e15);
-  json.at("facts").each([&](const JsonReader& item) {
-    item.expect_keys({"fact", "source"});
-    d.facts.push_back({item.at("fact").string(), item.at("source").string()});
-  });
-  d.device.runtime = json.at("runtime").string();
-  d.settings.threads = static_cast<int>(json.at("threads").integer(1, d.device.cores));
-  if (json.at("precision").string() != "f32") json.at("precision").fail("\"f32\"");
-  d.note = json.at("note").string();
-  if (!json.at("published").json().is_null()) d.latencies = matching_rows(json.at("published"));
+  d.device.cpu = fmt::format("{} ({})", file.cpu, file.title);
+  d.device.l1d_bytes = file.l1d_bytes;
+  d.device.l2_bytes = file.l2_bytes;
+  d.device.llc_bytes = file.llc_bytes;
+  d.memory_bytes_per_s = file.memory_bytes_per_s;
+  d.facts = file.facts;
+  d.device.runtime = file.runtime;
+  d.settings.threads = file.threads;
+  d.settings.dtype = file.precision;
+  d.note = file.note;
+  if (file.published) d.latencies = matching_rows(*file.published, json.at("published"));
+  std::size_t index = 0;
   json.at("latencies").each([&](const JsonReader& item) {
-    d.latencies.push_back(row_from_json(item));
+    const PublishedLatencyRow row = published_row(file.latencies[index++]);
+    if (row.zoo_name.empty()) item.at("network").fail("a network of cpubone-predict --list");
+    d.latencies.push_back(row);
   });
   return d;
 }

@@ -4,26 +4,11 @@
 #include <string_view>
 #include <vector>
 
+#include "records/device_file.hpp"
 #include "records/profile.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
-
-/// Equal cores of a CPU.
-struct CoreCluster {
-  std::string core;
-  int count = 0;
-  double mhz = 0;             ///< highest that they sustain
-  double macs_per_cycle = 0;  ///< f32 multiply-accumulates of one core at its peak
-  bool operator==(const CoreCluster&) const = default;
-};
-
-/// A fact and where it is from.
-struct SourcedFact {
-  std::string fact;
-  std::string source;
-  bool operator==(const SourcedFact&) const = default;
-};
 
 /// A device that need not be at hand: its hardware, and latencies that others measured on it.
 struct DeviceDescription {

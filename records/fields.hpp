@@ -150,6 +150,14 @@ std::string describe() {
   return describe(table<Record>().name, rows_of<Record>(), table<Record>().as_list);
 }
 
+/// Several tables, one after another.
+template <typename... Records>
+std::string describe_all() {
+  std::string text;
+  ((text += "\n" + describe<Records>()), ...);
+  return text;
+}
+
 /// How a value is read, written and described: a record by its table, or as specialised below.
 template <typename T>
 struct Codec {

@@ -141,5 +141,7 @@ nlohmann::json to_json(const Profile& profile);
 Profile profile_from_json(const JsonReader& json);
 Profile load_profile(const std::filesystem::path& path);
 void save_profile(const Profile& profile, const std::filesystem::path& path);
+/// The fields of such a file in Markdown, as docs/file-formats.md has them.
+std::string describe_profile_file();
 
 }  // namespace cpubone

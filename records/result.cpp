@@ -337,21 +337,11 @@ nlohmann::json to_json(const Result& result) {
 
 std::string describe_result_file() {
   using namespace records;
-  std::string text;
-  for (const std::string& part : {describe<Result>(),           describe<ResultDevice>(),
-                                  describe<Labelled>(),         describe<Warning>(),
-                                  describe<ResultNetwork>(),    describe<Top1>(),
-                                  describe<Interval>(),         describe<MeasuredLatency>(),
-                                  describe<PublishedFacts>(),   describe<PublishedLatency>(),
-                                  describe<BreakdownRow>(),     describe<Candidate>(),
-                                  describe<SearchSummary>(),    describe<HypervolumePoint>(),
-                                  describe<PredictorSummary>(), describe<ClassError>(),
-                                  describe<NetworkError>(),     describe<AccuracySummary>(),
-                                  describe<GainFinding>(),      describe<PredictionFinding>(),
-                                  describe<LostTimeFinding>(),  describe<Study>(),
-                                  describe<StudyColumn>(),      describe<StudyNumber>()})
-    text += "\n" + part;
-  return text;
+  return describe_all<Result, ResultDevice, Labelled, Warning, ResultNetwork, Top1, Interval,
+                      MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
+                      SearchSummary, HypervolumePoint, PredictorSummary, ClassError, NetworkError,
+                      AccuracySummary, GainFinding, PredictionFinding, LostTimeFinding, Study,
+                      StudyColumn, StudyNumber>();
 }
 
 Result load_result(const std::filesystem::path& path) {

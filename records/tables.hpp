@@ -1,4 +1,5 @@
 #pragma once
+#include "graph/tensor.hpp"
 #include "graph/warning.hpp"
 #include "records/bound.hpp"
 #include "records/fields.hpp"
@@ -25,6 +26,8 @@ template <>
 const Table<LostTimeFinding>& table<LostTimeFinding>();
 template <>
 std::span<const std::string_view> names<Bound>();
+template <>
+std::span<const std::string_view> names<DType>();
 
 /// One of the findings, told apart by its `kind`.
 template <>

@@ -10,6 +10,7 @@ namespace cpubone {
 
 extern const std::string_view published_accuracy_csv;
 extern const std::string_view published_latency_json;
+extern const std::string_view published_studies_csv;
 
 namespace {
 
@@ -32,21 +33,36 @@ double number(const std::string& text) {
   double value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc{} || end != text.data() + text.size())
-    throw Error("published_accuracy.csv: expected a number, got \"" + text + "\"");
+    throw Error("published figures: expected a number, got \"" + text + "\"");
   return value;
 }
 
-std::vector<PublishedAccuracyRow> read_accuracies(std::string_view text) {
+/// The lines below the header, each of so many fields.
+std::vector<std::vector<std::string>> lines(std::string_view csv, std::size_t columns) {
+  std::vector<std::vector<std::string>> all;
+  csv.remove_prefix(csv.find('\n') + 1);
+  while (!csv.empty()) {
+    const auto end = csv.find('\n');
+    all.push_back(fields(csv.substr(0, end)));
+    if (all.back().size() != columns)
+      throw Error("published figures: expected " + std::to_string(columns) + " fields in " +
+                  all.back().front());
+    csv.remove_prefix(end + 1);
+  }
+  return all;
+}
+
+std::vector<PublishedAccuracyRow> read_accuracies(std::string_view csv) {
   std::vector<PublishedAccuracyRow> rows;
-  text.remove_prefix(text.find('\n') + 1);
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    const auto f = fields(text.substr(0, end));
-    if (f.size() != 10) throw Error("published_accuracy.csv: expected 10 fields in " + f.front());
+  for (const auto& f : lines(csv, 10))
     rows.push_back({f[0], f[1], f[2], number(f[3]), number(f[4]), number(f[5]),
                     static_cast<int>(number(f[6])), f[7], f[8], f[9]});
-    text.remove_prefix(end + 1);
-  }
+  return rows;
+}
+
+std::vector<PublishedStudyRow> read_studies(std::string_view csv) {
+  std::vector<PublishedStudyRow> rows;
+  for (const auto& f : lines(csv, 5)) rows.push_back({f[0], f[1], f[2], number(f[3]), f[4]});
   return rows;
 }
 
@@ -92,6 +108,11 @@ const std::vector<PublishedAccuracyRow>& published_accuracies() {
 
 const std::vector<PublishedLatencyRow>& published_latencies() {
   static const auto rows = read_latencies(published_latency_json);
+  return rows;
+}
+
+const std::vector<PublishedStudyRow>& published_studies() {
+  static const auto rows = read_studies(published_studies_csv);
   return rows;
 }
 

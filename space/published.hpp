@@ -43,9 +43,19 @@ struct PublishedLatencyRow {
       exclusion_reason;  ///< why it should stay out of fits; empty where nothing speaks against it
 };
 
+/// A published latency of what a study times (`cpubone-explore --study`).
+struct PublishedStudyRow {
+  std::string study;
+  std::string subject;  ///< the labels of its row, joined by commas
+  std::string device;
+  double latency_ms = 0;
+  std::string source;
+};
+
 /// All of them, by family and MACs.
 const std::vector<PublishedAccuracyRow>& published_accuracies();
 const std::vector<PublishedLatencyRow>& published_latencies();
+const std::vector<PublishedStudyRow>& published_studies();
 
 /// Published accuracy of a network of the zoo, by any name that `zoo_name` reads.
 std::optional<PublishedAccuracyRow> published_accuracy(std::string_view name);

@@ -1,10 +1,12 @@
 #include "explorer/study.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
 #include "predictor/evaluation.hpp"
 #include "reports/words.hpp"
+#include "space/published.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 
@@ -141,4 +143,22 @@ TEST_CASE("prediction is compared where there is a predictor", "[explorer]") {
   const Study study = run("correlation", context);
   CHECK(find_number(study, "predicted_spearman")->value > 0.5);
   CHECK(study.rows.size() == zoo().size());
+}
+
+TEST_CASE("every published latency of a study stands beside its subject", "[study]") {
+  std::size_t placed = 0;
+  for (const std::string_view name : study_names()) {
+    const StudyPlan plan = study_plan(name, {});
+    for (const StudySubject& subject : plan.subjects) {
+      CHECK(subject.references.size() == plan.reference_columns.size());
+      placed += static_cast<std::size_t>(
+          std::count_if(subject.references.begin(), subject.references.end(),
+                        [](const auto& ms) { return ms.has_value(); }));
+    }
+  }
+  CHECK(placed == published_studies().size());
+  const StudyPlan operators = study_plan("operators", {});
+  CHECK(operators.reference_columns[1].name == "Cortex-A72 (published)");
+  CHECK(operators.subjects[5].references ==
+        std::vector<std::optional<double>>{7.58, 96.22});  // FasterNet's Table 1: grouped, 192x28²
 }

@@ -97,8 +97,8 @@ TEST_CASE("a wrong device file says where and why", "[predictor]") {
         "x.json#/clusters/0/mhz: expected a number in 1..100000, got 0");
   CHECK(message([](auto& j) { j["threads"] = 5; }) ==
         "x.json#/threads: expected a whole number in 1..4, got 5");
-  CHECK(message([](auto& j) { j["precision"] = "int8"; }) ==
-        "x.json#/precision: expected \"f32\", got \"int8\"");
+  CHECK(message([](auto& j) { j["precision"] = "f16"; }) ==
+        "x.json#/precision: expected \"f32\", got \"f16\"");
   CHECK(message([](auto& j) { j["published"]["runtimes"] = {"ncnn"}; }) ==
         "x.json#/published: no published latency of a network of the zoo is of this device, "
         "runtime, threads and precision");

@@ -1,6 +1,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "records/device_file.hpp"
+#include "records/profile.hpp"
 #include "records/result.hpp"
 #include "tests/catch.hpp"
 
@@ -16,14 +18,21 @@ std::string read_docs() {
   return text.str();
 }
 
-/// The text with what stands between `<!-- result -->` and `<!-- end -->` made anew.
-std::string renewed(const std::string& text) {
-  const std::string begin = "<!-- result -->\n";
-  const std::size_t from = text.find(begin);
-  const std::size_t to = text.find("\n<!-- end -->", from);
-  REQUIRE(from != std::string::npos);
-  REQUIRE(to != std::string::npos);
-  return text.substr(0, from + begin.size()) + describe_result_file() + text.substr(to);
+/// The text with what stands between `<!-- KIND -->` and `<!-- end -->` made anew.
+std::string renewed(std::string text) {
+  const std::pair<std::string, std::string> kinds[] = {{"result", describe_result_file()},
+                                                       {"profile", describe_profile_file()},
+                                                       {"device", describe_device_file()}};
+  for (const auto& [kind, tables] : kinds) {
+    INFO(kind);
+    const std::string begin = "<!-- " + kind + " -->\n";
+    const std::size_t from = text.find(begin);
+    const std::size_t to = text.find("\n<!-- end -->", from);
+    REQUIRE(from != std::string::npos);
+    REQUIRE(to != std::string::npos);
+    text = text.substr(0, from + begin.size()) + tables + text.substr(to);
+  }
+  return text;
 }
 
 }  // namespace
