@@ -65,20 +65,20 @@ struct OpSchema {
   OpKind kind;
   std::string_view name;
   std::string_view meaning;  ///< one line, for documentation
-  int least_inputs;
-  int most_inputs;
-  int most_outputs;
-  Attributes takes;
-  bool has_weights;  ///< a matrix of weights, and biases where `bias`
+  int least_inputs = 1;
+  int most_inputs = 1;
+  int most_outputs = 1;
+  Attributes takes = {};
+  bool has_weights = false;  ///< a matrix of weights, and biases where `bias`
   /// Reads and writes the same place of a tensor only, so that the output may be the input.
-  bool in_place;
+  bool in_place = false;
   /// Inputs and outputs may differ in data type.
-  bool converts;
+  bool converts = false;
   std::vector<Shape> (*infer)(const Op& op);
   /// What is wrong beyond attributes' ranges and the outputs' shapes; empty where all is well.
-  std::string (*wrong)(const Op& op);
-  std::int64_t (*macs)(const Op& op);
-  std::int64_t (*params)(const Op& op);
+  std::string (*wrong)(const Op& op) = [](const Op&) { return std::string(); };
+  std::int64_t (*macs)(const Op& op) = [](const Op&) { return std::int64_t{0}; };
+  std::int64_t (*params)(const Op& op) = [](const Op&) { return std::int64_t{0}; };
 };
 const OpSchema& schema(OpKind kind);
 /// In the order of OpKind.

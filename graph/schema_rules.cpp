@@ -42,10 +42,6 @@ Outputs broadcast(const Op& op) {
   return {{1, std::max(a.h, b.h), std::max(a.w, b.w), std::max(a.c, b.c)}};
 }
 
-std::int64_t none(const Op&) {
-  return 0;
-}
-
 std::int64_t window(const Op& op) {
   return std::int64_t{op.kernel_h} * op.kernel_w;
 }
@@ -60,10 +56,6 @@ std::int64_t convolution_params(const Op& op) {
 
 std::int64_t scale_and_shift(const Op& op) {
   return 2 * std::int64_t{op.input().c};
-}
-
-std::string fine(const Op&) {
-  return {};
 }
 
 namespace {

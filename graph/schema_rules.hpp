@@ -18,12 +18,10 @@ Outputs own_channels(Shape out, const Op& op);
 Outputs one_pixel(const Op& op);
 /// As numpy broadcasts.
 Outputs broadcast(const Op& op);
-std::int64_t none(const Op&);
 std::int64_t window(const Op& op);
 std::int64_t biases(const Op& op);
 std::int64_t convolution_params(const Op& op);
 std::int64_t scale_and_shift(const Op& op);
-std::string fine(const Op&);
 std::string groups_wrong(const Op& op);
 std::string window_wrong(const Op& op);
 std::string conv_wrong(const Op& op);
