@@ -212,10 +212,10 @@ void overhead(Rows& rows) {
   double length = plain();
   for (int round = 0; round < 15; ++round) {
     const double before = plain();
-    const std::vector<Task> tasks{{0, length, [](int) { return std::make_unique<Work>(); }}};
+    const std::vector<Task> tasks{
+        {0, length, CacheMode::hot, [](int) { return std::make_unique<Work>(); }}};
     SampleOptions options;
     options.fewest_samples = options.most_samples = 60;
-    options.cache = CacheMode::hot;
     const double by_profiler = sample(tasks, *machine, options).timings[0].median_ns;
     length = plain();
     ratios.push_back(by_profiler / ((before + length) / 2) - 1);

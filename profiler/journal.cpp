@@ -24,7 +24,7 @@ std::vector<Sample> read_samples(const JsonReader& json, std::size_t tasks) {
     if (parts.size() != 4) item.fail("[task, ns, calibration_ns, interrupted]");
     samples.push_back({static_cast<int>(parts[0].integer(0, static_cast<std::int64_t>(tasks) - 1)),
                        parts[1].number(0, longest_ns), parts[2].number(0, longest_ns),
-                       parts[3].boolean()});
+                       parts[3].boolean(), 0});
   });
   return samples;
 }
@@ -101,8 +101,10 @@ std::size_t Journal::read(const nlohmann::json& header) {
       const JsonReader reader(json, where + "#");
       reader.expect_keys({"seconds", "samples"});
       known_s_ = reader.at("seconds").number(0, 1e9);
-      for (const Sample& sample : read_samples(reader.at("samples"), header.at("tasks").size()))
+      for (Sample& sample : read_samples(reader.at("samples"), header.at("tasks").size())) {
+        sample.round = number - 2;
         known_.push_back(sample);
+      }
     }
     length += line.size() + 1;
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -13,6 +14,7 @@
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
+#include "profiler/pace.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/executor.hpp"
@@ -42,34 +44,44 @@ SampleOptions sample_options(const MeasureOptions& options, const Device& device
         fmt::format("budget_s: expected seconds above 0, got {}", options.budget_s));
   SampleOptions sampling;
   sampling.budget_s = options.budget_s;
-  sampling.cache = options.settings.cache;
   sampling.seed = options.seed;
   sampling.memory_bytes = device.memory_bytes / 5;
-  sampling.calibration_ns = options.calibration_ns;
   return sampling;
 }
 
 /// What happened while measuring, as warnings with remedies.
 std::vector<Warning> run_warnings(const SampleReport& report, double best_calibration_ns) {
   std::vector<Warning> warnings;
-  const double slower = report.calibration_ns / best_calibration_ns;
+  const double slower = report.typical_calibration_ns / best_calibration_ns;
   constexpr double much_slower = 1.1;
   if (slower > much_slower)
-    warnings.push_back({fmt::format("all the time this machine calculated at {:.0f} % of the speed "
-                                    "that it has had",
+    warnings.push_back({fmt::format("this machine's typical pace while it was measured, which all "
+                                    "latencies are at, is {:.0f} % of its best",
                                     100 / slower),
-                        "close what else runs on its cores, or on those of the host of a virtual "
-                        "machine, set the governor to performance, and measure again"});
+                        "if that is not how it will be used: close what else runs on its cores, or "
+                        "on those of the host of a virtual machine, set the governor to "
+                        "performance, and measure again"});
+  const auto [fastest, slowest] =
+      std::minmax_element(report.paces.begin(), report.paces.end(),
+                          [](const PaceRegime& a, const PaceRegime& b) { return a.pace < b.pace; });
+  if (!report.paces.empty() && slowest->pace > much_slower * fastest->pace)
+    warnings.push_back(
+        {fmt::format("the machine's pace changed between {:.0f} and {:.0f} % of its typical one, "
+                     "which all latencies are at",
+                     100 / slowest->pace, 100 / fastest->pace),
+         "let the machine come to its sustained pace, and measure again"});
   const auto count = [&](auto condition) {
     return std::count_if(report.timings.begin(), report.timings.end(), condition);
   };
   const auto disturbed = count([](const Timing& t) { return t.disturbed; });
   if (disturbed > 0)
     warnings.push_back(
-        {fmt::format("{} of {} measurements stayed disturbed by other work on this machine",
-                     disturbed, report.timings.size()),
-         "close other programs, pin to CPUs that are idle, set the governor to performance, and "
-         "measure again"});
+        {fmt::format(
+             "{} of {} measurements stayed disturbed: fewer than 5 samples, or uncertain by "
+             "more than 5 %",
+             disturbed, report.timings.size()),
+         "measure again with a longer budget; close other programs, pin to CPUs that are idle, set "
+         "the governor to performance"});
   const auto missing = count([](const Timing& t) { return t.samples_ns.empty(); });
   if (missing > 0)
     warnings.push_back({fmt::format("the budget ended before {} of {} could be measured", missing,
@@ -92,12 +104,44 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
   return warnings;
 }
 
-SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, const ThreadPool& pool,
-                 SampleOptions sampling, const MeasureOptions& options, Profile& profile) {
+/// What is measured in the same rounds: first operators that the profile has, to compare the
+/// machine's pace by, then what is new to it.
+struct RunPlan {
+  std::vector<Task> tasks;
+  nlohmann::json labels = nlohmann::json::array();
+  std::vector<double> known_ns;  ///< 0: new
+
+  void add(Task task, nlohmann::json label, double known) {
+    tasks.push_back(std::move(task));
+    labels.push_back(std::move(label));
+    known_ns.push_back(known);
+  }
+};
+
+Task op_task(const Op& op, const Bench& bench, CacheMode cache) {
+  const bool cold = cache == CacheMode::cold;
+  return {weight_bytes(op), guess_ns(op), cache,
+          [&op, &bench, cold](int copies) { return bench.subject(op, copies, cold); }};
+}
+
+/// Keeps to operators that live in `profile`.
+RunPlan begin_plan(const Profile& profile, const Bench& bench) {
+  RunPlan plan;
+  for (const std::size_t i : anchors(profile)) {
+    const OpRecord& record = profile.ops[i];
+    plan.add(op_task(record.op, bench, profile.settings.cache), text(record.op),
+             record.timing.median_ns);
+  }
+  return plan;
+}
+
+/// The report has what is new only.
+SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOptions& sampling,
+                 const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
-                                 {"tasks", labels}};
+                                 {"tasks", plan.labels}};
   Journal journal(options.journal, header, options.resume);
   const auto machine =
       host_machine(profile.device.llc_bytes,
@@ -111,14 +155,26 @@ SampleReport run(std::span<const Task> tasks, const nlohmann::json& labels, cons
   };
   hooks.on_progress = options.on_progress;
   hooks.cancelled = options.cancelled;
-  sampling.calibration_ns = faster(sampling.calibration_ns, best_calibration_ns(profile));
-  SampleReport report = sample(tasks, *machine, sampling, hooks);
-  const double best_ns = faster(sampling.calibration_ns, report.calibration_ns);
-  if (profile.tool_version == version()) profile.calibration_ns = best_ns;
-  profile.seconds += journal.known_s() + report.seconds;
-  profile.created = utc_now();
+  SampleReport report = sample(plan.tasks, *machine, sampling, hooks);
+  bring_to_common_pace(profile, report, plan.known_ns);
+  const auto repeated =
+      std::count_if(plan.known_ns.begin(), plan.known_ns.end(), [](double ns) { return ns > 0; });
+  report.timings.erase(report.timings.begin(), report.timings.begin() + repeated);
+  const double best_ns =
+      faster(faster(options.calibration_ns, best_calibration_ns(profile)), report.calibration_ns);
+  const double seconds = journal.known_s() + report.seconds;
   std::vector<Warning> warnings = host_warnings();
   for (Warning& warning : run_warnings(report, best_ns)) warnings.push_back(std::move(warning));
+  if (profile.tool_version == version()) {
+    profile.calibration_ns = best_ns;
+    // Of all that it holds.
+    const double before_s = profile.typical_calibration_ns > 0 ? profile.seconds : 0;
+    profile.typical_calibration_ns =
+        std::lerp(report.typical_calibration_ns, profile.typical_calibration_ns,
+                  before_s / std::max(before_s + seconds, 1e-9));
+  }
+  profile.seconds += seconds;
+  profile.created = utc_now();
   // Parts of one profile need not repeat each other with other numbers.
   const auto without_numbers = [](const Warning& warning) {
     std::string words = warning.what;
@@ -153,16 +209,12 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const SampleOptions sampling = sample_options(options, profile.device);
   const PinnedThread pinned(options.settings.cpus);
   const Bench bench(options.settings.threads, profile.device.l2_bytes);
-  const bool cold = options.settings.cache == CacheMode::cold;
-  std::vector<Task> tasks;
-  nlohmann::json labels = nlohmann::json::array();
+  RunPlan plan = begin_plan(profile, bench);
   for (const Op& op : ops) {
     check_measurable(op);
-    labels.push_back(text(op));
-    tasks.push_back({weight_bytes(op), guess_ns(op),
-                     [&op, &bench, cold](int copies) { return bench.subject(op, copies, cold); }});
+    plan.add(op_task(op, bench, options.settings.cache), text(op), 0);
   }
-  const SampleReport report = run(tasks, labels, bench.pool(), sampling, options, profile);
+  const SampleReport report = run(plan, bench.pool(), sampling, options, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
@@ -218,18 +270,15 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
 /// Of each network; without samples where the budget ended before the first.
 std::vector<Timing> time_networks(std::span<const Network> networks, const MeasureOptions& options,
                                   double most_preparing, const Bench& bench, Profile& profile) {
-  std::vector<Task> tasks;
-  nlohmann::json labels = nlohmann::json::array();
-  for (const Network& network : networks) {
-    labels.push_back(to_json(network));
+  RunPlan plan = begin_plan(profile, bench);
+  for (const Network& network : networks)
     // A network runs again and again with the same weights, as applications run it.
-    tasks.push_back({weight_bytes(network), guess_ns(network),
-                     [&network, &bench](int) { return bench.subject(network); }});
-  }
+    plan.add({weight_bytes(network), guess_ns(network), CacheMode::hot,
+              [&network, &bench](int) { return bench.subject(network); }},
+             to_json(network), 0);
   SampleOptions sampling = sample_options(options, profile.device);
-  sampling.cache = CacheMode::hot;
   sampling.most_preparing = most_preparing;
-  return run(tasks, labels, bench.pool(), sampling, options, profile).timings;
+  return run(plan, bench.pool(), sampling, options, profile).timings;
 }
 
 }  // namespace

@@ -2,22 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include "profiler/pace.hpp"
 #include "profiler/statistics.hpp"
 
 namespace cpubone {
 namespace {
 
-// Slower than usual by more is interference. Neighbours on the same core cost 30 % and more; alone,
-// one calibration is within 3 % of the next.
+// Slower than typical by more is interference. Neighbours on the same core cost 30 % and more;
+// alone, one calibration is within 3 % of the next.
 constexpr double slow_calibration = 1.1;
-constexpr double lost_share = 0.02;      // of a sample's duration without a CPU: interference
-constexpr double usual_quantile = 0.05;  // of all calibrations: the machine at its best
+constexpr double lost_share = 0.02;     // of a sample's duration without a CPU: interference
+constexpr double rare = 0.2;            // what happens more often is how the machine is
+constexpr double best_quantile = 0.05;  // of all calibrations: the machine at its best
 constexpr double calibration_interval_ns = 10e6;
 constexpr double conditions_interval_ns = 500e6;
 constexpr double progress_interval_ns = 100e6;
@@ -48,6 +52,7 @@ class Sampler {
         hooks_(hooks),
         random_(options.seed),
         samples_(tasks.size()),
+        interruptions_(tasks.size()),
         start_ns_(machine.now_ns()) {
     for (const Sample& sample : hooks.known) {
       if (sample.task < 0 || static_cast<std::size_t>(sample.task) >= tasks.size())
@@ -55,10 +60,13 @@ class Sampler {
                                                 sample.task, tasks.size()));
       if (calibrations_.empty() || sample.calibration_ns != last_calibration_)
         note_calibration(sample.calibration_ns);
-      samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
+      keep(sample);
+      round_index_ = std::max(round_index_, sample.round + 1);
     }
     clock_ns_ = clock_cost();
-    for (int i = 0; i < first_calibrations; ++i) note_calibration(machine_.calibrate_ns());
+    std::vector<double> first;  // of one moment: they count once
+    for (int i = 0; i < first_calibrations; ++i) first.push_back(machine_.calibrate_ns());
+    note_calibration(median(first));
     stolen_ns_ = machine_.stolen_ns();
     block_start_ns_ = machine_.now_ns();
   }
@@ -105,12 +113,12 @@ class Sampler {
 
   /// One copy of a short task is only warmed up with, so that its code is warm when the others run.
   int spare_copies(const Task& task) const {
-    return options_.cache == CacheMode::cold && task.guess_ns < short_ns ? 1 : 0;
+    return task.cache == CacheMode::cold && task.guess_ns < short_ns ? 1 : 0;
   }
 
   /// Several take turns where they are small: where in memory one lies is chance.
   int copies(const Task& task) const {
-    if (options_.cache == CacheMode::hot) return 1;
+    if (task.cache == CacheMode::hot) return 1;
     const std::int64_t small = std::clamp<std::int64_t>(
         cheap_weight_bytes / std::max<std::int64_t>(task.weight_bytes, 1), 1, enough_copies);
     return std::max(runs_per_sample(task), static_cast<int>(small)) + spare_copies(task);
@@ -127,10 +135,32 @@ class Sampler {
     return end;
   }
 
-  double own_usual() const { return sorted_quantile(calibrations_, usual_quantile); }
-  double usual() const { return faster(options_.calibration_ns, own_usual()); }
+  /// Calibrations above it are interference; none where slower ones are not rare.
+  double slowest_calibration() const {
+    const double slow = slow_calibration * sorted_quantile(calibrations_, 0.5);
+    return sorted_quantile(calibrations_, 1 - rare) <= slow
+               ? slow
+               : std::numeric_limits<double>::infinity();
+  }
+  bool interruptions_are_rare() const {
+    return interrupted_ <= rare * static_cast<double>(tasks_.size());
+  }
+  /// Share of a task's samples during which the CPU was taken away, slow to believe in few.
+  double interrupted_share(std::size_t task) const {
+    constexpr int doubtful = 10;
+    return static_cast<double>(interruptions_[task]) /
+           static_cast<double>(samples_[task].size() + doubtful);
+  }
   bool good(const Sample& sample) const {
-    return !sample.interrupted && sample.calibration_ns <= slow_calibration * usual();
+    return !(sample.interrupted && interruptions_are_rare()) &&
+           sample.calibration_ns <= slowest_calibration_;
+  }
+  void keep(const Sample& sample) {
+    const auto task = static_cast<std::size_t>(sample.task);
+    interrupted_ -= interrupted_share(task);
+    samples_[task].push_back(sample);
+    interruptions_[task] += sample.interrupted ? 1 : 0;
+    interrupted_ += interrupted_share(task);
   }
   std::vector<double> durations(std::size_t task, bool spoilt_too) const {
     std::vector<double> ns;
@@ -168,7 +198,6 @@ class Sampler {
     std::vector<std::size_t> all(prepared.size());
     std::iota(all.begin(), all.end(), 0);
     std::vector<std::size_t> open = all;
-    double judged_by_ns = usual();
     while (!open.empty() && !over(deadline_s)) {
       std::shuffle(open.begin(), open.end(), random_);
       round_.clear();
@@ -179,11 +208,9 @@ class Sampler {
       }
       close_block();
       if (hooks_.on_round && !round_.empty()) hooks_.on_round(round_);
-      // What was good enough may not be, now that the machine has shown how fast it can be.
-      if (usual() < judged_by_ns) {
-        judged_by_ns = usual();
-        open = all;
-      }
+      ++round_index_;
+      // What was enough may not be, now that more is known of the machine's pace.
+      open = all;
       std::erase_if(open, done);
       progress(0);
     }
@@ -207,7 +234,7 @@ class Sampler {
 
   Sample timed_runs(Prepared& prepared) {
     const Task& task = tasks_[static_cast<std::size_t>(prepared.task)];
-    const bool cold = options_.cache == CacheMode::cold;
+    const bool cold = task.cache == CacheMode::cold;
     const int runs = runs_per_sample(task);
     if (cold && task.weight_bytes > 0 && prepared.read_at != never_read &&
         bytes_read_ - prepared.read_at < machine_.eviction_bytes()) {
@@ -246,19 +273,20 @@ class Sampler {
     const bool interrupted = machine_.lost_ns() - lost > lost_share * (machine_.now_ns() - start);
     bytes_read_ += task.weight_bytes * (runs + spares);
     prepared.read_at = bytes_read_;
-    return {prepared.task, ns / runs, 0, interrupted};
+    return {prepared.task, ns / runs, 0, interrupted, round_index_};
   }
 
   void visit(Prepared& prepared) {
     for (int attempt = 0; attempt <= most_retries; ++attempt) {
       block_.push_back(timed_runs(prepared));
-      if (!block_.back().interrupted) return;
+      if (!block_.back().interrupted || !interruptions_are_rare()) return;
     }
   }
 
   void note_calibration(double ns) {
     last_calibration_ = ns;
     calibrations_.insert(std::lower_bound(calibrations_.begin(), calibrations_.end(), ns), ns);
+    slowest_calibration_ = slowest_calibration();
   }
 
   /// Calibrates; what was measured since the last time is as good as the machine was at the worse
@@ -267,7 +295,8 @@ class Sampler {
     double now = machine_.calibrate_ns();
     note_calibration(now);
     // One slow calibration may itself have been hit; a second opinion is cheap.
-    if (now > slow_calibration * usual()) now = std::min(now, machine_.calibrate_ns());
+    if (now > slow_calibration * sorted_quantile(calibrations_, 0.5))
+      now = std::min(now, machine_.calibrate_ns());
     const double worse = std::max(before_block_, now);
     before_block_ = now;
     const double stolen = machine_.stolen_ns();
@@ -276,7 +305,7 @@ class Sampler {
     for (Sample& sample : block_) {
       sample.calibration_ns = worse;
       sample.interrupted = sample.interrupted || steal_exceeded;
-      samples_[static_cast<std::size_t>(sample.task)].push_back(sample);
+      keep(sample);
       round_.push_back(sample);
     }
     block_.clear();
@@ -336,22 +365,35 @@ class Sampler {
 
   SampleReport report() {
     SampleReport report;
+    std::vector<std::vector<Sample>> used(tasks_.size());
+    std::vector<int> runs;
+    std::vector<bool> few(tasks_.size(), false);
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      if (samples_[i].empty()) {
+      runs.push_back(runs_per_sample(tasks_[i]));
+      std::copy_if(samples_[i].begin(), samples_[i].end(), std::back_inserter(used[i]),
+                   [&](const Sample& sample) { return good(sample); });
+      report.good += static_cast<int>(used[i].size());
+      report.rejected += static_cast<int>(samples_[i].size() - used[i].size());
+      few[i] = used[i].size() < options_.fewest_samples;
+      if (few[i]) used[i] = samples_[i];
+    }
+    auto [durations, paces] = at_typical_pace(used, runs);
+    double measured_s = 0;
+    for (const PaceRegime& regime : paces) measured_s += regime.seconds;
+    for (PaceRegime& regime : paces) regime.seconds *= spent_s() / measured_s;
+    report.paces = std::move(paces);
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      if (durations[i].empty()) {
         report.timings.emplace_back();
         continue;
       }
-      std::vector<double> ns = durations(i, false);
-      report.good += static_cast<int>(ns.size());
-      report.rejected += static_cast<int>(samples_[i].size() - ns.size());
-      const bool few = ns.size() < options_.fewest_samples;
-      if (few) ns = durations(i, true);
-      Timing timing = summarise(ns, runs_per_sample(tasks_[i]));
-      timing.disturbed = few || relative_half_width(ns) > too_uncertain;
+      Timing timing = summarise(durations[i], runs[i]);
+      timing.disturbed = few[i] || relative_half_width(durations[i]) > too_uncertain;
       report.timings.push_back(std::move(timing));
     }
     report.seconds = elapsed_s();
-    report.calibration_ns = own_usual();
+    report.calibration_ns = sorted_quantile(calibrations_, best_quantile);
+    report.typical_calibration_ns = sorted_quantile(calibrations_, 0.5);
     report.mean_competitors = looks_ > 0 ? competitors_ / looks_ : 0;
     report.worst = worst_;
     report.highest_mhz = highest_mhz_;
@@ -367,7 +409,11 @@ class Sampler {
   const SampleHooks& hooks_;
   std::mt19937_64 random_;
   std::vector<std::vector<Sample>> samples_;
+  std::vector<int> interruptions_;  ///< by task
+  double interrupted_ = 0;          ///< sum of their shares
+  int round_index_ = 0;
   std::vector<double> calibrations_;  ///< sorted
+  double slowest_calibration_ = 0;    ///< that is no interference
   double last_calibration_ = 0;
   double before_block_ = 0;    ///< calibration
   std::vector<Sample> block_;  ///< since the last calibration

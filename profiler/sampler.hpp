@@ -27,12 +27,12 @@ class Subject {
 struct Task {
   std::int64_t weight_bytes = 0;  ///< of one copy
   double guess_ns = 1e5;          ///< rough duration of a run
+  CacheMode cache = CacheMode::cold;
   std::function<std::unique_ptr<Subject>(int copies)> prepare;
 };
 
 struct SampleOptions {
-  double budget_s = 60;  ///< wall time, preparation and warm-up included
-  CacheMode cache = CacheMode::cold;
+  double budget_s = 60;    ///< wall time, preparation and warm-up included
   std::uint64_t seed = 1;  ///< of the order of rounds
   double batch_ns = 50e3;  ///< a sample lasts at least about this long, where copies allow
   int most_runs_per_sample = 16;
@@ -41,9 +41,6 @@ struct SampleOptions {
   std::size_t most_samples = 100;
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< most that copies of weights may take
   double most_preparing = 0.4;  ///< share of the budget; tasks beyond it form another group
-  /// What the calibration kernel takes where the machine is at its best, as earlier runs know; 0:
-  /// unknown.
-  double calibration_ns = 0;
 };
 
 /// A sample, good or rejected.
@@ -52,6 +49,7 @@ struct Sample {
   double ns = 0;              ///< of one run
   double calibration_ns = 0;  ///< what the calibration kernel took around it
   bool interrupted = false;   ///< the CPU was taken away meanwhile
+  int round = 0;              ///< that it was taken in
   bool operator==(const Sample&) const = default;
 };
 
@@ -64,15 +62,18 @@ struct SampleProgress {
 
 /// How a sampling run went.
 struct SampleReport {
-  /// Of each task; without samples where the budget ended before the first. Disturbed: fewer than
-  /// the fewest samples were good, so that rejected ones are among them, or they scatter widely.
+  /// Of each task at the machine's typical pace; without samples where the budget ended before the
+  /// first. Disturbed: fewer than the fewest samples were good, so that rejected ones are among
+  /// them, or they scatter widely.
   std::vector<Timing> timings;
-  double seconds = 0;           ///< without those of an interrupted run
-  int good = 0;                 ///< samples
-  int rejected = 0;             ///< samples that interference rejected
-  double calibration_ns = 0;    ///< what the calibration kernel took where this run was at its best
-  double mean_competitors = 0;  ///< other threads that wanted a CPU, averaged over the run
-  Conditions worst;             ///< lowest frequency, highest temperature, most competitors
+  std::vector<PaceRegime> paces;  ///< of the rounds, joined where they are alike
+  double seconds = 0;             ///< without those of an interrupted run
+  int good = 0;                   ///< samples
+  int rejected = 0;               ///< samples that interference rejected
+  double calibration_ns = 0;  ///< what the calibration kernel took where this run was at its best
+  double typical_calibration_ns = 0;  ///< and at the median
+  double mean_competitors = 0;        ///< other threads that wanted a CPU, averaged over the run
+  Conditions worst;                   ///< lowest frequency, highest temperature, most competitors
   double highest_mhz = 0;
 };
 
@@ -88,8 +89,9 @@ struct SampleHooks {
 /// Times tasks in interleaved rounds of random order until the confidence interval of each median
 /// is narrow enough or the budget is spent. Cold mode: each timed run uses a copy whose weights
 /// have left the caches since its last run, with input and code warm. Samples during which the CPU
-/// was taken away, or around which a calibration kernel was slow, are rejected and re-measured; a
-/// task that cannot be had otherwise keeps them and is marked as disturbed.
+/// was taken away, or around which a calibration kernel was slow, are rejected and re-measured
+/// where that is rare; where it is not, it is the machine's pace, and latencies are of that. A task
+/// that cannot be had otherwise keeps rejected samples and is marked as disturbed.
 SampleReport sample(std::span<const Task> tasks, Machine& machine, const SampleOptions& options,
                     const SampleHooks& hooks = {});
 

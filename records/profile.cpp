@@ -66,6 +66,19 @@ std::string fingerprint(const Device& device, const MeasureSettings& settings) {
   return hash_text(text);
 }
 
+void rescale(Timing& timing, double factor) {
+  for (double* ns : {&timing.median_ns, &timing.low_ns, &timing.high_ns}) *ns *= factor;
+  for (double& ns : timing.samples_ns) ns *= factor;
+}
+
+void rescale(Profile& profile, double factor) {
+  for (OpRecord& record : profile.ops) rescale(record.timing, factor);
+  for (NetworkRecord& record : profile.networks) {
+    rescale(record.timing, factor);
+    for (NetworkRecord::Part& part : record.ops) part.latency_ns *= factor;
+  }
+}
+
 double faster(double ns, double other_ns) {
   return ns > 0 && other_ns > 0 ? std::min(ns, other_ns) : std::max(ns, other_ns);
 }
@@ -119,6 +132,9 @@ void merge(Profile& profile, const Profile& other) {
   profile.seconds += other.seconds;
   if (other.tool_version == profile.tool_version)
     profile.calibration_ns = faster(profile.calibration_ns, other.calibration_ns);
+  if (!other.paces.empty()) profile.paces = other.paces;
+  if (other.typical_calibration_ns > 0)
+    profile.typical_calibration_ns = other.typical_calibration_ns;
   profile.created = std::max(profile.created, other.created);
 }
 

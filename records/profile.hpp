@@ -64,6 +64,8 @@ struct Timing {
   bool operator==(const Timing&) const = default;
 };
 
+void rescale(Timing& timing, double factor);
+
 struct OpRecord {
   Op op;
   std::string engine;  ///< `xnnpack`, `eigen` or `xnnpack+eigen`
@@ -90,6 +92,13 @@ struct NetworkRecord {
   bool operator==(const NetworkRecord&) const = default;
 };
 
+/// A time during which the machine's pace hardly changed.
+struct PaceRegime {
+  double seconds = 0;
+  double pace = 1;  ///< how much longer than typical everything took
+  bool operator==(const PaceRegime&) const = default;
+};
+
 struct Profile {
   Device device;
   MeasureSettings settings;
@@ -99,6 +108,10 @@ struct Profile {
   /// What the calibration kernel of this version took where the machine was at its best; 0:
   /// unknown.
   double calibration_ns = 0;
+  /// What it took at the machine's typical pace, which the latencies are at; 0: unknown.
+  double typical_calibration_ns = 0;
+  /// In order of time. Half of the time was spent at pace 1 or faster; all latencies are at pace 1.
+  std::vector<PaceRegime> paces;
   std::vector<OpRecord> ops;
   std::vector<NetworkRecord> networks;
   std::vector<Warning> warnings;
@@ -123,6 +136,9 @@ const NetworkRecord* find_record(const Profile& profile, const Network& network)
 /// Adds the records of `other`, the newer of two records of one operator, or of one network's name
 /// and structure, winning. Throws cpubone::Error naming what differs where the fingerprints do.
 void merge(Profile& profile, const Profile& other);
+
+/// Makes all latencies longer by a factor.
+void rescale(Profile& profile, double factor);
 
 /// The smaller of two durations, either of which is 0 where it is not known.
 double faster(double ns, double other_ns);

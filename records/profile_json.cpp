@@ -144,31 +144,48 @@ const Table<NetworkRecord>& table<NetworkRecord>() {
 }
 
 template <>
+const Table<PaceRegime>& table<PaceRegime>() {
+  using T = PaceRegime;
+  static const Table<T> regime{
+      "pace",
+      {field<&T::seconds>("seconds", "that it lasted", {0, 1e9}),
+       field<&T::pace>("pace", "how much longer than typical everything took", positive)}};
+  return regime;
+}
+
+template <>
 const Table<Profile>& table<Profile>() {
   using T = Profile;
   static const Table<T> profile{
       .name = "profile",
-      .fields = {{{"fingerprint", "text",
-                   "16 digits, of what latencies depend on; a file whose device and settings have "
-                   "another is refused"},
-                  any_number,
-                  [](T&, const JsonReader&, const Range&) {},  // checked once all is read
-                  [](const T& record) {
-                    return nlohmann::json(fingerprint(record.device, record.settings));
-                  }},
-                 field<&T::device>("device", ""),
-                 field<&T::settings>("settings", ""),
-                 field<&T::tool_version>("tool_version", ""),
-                 field<&T::created>("created", "ISO 8601, UTC"),
-                 field<&T::seconds>("seconds", "that measuring took", {0, 1e9}),
-                 optional<&T::calibration_ns>(
-                     "calibration_ns",
-                     "what the calibration kernel of that version took where "
-                     "the machine was at its best; 0: unknown",
-                     {0, 1e9}),
-                 field<&T::ops>("ops", "each measured alone"),
-                 field<&T::networks>("networks", "each measured whole"),
-                 field<&T::warnings>("warnings", "")},
+      .fields =
+          {{{"fingerprint", "text",
+             "16 digits, of what latencies depend on; a file whose device and settings have "
+             "another is refused"},
+            any_number,
+            [](T&, const JsonReader&, const Range&) {},  // checked once all is read
+            [](const T& record) {
+              return nlohmann::json(fingerprint(record.device, record.settings));
+            }},
+           field<&T::device>("device", ""),
+           field<&T::settings>("settings", ""),
+           field<&T::tool_version>("tool_version", ""),
+           field<&T::created>("created", "ISO 8601, UTC"),
+           field<&T::seconds>("seconds", "that measuring took", {0, 1e9}),
+           optional<&T::calibration_ns>("calibration_ns",
+                                        "what the calibration kernel of that version took where "
+                                        "the machine was at its best; 0: unknown",
+                                        {0, 1e9}),
+           optional<&T::typical_calibration_ns>(
+               "typical_calibration_ns",
+               "what it took at the machine's typical pace, which all latencies are at; 0: unknown",
+               {0, 1e9}),
+           optional<&T::paces>("paces",
+                               "in order of time; all latencies are at pace 1, which half of the "
+                               "time was at or faster"),
+           field<&T::ops>("ops", "each measured alone"),
+           field<&T::networks>("networks", "each measured whole"),
+           field<&T::warnings>("warnings", "")},
       .check = check_fingerprint,
       .schema = "profile"};
   return profile;
@@ -213,7 +230,7 @@ Profile profile_from_json(const JsonReader& json) {
 
 std::string describe_profile_file() {
   using namespace records;
-  return describe_all<Profile, Device, MeasureSettings, OpRecord, Timing, NetworkRecord,
+  return describe_all<Profile, Device, MeasureSettings, PaceRegime, OpRecord, Timing, NetworkRecord,
                       NetworkRecord::Part, Warning>();
 }
 

@@ -88,7 +88,7 @@ struct Bench {
   void add(const FakeTask& fake) {
     const int index = static_cast<int>(tasks.size());
     copies.push_back(0);
-    tasks.push_back({fake.weight_bytes, fake.ns, [this, fake, index](int count) {
+    tasks.push_back({fake.weight_bytes, fake.ns, CacheMode::cold, [this, fake, index](int count) {
                        copies[static_cast<std::size_t>(index)] = count;
                        machine.work(prepare_ns);
                        return std::make_unique<FakeSubject>(index, fake, machine, events);

@@ -24,7 +24,7 @@ def golden():
 def measured():
     """A short measurement of this machine, whose values nobody relies on."""
     ops = {str(node.op) for node in cpubone.network("mobileone-s0").executed().nodes}
-    return cpubone.profile(ops=sorted(ops), networks=["nano"], budget_s=1.5, progress=False)
+    return cpubone.profile(ops=sorted(ops), networks=["nano"], budget_s=4, progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,40 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include "profiler/sampler.hpp"
+#include "records/profile.hpp"
+
+namespace cpubone {
+
+/// What samples would have been at one pace.
+struct PacedSamples {
+  std::vector<std::vector<double>> durations_ns;  ///< of each task
+  std::vector<PaceRegime> paces;                  ///< seconds are those that were timed
+};
+
+/// Each task's samples as they would have been at the machine's typical pace, so that those of
+/// tasks which were measured at different times can be compared.
+///
+/// Between rounds the pace is found from the tasks themselves: each round's factor is the median of
+/// its samples over their tasks' medians, shrunk towards 1 by as much as it is uncertain, and the
+/// factor that half of the measured time was below is typical. Within rounds the pace changes too
+/// fast to follow; there a duration stands for the mean that many runs in a row take, which is what
+/// operators of a network add up to: the quotient of mean and median is the same for all tasks
+/// whose samples last about as long.
+///
+/// `samples` has a list for each task; `runs_per_sample` says how long each of its samples lasts.
+PacedSamples at_typical_pace(std::span<const std::vector<Sample>> samples,
+                             std::span<const int> runs_per_sample);
+
+/// Tasks that a run may repeat, so that its pace can be compared with that of the profile that it
+/// adds to: places in `profile.ops` of operators that are known well and measured fast.
+std::vector<std::size_t> anchors(const Profile& profile);
+
+/// Brings a profile and what a run measured to the pace that is typical of the time that both took,
+/// and adds the run's regimes to the profile's. `known_ns` has what the profile knows of each of
+/// the run's tasks, 0 of what is new to it; without any the paces cannot be compared, and are taken
+/// for equal.
+void bring_to_common_pace(Profile& profile, SampleReport& report, std::span<const double> known_ns);
+
+}  // namespace cpubone
