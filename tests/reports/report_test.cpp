@@ -1,6 +1,5 @@
 #include "reports/report.hpp"
 
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -142,11 +141,31 @@ TEST_CASE("disturbed latencies are called so everywhere, and nothing is claimed 
                                "while other processes disturbed it, so that they prove nothing;"));
   CHECK(choice_table(result).rows[0][2] == "10.0 (disturbed)");
   CHECK(network_table(result).rows[0][4] == "disturbed");
+  CHECK(summary_table(result).rows[0][6] == "10.00 (disturbed)");
   CHECK(prediction_sentence(result).empty());
   CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,9.9,10.1,disturbed,"));
   // A single sample is no measurement either, and has no interval.
   result.networks[0].measured_ms = MeasuredLatency{{10, 10, 10}, 1, false};
   CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,,,disturbed,"));
+}
+
+TEST_CASE("a terminal shows proposals among those published that none published beats",
+          "[reports]") {
+  Result result = small_result();
+  ResultNetwork slow = result.networks[0];
+  slow.name = "slow";
+  slow.family = "Other";
+  slow.measured_ms->ms = {30, 29, 31};
+  result.networks.push_back(slow);
+  ResultNetwork own = slow;
+  own.name = "cpubone-b0";
+  own.family = "CPUBone";
+  result.networks.push_back(own);
+  const Table table = summary_table(result);
+  std::vector<std::string> names;
+  for (const auto& row : table.rows) names.push_back(row[0]);
+  CHECK(names == std::vector<std::string>{"b0", "p1", "b1", "cpubone-b0"});
+  CHECK(table.rows[0][6] == "10.00 ± 0.10");
 }
 
 TEST_CASE("parts of a network that take next to no time share a row", "[reports]") {
