@@ -39,8 +39,8 @@ std::string millions(std::int64_t value) {
 std::string with_interval(const Interval& interval) {
   const auto [value, low, high] = interval;
   if (low == high) return short_number(value);
-  // Two digits of how far the value may be off.
-  const double off = std::max(value - low, high - value);
+  // Two digits of how far the value may be off, or of the value where that is more.
+  const double off = std::min(std::max(value - low, high - value), std::abs(value));
   const int decimals = std::isfinite(off) ? 1 - static_cast<int>(std::floor(std::log10(off))) : 9;
   const auto text = [&](double number) {
     const std::string short_text = short_number(number);
