@@ -181,14 +181,8 @@ bool is_good(const Timing& timing) {
   return is_measured(measured_latency(timing));
 }
 
-/// The profile that is kept of a machine; nothing where nothing in it is worth keeping.
-std::optional<Profile> kept_profile(const fs::path& file) {
-  if (!fs::exists(file)) return std::nullopt;
-  Profile profile = load_profile(file);
-  const bool any_good = std::any_of(profile.ops.begin(), profile.ops.end(),
-                                    [](const OpRecord& r) { return is_good(r.timing); });
-  if (!any_good) return std::nullopt;
-  return profile;
+bool any_good(const std::vector<OpRecord>& ops) {
+  return std::any_of(ops.begin(), ops.end(), [](const OpRecord& r) { return is_good(r.timing); });
 }
 
 /// Measures again which operators were disturbed, in the share of the budget that they had.
@@ -212,27 +206,35 @@ Target machine_target(Measurer& machine, double budget_s, bool afresh, const Wor
   Target target;
   target.name = "host";
   target.file = machine.profile_file();
-  std::optional<Profile> kept = afresh ? std::nullopt : kept_profile(target.file);
-  target.is_known = kept.has_value();
+  std::optional<Profile> kept;
+  if (!afresh && fs::exists(target.file)) kept = load_profile(target.file);
+  target.is_known = kept && any_good(kept->ops);
   const Budget budget = share_out(budget_s, target.is_known);
-  if (kept)
-    target.profile = *kept;
-  else
-    target.profile =
-        machine.profile(budget.profile_s, afresh, progress_of(hooks, "measuring operators"));
-  stop_if_cancelled(hooks);
   const auto keep = [&] {
     if (kept != target.profile) save_profile(target.profile, target.file);
     stop_if_cancelled(hooks);
   };
-  if (kept) measure_disturbed(machine, budget.profile_s, hooks, target.profile);
+  if (target.is_known) {
+    target.profile = *kept;
+    measure_disturbed(machine, budget.profile_s, hooks, target.profile);
+  } else {
+    target.profile =
+        machine.profile(budget.profile_s, afresh, progress_of(hooks, "measuring operators"));
+    stop_if_cancelled(hooks);
+    if (kept) {  // better disturbed than missing
+      Profile all = *kept;
+      all.warnings.clear();
+      merge(all, target.profile);
+      target.profile = std::move(all);
+    }
+  }
   keep();
   // Published networks, so that proposals are compared with measurements; never used to fit.
   std::vector<Network> missing = published_networks(form);
   const auto published = static_cast<double>(missing.size());
   std::erase_if(missing, [&](const Network& network) {
     const NetworkRecord* record = find_record(target.profile, network);
-    return record != nullptr && (!kept || is_good(record->timing));
+    return record != nullptr && is_good(record->timing);
   });
   if (!missing.empty()) {
     const double share = static_cast<double>(missing.size()) / published;
