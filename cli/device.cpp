@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
+#include <tuple>
 
+#include "cli/arguments.hpp"
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "predictor/calibration.hpp"
@@ -141,6 +144,20 @@ Network named_network(const std::string& name_or_file) {
   if (path.extension() == ".json" || std::filesystem::is_regular_file(path))
     return load_network(path);
   return find_network(name_or_file);
+}
+
+void add_form_options(CLI::App& app, FormOptions& options) {
+  app.add_option("--resolution", options.resolution,
+                 "of the networks' input in pixels: 224, or height x width such as 288x512");
+  app.add_flag("--features", options.features,
+               "networks without their heads, as detectors use them");
+}
+
+NetworkForm form_of(const FormOptions& options) {
+  NetworkForm form{.features = options.features};
+  if (!options.resolution.empty())
+    std::tie(form.height, form.width) = parse_resolution("--resolution", options.resolution);
+  return form;
 }
 
 }  // namespace cpubone::cli

@@ -5,6 +5,7 @@
 
 #include "cli/terminal.hpp"
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
 
 namespace cpubone::cli {
@@ -31,5 +32,15 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
 
 /// The network that a user means: a name of the zoo or a `.json` file.
 Network named_network(const std::string& name_or_file);
+
+/// What a user asks of networks, in every tool alike.
+struct FormOptions {
+  std::string resolution;
+  bool features = false;
+};
+/// `--resolution` and `--features`.
+void add_form_options(CLI::App& app, FormOptions& options);
+/// Throws std::invalid_argument naming the option.
+NetworkForm form_of(const FormOptions& options);
 
 }  // namespace cpubone::cli

@@ -34,6 +34,7 @@ struct Arguments {
   std::string memory_mb;
   std::string macs_m;
   std::string top1;
+  cli::FormOptions form;
   std::string objectives = "latency,top1";
   std::string algorithm = "local";
   std::int64_t evaluations = 200'000;
@@ -94,7 +95,7 @@ Subject subject_of(const Arguments& arguments, const cli::Terminal& terminal) {
                                   [] { return cli::interrupted().load(); });
   subject.target =
       machine_target(*subject.machine, cli::parse_seconds("--budget", arguments.budget),
-                     arguments.fresh, hooks_of(terminal));
+                     arguments.fresh, hooks_of(terminal), cli::form_of(arguments.form));
   const Profile& profile = subject.target.profile;
   if (subject.target.is_known)
     terminal.note(fmt::format("profile of this machine: {} ({} operators, {})",
@@ -131,62 +132,6 @@ SearchOptions search_options(const Arguments& arguments) {
   return options;
 }
 
-std::string interval_text(const Interval& i) {
-  return fmt::format("{:.2f} ± {:.2f}", i.value, 0.5 * (i.high - i.low));
-}
-
-/// Whether it stands among the published that are worth comparing with: CPUBone's, and those that
-/// no published network beats in latency and top-1.
-bool is_competitor(const ResultNetwork& network, const Result& result) {
-  if (network.family == "CPUBone") return true;
-  const auto ms = latency_ms(network);
-  if (!ms || !network.top1) return false;
-  return std::none_of(result.networks.begin(), result.networks.end(),
-                      [&](const ResultNetwork& other) {
-                        const auto other_ms = latency_ms(other);
-                        return other.origin == Origin::published && other_ms && other.top1 &&
-                               other_ms->value < ms->value &&
-                               other.top1->percent.value >= network.top1->percent.value;
-                      });
-}
-
-/// The proposals and published competitors, fastest first.
-Table summary_table(const Result& result) {
-  Table table{"Networks",
-              {{"network"},
-               {"description"},
-               {"top-1 %", true},
-               {"params M", true},
-               {"MACs M", true},
-               {"predicted ms", true},
-               {"measured ms", true},
-               {"GMACpS", true},
-               {"faster than"}},
-              {}};
-  std::vector<const ResultNetwork*> shown;
-  for (const ResultNetwork& network : result.networks)
-    if (network.origin == Origin::proposal || is_competitor(network, result))
-      shown.push_back(&network);
-  std::stable_sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) {
-    const auto x = latency_ms(*a);
-    const auto y = latency_ms(*b);
-    return (x ? x->value : 0) < (y ? y->value : 0);
-  });
-  for (const ResultNetwork* n : shown)
-    table.rows.push_back({n->name, n->description,
-                          n->top1 ? n->top1->estimated
-                                        ? fmt::format("~{:.1f}", n->top1->percent.value)
-                                        : fmt::format("{:.1f}", n->top1->percent.value)
-                                  : "",
-                          fmt::format("{:.1f}", static_cast<double>(n->params) * 1e-6),
-                          fmt::format("{:.0f}", static_cast<double>(n->macs) * 1e-6),
-                          n->predicted_ms ? fmt::format("{:.2f}", n->predicted_ms->value) : "",
-                          n->measured_ms ? interval_text(n->measured_ms->ms) : "",
-                          n->gmacps ? fmt::format("{:.1f}", *n->gmacps) : "",
-                          fmt::format("{}", fmt::join(n->better_than, ", "))});
-  return table;
-}
-
 void write_pages(const Result& result, const fs::path& folder, const cli::Terminal& terminal) {
   const WrittenReport report = write_report(std::span(&result, 1), folder);
   for (const std::string& note : report.notes) terminal.note(note);
@@ -212,8 +157,8 @@ void study_tool(const Arguments& arguments, const std::string& command,
     return terminal.print(to_json(result).at("studies").dump(1) + "\n");
   for (const Study& study : result.studies) {
     terminal.print(study_table(study), format);
-    if (format == cli::Format::table)
-      terminal.print(statement(study, result.device).sentence + "\n\n");
+    if (format != cli::Format::table) continue;
+    terminal.line(statement(study, result.device).sentence);
   }
   terminal.note("report: " + page(arguments));
 }
@@ -230,6 +175,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
       arguments.space.empty() ? default_search_space() : load_search_space(arguments.space);
   request.accuracy = arguments.accuracy.empty() ? published_accuracy_model()
                                                 : load_accuracy_model(arguments.accuracy);
+  request.form = cli::form_of(arguments.form);
+  if (!arguments.studies.empty() && request.form != NetworkForm{})
+    throw std::invalid_argument(
+        "--study: has networks of its own; leave out --resolution and --features");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
@@ -259,7 +208,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     throw Error(
         "interrupted: result.json holds what was found until then; the same command with --resume "
         "goes on");
-  if (format == cli::Format::table) terminal.print(fmt::format("report: {}\n", page(arguments)));
+  if (format == cli::Format::table) terminal.line("report: " + page(arguments));
 }
 
 std::string command_line(int argc, char** argv) {
@@ -300,6 +249,7 @@ int main(int argc, char** argv) {
   app.add_option("--memory-mb", a.memory_mb, "weights and activations, at most, in MB");
   app.add_option("--macs-m", a.macs_m, "at most, in millions");
   app.add_option("--top1", a.top1, "estimated, at least, in percent");
+  cli::add_form_options(app, a.form);
   app.add_option("--objectives", a.objectives,
                  "latency, top1 and one more of macs, params, memory, file-size")
       ->capture_default_str();

@@ -13,7 +13,6 @@
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
-#include "graph/passes.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -72,9 +71,13 @@ double gmacps(std::int64_t macs, double ms) {
 struct Part {
   std::string name;
   std::int64_t macs = 0;
-  double ns = 0;
+  LatencyTerms terms;
   std::array<double, 3> bound_ns{};
 };
+
+std::string interval_text(const LatencyEstimate& e) {
+  return with_interval({e.ms, e.low_ms, e.high_ms});
+}
 
 Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator) {
   std::vector<Part> parts;
@@ -82,32 +85,33 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
     const std::string name = by_operator ? text(op.op) : op.stage;
     auto part = std::find_if(parts.begin(), parts.end(),
                              [&](const Part& known) { return known.name == name; });
-    if (part == parts.end()) part = parts.insert(parts.end(), Part{name, 0, 0, {}});
+    if (part == parts.end()) part = parts.insert(parts.end(), Part{name, 0, {}, {}});
     part->macs += macs(op.op);
-    part->ns += op.latency_ns;
+    part->terms += terms(predictor, op.op);
     part->bound_ns.at(static_cast<std::size_t>(op.bound)) += op.latency_ns;
   }
   if (by_operator)
     std::stable_sort(parts.begin(), parts.end(),
-                     [](const Part& a, const Part& b) { return a.ns > b.ns; });
+                     [](const Part& a, const Part& b) { return a.terms.ops_ns > b.terms.ops_ns; });
   const double best = predictor.best_macps;
   Table table{"Where the time goes",
               {{by_operator ? "operator" : "stage"},
                {"MACs M", true},
-               {"ms", true},
+               {"ms (90 % interval)", true},
                {"share", true},
                {"GMACpS", true},
                {"bound"},
                {"ms at best MACpS", true}},
               {}};
   for (const Part& part : parts) {
+    const LatencyEstimate latency = combine_part(part.terms);
     const auto most = std::max_element(part.bound_ns.begin(), part.bound_ns.end());
     table.rows.push_back({part.name, fmt::format("{:.2f}", static_cast<double>(part.macs) * 1e-6),
-                          fmt::format("{:.4f}", part.ns * 1e-6),
-                          percent_text(part.ns * 1e-6 / p.prediction.latency.ms),
-                          fmt::format("{:.1f}", gmacps(part.macs, part.ns * 1e-6)),
+                          interval_text(latency),
+                          percent_text(latency.ms / p.prediction.latency.ms),
+                          short_number(gmacps(part.macs, latency.ms)),
                           std::string(name(static_cast<Bound>(most - part.bound_ns.begin()))),
-                          fmt::format("{:.4f}", static_cast<double>(part.macs) / best * 1e3)});
+                          short_number(static_cast<double>(part.macs) / best * 1e3)});
   }
   return table;
 }
@@ -161,13 +165,9 @@ void print_predictions(const cli::Terminal& terminal, const Predictor& predictor
                      {"at_best_macps_ms", true},
                      {"source"}};
   else
-    table.columns = {{"network"},
-                     {"params M", true},
-                     {"MACs M", true},
-                     {"ms", true},
-                     {"90 % interval", true},
-                     {"GMACpS", true},
-                     {"ms at best MACpS", true}};
+    table.columns = {{"network"},      {"params M", true},
+                     {"MACs M", true}, {"ms (90 % interval)", true},
+                     {"GMACpS", true}, {"ms at best MACpS", true}};
   for (const Predicted& p : predicted) {
     const LatencyEstimate& t = p.prediction.latency;
     const double speed = gmacps(macs(p.network), t.ms);
@@ -180,20 +180,21 @@ void print_predictions(const cli::Terminal& terminal, const Predictor& predictor
     else
       table.rows.push_back(
           {p.network.name, fmt::format("{:.2f}", static_cast<double>(params(p.network)) * 1e-6),
-           fmt::format("{:.1f}", static_cast<double>(macs(p.network)) * 1e-6),
-           fmt::format("{:.3f}", t.ms), fmt::format("{:.3f}–{:.3f}", t.low_ms, t.high_ms),
-           fmt::format("{:.1f}", speed), fmt::format("{:.3f}", p.prediction.at_best_macps_ms)});
+           fmt::format("{:.1f}", static_cast<double>(macs(p.network)) * 1e-6), interval_text(t),
+           short_number(speed), short_number(p.prediction.at_best_macps_ms)});
   }
   terminal.print(table, format);
   if (csv) return;
   if (by == "none" || (by == "auto" && predicted.size() > 1)) return;
   for (const Predicted& p : predicted) {
     if (by != "op") {
-      terminal.print(fmt::format("\n{} by stage\n", p.network.name));
+      terminal.print("\n");
+      terminal.line(p.network.name + " by stage");
       terminal.print(breakdown(predictor, p, false), format);
     }
     if (by != "stage") {
-      terminal.print(fmt::format("\n{} by operator\n", p.network.name));
+      terminal.print("\n");
+      terminal.line(p.network.name + " by operator");
       terminal.print(breakdown(predictor, p, true), format);
     }
   }
@@ -303,7 +304,7 @@ int main(int argc, char** argv) {
   std::string device = "host";
   std::string format_name = "table";
   std::string by = "auto";
-  std::string resolution;
+  cli::FormOptions form_options;
   cli::Conditions conditions;
   std::string budget = "60s";
   bool list = false;
@@ -316,8 +317,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", conditions.threads,
                  "of the host's profile, default: 1; elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
-  app.add_option("--resolution", resolution,
-                 "of the networks' input in pixels: 224, or height x width such as 288x512");
+  cli::add_form_options(app, form_options);
   app.add_flag("--list", list, "every network that has a name");
   app.add_option("--by", by, "breakdown of tables: auto, stage, op, both or none")
       ->capture_default_str()
@@ -338,11 +338,9 @@ int main(int argc, char** argv) {
     if (names.empty() && !evaluates)
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
     std::vector<Network> networks;
-    for (const std::string& name : names) networks.push_back(cli::named_network(name));
-    if (!resolution.empty()) {
-      const auto [height, width] = cli::parse_resolution("--resolution", resolution);
-      for (Network& network : networks) network = with_resolution(network, height, width);
-    }
+    const NetworkForm form = cli::form_of(form_options);
+    for (const std::string& name : names)
+      networks.push_back(in_form(cli::named_network(name), form));
     const Predictor predictor = cli::device_predictor(device, conditions, terminal);
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,
@@ -353,8 +351,7 @@ int main(int argc, char** argv) {
       if (device != "host")
         throw std::invalid_argument(
             "--evaluate measures this machine: expected --device host, got \"" + device + "\"");
-      if (networks.empty())
-        for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+      if (networks.empty()) networks = published_networks(form);
       return evaluate(terminal, predictor, networks, budget_s, format);
 #else
       throw Error("--evaluate: built without XNNPACK, so nothing can be measured");

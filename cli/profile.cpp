@@ -37,8 +37,7 @@ struct Arguments {
   std::string budget = "90s";
   std::string output;
   bool resume = false;
-  bool features = false;
-  std::string resolution;
+  cli::FormOptions form;
   std::string format = "table";
   bool quiet = false;
   std::uint64_t seed = 1;
@@ -60,16 +59,6 @@ MeasureSettings settings_of(const Arguments& arguments) {
   settings.cache = arguments.cache == "hot" ? CacheMode::hot : CacheMode::cold;
   if (!arguments.cpus.empty()) settings.cpus = parse_cpus(arguments.cpus);
   return settings;
-}
-
-Network network_of(const Arguments& arguments, const std::string& name) {
-  Network network = cli::named_network(name);
-  if (!arguments.resolution.empty()) {
-    const auto [height, width] = cli::parse_resolution("--resolution", arguments.resolution);
-    network = with_resolution(network, height, width);
-  }
-  if (arguments.features) network = feature_network(network);
-  return network;
 }
 
 /// One operator a line; blank lines and those that start with `#` do not count.
@@ -109,16 +98,15 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
               {{"device"}, {"hardware"}, {"runtime"}, {"evidence"}, {"expected error %", true}},
               {}};
   const auto percent = [](double error) { return fmt::format("{:.1f}", 100 * error); };
+  const auto measured_error = [&](const std::string& device) {
+    const NetworkModel model = cli::device_predictor(device, {}, terminal).network;
+    return model.networks > 0 ? percent(model.test_mape) : "not known";
+  };
   const Device host = describe_host();
-  if (find_cache_folder() && fs::exists(host_profile_path({}))) {
-    const Predictor predictor = cli::device_predictor("host", {}, terminal);
-    table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores),
-                          host.runtime, "measured here, 1 thread",
-                          percent(predictor.network.test_mape)});
-  } else {
-    table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores),
-                          host.runtime, "none yet: run cpubone-profile", ""});
-  }
+  const bool has_profile = find_cache_folder() && fs::exists(host_profile_path({}));
+  table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores), host.runtime,
+                        has_profile ? "measured here, 1 thread" : "none yet: run cpubone-profile",
+                        has_profile ? measured_error("host") : "not known"});
   for (const DeviceDescription& known : known_devices()) {
     const auto measured = cli::measured_profile(known.device.name, {});
     const DeviceSummary summary = summarise(known);
@@ -130,7 +118,7 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
              : fmt::format("{}{}", summary.evidence,
                            summary.latencies > 0 ? fmt::format(", {} networks", summary.latencies)
                                                  : " only"),
-         measured ? "" : percent(summary.expected_error)});
+         measured ? measured_error(summary.name) : percent(summary.expected_error)});
   }
   terminal.print(table, format);
 }
@@ -138,8 +126,9 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
 /// What is asked for: operators, networks, or where both are empty all that a predictor needs.
 RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings) {
   RemoteJob job;
+  const NetworkForm form = cli::form_of(arguments.form);
   for (const std::string& name : arguments.networks)
-    job.networks.push_back(with_dtype(network_of(arguments, name), settings.dtype));
+    job.networks.push_back(with_dtype(in_form(cli::named_network(name), form), settings.dtype));
   if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype);
   if (!job.networks.empty() && settings.dtype == DType::qs8)
     throw std::invalid_argument(
@@ -321,9 +310,7 @@ int main(int argc, char** argv) {
                  "profile that is written, or added to; without --network and --ops by default "
                  "in ~/.cache/cpubone");
   app.add_flag("--resume", a.resume, "go on where a run with the same -o was interrupted");
-  app.add_flag("--features", a.features, "networks without their heads, as detectors use them");
-  app.add_option("--resolution", a.resolution,
-                 "of the networks' input in pixels: 224, or height x width such as 288x512");
+  cli::add_form_options(app, a.form);
   app.add_option("--format", a.format, "table, json or csv")->capture_default_str();
   app.add_flag("--quiet", a.quiet, "no progress and notes, only warnings and errors");
   app.add_option("--seed", a.seed, "of the plan and of the order of measuring")

@@ -51,9 +51,14 @@ std::string_view shortened(std::string_view text, std::size_t columns) {
 }
 
 /// Messages that cannot be written are no reason to fail.
-void print_error(std::string_view text) {
+void write_error(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
+}
+
+/// A line of a message. Names and texts of files are in it, which must not steer the terminal.
+void print_error(std::string_view line) {
+  write_error(escape_terminal(line) + "\n");
 }
 
 /// Keeps files from being opened as a standard stream that the caller closed: what is written to
@@ -134,6 +139,10 @@ void Terminal::print(std::string_view text) const {
     throw Error(fmt::format("stdout: cannot write: {}", std::strerror(errno)));
 }
 
+void Terminal::line(std::string_view text) const {
+  print(escape_terminal(text) + "\n");
+}
+
 void Terminal::print(const Table& table, Format format) const {
   if (format == Format::csv)
     print(to_csv(table));
@@ -144,11 +153,11 @@ void Terminal::print(const Table& table, Format format) const {
 }
 
 void Terminal::note(std::string_view text) const {
-  if (!quiet_) print_error(fmt::format("{}\n", text));
+  if (!quiet_) print_error(text);
 }
 
 void Terminal::warn(std::string_view text) const {
-  print_error(fmt::format("warning: {}\n", text));
+  print_error(fmt::format("warning: {}", text));
 }
 
 std::string progress_line(std::string_view what, double done, double total, double seconds,
@@ -163,14 +172,14 @@ std::string progress_line(std::string_view what, double done, double total, doub
   if (share > 0.01 && share < 1)
     line += fmt::format("  {} left", clock_text(seconds / share * (1 - share)));
   if (!detail.empty()) line += fmt::format("  {}", detail);
-  return std::string(shortened(line, columns));
+  return std::string(shortened(escape_terminal(line), columns));
 }
 
 Progress::Progress(const Terminal& terminal, std::string what)
     : terminal_(&terminal), what_(std::move(what)), start_(steady_clock::now()), shown_(start_) {}
 
 Progress::~Progress() {
-  if (drawn_) print_error("\r\x1b[K");
+  if (drawn_) write_error("\r\x1b[K");
 }
 
 void Progress::update(double done, double total, std::string_view detail) {
@@ -180,20 +189,20 @@ void Progress::update(double done, double total, std::string_view detail) {
   const double since_shown = duration<double>(now - shown_).count();
   if (terminal_->bars()) {
     if (drawn_ && since_shown < 0.1 && done < total) return;
-    print_error("\r\x1b[K" +
+    write_error("\r\x1b[K" +
                 progress_line(what_, done, total, since_start, detail, terminal_columns() - 1));
     drawn_ = true;
   } else {
     if (since_shown < 10) return;
-    print_error(fmt::format("{}: {:.0f} %, {} so far\n", what_,
-                            total > 0 ? done / total * 100 : 0.0, clock_text(since_start)));
+    print_error(fmt::format("{}: {:.0f} %, {} so far", what_, total > 0 ? done / total * 100 : 0.0,
+                            clock_text(since_start)));
   }
   shown_ = now;
 }
 
 int run(std::string_view tool, const std::function<void()>& body) {
   const auto failed = [&](const std::exception& e, int code) {
-    print_error(fmt::format("{}: {}\n", tool, e.what()));
+    print_error(fmt::format("{}: {}", tool, e.what()));
     return code;
   };
   try {
@@ -212,9 +221,9 @@ int run_tool(CLI::App& app, int argc, char** argv, const std::function<void()>& 
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     std::ostringstream out;
-    std::ostringstream error;
+    std::stringstream error;
     const int code = app.exit(e, out, error);
-    print_error(error.str());
+    for (std::string line; std::getline(error, line);) print_error(line);
     return code == 0 ? run(app.get_name(), [&] { Terminal().print(out.str()); }) : 2;
   }
   return run(app.get_name(), body);

@@ -40,6 +40,8 @@ class Terminal {
   /// Text on stdout, as it is. Throws cpubone::Error where it cannot be written.
   void print(std::string_view text) const;
   void print(const Table& table, Format format) const;
+  /// A line of text on stdout; control characters in it do not reach the terminal.
+  void line(std::string_view text) const;
   /// A line on stderr, unless quiet.
   void note(std::string_view text) const;
   /// A line on stderr that starts with `warning:`, also when quiet.

@@ -31,7 +31,7 @@ ResultNetwork assemble(const Pick& p, const ExplorationState& state) {
   n.origin = Origin::proposal;
   n.params = p.evaluation.params;
   n.macs = p.evaluation.macs;
-  n.resolution = p.config.resolution;
+  n.resolution = p.network.inputs[0].shape.h;
   n.weight_bytes = p.evaluation.weight_bytes;
   n.peak_activation_bytes = p.evaluation.peak_activation_bytes;
   const AccuracyEstimate& a = p.evaluation.accuracy;
@@ -68,7 +68,8 @@ double pace_since(const ExplorationState& state, std::span<const KnownLatency> k
   std::vector<double> paces;
   for (const Reference& r : state.references)
     for (const KnownLatency& k : known)
-      if (const auto now = measured_of(r); now && k.network == r.name)
+      if (const auto now = measured_of(r);
+          k.network == r.name && now && is_measured(*now) && is_measured(k.latency))
         paces.push_back(now->ms.value / k.latency.ms.value);
   return geometric_mean(paces);
 }
@@ -77,9 +78,9 @@ double pace_since(const ExplorationState& state, std::span<const KnownLatency> k
 std::vector<std::string> beaten_by(const ResultNetwork& proposal, const ExplorationState& state,
                                    double pace, std::span<const ResultNetwork> networks) {
   std::vector<std::string> names;
-  if (!proposal.measured_ms) return names;
+  if (!is_measured(proposal)) return names;
   for (const ResultNetwork& other : networks) {
-    if (other.origin != Origin::published || !other.measured_ms || !other.top1) continue;
+    if (other.origin != Origin::published || !is_measured(other) || !other.top1) continue;
     double needed = other.top1->percent.value;
     double low_ms = pace * other.measured_ms->ms.low;
     for (const Reference& r : state.references)
@@ -131,6 +132,12 @@ void assemble_warnings(const ExplorationState& state, const ExploreInput& input,
     result.warnings.push_back({fmt::format("the search space \"{}\" does not contain {}",
                                            input.space.name, fmt::join(missing, ", ")),
                                "add their choices to the space to start the search from them"});
+  if (input.form != NetworkForm{})
+    result.warnings.push_back(
+        {fmt::format("networks are counted and timed in the form asked for ({}), but accuracies "
+                     "are those of whole classifiers at the resolution that they were trained at",
+                     text(input.form)),
+         "train detectors on them to compare their accuracy"});
   if (!input.measure)
     result.warnings.push_back({"no proposal was measured: all latencies are predictions",
                                "measure on the device itself"});
@@ -163,9 +170,10 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   Result& result = out.result;
   result.seed = static_cast<std::int64_t>(options.search.seed);
   const auto measured = latencies_of(state, input.measured);
-  for (const ZooEntry& entry : zoo()) {
-    ResultNetwork n = rebuild(entry.name, entry.build(), state.latency);
-    if (const auto known = measured.find(entry.name); known != measured.end()) {
+  for (const Network& network : published_networks(input.form)) {
+    ResultNetwork n = rebuild(network.name, network, state.latency);
+    if (input.form != NetworkForm{}) n.published.reset();  // of the whole networks at 224 pixels
+    if (const auto known = measured.find(n.name); known != measured.end()) {
       n.measured_ms = known->second;
       n.gmacps = static_cast<double>(n.macs) / known->second.ms.value / 1e6;
     }

@@ -123,7 +123,6 @@ Network part(const Network& network, std::size_t begin, std::size_t end) {
 Unit count(const Network& network, const LatencyModel& latency) {
   Unit unit;
   unit.terms = latency_terms(network, latency);
-  unit.capacity = capacity(network);
   unit.macs = macs(network);
   unit.params = params(network);
   unit.weight_bytes = weight_bytes(network);
@@ -149,10 +148,12 @@ struct Evaluator::Impl {
 
 Evaluator::~Evaluator() = default;
 
-Evaluator::Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy)
+Evaluator::Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy,
+                     const NetworkForm& form)
     : space_(std::move(space)),
       latency_(std::move(latency)),
       accuracy_(std::move(accuracy)),
+      form_(form),
       impl_(std::make_unique<Impl>()) {
   check(space_);
   if (!latency_.op_terms || !latency_.combine)
@@ -213,6 +214,7 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     if (!look_up()) {
       lock.unlock();
       const Network network = space_.skeleton->build(space_, g);
+      const Network sized = in_form(network, {form_.height, form_.width});
       const std::vector<bool> in_backbone = backbone(network);
       const std::vector<std::size_t> begins = unit_begins(network, in_backbone);
       std::vector<std::pair<std::uint64_t, Unit>> made;
@@ -220,8 +222,12 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
       for (std::size_t k = 0; k < uses.size(); at += static_cast<std::size_t>(uses[k++].times)) {
         if (units[k]) continue;
         const std::size_t begin = begins.at(at);
-        made.emplace_back(uses[k].key, count(part(network, begin, begins.at(at + 1)), latency_));
-        if (!in_backbone[begin]) made.back().second.capacity.body_params = 0;
+        const std::size_t end = begins.at(at + 1);
+        Unit unit;
+        if (in_backbone[begin] || !form_.features) unit = count(part(sized, begin, end), latency_);
+        unit.capacity = capacity(part(network, begin, end));
+        if (!in_backbone[begin]) unit.capacity.body_params = 0;
+        made.emplace_back(uses[k].key, unit);
       }
       if (at + 1 != begins.size())
         throw std::logic_error(

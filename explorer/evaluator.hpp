@@ -7,6 +7,7 @@
 
 #include "explorer/accuracy.hpp"
 #include "explorer/objectives.hpp"
+#include "graph/passes.hpp"
 #include "space/search_space.hpp"
 
 namespace cpubone {
@@ -16,8 +17,10 @@ namespace cpubone {
 /// to use from several threads; results depend on the genome only.
 class Evaluator {
  public:
+  /// Networks are counted and timed in a form; their accuracy is that of the whole classifiers.
   /// Throws std::invalid_argument where the space is wrong (`check`) or a model is missing.
-  Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy);
+  Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy,
+            const NetworkForm& form = {});
   ~Evaluator();
 
   /// Of the network that `canonical(genome)` stands for. `genome` must be in the space.
@@ -28,6 +31,7 @@ class Evaluator {
   const SearchSpace& space() const { return space_; }
   const LatencyModel& latency() const { return latency_; }
   const AccuracyModel& accuracy() const { return accuracy_; }
+  const NetworkForm& form() const { return form_; }
   /// Uses another rule from terms to latency, e.g. a corrected one; cached terms stay. Not while
   /// others evaluate.
   void set_combine(std::function<LatencyEstimate(const LatencyTerms&)> combine);
@@ -39,6 +43,7 @@ class Evaluator {
   SearchSpace space_;
   LatencyModel latency_;
   AccuracyModel accuracy_;
+  NetworkForm form_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -29,7 +29,7 @@ class Explorer {
       : input_(input), options_(options), started_s_(now_s()) {
     check(options);
     state_.latency = input.latency;
-    evaluator_.emplace(input.space, state_.latency, input.accuracy);
+    evaluator_.emplace(input.space, state_.latency, input.accuracy, input.form);
   }
 
   Exploration run() {
@@ -74,9 +74,10 @@ class Explorer {
       Reference r;
       r.name = name;
       r.config = cpubone_config(name);
-      r.network = build(r.config);
+      const Network whole = build(r.config);
+      r.network = in_form(whole, input_.form);
       predict(r.network, r.terms, r.predicted_ms);
-      r.top1 = input_.accuracy.estimate(capacity(r.network)).top1;
+      r.top1 = input_.accuracy.estimate(capacity(whole)).top1;
       if (const auto published = published_accuracy(name))
         r.top1 = std::max(r.top1, published->top1);
       state_.references.push_back(std::move(r));
@@ -104,7 +105,7 @@ class Explorer {
     report((round + 0.3) / options_.rounds,
            fmt::format("measuring {} operators of the candidates", ops.size()));
     state_.latency = input_.learn(ops);
-    evaluator_.emplace(input_.space, state_.latency, input_.accuracy);
+    evaluator_.emplace(input_.space, state_.latency, input_.accuracy, input_.form);
     for (Reference& r : state_.references) predict(r.network, r.terms, r.predicted_ms);
     for (Pick& p : state_.picks) predict(p.network, p.terms, p.uncorrected_ms);
     correct();
@@ -152,7 +153,7 @@ class Explorer {
       Pick p;
       p.genome = f.genome;
       p.config = decode(input_.space, f.genome);
-      p.network = build(p.config);
+      p.network = in_form(build(p.config), input_.form);
       p.evaluation = f.evaluation;
       predict(p.network, p.terms, p.uncorrected_ms);
       note_prediction(p);

@@ -30,6 +30,7 @@ struct ExploreInput {
   MeasureNetworks measure;             ///< empty: predictions only, and nothing is called better
   LearnOps learn;                      ///< empty: the latency model stays as it is
   std::vector<KnownLatency> measured;  ///< of published networks
+  NetworkForm form;                    ///< of all networks, but for their accuracies
 };
 
 struct ExploreOptions {

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "explorer/island.hpp"
+#include "graph/passes.hpp"
 
 namespace cpubone {
 namespace {
@@ -60,6 +62,27 @@ class Descent {
   double least_ = std::numeric_limits<double>::infinity();
 };
 
+/// That a network's head is what exceeds a limit on parameters; empty where it is not.
+std::string head_text(const Evaluator& evaluator, const SearchOptions& options,
+                      const Genome& genome) {
+  const Network network = build(evaluator.space(), genome);
+  const std::vector<bool> in_backbone = backbone(network);
+  std::int64_t body_params = 0;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i)
+    if (in_backbone[i]) body_params += params(network.nodes[i].op);
+  const auto of_head = static_cast<double>(params(network) - body_params) * 1e-6;
+  const bool exceeds =
+      std::any_of(options.constraints.begin(), options.constraints.end(), [&](const Constraint& c) {
+        return c.objective == Objective::params &&
+               value(evaluator.evaluate(genome), c.objective) > c.limit;
+      });
+  if (!exceeds || evaluator.form().features) return {};
+  return fmt::format(
+      "; {:.1f} M of its parameters are the head's: let the space choose a smaller "
+      "\"head\", or search for backbones without one",
+      of_head);
+}
+
 }  // namespace
 
 void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
@@ -86,8 +109,9 @@ void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
     fmt::format_to(std::back_inserter(got), "{}{} {:.4g} {}", separator, name(c.objective),
                    value(descent.best_evaluation(), c.objective), unit(c.objective));
   }
-  throw Infeasible(fmt::format("no network of the space \"{}\" meets {}; the nearest has {}: {}",
-                               space.name, wanted, got, describe(space, descent.best())));
+  throw Infeasible(fmt::format("no network of the space \"{}\" meets {}; the nearest has {}: {}{}",
+                               space.name, wanted, got, describe(space, descent.best()),
+                               head_text(evaluator, options, descent.best())));
 }
 
 }  // namespace cpubone

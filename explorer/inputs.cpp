@@ -29,12 +29,12 @@ std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings)
   return latencies;
 }
 
-std::vector<KnownLatency> known_latencies(const Profile& profile) {
+std::vector<KnownLatency> known_latencies(const Profile& profile, const NetworkForm& form) {
   std::vector<KnownLatency> known;
   if (profile.networks.empty()) return known;
-  for (const ZooEntry& entry : zoo())
-    if (const NetworkRecord* record = find_record(profile, entry.build()))
-      known.push_back({entry.name, measured_latency(record->timing)});
+  for (const Network& network : published_networks(form))
+    if (const NetworkRecord* record = find_record(profile, network))
+      known.push_back({network.name, measured_latency(record->timing)});
   return known;
 }
 

@@ -175,41 +175,104 @@ Target predicted_target(Predictor predictor) {
   return target;
 }
 
-Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks) {
+namespace {
+
+bool is_good(const Timing& timing) {
+  return is_measured(measured_latency(timing));
+}
+
+bool any_good(const std::vector<OpRecord>& ops) {
+  return std::any_of(ops.begin(), ops.end(), [](const OpRecord& r) { return is_good(r.timing); });
+}
+
+/// Measures again which operators were disturbed, in the share of the budget that they had.
+void measure_disturbed(Measurer& machine, double budget_s, const WorkHooks& hooks,
+                       Profile& profile) {
+  std::vector<Op> ops;
+  for (const OpRecord& record : profile.ops)
+    if (!is_good(record.timing)) ops.push_back(record.op);
+  if (ops.empty()) return;
+  if (hooks.progress) hooks.progress("measuring again what was disturbed", 0, "");
+  profile.warnings.clear();  // they tell of the last time
+  machine.ops(ops,
+              budget_s * static_cast<double>(ops.size()) / static_cast<double>(profile.ops.size()),
+              profile);
+}
+
+}  // namespace
+
+Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks,
+                      const NetworkForm& form) {
   Target target;
   target.name = "host";
   target.file = machine.profile_file();
-  target.is_known = !afresh && fs::exists(target.file);
+  std::optional<Profile> kept;
+  if (!afresh && fs::exists(target.file)) kept = load_profile(target.file);
+  target.is_known = kept && any_good(kept->ops);
   const Budget budget = share_out(budget_s, target.is_known);
-  target.profile = target.is_known ? load_profile(target.file)
-                                   : machine.profile(budget.profile_s, afresh,
-                                                     progress_of(hooks, "measuring operators"));
-  stop_if_cancelled(hooks);
-  // Published networks, so that proposals are compared with measurements; never used to fit.
-  std::vector<Network> missing;
-  for (const ZooEntry& entry : zoo()) {
-    Network network = entry.build();
-    if (find_record(target.profile, network) == nullptr) missing.push_back(std::move(network));
-  }
-  if (!missing.empty()) {
-    machine.networks(missing, budget.published_s,
-                     progress_of(hooks, "measuring published networks"), target.profile);
+  const auto keep = [&] {
+    if (kept != target.profile) save_profile(target.profile, target.file);
     stop_if_cancelled(hooks);
-    save_profile(target.profile, target.file);
+  };
+  if (target.is_known) {
+    target.profile = *kept;
+    measure_disturbed(machine, budget.profile_s, hooks, target.profile);
+  } else {
+    target.profile =
+        machine.profile(budget.profile_s, afresh, progress_of(hooks, "measuring operators"));
+    stop_if_cancelled(hooks);
+    if (kept) {  // better disturbed than missing
+      Profile all = *kept;
+      all.warnings.clear();
+      merge(all, target.profile);
+      target.profile = std::move(all);
+    }
+  }
+  keep();
+  // Published networks, so that proposals are compared with measurements; never used to fit.
+  std::vector<Network> missing = published_networks(form);
+  const auto published = static_cast<double>(missing.size());
+  std::erase_if(missing, [&](const Network& network) {
+    const NetworkRecord* record = find_record(target.profile, network);
+    return record != nullptr && is_good(record->timing);
+  });
+  if (!missing.empty()) {
+    const double share = static_cast<double>(missing.size()) / published;
+    machine.networks(missing, share * budget.published_s,
+                     progress_of(hooks, "measuring published networks"), target.profile);
+    keep();
   }
   target.predictor = fit_predictor(target.profile, calibration_networks());
   return target;
 }
 
+namespace {
+
+/// What runs at a resolution of its own is trained at one: the usual, where the space has it.
+SearchSpace trained_alike(SearchSpace space) {
+  for (Gene& gene : space.genes) {
+    if (gene.name != "resolution") continue;
+    const Choice usual{224};
+    const bool has_usual =
+        std::find(gene.choices.begin(), gene.choices.end(), usual) != gene.choices.end();
+    gene.choices = {has_usual ? usual : gene.choices.front()};
+  }
+  return space;
+}
+
+}  // namespace
+
 Explored explore_target(const Target& target, Measurer* machine, const ExploreRequest& request,
                         const WorkHooks& hooks) {
   Target learnt = target;
-  ExploreInput input{.space = request.space,
-                     .latency = latency_model(target.predictor),
-                     .accuracy = request.accuracy,
-                     .measure = {},
-                     .learn = {},
-                     .measured = known_latencies(target.profile)};
+  ExploreInput input{
+      .space = request.form.height > 0 ? trained_alike(request.space) : request.space,
+      .latency = latency_model(target.predictor),
+      .accuracy = request.accuracy,
+      .measure = {},
+      .learn = {},
+      .measured = known_latencies(target.profile, request.form),
+      .form = request.form};
   ExploreOptions options = request.options;
   options.budget_seconds = request.budget.explore_s;
   options.cancel = hooks.cancel;
@@ -242,6 +305,8 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
     for (Study& study : run_studies(learnt, nullptr, names, hooks))
       explored.result.studies.push_back(std::move(study));
   describe(explored.result, learnt, request.provenance);
+  if (const std::string form = text(request.form); !form.empty())
+    explored.result.device.conditions.push_back({"networks", form});
   explored.profile = std::move(learnt.profile);
   return explored;
 }

@@ -56,9 +56,11 @@ struct Target {
 
 /// A device that is not here, or nobody wants to measure.
 Target predicted_target(Predictor predictor);
-/// This machine: its profile, measured now where there is none yet or it is wanted `afresh`, with
-/// the published networks, and a predictor of it. Throws cpubone::Error where it is interrupted.
-Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks);
+/// This machine: its profile, measured now where there is none yet, all of it was disturbed or it
+/// is wanted `afresh`, with the published networks, and a predictor of it. Of a known machine what
+/// was disturbed is measured again. Throws cpubone::Error where it is interrupted.
+Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks,
+                      const NetworkForm& form = {});
 
 /// When and how a result was made.
 struct Provenance {
@@ -71,6 +73,7 @@ struct Provenance {
 struct ExploreRequest {
   SearchSpace space;
   AccuracyModel accuracy;
+  NetworkForm form;        ///< of the networks
   ExploreOptions options;  ///< but for budget, clock, progress and cancel, which are set here
   Budget budget;
   std::filesystem::path folder;  ///< for what an interrupted exploration leaves; empty: nothing

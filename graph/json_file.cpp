@@ -10,13 +10,14 @@
 #include <cstring>
 #include <fstream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <utility>
 
 namespace cpubone {
 namespace {
 
-constexpr int max_depth = 64;
+constexpr std::size_t max_depth = 64;
 
 [[noreturn]] void fail_system(const std::filesystem::path& path, std::string_view what) {
   throw Error(fmt::format("{}: {}: {}", path.string(), what, std::strerror(errno)));
@@ -63,16 +64,55 @@ TemporaryFile make_beside(const std::filesystem::path& path) {
   return temporary;
 }
 
+/// Goes through a text before it becomes values: a parser that calls back meanwhile goes through
+/// all elements of an array for each of them.
+class Checker : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit Checker(std::string_view source) : source_(source) {}
+
+  bool start_object(std::size_t) override { return open(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& name) override {
+    if (!keys_.back().insert(name).second)
+      throw Error(fmt::format("{}: the key \"{}\" is given twice in one object", source_, name));
+    return true;
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(std::int64_t) override { return true; }
+  bool number_unsigned(std::uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(nlohmann::json::binary_t&) override { return true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;  // parsing says it again
+  }
+
+ private:
+  bool open() {
+    keys_.emplace_back();
+    if (keys_.size() > max_depth)
+      throw Error(fmt::format("{}: nested deeper than {} levels", source_, max_depth));
+    return true;
+  }
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+
+  std::string_view source_;
+  std::vector<std::set<std::string>> keys_;  ///< of every object and array that is open
+};
+
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, std::string_view source) {
-  const auto limit_depth = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > max_depth)
-      throw Error(fmt::format("{}: nested deeper than {} levels", source, max_depth));
-    return true;
-  };
+  Checker checker(source);
+  nlohmann::json::sax_parse(text, &checker);
   try {
-    return nlohmann::json::parse(text, limit_depth);
+    return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& e) {
     throw Error(fmt::format("{}: not valid JSON: {}", source, e.what()));
   }

@@ -11,7 +11,7 @@
 namespace cpubone {
 
 /// Parses a JSON file. Throws cpubone::Error naming the path where it cannot be read, is not JSON
-/// (with the byte), or is nested deeper than 64.
+/// (with the byte), is nested deeper than 64, or gives a key twice in one object.
 nlohmann::json read_json_file(const std::filesystem::path& path);
 
 /// Parses JSON text; `source` names it in errors.

@@ -123,6 +123,19 @@ Network with_resolution(const Network& network, int height, int width) {
   return result;
 }
 
+Network in_form(const Network& network, const NetworkForm& form) {
+  const Network sized =
+      form.height > 0 ? with_resolution(network, form.height, form.width) : network;
+  return form.features ? feature_network(sized) : sized;
+}
+
+std::string text(const NetworkForm& form) {
+  std::string words;
+  if (form.height > 0) words = fmt::format("{}x{} pixels", form.height, form.width);
+  if (form.features) words += words.empty() ? "without heads" : ", without heads";
+  return words;
+}
+
 Network with_dtype(Network network, DType dtype) {
   for (Tensor& input : network.inputs) input = {input.shape, dtype};
   for (Node& node : network.nodes) node.op = with_dtype(std::move(node.op), dtype);

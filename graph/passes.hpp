@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "graph/network.hpp"
@@ -21,6 +22,18 @@ Network feature_network(const Network& network);
 /// The same network on another input resolution. Throws where a shape becomes impossible or the
 /// network has several inputs.
 Network with_resolution(const Network& network, int height, int width);
+
+/// In what form networks are wanted; by default as they are.
+struct NetworkForm {
+  int height = 0;  ///< of the input in pixels; 0: as it is
+  int width = 0;
+  bool features = false;  ///< the backbone alone
+  bool operator==(const NetworkForm&) const = default;
+};
+/// Throws what `with_resolution` and `feature_network` do.
+Network in_form(const Network& network, const NetworkForm& form);
+/// E.g. `512x512 pixels, without heads`; empty for the default.
+std::string text(const NetworkForm& form);
 
 /// The same network with all tensors in another data type.
 Network with_dtype(Network network, DType dtype);

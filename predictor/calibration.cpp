@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Cholesky>
 #include <Eigen/Core>
 #include <algorithm>
 #include <array>
@@ -82,6 +83,17 @@ VectorXd fit_costs(const MatrixXd& relative, const Bounds& b) {
   const VectorXd above = non_negative_least_squares(
       relative, VectorXd::Ones(relative.rows()) - relative * b.least, ridge, b.expected - b.least);
   return b.least + above;
+}
+
+/// Standard deviations of the costs, a column for each independent direction, where rows are off by
+/// `error`: what the latencies do not tell is as uncertain as it was before.
+MatrixXd cost_deviations(const MatrixXd& relative, const Bounds& b, double error) {
+  MatrixXd precision = relative.transpose() * relative / (error * error);
+  precision.diagonal() += (prior_deviation * b.expected.array()).square().inverse().matrix();
+  // Costs differ by orders of magnitude: in units of those expected.
+  const MatrixXd unit = b.expected.asDiagonal();
+  const Eigen::LLT<MatrixXd> root(unit * precision * unit);
+  return unit * root.matrixU().solve(MatrixXd::Identity(costs, costs));
 }
 
 /// The published latencies of a device as a system of equations.
@@ -211,6 +223,54 @@ Spread expected_spread(const std::vector<LeftOut>& rows) {
   return here.half_width() > elsewhere.half_width() ? here : elsewhere;
 }
 
+/// Logarithms of a device's published networks, a row each.
+MatrixXd positions(const DeviceDescription& device) {
+  const CpuTraits cpu = cpu_traits(device.device);
+  MatrixXd rows(static_cast<Index>(device.latencies.size()), 3);
+  for (Index i = 0; i < rows.rows(); ++i) {
+    LatencyTerms sum;
+    const auto& row = device.latencies[static_cast<std::size_t>(i)];
+    for (const Node& node : lowered(find_network(row.zoo_name)).nodes)
+      sum += terms(ClassModel{}, OpEstimate{}, facts(node.op, cpu));
+    const auto position = range_position(sum);
+    rows.row(i) = Eigen::Map<const Eigen::RowVector3d>(position.data());
+  }
+  return rows;
+}
+
+/// How published networks scatter around those of their device: a column for each direction, of
+/// length 1 a standard deviation away.
+const Eigen::Matrix3d& whitening() {
+  static const Eigen::Matrix3d value = [] {
+    Eigen::Matrix3d squares = Eigen::Matrix3d::Zero();
+    double degrees = 0;
+    for (const DeviceDescription& device : known_devices()) {
+      if (device.latencies.empty()) continue;
+      const MatrixXd rows = positions(device);
+      const MatrixXd centred = rows.rowwise() - rows.colwise().mean();
+      squares += centred.transpose() * centred;
+      degrees += static_cast<double>(rows.rows() - 1);
+    }
+    const Eigen::LLT<Eigen::Matrix3d> root(squares / degrees);
+    return Eigen::Matrix3d(root.matrixL().solve(Eigen::Matrix3d::Identity()));
+  }();
+  return value;
+}
+
+/// Networks of a family err alike: as observations of a trend they count as one.
+CalibratedRange range_of(const DeviceDescription& device, std::size_t families) {
+  CalibratedRange range;
+  if (device.latencies.empty()) return range;
+  const Eigen::RowVector3d centre = positions(device).colwise().mean();
+  const Eigen::Matrix3d scale = whitening() / std::sqrt(static_cast<double>(families));
+  for (Index i = 0; i < 3; ++i) {
+    range.centre.at(static_cast<std::size_t>(i)) = centre(i);
+    for (Index k = 0; k < 3; ++k)
+      range.scale.at(static_cast<std::size_t>(i)).at(static_cast<std::size_t>(k)) = scale(i, k);
+  }
+  return range;
+}
+
 std::vector<std::string> all_classes() {
   std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
   for (int kind = 0; kind <= static_cast<int>(OpKind::channel_shuffle); ++kind)
@@ -222,16 +282,24 @@ std::vector<std::string> all_classes() {
   return names;
 }
 
+CostModel cost_model(const std::string& op_class, const VectorXd& c) {
+  CostModel cost;
+  cost.ns_per_mac = c(op_class == "depthwise" ? depthwise_mac : dense_mac);
+  cost.ns_per_weight_byte = c(weight_byte);
+  cost.ns_per_activation_byte = times_moved(op_class) * c(moved_byte);
+  cost.ns_per_activation_byte_beyond_llc = times_moved(op_class) * c(spilled_byte);
+  cost.ns_per_dispatch = c(run);
+  return cost;
+}
+
 ClassModel class_model(const std::string& name, const std::string& engine, const VectorXd& c,
-                       double spread) {
+                       const MatrixXd& deviations, double spread) {
   ClassModel model;
   model.name = name;
   model.engine = engine;
-  model.cost.ns_per_mac = c(name == "depthwise" ? depthwise_mac : dense_mac);
-  model.cost.ns_per_weight_byte = c(weight_byte);
-  model.cost.ns_per_activation_byte = times_moved(name) * c(moved_byte);
-  model.cost.ns_per_activation_byte_beyond_llc = times_moved(name) * c(spilled_byte);
-  model.cost.ns_per_dispatch = c(run);
+  model.cost = cost_model(name, c);
+  for (Index i = 0; i < deviations.cols(); ++i)
+    model.deviations.push_back(cost_model(name, deviations.col(i)));
   // No shape is measured: the cost model alone, as uncertain as a whole network is.
   const auto inputs = static_cast<Index>(feature_count);
   model.factor.centre = VectorXd::Zero(inputs);
@@ -264,6 +332,7 @@ Predictor calibrate(const DeviceDescription& device) {
   const std::vector<LeftOut> left_out = leave_one_out(device, e);
   const VectorXd c = fit_costs(e.relative, e.bounds);
   const Spread error = expected_spread(left_out);
+  const MatrixXd deviations = cost_deviations(e.relative, e.bounds, error.rms);
 
   Predictor predictor;
   predictor.device = device.device;
@@ -283,12 +352,13 @@ Predictor calibrate(const DeviceDescription& device) {
   }
   predictor.best_macps = 1e9 / c(dense_mac);
   for (const std::string& name : all_classes())
-    predictor.classes.push_back(class_model(name, device.device.runtime, c, error.rms));
+    predictor.classes.push_back(class_model(name, device.device.runtime, c, deviations, error.rms));
 
   NetworkModel& network = predictor.network;
   network.networks = static_cast<int>(left_out.size());
   network.test_mape = mean_error(left_out);
   network.least_spread = error.rms;
+  network.range = range_of(device, families(left_out));
   network.interval_factor = 1;
   network.interval_factor = error.half_width() / spread_of(predictor, find_network("cpubone-b0"));
   return predictor;

@@ -76,7 +76,14 @@ OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts) 
   e.memory_share = (ns.memory + ns.weights) / e.ns;
   e.overhead_share = (ns.dispatch + ns.synchronisation) / e.ns;
   e.bound = bound_of(ns);
-  e.spread_ns = e.ns * std::hypot(factor.spread, model.correction.spread);
+  const double items = work_items(facts.work, model.engine);
+  double squares = 0;
+  for (const CostModel& deviation : model.deviations)
+    squares += std::pow(cost_ns(deviation, facts.work, items).total(), 2);
+  if (squares > 0)
+    e.shared_spread_ns = e.ns * std::sqrt(squares) / cost_ns(model.cost, facts.work, items).total();
+  e.spread_ns =
+      std::hypot(e.ns * std::hypot(factor.spread, model.correction.spread), e.shared_spread_ns);
   return e;
 }
 

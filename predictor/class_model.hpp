@@ -26,6 +26,9 @@ struct ClassModel {
   std::string name;
   std::string engine;  ///< that ran its operators
   CostModel cost;
+  /// How far the costs may be off where networks tell them and no operator was measured: standard
+  /// deviations in directions that are independent of each other, each alike for all operators.
+  std::vector<CostModel> deviations;
   GaussianProcess factor;
   Correction correction;
   double network_scale = 1;   ///< latency within networks over that of the operator alone
@@ -43,6 +46,7 @@ ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const>
 struct OpEstimate {
   double ns = 0;
   double spread_ns = 0;          ///< standard deviation
+  double shared_spread_ns = 0;   ///< of it, what the operators of a network have together
   double memory_share = 0;       ///< of `ns`, weights included
   double overhead_share = 0;     ///< of `ns`
   Bound bound = Bound::compute;  ///< the largest of its parts

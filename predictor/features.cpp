@@ -93,7 +93,7 @@ Matrix matrix(const Op& op) {
     case OpKind::conv_transpose2d:
       // Each output pixel sees the taps of one phase only.
       return {pixels, in.c / groups, out.c / groups, groups,
-              std::max(1.0, taps / (double{1} * op.stride_h * op.stride_h))};
+              std::max(1.0, taps / (double{1} * op.stride_h * op.stride_w))};
     case OpKind::attention: {
       const double tokens = double{1} * in.h * in.w;
       const double head_dim = in.c / 3.0 / op.heads;

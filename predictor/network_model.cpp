@@ -69,11 +69,12 @@ class NetworkFit {
 }  // namespace
 
 LatencyTerms terms(const ClassModel& model, const OpEstimate& e, const OpFacts& facts) {
-  const double spread_ns = model.network_scale * e.spread_ns;
+  const double shared_ns = model.network_scale * e.shared_spread_ns;
+  const double own_ns2 = std::pow(model.network_scale * e.spread_ns, 2) - shared_ns * shared_ns;
   LatencyTerms t;
   t.ops_ns = model.network_scale * e.ns;
-  t.independent_ns2 = (1 - shared_variance) * spread_ns * spread_ns;
-  t.shared_ns = std::sqrt(shared_variance) * spread_ns;
+  t.independent_ns2 = (1 - shared_variance) * own_ns2;
+  t.shared_ns = std::sqrt(shared_variance * own_ns2 + shared_ns * shared_ns);
   t.nodes = 1;
   t.macs = facts.work.macs;
   t.weight_bytes = facts.work.weight_bytes;
@@ -85,9 +86,34 @@ double relative_spread(const LatencyTerms& t) {
   return t.ops_ns > 0 ? std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns) / t.ops_ns : 0;
 }
 
+std::array<double, 3> range_position(const LatencyTerms& t) {
+  return {std::log(std::max(1.0, t.macs)), std::log(std::max(1.0, t.weight_bytes)),
+          std::log(std::max(1.0, t.activation_bytes))};
+}
+
+double leverage(const CalibratedRange& range, const LatencyTerms& t) {
+  const auto position = range_position(t);
+  double squares = 0;
+  for (const auto& row : range.scale) {
+    double along = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) along += row[i] * (position[i] - range.centre[i]);
+    squares += along * along;
+  }
+  return squares;
+}
+
+LatencyEstimate combine_part(const LatencyTerms& t) {
+  constexpr double normal_95 = 1.645;
+  const double ms = t.ops_ns * 1e-6;
+  const double half = normal_95 * relative_spread(t);
+  return {ms, ms * std::exp(-half), ms * std::exp(half)};
+}
+
 LatencyEstimate combine(const NetworkModel& m, const LatencyTerms& t) {
   const double ms = t.ops_ns * 1e-6;
-  const double half = m.interval_factor * std::hypot(relative_spread(t), m.least_spread);
+  const double half =
+      m.interval_factor *
+      std::hypot(relative_spread(t), m.least_spread * std::sqrt(1 + leverage(m.range, t)));
   return {ms, ms * std::exp(-half), ms * std::exp(half)};
 }
 
@@ -98,8 +124,8 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   model = {};
   for (ClassModel& known : predictor.classes) known.network_scale = 1;
   const auto n = static_cast<Index>(networks.size());
-  model.networks = static_cast<int>(n);
   if (n < 4) return;
+  model.networks = static_cast<int>(n);
   NetworkFit fit(predictor, networks, measured_ns, relative_errors);
   std::vector<double> residuals;
   for (Index i = 0; i < n; ++i) residuals.push_back(std::abs(fit.ratio(i, fit.solve(i)) - 1));

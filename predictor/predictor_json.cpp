@@ -70,12 +70,13 @@ nlohmann::json to_json(const CostModel& cost) {
           {"threads", cost.threads}};
 }
 
-CostModel cost_model_from_json(const JsonReader& json) {
+/// Costs, or how far they may be off: then `least` is below 0.
+CostModel cost_model_from_json(const JsonReader& json, double least = 0) {
   json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
                     "ns_per_dispatch", "ns_per_synchronisation", "ns_per_work_item", "threads"});
-  const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
+  const auto cost = [&](std::string_view key) { return json.at(key).number(least, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_loop_start"),
           cost("ns_per_weight_byte"),
@@ -114,9 +115,12 @@ Correction correction_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const ClassModel& model) {
+  nlohmann::json deviations = nlohmann::json::array();
+  for (const CostModel& deviation : model.deviations) deviations.push_back(to_json(deviation));
   return {{"class", model.name},
           {"engine", model.engine},
           {"cost_model", to_json(model.cost)},
+          {"deviations", std::move(deviations)},
           {"correction", to_json(model.correction)},
           {"network_scale", model.network_scale},
           {"operators", model.operators},
@@ -127,12 +131,16 @@ nlohmann::json to_json(const ClassModel& model) {
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "engine", "cost_model", "correction", "network_scale", "operators",
-                    "train_mape", "test_mape", "test_within_10", "factor"});
+  json.expect_keys({"class", "engine", "cost_model", "deviations", "correction", "network_scale",
+                    "operators", "train_mape", "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
   model.engine = json.at("engine").string();
   model.cost = cost_model_from_json(json.at("cost_model"));
+  if (json.has("deviations"))
+    json.at("deviations").each([&](const JsonReader& item) {
+      model.deviations.push_back(cost_model_from_json(item, -1e12));
+    });
   model.correction = correction_from_json(json.at("correction"));
   model.network_scale = json.at("network_scale").number(0, 1e6);
   model.operators =
@@ -147,15 +155,30 @@ ClassModel class_from_json(const JsonReader& json) {
 nlohmann::json to_json(const NetworkModel& model) {
   return {{"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
+          {"range", {{"centre", model.range.centre}, {"scale", model.range.scale}}},
           {"networks", model.networks},
           {"test_mape", model.test_mape}};
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"interval_factor", "least_spread", "networks", "test_mape"});
+  json.expect_keys({"interval_factor", "least_spread", "range", "networks", "test_mape"});
   NetworkModel model;
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
+  if (json.has("range")) {
+    const JsonReader range = json.at("range");
+    range.expect_keys({"centre", "scale"});
+    const auto read = [](const JsonReader& row, std::array<double, 3>& numbers) {
+      const Eigen::VectorXd values = vector_at(row, 3);
+      std::copy(values.begin(), values.end(), numbers.begin());
+    };
+    read(range.at("centre"), model.range.centre);
+    std::size_t i = 0;
+    range.at("scale").each([&](const JsonReader& row) {
+      if (i == 3) range.at("scale").fail("three rows");
+      read(row, model.range.scale.at(i++));
+    });
+  }
   model.networks =
       static_cast<int>(json.at("networks").integer(0, std::numeric_limits<int>::max()));
   model.test_mape = json.at("test_mape").number();

@@ -78,7 +78,7 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
     warnings.push_back(
         {fmt::format(
              "{} of {} measurements stayed disturbed: fewer than 5 samples, or uncertain by "
-             "more than 5 %",
+             "more than 10 %",
              disturbed, report.timings.size()),
          "measure again with a longer budget; close other programs, pin to CPUs that are idle, set "
          "the governor to performance"});

@@ -321,10 +321,13 @@ std::optional<Interval> latency_ms(const ResultNetwork& network) {
   return network.predicted_ms;
 }
 
-bool is_measured(const ResultNetwork& network) {
+bool is_measured(const MeasuredLatency& latency) {
   constexpr int enough_samples = 5;
-  return network.measured_ms && !network.measured_ms->disturbed &&
-         network.measured_ms->samples >= enough_samples;
+  return !latency.disturbed && latency.samples >= enough_samples;
+}
+
+bool is_measured(const ResultNetwork& network) {
+  return network.measured_ms && is_measured(*network.measured_ms);
 }
 
 Result read_result(const JsonReader& json) {

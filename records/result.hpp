@@ -121,6 +121,7 @@ std::optional<Interval> latency_ms(const ResultNetwork& network);
 
 /// Whether it was measured as docs/measuring.md asks: undisturbed, with samples enough (5) for an
 /// interval. Other measured latencies are shown as disturbed, and nothing is claimed from them.
+bool is_measured(const MeasuredLatency& latency);
 bool is_measured(const ResultNetwork& network);
 
 /// Hypervolume of the front after so many evaluations.

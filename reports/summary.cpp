@@ -61,7 +61,8 @@ MacsError macs_error(const Result& result, bool measured) {
 }
 
 std::string trust_sentence(const Result& result) {
-  const auto measured = std::count_if(result.networks.begin(), result.networks.end(), is_measured);
+  const auto measured = std::count_if(result.networks.begin(), result.networks.end(),
+                                      [](const auto& n) { return is_measured(n); });
   const auto disturbed =
       std::count_if(result.networks.begin(), result.networks.end(),
                     [](const auto& n) { return n.measured_ms && !is_measured(n); });
@@ -78,8 +79,7 @@ std::string trust_sentence(const Result& result) {
                           result.networks.size());
   if (disturbed > 0)
     latency += fmt::format(
-        ", {} more only while other processes disturbed it, so that they prove nothing",
-        disturbed);
+        ", {} more only while other processes disturbed it, so that they prove nothing", disturbed);
   double widest = 0;
   for (const ResultNetwork& network : result.networks)
     if (network.top1 && network.top1->estimated)

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -36,9 +37,17 @@ std::string millions(std::int64_t value) {
 }
 
 std::string with_interval(const Interval& interval) {
-  if (interval.low == interval.high) return short_number(interval.value);
-  return fmt::format("{} ({}–{})", short_number(interval.value), short_number(interval.low),
-                     short_number(interval.high));
+  const auto [value, low, high] = interval;
+  if (low == high) return short_number(value);
+  // Two digits of how far the value may be off, or of the value where that is more.
+  const double off = std::min(std::max(value - low, high - value), std::abs(value));
+  const int decimals = std::isfinite(off) ? 1 - static_cast<int>(std::floor(std::log10(off))) : 9;
+  const auto text = [&](double number) {
+    const std::string short_text = short_number(number);
+    const std::string known = fmt::format("{:.{}f}", number, std::clamp(decimals, 0, 9));
+    return known.size() < short_text.size() ? known : short_text;
+  };
+  return fmt::format("{} ({}–{})", text(value), text(low), text(high));
 }
 
 std::string percent_text(double fraction) {

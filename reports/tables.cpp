@@ -30,6 +30,19 @@ std::string optional_cell(const std::optional<double>& value) {
   return value ? short_number(*value) : "–";
 }
 
+/// Whether it stands among the published that are worth comparing with: CPUBone's, and those that
+/// no published network beats in latency and top-1.
+bool is_competitor(const ResultNetwork& network, const Result& result) {
+  if (network.family == "CPUBone") return true;
+  if (!comparable(network)) return false;
+  return std::none_of(result.networks.begin(), result.networks.end(),
+                      [&](const ResultNetwork& other) {
+                        return other.origin == Origin::published && comparable(other) &&
+                               latency_ms(other)->value < latency_ms(network)->value &&
+                               other.top1->percent.value >= network.top1->percent.value;
+                      });
+}
+
 std::string bytes_cell(std::int64_t bytes) {
   return bytes == 0 ? "–" : fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
 }
@@ -58,6 +71,39 @@ std::string cell_text(const nlohmann::json& cell) {
 }
 
 }  // namespace
+
+Table summary_table(const Result& result) {
+  Table table{"Networks",
+              {{"network"},
+               {"description"},
+               {"top-1 %", true},
+               {"params M", true},
+               {"MACs M", true},
+               {"predicted ms", true},
+               {"measured ms", true},
+               {"GMACpS", true},
+               {"faster than"}},
+              {}};
+  const auto measured = [](const ResultNetwork& n) {
+    if (!n.measured_ms) return std::string();
+    const Interval& ms = n.measured_ms->ms;
+    return is_measured(n) ? fmt::format("{:.2f} ± {:.2f}", ms.value, 0.5 * (ms.high - ms.low))
+                          : fmt::format("{:.2f} (disturbed)", ms.value);
+  };
+  for (const ResultNetwork* n : by_latency(result)) {
+    if (n->origin != Origin::proposal && !is_competitor(*n, result)) continue;
+    table.rows.push_back(
+        {n->name, n->description,
+         n->top1 ? fmt::format("{}{:.1f}", n->top1->estimated ? "~" : "", n->top1->percent.value)
+                 : "",
+         fmt::format("{:.1f}", static_cast<double>(n->params) * 1e-6),
+         fmt::format("{:.0f}", static_cast<double>(n->macs) * 1e-6),
+         n->predicted_ms ? fmt::format("{:.2f}", n->predicted_ms->value) : "", measured(*n),
+         n->gmacps ? fmt::format("{:.1f}", *n->gmacps) : "",
+         fmt::format("{}", fmt::join(n->better_than, ", "))});
+  }
+  return table;
+}
 
 Table choice_table(const Result& result) {
   Table table{"Fastest network at each accuracy",

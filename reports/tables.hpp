@@ -6,6 +6,10 @@
 
 namespace cpubone {
 
+/// What a terminal shows of a result: its proposals and the published networks that are worth
+/// comparing with, fastest first.
+Table summary_table(const Result& result);
+
 /// Tables of the report, each whole without a chart.
 Table choice_table(const Result& result);
 Table network_table(const Result& result);

@@ -131,6 +131,15 @@ Network find_network(std::string_view name) {
                                           near_names(normalised(name))));
 }
 
+std::vector<Network> published_networks(const NetworkForm& form) {
+  std::vector<Network> networks;
+  for (const ZooEntry& entry : zoo()) try {
+      networks.push_back(in_form(entry.build(), form));
+    } catch (const std::invalid_argument&) {
+    }
+  return networks;
+}
+
 Network find_train_form(std::string_view name) {
   const std::string found = zoo_name(name);
   std::string known;

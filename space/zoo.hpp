@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/network.hpp"
+#include "graph/passes.hpp"
 
 namespace cpubone {
 
@@ -27,6 +28,9 @@ std::string zoo_name(std::string_view name);
 /// The network of that name, spelled as `zoo_name` reads it. Throws std::invalid_argument listing
 /// names that are near.
 Network find_network(std::string_view name);
+
+/// All published networks in a form, but those whose shapes do not allow for its resolution.
+std::vector<Network> published_networks(const NetworkForm& form = {});
 
 /// The network as it was trained, with batch norms and parallel branches (CPUBone, MobileOne,
 /// FasterNet). Throws std::invalid_argument listing those that have one.

@@ -248,6 +248,9 @@ class ExploreArguments:
         rounds: int,
         budget_s: float,
         measure_s: float,
+        height: int,
+        width: int,
+        features: bool,
         created: str,
         command: str,
     ) -> None: ...

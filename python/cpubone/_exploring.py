@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Bar, Progress
@@ -51,6 +51,8 @@ def explore(
     params_m: Optional[float] = None,
     macs_m: Optional[float] = None,
     memory_mb: Optional[float] = None,
+    resolution: Union[int, Tuple[int, int], None] = None,
+    features: bool = False,
     evaluations: int = 100_000,
     proposals: int = 8,
     rounds: int = 3,
@@ -66,7 +68,9 @@ def explore(
     With `measure_s` seconds a round, proposals are measured on this machine beside B0 to B3, the predictor is
     corrected and the search repeated; `predictor` must then be of this machine. `profile` gives latencies of
     published networks that were measured before. Bounds are at most (`top1`, in percent, at least); `params_m` and
-    `macs_m` are millions, `memory_mb` weights and activations. `threads` search (0: all). Ctrl-C stops cleanly.
+    `macs_m` are millions, `memory_mb` weights and activations. `resolution` (pixels, or height and width) and
+    `features` (without heads, as detectors use them) are those of all networks, but for their accuracy: that is of
+    whole classifiers. `threads` search (0: all). Ctrl-C stops cleanly.
     The same seed gives the same proposals where nothing is measured.
     Raises cpubone.Error where no network meets the bounds, telling how near one comes.
     """
@@ -79,6 +83,9 @@ def explore(
         _need_xnnpack()
     limits = {"latency": latency_ms, "params": params_m, "macs": macs_m, "memory": memory_mb}
     at_most: Dict[str, float] = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    height, width = resolution if isinstance(resolution, tuple) else (resolution or 0,) * 2
+    if resolution is not None and min(height, width) < 1:
+        raise ValueError(f"resolution: got {resolution!r}, expected pixels above 0, or a height and a width")
     arguments = _core.ExploreArguments(
         algorithm=algorithm,
         evaluations=evaluations,
@@ -90,6 +97,9 @@ def explore(
         rounds=rounds,
         budget_s=budget_s,
         measure_s=measure_s,
+        height=height,
+        width=width,
+        features=features,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=f"cpubone.explore(evaluations={evaluations}, proposals={proposals}, seed={seed})",
     )

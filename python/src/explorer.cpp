@@ -20,14 +20,15 @@ using namespace py::literals;
 struct ExploreArguments {
   ExploreOptions options;
   Budget budget;  ///< no seconds a round: predictions only
+  NetworkForm form;
   Provenance provenance;
 };
 
 ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t evaluations,
                                    const std::map<std::string, double>& at_most, double top1,
                                    int threads, std::uint64_t seed, int proposals, int rounds,
-                                   double budget_s, double measure_s, std::string created,
-                                   std::string command) {
+                                   double budget_s, double measure_s, int height, int width,
+                                   bool features, std::string created, std::string command) {
   ExploreArguments a;
   SearchOptions& search = a.options.search;
   search.algorithm = parse_algorithm(algorithm);
@@ -41,6 +42,7 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
   a.options.rounds = rounds;
   a.budget.explore_s = budget_s;
   a.budget.round_s = measure_s;
+  a.form = {height, width, features};
   a.provenance = {std::move(created), std::move(command), seed};
   return a;
 }
@@ -71,6 +73,7 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
   request.space = space;
   request.accuracy = published_accuracy_model();
   request.options = arguments.options;
+  request.form = arguments.form;
   request.budget = arguments.budget;
   request.provenance = arguments.provenance;
   WorkHooks hooks;
@@ -98,7 +101,7 @@ void register_explorer(py::module_& m) {
   py::class_<ExploreArguments>(m, "ExploreArguments")
       .def(py::init(&explore_arguments), "algorithm"_a, "evaluations"_a, "at_most"_a, "top1"_a,
            "threads"_a, "seed"_a, "proposals"_a, "rounds"_a, "budget_s"_a, "measure_s"_a,
-           "created"_a, "command"_a);
+           "height"_a, "width"_a, "features"_a, "created"_a, "command"_a);
   m.def(
       "explore",
       [](const Predictor& predictor, const SearchSpace& space, const Profile* profile,

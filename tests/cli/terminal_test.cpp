@@ -19,6 +19,10 @@ TEST_CASE("control characters of a cell do not reach the terminal", "[cli]") {
         "b0\\x1b[2J\\x0a   1\n");
 }
 
+TEST_CASE("control characters of a message do not reach the terminal", "[cli]") {
+  CHECK_THAT(progress_line("profile", 25, 100, 10, "\x1b[2J", 80), ContainsSubstring("\\x1b[2J"));
+}
+
 TEST_CASE("columns are aligned by code points, numbers on the right", "[cli]") {
   const Table table{
       "", {{"name"}, {"ms", true}, {"note"}}, {{"b0 ≈", "9.5", "x"}, {"b", "10", ""}}};

@@ -43,6 +43,23 @@ TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
   }
 }
 
+TEST_CASE("a form changes what networks cost, and not how accurate they are", "[explorer]") {
+  const LatencyModel latency = fake_latency();
+  const NetworkForm form{.height = 320, .width = 512, .features = true};
+  const Evaluator plain(default_search_space(), latency, published_accuracy_model());
+  const Evaluator backbones(default_search_space(), latency, published_accuracy_model(), form);
+  Rng rng(12);
+  for (int i = 0; i < 20; ++i) {
+    const Genome genome = sample(plain.space(), rng);
+    const Evaluation e = backbones.evaluate(genome);
+    const Network network = in_form(build(decode(plain.space(), genome)), form);
+    CHECK(e.macs == macs(network));
+    CHECK(e.params == params(network));
+    CHECK(e.latency.ms == Approx(latency.combine(latency_terms(network, latency)).ms));
+    CHECK(e.accuracy == plain.evaluate(genome).accuracy);
+  }
+}
+
 TEST_CASE("networks of another skeleton are evaluated as if they were built", "[explorer]") {
   const LatencyModel latency = fake_latency();
   SearchSpace space = make_space("mnasnet", mnasnet_skeleton());

@@ -114,6 +114,55 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
   CHECK(result.studies.size() == 3);
 }
 
+TEST_CASE("backbones of another resolution are proposed, measured and told as such", "[explorer]") {
+  ExploreInput in = input(true);
+  in.form = {.height = 320, .width = 320, .features = true};
+  std::set<std::pair<int, std::size_t>> measured;  // height, outputs
+  in.measure = [&](std::span<const Network> networks) {
+    for (const Network& n : networks) measured.insert({n.inputs[0].shape.h, n.outputs.size()});
+    return measure(networks);
+  };
+  ExploreOptions options = quick();
+  options.search.constraints.clear();
+  const Exploration found = explore(in, options);
+  CHECK(measured == std::set<std::pair<int, std::size_t>>{{320, 4}});
+  for (const Proposal& p : found.proposals) {
+    CHECK(p.network == in_form(build(p.config), in.form));
+    CHECK(find_network(found.result, p.network.name)->resolution == 320);
+  }
+  const ResultNetwork* b0 = find_network(found.result, "cpubone-b0");
+  CHECK(b0->params < 7'000'000);
+  CHECK(b0->top1->percent.value == 77.6);
+  CHECK_FALSE(b0->published);
+  CHECK(
+      std::any_of(found.result.warnings.begin(), found.result.warnings.end(), [](const Warning& w) {
+        return w.what.find("(320x320 pixels, without heads)") != std::string::npos;
+      }));
+}
+
+TEST_CASE("a limit on parameters that the head exceeds says so", "[explorer]") {
+  ExploreOptions options = quick();
+  options.search.constraints = {{Objective::params, 3}};
+  CHECK_THROWS_WITH(explore(input(false), options),
+                    ContainsSubstring("M of its parameters are the head's: let the space choose a "
+                                      "smaller \"head\", or search for backbones without one"));
+  ExploreInput backbones = input(false);
+  backbones.form.features = true;
+  CHECK_NOTHROW(explore(backbones, options));
+}
+
+TEST_CASE("nothing is claimed to be faster from measurements that were disturbed", "[explorer]") {
+  ExploreInput in = input(true);
+  in.measure = [](std::span<const Network> networks) {
+    std::vector<MeasuredLatency> all = measure(networks);
+    for (MeasuredLatency& one : all) one.disturbed = true;
+    return all;
+  };
+  // Published long ago, when the machine was quiet.
+  in.measured = {{"mobilenetv2-100", {{90, 89, 91}, 20, false}}};
+  for (const ResultNetwork& n : explore(in, quick()).result.networks) CHECK(n.better_than.empty());
+}
+
 TEST_CASE("operators of the candidates that are uncertain are learnt before they are measured",
           "[explorer]") {
   // Pointwise convolutions take twice as long as predicted, until they are measured.
@@ -253,12 +302,28 @@ TEST_CASE("a machine that fails ends the exploration with what it said", "[explo
   CHECK_THROWS_WITH(explore(in, quick()),
                     ContainsSubstring("\"cpubone-b0\" was measured to take 0 ms"));
   ExploreOptions options = quick();
-  options.proposals = 2;
-  CHECK_THROWS_WITH(explore(input(true), options), "explore: proposals must be in 5..100, got 2");
-  options = quick();
   options.search.objectives = {Objective::top1, Objective::latency};
   CHECK_THROWS_WITH(explore(input(true), options),
                     "explore: the first two objectives must be latency and top1");
+}
+
+TEST_CASE("options of an exploration have bounds", "[explorer]") {
+  const auto with = [](int ExploreOptions::*option, int value) {
+    ExploreOptions options = quick();
+    options.*option = value;
+    return options;
+  };
+  CHECK_NOTHROW(check(with(&ExploreOptions::proposals, 5)));
+  CHECK_NOTHROW(check(with(&ExploreOptions::proposals, 100)));
+  CHECK_NOTHROW(check(with(&ExploreOptions::rounds, 1)));
+  CHECK_NOTHROW(check(with(&ExploreOptions::round_size, 5)));
+  CHECK_THROWS_WITH(check(with(&ExploreOptions::proposals, 4)),
+                    "explore: proposals must be in 5..100, got 4");
+  CHECK_THROWS_WITH(check(with(&ExploreOptions::proposals, 101)),
+                    "explore: proposals must be in 5..100, got 101");
+  CHECK_THROWS_WITH(check(with(&ExploreOptions::rounds, 0)), "explore: rounds must be >= 1, got 0");
+  CHECK_THROWS_WITH(check(with(&ExploreOptions::round_size, 4)),
+                    "explore: round_size must be >= 5, got 4");
 }
 
 TEST_CASE("a cancelled exploration ends with what it has", "[explorer]") {

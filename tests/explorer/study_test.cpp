@@ -8,6 +8,7 @@
 #include "reports/words.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
+#include "tests/approved.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -73,6 +74,35 @@ TEST_CASE("every study fills its table, and reports have words for it", "[explor
   }
   CHECK_THROWS_WITH(study_plan("colour", fake(1)),
                     ContainsSubstring("study: got \"colour\", expected one of operators"));
+}
+
+TEST_CASE("studies of a device tell what was approved", "[explorer]") {
+  ResultDevice device;
+  device.name = "fake";
+  StudyContext context = fake(10, 4);
+  context.predict_ms = [](const Network& network) {
+    return 1e-8 * static_cast<double>(macs(network));
+  };
+  std::string text;
+  for (const std::string_view name : study_names()) {
+    const Study study = run(name, context);
+    const Statement said = statement(study, device);
+    text += fmt::format("{}: {} ({})\n{}\n", name, said.title, cpubone::name(said.verdict),
+                        said.sentence);
+    for (const StudyNumber& number : study.numbers)
+      text += fmt::format("{} {:.4g} {:.4g} {:.4g}\n", number.name, number.value.value,
+                          number.value.low, number.value.high);
+    for (const StudyColumn& column : study.columns)
+      text += fmt::format("{} [{}] ", column.name, column.unit);
+    text += '\n';
+    for (const auto& row : study.rows) {
+      nlohmann::json cells = row;
+      round_numbers(cells);
+      text += cells.dump() + "\n";
+    }
+    text += '\n';
+  }
+  check_approved("studies.txt", text);
 }
 
 TEST_CASE("predicted studies say so", "[explorer]") {

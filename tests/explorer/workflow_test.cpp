@@ -69,7 +69,7 @@ class FakeMachine : public Measurer {
     profile.tool_version = version();
     profile.created = "2026-01-31T12:00:00Z";
     profile.seconds = budget_s;
-    measure(known_ops(), profile);
+    measure(std::span(known_ops()).first(std::min(most_ops, known_ops().size())), profile);
     save_profile(profile, file_);
     return profile;
   }
@@ -77,15 +77,19 @@ class FakeMachine : public Measurer {
                 Profile& profile) override {
     now_s += budget_s;
     published += networks.size();
+    Profile measured = nothing_of(profile);
     for (const Network& network : networks)
-      profile.networks.push_back(
-          {network.name, "", params(network), macs(network), timing_of(ns_of(network)), {}, 0});
+      measured.networks.push_back(
+          {network.name, "", params(network), macs(network), timing(ns_of(network)), {}, 0});
+    merge(profile, measured);
   }
   void ops(std::span<const Op> ops, double budget_s, Profile& profile) override {
     now_s += budget_s;
     learnt += ops.size();
-    profile.seconds += budget_s;
-    measure(ops, profile);
+    Profile measured = nothing_of(profile);
+    measured.seconds = budget_s;
+    measure(ops, measured);
+    merge(profile, measured);
   }
   std::vector<Timing> timings(std::span<const Network> networks, int, double budget_s,
                               const Profile&) override {
@@ -109,11 +113,25 @@ class FakeMachine : public Measurer {
   std::size_t learnt = 0;
   std::vector<double> budgets_s;  ///< of each measuring of networks together
   std::function<void()> on_timings;
+  std::function<bool()> is_disturbed = [] { return false; };
+  std::size_t most_ops = 1'000'000;  ///< that a profile has time for
 
  private:
-  static void measure(std::span<const Op> ops, Profile& profile) {
+  Timing timing(double ns) const {
+    Timing timing = timing_of(ns);
+    timing.disturbed = is_disturbed();
+    return timing;
+  }
+  void measure(std::span<const Op> ops, Profile& profile) const {
     for (const Op& op : ops)
-      profile.ops.push_back({op, "xnnpack", timing_of(fake_latency().op_terms(op).ops_ns)});
+      profile.ops.push_back({op, "xnnpack", timing(fake_latency().op_terms(op).ops_ns)});
+  }
+  static Profile nothing_of(Profile profile) {
+    profile.ops.clear();
+    profile.networks.clear();
+    profile.warnings.clear();
+    profile.seconds = 0;
+    return profile;
   }
   fs::path file_;
 };
@@ -186,6 +204,52 @@ TEST_CASE("a machine is profiled once, and its published networks measured once"
   fs::remove_all(path);
 }
 
+TEST_CASE("what was disturbed is measured again on the next run, and what was good is kept",
+          "[explorer]") {
+  const fs::path path = folder("disturbed");
+  FakeMachine busy(path);
+  busy.is_disturbed = [n = 0]() mutable { return n++ % 4 == 0; };
+  Profile first = machine_target(busy, 140, false, busy.hooks()).profile;
+  first.warnings = {{"some measurements stayed disturbed", "measure again"}};
+  save_profile(first, busy.profile_file());
+  const auto disturbed = [](const auto& records) {
+    return static_cast<std::size_t>(std::count_if(
+        records.begin(), records.end(), [](const auto& r) { return r.timing.disturbed; }));
+  };
+  REQUIRE(disturbed(first.ops) > 10);
+  REQUIRE(disturbed(first.networks) > 10);
+
+  FakeMachine quiet(path);
+  const Target second = machine_target(quiet, 140, false, quiet.hooks());
+  CHECK(second.is_known);
+  CHECK(quiet.profiles == 0);
+  CHECK(quiet.learnt == disturbed(first.ops));
+  CHECK(quiet.published == disturbed(first.networks));
+  CHECK(quiet.now_s == Approx(91.0 / 4).epsilon(0.03));  // a quarter of the time, too
+  CHECK(disturbed(second.profile.ops) == 0);
+  CHECK(disturbed(second.profile.networks) == 0);
+  CHECK(second.profile.warnings.empty());
+  CHECK(load_profile(quiet.profile_file()) == second.profile);
+  fs::remove_all(path);
+}
+
+TEST_CASE("a machine of which all was disturbed is not known", "[explorer]") {
+  const fs::path path = folder("all-disturbed");
+  FakeMachine machine(path);
+  machine.is_disturbed = [] { return true; };
+  const Profile first = machine_target(machine, 140, false, machine.hooks()).profile;
+  machine.is_disturbed = [] { return false; };
+  machine.most_ops = 10;
+  const Target second = machine_target(machine, 140, false, machine.hooks());
+  CHECK_FALSE(second.is_known);
+  CHECK(machine.profiles == 2);
+  // What there was no time for is known from the first time, if only disturbed.
+  CHECK(second.profile.ops.size() == first.ops.size());
+  CHECK(std::count_if(second.profile.ops.begin(), second.profile.ops.end(),
+                      [](const OpRecord& r) { return !r.timing.disturbed; }) == 10);
+  fs::remove_all(path);
+}
+
 TEST_CASE("what an exploration learns is in its profile, not in the target it was given",
           "[explorer]") {
   const fs::path path = folder("learn");
@@ -215,6 +279,33 @@ TEST_CASE("what an exploration learns is in its profile, not in the target it wa
   for (const char* name : {"fusion", "grouping", "kernel", "operators"})
     CHECK(std::any_of(result.studies.begin(), result.studies.end(),
                       [&](const Study& study) { return study.name == name; }));
+  fs::remove_all(path);
+}
+
+TEST_CASE("networks in a form are explored from the machine's profile to the result",
+          "[explorer]") {
+  const fs::path path = folder("form");
+  FakeMachine machine(path);
+  const NetworkForm form{.height = 256, .width = 256, .features = true};
+  const Target target = machine_target(machine, 140, false, machine.hooks(), form);
+  CHECK(known_latencies(target.profile).empty());
+  CHECK(known_latencies(target.profile, form).size() == published_networks(form).size());
+  CHECK(published_networks(form).size() > 40);
+  ExploreRequest r = request({});
+  r.form = form;
+  const Explored explored = explore_target(target, &machine, r, machine.hooks());
+  CHECK(explored.result.device.conditions.back() ==
+        Labelled{"networks", "256x256 pixels, without heads"});
+  CHECK(explored.result.predictor->networks->count ==
+        static_cast<int>(published_networks(form).size()));
+  for (const Proposal& p : explored.proposals) {
+    CHECK(p.config.resolution == 224);
+    CHECK(p.network.inputs[0].shape.h == 256);
+  }
+  // The whole networks are not known, for what was measured were others.
+  FakeMachine other(path);
+  machine_target(other, 140, false, other.hooks());
+  CHECK(other.published == zoo().size());
   fs::remove_all(path);
 }
 

@@ -65,6 +65,15 @@ TEST_CASE("a file that is not JSON names its path and the place", "[space]") {
   CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("a.json: not valid JSON"));
   std::ofstream(path) << std::string(100000, '[');
   CHECK_THROWS_WITH(read_json_file(path), ContainsSubstring("nested deeper than 64"));
+  std::ofstream(path) << "{\"a\": {\"x\": 1}, \"b\": [{\"x\": 1}, {\"x\": 1, \"y\": 2, \"x\": 3}]}";
+  CHECK_THROWS_WITH(read_json_file(path),
+                    ContainsSubstring("a.json: the key \"x\" is given twice in one object"));
+  CHECK(parse_json("{\"a\": {\"x\": 1}, \"x\": [{\"x\": 1}, {\"x\": 1}]}", "text").size() == 2);
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  CHECK_NOTHROW(parse_json(nested(64), "text"));
+  CHECK_THROWS_WITH(parse_json(nested(65), "text"), "text: nested deeper than 64 levels");
   CHECK_THROWS_WITH(read_json_file(folder.path()), ContainsSubstring("it is a directory"));
   CHECK_THROWS_WITH(read_json_file(folder.path() / "none"), ContainsSubstring("No such file"));
 }

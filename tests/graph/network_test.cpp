@@ -125,6 +125,13 @@ TEST_CASE("the feature network ends with the last stage", "[space]") {
   Network headless = small_network();
   headless.features.clear();
   CHECK_THROWS_WITH(feature_network(headless), ContainsSubstring("has no feature maps"));
+  const NetworkForm form{.height = 64, .width = 32, .features = true};
+  CHECK(in_form(small_network(), form) ==
+        feature_network(with_resolution(small_network(), 64, 32)));
+  CHECK(in_form(small_network(), {}) == small_network());
+  CHECK(text(form) == "64x32 pixels, without heads");
+  CHECK(text(NetworkForm{.features = true}) == "without heads");
+  CHECK(text(NetworkForm{}).empty());
 }
 
 TEST_CASE("another resolution changes shapes and MACs but no parameter", "[space]") {

@@ -46,13 +46,16 @@ TEST_CASE("a batch norm scales and shifts the convolution before it", "[space]")
 TEST_CASE("the channels of a transposed convolution are scaled, group by group", "[space]") {
   NetworkBuilder b("transposed", "test", {1, 1, 1, 4});
   const int x = b.conv_transpose2d(network_input, "up",
-                                   {.out_channels = 2, .groups = 2, .padding = Padding{}});
+                                   {.out_channels = 4, .groups = 2, .padding = Padding{}});
   const Network net = b.finish(b.batch_norm(x, "norm"));
+  const Values zeros(4);
+  const Values fours(4, four);
   const Model folded =
-      reparameterise(net, given({{"stem.up", {{1, 2, 3, 4}, {0, 0}, {}, {}}},
-                                 {"stem.norm", {{2, 20}, {0, 0}, {0, 0}, {four, four}}}}));
+      reparameterise(net, given({{"stem.up", {{1, 2, 3, 4, 5, 6, 7, 8}, zeros, {}, {}}},
+                                 {"stem.norm", {{2, 20, 200, 2000}, zeros, zeros, fours}}}));
   REQUIRE(folded.network.nodes.size() == 1);
-  CHECK(folded.parameters.at("stem.up").weight == Values{1, 2, 30, 40});
+  // Inputs 0 and 1 go to outputs 0 and 1, inputs 2 and 3 to outputs 2 and 3.
+  CHECK(folded.parameters.at("stem.up").weight == Values{1, 20, 3, 40, 500, 6000, 700, 8000});
 }
 
 TEST_CASE("parallel branches become one convolution with the sum's name", "[space]") {

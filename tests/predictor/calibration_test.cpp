@@ -7,6 +7,7 @@
 
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
+#include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -134,6 +135,24 @@ TEST_CASE("fewer latencies and none give wider intervals", "[predictor]") {
   CHECK(width(pi5) > 0.05);
   CHECK(width(none) > width(pi5));
   CHECK(width(with_latencies({{"cpubone-b0", 24.2}})) >= width(pi5));
+}
+
+TEST_CASE("intervals widen with the distance from what was published", "[predictor]") {
+  for (const char* device : {"pi5", "pi4", "pixel7pro", "xeon-w2125"}) {
+    const Predictor predictor = device_predictor(device);
+    const auto width = [&](const char* name, int pixels) {
+      const LatencyEstimate e =
+          predict(predictor, with_resolution(find_network(name), pixels, pixels)).latency;
+      return std::log(e.high_ms / e.ms);
+    };
+    CAPTURE(device);
+    for (const char* name : {"cpubone-b0", "mobilenetv2-100", "resnet50"}) {
+      CAPTURE(name);
+      CHECK(width(name, 512) > 1.1 * width(name, 224));
+      CHECK(width(name, 1024) > width(name, 512));
+    }
+    CHECK(width("cpubone-b1", 224) == Approx(width("cpubone-b0", 224)).epsilon(0.1));
+  }
 }
 
 TEST_CASE("the list of devices tells evidence and expected error", "[predictor]") {

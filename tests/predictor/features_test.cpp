@@ -75,6 +75,25 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
   CHECK(feature(op, "log2 groups") == 1);
 }
 
+TEST_CASE("what an operator reads and writes is told against each cache", "[predictor]") {
+  const Op op = parse_op("conv2d 1x112x112x128->1x112x112x128 k3x3 s1 p1,1,1,1 g1 f32");
+  const double weights = 4 * (128 * 128 * 9 + 128);
+  const double moved = 2 * 4 * 112 * 112 * 128;
+  const double of_macs = 112.0 * 112 * 128 * 128 * 9;
+  const auto log2_of = [](double value) { return Approx(std::log2(value)); };
+  CHECK(feature(op, "log2 weight bytes") == log2_of(weights));
+  CHECK(feature(op, "log2 input bytes") == log2_of(moved / 2));
+  CHECK(feature(op, "log2 output bytes") == log2_of(moved / 2));
+  CHECK(feature(op, "log2 MACs per byte") == log2_of(of_macs / (weights + moved)));
+  CHECK(feature(op, "log2 activation bytes / L1") == log2_of(moved / cpu.l1d_bytes));
+  CHECK(feature(op, "log2 input bytes of a tile / L1") ==
+        log2_of(7.0 * 9 * 128 * 4 / cpu.l1d_bytes));
+  CHECK(feature(op, "log2 input bytes of a window's lines / L2") ==
+        log2_of(3.0 * 112 * 128 * 4 / cpu.l2_bytes));
+  CHECK(feature(op, "log2 bytes / L2") == log2_of((weights + moved) / cpu.l2_bytes));
+  CHECK(feature(op, "log2 bytes / LLC") == log2_of((weights + moved) / cpu.llc_bytes));
+}
+
 TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[predictor]") {
   // 2 x 2 runs on the kernel of 4 taps, 3 x 3 on that of 9; 24 channels are two vectors of 16.
   const Op small = parse_op("conv2d 1x7x7x24->1x7x7x24 k2x2 s1 p1,0,1,0 g24 f32");

@@ -218,6 +218,10 @@ TEST_CASE("a class that networks slow down is scaled", "[predictor]") {
   fit_network_model(predictor, calibration, measured_ns);
   CHECK(class_named(predictor, "pointwise").network_scale == Approx(1.1).epsilon(0.03));
   CHECK(class_named(predictor, "convolution").network_scale == Approx(1).epsilon(0.03));
+  CHECK(predictor.network.networks == 40);
+  // Three tell nothing, also not that there is no error.
+  fit_network_model(predictor, std::span(calibration).first(3), std::span(measured_ns).first(3));
+  CHECK(predictor.network.networks == 0);
 }
 
 TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {

@@ -70,7 +70,7 @@ TEST_CASE("sampling ends with the most samples where noise does not", "[sampler]
   CHECK(bench.run(options).timings[0].samples_ns.size() == 17);
 }
 
-TEST_CASE("what scatters by more than a twentieth is marked", "[sampler]") {
+TEST_CASE("what is uncertain by more than a tenth is marked", "[sampler]") {
   Bench bench;
   bench.add({.ns = 100e3, .noise = alternating(0.3)});
   SampleOptions options = one_run_a_sample();

@@ -89,3 +89,15 @@ def test_accuracy_is_estimated_with_an_interval():
 def test_a_name_in_the_place_of_a_predictor_is_refused_with_how_to_make_one():
     with pytest.raises(ValueError, match=r"predictor: got 'pi5', expected .*of_device"):
         cpubone.explore("pi5", progress=False)
+
+
+def test_backbones_for_detection_are_asked_for(predictor):
+    found = cpubone.explore(
+        predictor, resolution=(320, 512), features=True, params_m=6, evaluations=2000, proposals=5, progress=False
+    )
+    for proposal in found.proposals:
+        assert proposal.network.input[1:3] == (320, 512)
+        assert len(proposal.network.outputs) == 4
+        assert proposal.network.params <= 6e6 < proposal.config.build().params
+    with pytest.raises(ValueError, match="resolution: got 0, expected pixels above 0"):
+        cpubone.explore(predictor, resolution=0, progress=False)

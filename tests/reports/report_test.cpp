@@ -1,6 +1,5 @@
 #include "reports/report.hpp"
 
-
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -9,6 +8,7 @@
 #include "reports/charts.hpp"
 #include "reports/summary.hpp"
 #include "reports/tables.hpp"
+#include "tests/approved.hpp"
 #include "tests/catch.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -142,11 +142,31 @@ TEST_CASE("disturbed latencies are called so everywhere, and nothing is claimed 
                                "while other processes disturbed it, so that they prove nothing;"));
   CHECK(choice_table(result).rows[0][2] == "10.0 (disturbed)");
   CHECK(network_table(result).rows[0][4] == "disturbed");
+  CHECK(summary_table(result).rows[0][6] == "10.00 (disturbed)");
   CHECK(prediction_sentence(result).empty());
   CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,9.9,10.1,disturbed,"));
   // A single sample is no measurement either, and has no interval.
   result.networks[0].measured_ms = MeasuredLatency{{10, 10, 10}, 1, false};
   CHECK_THAT(pareto_csv(std::vector{result}), ContainsSubstring(",10,,,disturbed,"));
+}
+
+TEST_CASE("a terminal shows proposals among those published that none published beats",
+          "[reports]") {
+  Result result = small_result();
+  ResultNetwork slow = result.networks[0];
+  slow.name = "slow";
+  slow.family = "Other";
+  slow.measured_ms->ms = {30, 29, 31};
+  result.networks.push_back(slow);
+  ResultNetwork own = slow;
+  own.name = "cpubone-b0";
+  own.family = "CPUBone";
+  result.networks.push_back(own);
+  const Table table = summary_table(result);
+  std::vector<std::string> names;
+  for (const auto& row : table.rows) names.push_back(row[0]);
+  CHECK(names == std::vector<std::string>{"b0", "p1", "b1", "cpubone-b0"});
+  CHECK(table.rows[0][6] == "10.00 ± 0.10");
 }
 
 TEST_CASE("parts of a network that take next to no time share a row", "[reports]") {
@@ -289,4 +309,35 @@ TEST_CASE("all files of a report are written and listed", "[reports]") {
   picture("out/charts/front.png", "PNG");
   CHECK_THROWS_WITH(write_report(results, "/dev/null/out"),
                     ContainsSubstring("/dev/null/out: cannot make the folder"));
+}
+
+TEST_CASE("the report of an exploration tells what was approved", "[reports]") {
+  Result result = load_result(CPUBONE_SOURCE_DIR "/reports/example/result.json");
+  // Some of each kind are enough.
+  const auto thin_out = [](auto& items, std::size_t step) {
+    std::size_t i = 0;
+    std::erase_if(items, [&](const auto&) { return i++ % step != 0; });
+  };
+  std::erase_if(result.networks, [i = 0](const ResultNetwork& n) mutable {
+    return n.family != "CPUBone" && n.origin == Origin::published && i++ % 5 != 0;
+  });
+  std::erase_if(result.front, [&](const std::string& name) { return !find_network(result, name); });
+  thin_out(result.candidates, 100);
+  for (Study& study : result.studies) thin_out(study.rows, 9);
+  const std::vector<Result> one{result};
+  check_approved("report.md", report_markdown(one, {}) + "\n" + pareto_csv(one));
+
+  const ChartSet set = make_charts(result, chart_frame(one));
+  std::string charts;
+  for (const Chart& chart : set.charts) {
+    nlohmann::json spec = chart.spec;
+    round_numbers(spec);
+    charts += fmt::format("{}: {} ({})\n{}\n", chart.name, chart.title, chart.alt, spec.dump(1));
+  }
+  nlohmann::json data = set.data;
+  round_numbers(data);
+  for (const auto& [name, rows] : data.items())
+    for (std::size_t i = 0; i < rows.size(); i += 4)
+      charts += fmt::format("{} {}\n", name, rows[i].dump());
+  check_approved("charts.txt", charts);
 }

@@ -16,6 +16,12 @@ TEST_CASE("numbers have three digits and no exponent", "[reports]") {
   CHECK(short_number(std::nan("")) == "–");
   CHECK(with_interval({10.25, 10.1, 10.4}) == "10.2 (10.1–10.4)");
   CHECK(with_interval({5, 5, 5}) == "5.00");
+  // No more digits than the interval leaves.
+  CHECK(with_interval({24.23, 15.1, 38.92}) == "24 (15–39)");
+  CHECK(with_interval({0.7312, 0.552, 0.971}) == "0.73 (0.55–0.97)");
+  CHECK(with_interval({0.01234, 0.0083, 0.0182}) == "0.012 (0.008–0.018)");
+  CHECK(with_interval({199.8, 199.1, 200.6}) == "200 (199–201)");
+  CHECK(with_interval({0.0052, 0.0005, 0.0521}) == "0.005 (0.0005–0.052)");
   CHECK(millions(10348488) == "10.3 M");
   CHECK(percent_text(0.0214) == "2.1 %");
 }
