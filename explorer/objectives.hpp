@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graph/network.hpp"
+#include "predictor/accuracy_model.hpp"
 #include "predictor/terms.hpp"
 #include "records/bound.hpp"
 
@@ -35,15 +36,6 @@ struct Capacity {
 
 /// Capacity of a network; the head is its stage `head`. No priors, no novelty.
 Capacity capacity(const Network& network);
-
-/// Estimated ImageNet-1k top-1 in percent with its 90 % interval.
-struct AccuracyEstimate {
-  double top1 = 0;
-  double low = 0;
-  double high = 0;
-  bool refused = false;  ///< too far from all that was published to be estimated
-  bool operator==(const AccuracyEstimate&) const = default;
-};
 
 /// All that a search may look at.
 struct Evaluation {

@@ -1,0 +1,49 @@
+#pragma once
+#include <array>
+#include <cstddef>
+
+#include "graph/network.hpp"
+
+namespace cpubone {
+
+/// What the blocks of a place in a network are like, summed over its spatial layers: convolutions
+/// with kernels above 1 x 1 and attention.
+struct PlaceTerms {
+  double layers = 0;
+  double log_expansion = 0;  ///< of the widest over the narrowest tensor at the layer
+  double log_kernel = 0;
+  double log_groups = 0;  ///< of grouped convolutions that are not depthwise
+  double squeeze = 0;     ///< squeeze-excites
+  double attention = 0;
+  bool operator==(const PlaceTerms&) const = default;
+};
+
+/// A stage of stride 2 to 32 is a place of its own where it is the first of that stride; the others
+/// of that stride are one.
+inline constexpr std::size_t place_count = 10;
+
+/// What accuracy is estimated from, as sums over operators: the terms of a network are the sum over
+/// its parts.
+struct AccuracyTerms {
+  /// A dense k x k convolution is credited with 1 + log2(k) of its k^2 taps and 1 / sqrt(groups) of
+  /// its channels: larger kernels and fewer groups gain far less than their MACs (RepVGG's and
+  /// CPUBone's ablations).
+  double macs = 0;
+  double body_params = 0;  ///< credited the same way, without the classification head
+  double activations = 0;  ///< operators that apply one
+  double relus = 0;        ///< those among them that are ReLU or ReLU6
+  double gelus = 0;
+  std::array<PlaceTerms, place_count> places{};
+  double pixels = 224;  ///< height of the input; no sum
+
+  AccuracyTerms& operator+=(const AccuracyTerms& other);
+  bool operator==(const AccuracyTerms&) const = default;
+};
+AccuracyTerms operator*(double times, AccuracyTerms terms);
+
+/// Of a whole network.
+AccuracyTerms accuracy_terms(const Network& network);
+/// Of the nodes from `begin` to before `end` in it.
+AccuracyTerms accuracy_terms(const Network& network, std::size_t begin, std::size_t end);
+
+}  // namespace cpubone

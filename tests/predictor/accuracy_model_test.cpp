@@ -1,0 +1,112 @@
+#include "predictor/accuracy_model.hpp"
+
+#include <cmath>
+
+#include "space/accel_nasbench.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+const std::vector<TrainedNetwork>& trained() {
+  static const std::vector<TrainedNetwork> all = [] {
+    std::vector<TrainedNetwork> networks;
+    for (const AccelNasbenchRow& row : accel_nasbench()) {
+      TrainedNetwork n;
+      n.network = row.config.name;
+      n.family = "Accel-NASBench";
+      n.top1 = row.top1;
+      n.terms = accuracy_terms(build(row.config));
+      networks.push_back(n);
+    }
+    return networks;
+  }();
+  return all;
+}
+
+std::span<const TrainedNetwork> first(std::size_t count) {
+  return std::span(trained()).first(count);
+}
+
+}  // namespace
+
+TEST_CASE("fifty trained networks tell the order of the others", "[predictor]") {
+  REQUIRE(trained().size() == 300);
+  const AccuracyPosterior posterior = AccuracyFit(first(50), "Accel-NASBench").posterior();
+  double error = 0;
+  double covered = 0;
+  double agree = 0;
+  double pairs = 0;
+  std::vector<double> estimated;
+  for (std::size_t i = 50; i < trained().size(); ++i) {
+    const TrainedNetwork& n = trained()[i];
+    const AccuracyEstimate e = estimate(posterior, n.terms);
+    error += std::abs(e.top1 - n.top1) / 250;
+    covered += (e.low <= n.top1 && n.top1 <= e.high) / 250.0;
+    for (std::size_t k = 0; k < estimated.size(); ++k, ++pairs)
+      agree += (estimated[k] < e.top1) == (trained()[50 + k].top1 < n.top1);
+    estimated.push_back(e.top1);
+  }
+  CHECK(error < 0.9);
+  CHECK(covered > 0.85);
+  CHECK(covered < 0.99);
+  CHECK(2 * agree / pairs - 1 > 0.8);  // Kendall's tau
+}
+
+TEST_CASE("left out networks are estimated as if they had never been there", "[predictor]") {
+  const AccuracyFit fit(first(60), "Accel-NASBench");
+  const auto left = fit.leave_one_out();
+  double error = 0;
+  double seen = 0;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    error += std::abs(left[i].top1 - trained()[i].top1);
+    seen += std::abs(estimate(fit.posterior(), trained()[i].terms).top1 - trained()[i].top1);
+  }
+  CHECK(error > seen);
+  for (const auto& e : fit.leave_family_out()) CHECK_FALSE(e);  // there is no other family
+}
+
+TEST_CASE("draws have the mean and the spread of the estimate", "[predictor]") {
+  const AccuracyPosterior posterior = AccuracyFit(first(60), "Accel-NASBench").posterior();
+  const std::vector<AccuracyTerms> two{trained()[70].terms, trained()[70].terms};
+  const Eigen::MatrixXd drawn = draw(posterior, two, 4000, 1);
+  const AccuracyEstimate e = estimate(posterior, two[0]);
+  const double mean = drawn.col(0).mean();
+  CHECK(mean == Approx(e.top1).margin(0.1));
+  const double sd = std::sqrt((drawn.col(0).array() - mean).square().mean());
+  CHECK(sd == Approx((e.high - e.low) / 3.29).epsilon(0.1));
+  // What is not known of the weights is common to both, and their noise is not.
+  const double apart = std::sqrt((drawn.col(0) - drawn.col(1)).array().square().mean());
+  CHECK(apart < 1.4 * sd);
+  CHECK(apart > 0);
+  CHECK(draw(posterior, two, 10, 1) == draw(posterior, two, 10, 1));
+}
+
+TEST_CASE("doubt grows away from what was trained, until it refuses", "[predictor]") {
+  const AccuracyPosterior posterior = AccuracyFit(first(100), "Accel-NASBench").posterior();
+  AccuracyTerms terms = trained()[0].terms;
+  const auto width = [&] {
+    const AccuracyEstimate e = estimate(posterior, terms);
+    return std::log((100 - e.low) / (100 - e.high));
+  };
+  const double usual = width();
+  terms.places[8].attention = 2;
+  CHECK(width() > usual);
+  terms = trained()[0].terms;
+  terms.macs *= 2;
+  CHECK(width() > usual);
+  CHECK_FALSE(estimate(posterior, terms).refused);
+  terms.macs *= 10;
+  CHECK(estimate(posterior, terms).refused);
+}
+
+TEST_CASE("a fit refuses too few networks and impossible values", "[predictor]") {
+  CHECK_THROWS_WITH(AccuracyFit(first(2), "Accel-NASBench"),
+                    ContainsSubstring("at least 3 networks of family \"Accel-NASBench\", got 2"));
+  CHECK_THROWS_WITH(AccuracyFit(first(5), "other"), ContainsSubstring("\"other\", got 0"));
+  std::vector<TrainedNetwork> wrong(first(5).begin(), first(5).end());
+  wrong[2].top1 = 100;
+  CHECK_THROWS_WITH(AccuracyFit(wrong, "Accel-NASBench"),
+                    ContainsSubstring("top1 must be between 0 and 100 percent, got 100"));
+}
