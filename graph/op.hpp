@@ -38,7 +38,18 @@ enum class OpKind {
   dequantise,
 };
 
-enum class Activation { none, relu, relu6, hardswish, hardsigmoid, sigmoid, silu, gelu, gelu_tanh };
+enum class Activation {
+  none,
+  relu,
+  relu6,
+  hardswish,
+  hardsigmoid,
+  sigmoid,
+  silu,
+  gelu,
+  gelu_tanh,
+  hardtanh
+};
 
 /// Zero padding in pixels.
 struct Padding {
