@@ -89,8 +89,8 @@ std::string first_of(std::initializer_list<std::string> problems) {
   return {};
 }
 
-constexpr std::array<Word, 10> activations{"none",    "relu", "relu6", "hardswish", "hardsigmoid",
-                                           "sigmoid", "silu", "gelu",  "gelu_tanh", "hardtanh"};
+constexpr std::array<Word, 9> activations{"none",    "relu", "relu6", "hardswish", "hardsigmoid",
+                                          "sigmoid", "silu", "gelu",  "gelu_tanh"};
 constexpr std::array<Word, 2> partial_names{"slicing", "split_concat"};
 constexpr std::array<int, 4> same_order{0, 1, 2, 3};
 

@@ -106,9 +106,6 @@ class Exporter {
       case Activation::gelu_tanh:
         graph_.add("Gelu", {in}, out, {attribute("approximate", "tanh")});
         break;
-      case Activation::hardtanh:
-        graph_.add("Clip", {in, scalar("low", -1), scalar("high", 1)}, out);
-        break;
     }
   }
 

@@ -38,18 +38,7 @@ enum class OpKind {
   dequantise,
 };
 
-enum class Activation {
-  none,
-  relu,
-  relu6,
-  hardswish,
-  hardsigmoid,
-  sigmoid,
-  silu,
-  gelu,
-  gelu_tanh,
-  hardtanh
-};
+enum class Activation { none, relu, relu6, hardswish, hardsigmoid, sigmoid, silu, gelu, gelu_tanh };
 
 /// Zero padding in pixels.
 struct Padding {

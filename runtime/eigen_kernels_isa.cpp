@@ -85,9 +85,6 @@ void activate(Activation activation, const float* in, float* out, std::size_t co
     case Activation::gelu_tanh:
       y = 0.5F * x * (1.0F + (0.79788456F * (x + 0.044715F * x.cube())).tanh());
       break;
-    case Activation::hardtanh:
-      y = x.max(-1.0F).min(1.0F);
-      break;
   }
 }
 

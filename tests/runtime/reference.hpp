@@ -33,8 +33,6 @@ inline double apply(Activation activation, double x) {
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::hardtanh:
-      return std::min(std::max(x, -1.0), 1.0);
   }
   return x;
 }
