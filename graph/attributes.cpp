@@ -89,8 +89,8 @@ std::string first_of(std::initializer_list<std::string> problems) {
   return {};
 }
 
-constexpr std::array<Word, 9> activation_names{
-    "none", "relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu", "gelu_tanh"};
+constexpr std::array<Word, 9> activations{"none",    "relu", "relu6", "hardswish", "hardsigmoid",
+                                          "sigmoid", "silu", "gelu",  "gelu_tanh"};
 constexpr std::array<Word, 2> partial_names{"slicing", "split_concat"};
 constexpr std::array<int, 4> same_order{0, 1, 2, 3};
 
@@ -217,7 +217,7 @@ constexpr AttributeSchema table[] = {
     {Attribute::activation, "act=NAME", "an activation", false,
      [](const Op& op) { return fmt::format("act={}", name(op.activation)); },
      [](Word word, Op& op) {
-       return read_name(word, "act=", "activation", activation_names, op.activation);
+       return read_name(word, "act=", "activation", activations, op.activation);
      },
      [](const Op& op) { return op.activation == Activation::none; },
      [](const Op&) { return std::string(); }},
@@ -229,8 +229,12 @@ std::span<const AttributeSchema> attributes() {
   return table;
 }
 
+std::span<const std::string_view> activation_names() {
+  return activations;
+}
+
 std::string_view name(Activation activation) {
-  return activation_names[static_cast<std::size_t>(activation)];
+  return activations[static_cast<std::size_t>(activation)];
 }
 
 std::string_view name(PartialForm form) {
@@ -238,8 +242,8 @@ std::string_view name(PartialForm form) {
 }
 
 Activation parse_activation(std::string_view word) {
-  if (const auto activation = find_name<Activation>(activation_names, word)) return *activation;
-  throw std::invalid_argument(wrong_word("activation", word, "one of " + joined(activation_names)));
+  if (const auto activation = find_name<Activation>(activations, word)) return *activation;
+  throw std::invalid_argument(wrong_word("activation", word, "one of " + joined(activations)));
 }
 
 }  // namespace cpubone

@@ -57,6 +57,8 @@ struct AttributeSchema {
   std::string (*out_of_range)(const Op& op);
 };
 std::span<const AttributeSchema> attributes();
+/// In the order of Activation, `none` first.
+std::span<const std::string_view> activation_names();
 
 /// All that is known of a kind of operator: the one place that checker, text, counts, shape
 /// inference, exporter and executors read. A new operator is a row here, a kernel in runtime/, its

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "graph/network.hpp"
+#include "graph/schema.hpp"
 #include "predictor/least_squares.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
@@ -273,12 +274,10 @@ CalibratedRange range_of(const DeviceDescription& device, std::size_t families) 
 
 std::vector<std::string> all_classes() {
   std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
-  for (int kind = 0; kind <= static_cast<int>(OpKind::channel_shuffle); ++kind)
-    if (static_cast<OpKind>(kind) != OpKind::conv2d &&
-        static_cast<OpKind>(kind) != OpKind::activation)
-      names.emplace_back(name(static_cast<OpKind>(kind)));
-  for (int a = 1; a <= static_cast<int>(Activation::gelu_tanh); ++a)
-    names.emplace_back(name(static_cast<Activation>(a)));
+  for (const OpSchema& op : schemas())
+    if (op.kind != OpKind::conv2d && op.kind != OpKind::activation) names.emplace_back(op.name);
+  for (const std::string_view activation : activation_names().subspan(1))
+    names.emplace_back(activation);
   return names;
 }
 
