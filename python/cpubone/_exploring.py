@@ -9,7 +9,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Bar, Progress
-from cpubone._networks import Config, Network, NetworkLike, PathLike, network
+from cpubone._document import PathLike
+from cpubone._networks import Config, Network, NetworkLike, network
 from cpubone._prediction import Predictor
 from cpubone._profiling import Profile, _need_xnnpack
 from cpubone._results import Result

@@ -6,11 +6,11 @@ import dataclasses
 import functools
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Rows, frame, table
+from cpubone._document import Document, PathLike
 
 if TYPE_CHECKING:
     import pandas
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 ALWAYS_FUSED = 1 << 16
 NEVER_FUSED = 0
 
-PathLike = Union[str, "os.PathLike[str]"]
 _COLUMNS = ("name", "stage", "kind", "input", "output", "kernel", "stride", "groups", "activation", "params", "macs", "op")
 
 
@@ -153,39 +152,20 @@ def published(name: str) -> Dict[str, Any]:
     return {"accuracy": _core.published_accuracy(name), "latency": _core.published_latencies(name)}
 
 
-class Network:
+class Network(Document[_core.Network]):
     """A directed acyclic graph of operators in inference form, NHWC, batch 1.
 
     Made by `cpubone.network`, `Config.build`, `Network.load`. Immutable; pickles as its JSON.
     """
 
-    __slots__ = ("_core", "__weakref__")
-
-    def __init__(self, core: _core.Network) -> None:
-        self._core = core
-
-    @staticmethod
-    def load(path: PathLike) -> Network:
-        """Reads network JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
-        return Network(_core.Network.load(Path(path)))
-
-    @staticmethod
-    def from_json(text: str, source: str = "network") -> Network:
-        """Reads network JSON from text; `source` names it in errors."""
-        return Network(_core.Network.from_json(text, source))
+    __slots__ = ()
+    _native = _core.Network
+    _kind = "network"
 
     @staticmethod
     def random(seed: int) -> Network:
         """A random backbone of no family, 0.05 to 4 G MACs; the same seed gives the same."""
         return Network(_core.random_network(seed))
-
-    def save(self, path: PathLike) -> None:
-        """Writes network JSON atomically. Raises cpubone.Error naming path and reason."""
-        self._core.save(Path(path))
-
-    def json(self) -> str:
-        """The network as JSON text, `cpubone/network/1`."""
-        return self._core.json()
 
     @property
     def name(self) -> str:
@@ -284,14 +264,8 @@ class Network:
         """`rows()` as a pandas frame."""
         return frame(self.rows(), _COLUMNS)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Network) and self._core == other._core
-
     def __hash__(self) -> int:
         return hash((self.name, self.macs, self.params))
-
-    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
-        return Network.from_json, (self.json(), self.name)
 
     def __repr__(self) -> str:
         h, w = self.input[1:3]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from cpubone import _core
 from cpubone._display import Chart, Progress, Rows, chart, frame, table
-from cpubone._networks import Network, NetworkLike, PathLike, network
+from cpubone._document import Document
+from cpubone._networks import Network, NetworkLike, network
 from cpubone._profiling import OpLike, Profile, _need_xnnpack, profile
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ class Prediction:
         return table(repr(self)[1:-1], ("class", "operators", "MACs", "ms", "GMACpS"), rows)
 
 
-class Predictor:
+class Predictor(Document[_core.Predictor]):
     """Predicts operators and networks on one device. Immutable; pickles as its JSON."""
 
-    def __init__(self, core: _core.Predictor) -> None:
-        self._core = core
+    _native = _core.Predictor
+    _kind = "predictor"
 
     @staticmethod
     def fit(measured: Profile, *, calibration: Optional[Iterable[NetworkLike]] = None) -> Predictor:
@@ -188,24 +188,6 @@ class Predictor:
         Raises ValueError listing the names.
         """
         return Predictor(_core.Predictor.of_device(name))
-
-    @staticmethod
-    def load(path: PathLike) -> Predictor:
-        """Reads predictor JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
-        return Predictor(_core.Predictor.load(Path(path)))
-
-    @staticmethod
-    def from_json(text: str, source: str = "predictor") -> Predictor:
-        """Reads predictor JSON from text; `source` names it in errors."""
-        return Predictor(_core.Predictor.from_json(text, source))
-
-    def save(self, path: PathLike) -> None:
-        """Writes predictor JSON atomically. Raises cpubone.Error naming path and reason."""
-        self._core.save(Path(path))
-
-    def json(self) -> str:
-        """The predictor as JSON text, `cpubone/predictor/1`."""
-        return self._core.json()
 
     def predict(self, what: NetworkLike) -> Prediction:
         """Latency of a network, anything that `cpubone.network` reads.
@@ -249,9 +231,6 @@ class Predictor:
     def error_frame(self) -> pandas.DataFrame:
         """`error_rows()` as a pandas frame."""
         return frame(self.error_rows(), ("class", "operators", "train_mape", "test_mape"))
-
-    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
-        return Predictor.from_json, (self.json(), "predictor")
 
     def __repr__(self) -> str:
         return (

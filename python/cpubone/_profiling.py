@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optiona
 
 from cpubone import _core
 from cpubone._display import Bar, Chart, Progress, Rows, chart, frame, table
-from cpubone._networks import NetworkLike, PathLike, network
+from cpubone._document import Document, PathLike
+from cpubone._networks import NetworkLike, network
 
 if TYPE_CHECKING:
     import pandas
@@ -61,32 +62,14 @@ _OP_COLUMNS = ("class", "macs", "latency_ms", "low_ms", "high_ms", "gmacps", "md
 _NETWORK_COLUMNS = ("name", "params", "macs", "latency_ms", "low_ms", "high_ms", "gmacps", "mdape", "samples", "disturbed")
 
 
-class Profile:
+class Profile(Document[_core.Profile]):
     """Measurements of one device with one setting: operators, networks, conditions, warnings.
 
     Made by `cpubone.profile`, `Profile.load`. Immutable; pickles as its JSON.
     """
 
-    def __init__(self, core: _core.Profile) -> None:
-        self._core = core
-
-    @staticmethod
-    def load(path: PathLike) -> Profile:
-        """Reads profile JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
-        return Profile(_core.Profile.load(Path(path)))
-
-    @staticmethod
-    def from_json(text: str, source: str = "profile") -> Profile:
-        """Reads profile JSON from text; `source` names it in errors."""
-        return Profile(_core.Profile.from_json(text, source))
-
-    def save(self, path: PathLike) -> None:
-        """Writes profile JSON atomically. Raises cpubone.Error naming path and reason."""
-        self._core.save(Path(path))
-
-    def json(self) -> str:
-        """The profile as JSON text, `cpubone/profile/1`."""
-        return self._core.json()
+    _native = _core.Profile
+    _kind = "profile"
 
     @functools.cached_property
     def _values(self) -> Dict[str, Any]:
@@ -206,12 +189,6 @@ class Profile:
                 "tooltip": [{"field": "op"}, {"field": "gmacps", "format": ".3s"}],
             },
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Profile) and self._core == other._core
-
-    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
-        return Profile.from_json, (self.json(), "profile")
 
     def __repr__(self) -> str:
         values = self._values

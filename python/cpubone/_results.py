@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence,
 
 from cpubone import _core
 from cpubone._display import Chart, Rows, frame, table
-from cpubone._networks import PathLike
+from cpubone._document import Document, PathLike
+
 
 if TYPE_CHECKING:
     import pandas
@@ -35,32 +36,14 @@ _COLUMNS = (
 _ENOUGH_SAMPLES = 5  # for an interval, docs/measuring.md
 
 
-class Result:
+class Result(Document[_core.Result]):
     """All that an exploration found out: networks, front, candidates, device, findings, studies, warnings.
 
     Made by `cpubone.explore` and `Result.load`. Immutable; pickles as its JSON.
     """
 
-    def __init__(self, core: _core.Result) -> None:
-        self._core = core
-
-    @staticmethod
-    def load(path: PathLike) -> Result:
-        """Reads `result.json`. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
-        return Result(_core.Result.load(Path(path)))
-
-    @staticmethod
-    def from_json(text: str, source: str = "result") -> Result:
-        """Reads result JSON from text; `source` names it in errors."""
-        return Result(_core.Result.from_json(text, source))
-
-    def save(self, path: PathLike) -> None:
-        """Writes result JSON atomically. Raises cpubone.Error naming path and reason."""
-        self._core.save(Path(path))
-
-    def json(self) -> str:
-        """The result as JSON text, `cpubone/result/2`."""
-        return self._core.json()
+    _native = _core.Result
+    _kind = "result"
 
     @functools.cached_property
     def values(self) -> Dict[str, Any]:
@@ -136,12 +119,6 @@ class Result:
     def report(self, folder: PathLike = "cpubone-out") -> List[Path]:
         """Writes `report.html`, `report.md`, `pareto.csv`, and charts where node is installed; returns the files."""
         return report([self], folder)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Result) and self._core == other._core
-
-    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
-        return Result.from_json, (self.json(), "result")
 
     def __repr__(self) -> str:
         proposals = sum(network["origin"] == "proposal" for network in self.values["networks"])

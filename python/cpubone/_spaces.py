@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from cpubone import _core
 from cpubone._display import table
-from cpubone._networks import Config, Network, PathLike
+from cpubone._document import Document
+from cpubone._networks import Config, Network
 
 if TYPE_CHECKING:
     import numpy
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     Genome: TypeAlias = numpy.typing.NDArray[numpy.uint8]
 
 
-class SearchSpace:
+class SearchSpace(Document[_core.SearchSpace]):
     """All networks that a search may choose from: every combination of choices.
 
     Its skeleton, `cpubone` or `mnasnet`, says of what: configurations are of CPUBone's only, `build` makes any network.
     A genome is a uint8 array with the index of a choice for every gene of `genes`. Immutable; pickles as its JSON.
     """
 
-    def __init__(self, core: _core.SearchSpace) -> None:
-        self._core = core
+    _native = _core.SearchSpace
+    _kind = "space"
 
     @staticmethod
     def default() -> SearchSpace:
@@ -39,16 +39,6 @@ class SearchSpace:
         return SearchSpace(_core.SearchSpace.of_skeleton("mnasnet"))
 
     @staticmethod
-    def load(path: PathLike) -> SearchSpace:
-        """Reads search space JSON. Raises cpubone.Error naming path, JSON pointer, what was got and expected."""
-        return SearchSpace(_core.SearchSpace.load(Path(path)))
-
-    @staticmethod
-    def from_json(text: str, source: str = "space") -> SearchSpace:
-        """Reads search space JSON from text; `source` names it in errors."""
-        return SearchSpace(_core.SearchSpace.from_json(text, source))
-
-    @staticmethod
     def from_dict(values: Mapping[str, Any]) -> SearchSpace:
         """The space of the values that its file has; `to_dict` gives them to change."""
         return SearchSpace.from_json(json.dumps(dict(values)))
@@ -57,14 +47,6 @@ class SearchSpace:
         """The values that its file has."""
         values: Dict[str, Any] = json.loads(self.json())
         return values
-
-    def save(self, path: PathLike) -> None:
-        """Writes search space JSON atomically. Raises cpubone.Error naming path and reason."""
-        self._core.save(Path(path))
-
-    def json(self) -> str:
-        """The space as JSON text, `cpubone/space/1`."""
-        return self._core.json()
 
     @property
     def name(self) -> str:
@@ -128,12 +110,6 @@ class SearchSpace:
 
     def __contains__(self, config: Config) -> bool:
         return self._core.contains(config._to_core())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SearchSpace) and self._core == other._core
-
-    def __reduce__(self) -> Tuple[Any, Tuple[str, str]]:
-        return SearchSpace.from_json, (self.json(), "space")
 
     def __repr__(self) -> str:
         return f"<cpubone.SearchSpace {self.name}: {self.size:.3g} genomes>"

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 try:
     import torch
@@ -25,8 +24,9 @@ except ImportError as error:
     raise ImportError("cpubone.torch needs PyTorch: `pip install torch` or `apt install python3-torch`") from error
 
 from cpubone import _core
+from cpubone._document import PathLike
 from cpubone._forms import Form, cpubone_form, fasternet_form, mobileone_form, pads
-from cpubone._networks import Network, NetworkLike, PathLike, network
+from cpubone._networks import Network, NetworkLike, network
 
 if TYPE_CHECKING:
     from cpubone._execution import Executor, Weights

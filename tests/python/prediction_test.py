@@ -31,6 +31,9 @@ def test_a_predictor_survives_files_and_pickles(predictor, tmp_path):
     for copy in (cpubone.Predictor.load(tmp_path / "predictor.json"), pickle.loads(pickle.dumps(predictor))):
         assert copy.predict("b0").latency_ms == expected
         assert copy.json() == predictor.json()
+    assert pickle.loads(pickle.dumps(predictor)) == predictor
+    assert len({predictor, cpubone.Predictor.from_json(predictor.json())}) == 1
+    assert predictor != "predictor"
 
 
 def test_a_class_without_measurements_is_an_error(profile):
