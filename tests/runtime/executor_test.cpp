@@ -216,6 +216,18 @@ TEST_CASE("a network computes the same in every way of cutting it into steps", "
   run({}, 2);
 }
 
+TEST_CASE("outputs of nodes are told only where they were kept", "[profiler]") {
+  const Network net = mixed_network();
+  Executor executor(net, random_parameters(), threads());
+  fill(executor.input(), 3);
+  executor.run();
+  CHECK_THROWS_WITH(
+      executor.node_output(0),
+      "network \"" + net.name + "\": outputs of nodes are kept only with keep_outputs");
+  Executor keeping(net, random_parameters(), threads(), {.keep_outputs = true});
+  CHECK_NOTHROW(keeping.node_output(0));
+}
+
 TEST_CASE("activations share memory", "[profiler]") {
   const Executor shared(mixed_network(), random_parameters(), threads(), {.one_step_per_op = true});
   const Executor kept(mixed_network(), random_parameters(), threads(),
