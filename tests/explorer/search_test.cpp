@@ -10,6 +10,7 @@
 #include "explorer/checkpoint.hpp"
 #include "explorer/island.hpp"
 #include "graph/json_file.hpp"
+#include "tests/approved.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
 #include "tests/temporary_folder.hpp"
@@ -126,6 +127,25 @@ TEST_CASE("the same seed gives the same result on one thread and two", "[explore
     for (std::size_t i = 1; i < a.hypervolume.size(); ++i)
       CHECK(a.hypervolume[i].value >= a.hypervolume[i - 1].value);
   }
+}
+
+TEST_CASE("searches find what was approved", "[explorer]") {
+  // Those whose random numbers are our own; others' differ from version to version.
+  const Evaluator evaluator(default_search_space(), fake_latency(), accuracy());
+  std::string lines;
+  for (const Algorithm algorithm : {Algorithm::local, Algorithm::random}) {
+    SearchOptions options = quick(algorithm);
+    options.constraints = {{Objective::latency, 30}, {Objective::params, 15}};
+    const SearchResult result = search(evaluator, options);
+    lines += fmt::format("{}: {} evaluations, {} distinct\n", name(algorithm), result.evaluations,
+                         result.distinct());
+    for (const HypervolumePoint& point : result.hypervolume)
+      lines += fmt::format("{} {:.4g}\n", point.evaluations, point.value);
+    for (const Found& f : result.front)
+      lines += fmt::format("{:.4g} ms {:.4g} % {}\n", f.evaluation.latency.ms,
+                           f.evaluation.accuracy.top1, describe(evaluator.space(), f.genome));
+  }
+  check_approved("search.txt", lines);
 }
 
 TEST_CASE("constraints on other quantities hold for the whole front", "[explorer]") {

@@ -10,6 +10,7 @@
 #include "graph/passes.hpp"
 #include "predictor/evaluation.hpp"
 #include "space/zoo.hpp"
+#include "tests/approved.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -165,4 +166,28 @@ TEST_CASE("the list of devices tells evidence and expected error", "[predictor]"
     CHECK(summary.expected_error > 0);
     CHECK((summary.latencies > 0) == (summary.evidence != "description"));
   }
+}
+
+TEST_CASE("known devices predict what was approved", "[predictor]") {
+  std::string lines;
+  for (const DeviceDescription& device : known_devices()) {
+    const Predictor predictor = calibrate(device);
+    const auto tell = [&](const std::string& what, const NetworkPrediction& p) {
+      lines += fmt::format("{} {} {:.4g} ({:.4g} to {:.4g}) {:.4g}\n", device.device.name, what,
+                           p.latency.ms, p.latency.low_ms, p.latency.high_ms, p.at_best_macps_ms);
+    };
+    for (const char* name : {"cpubone-nano", "cpubone-b1", "lowformer-b0", "mobileone-s0",
+                             "fasternet-t0", "mobilenetv3-large-100", "shufflenetv2-x1-0"}) {
+      const Network network = find_network(name);
+      tell(name, predict(predictor, network));
+      tell(std::string(name) + " 320", predict(predictor, with_resolution(network, 320, 320)));
+    }
+    const NetworkPrediction b0 = predict(predictor, find_network("cpubone-b0"));
+    tell("cpubone-b0", b0);
+    if (device.device.name != "pi5") continue;
+    for (const OpPrediction& op : b0.ops)
+      lines += fmt::format("{} {:.4g} +- {:.3g} us {}\n", text(op.op), op.latency_ns * 1e-3,
+                           op.spread_ns * 1e-3, name(op.bound));
+  }
+  check_approved("devices.txt", lines);
 }

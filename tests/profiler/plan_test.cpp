@@ -6,6 +6,8 @@
 #include <string>
 
 #include "runtime/executor.hpp"
+#include "space/random_network.hpp"
+#include "tests/approved.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -116,4 +118,15 @@ TEST_CASE("a spread that is no number is refused with the operator's name", "[pl
   CHECK_THROWS_WITH(next_operators(
                         {}, [](const Op&) { return -1.0; }, 5, 1),
                     ContainsSubstring("spread must be finite and at least 0, got -1"));
+}
+
+TEST_CASE("the operators and networks of a profile are those that were approved", "[plan]") {
+  // Interrupted profiles go on, and kept ones are known, by what they measured.
+  std::string lines;
+  const std::vector<Op> plan = sampling_plan(1, 600);
+  for (std::size_t i = 0; i < plan.size(); i += 3) lines += text(plan[i]) + "\n";
+  for (const Network& network : calibration_networks())
+    lines += fmt::format("{} {} {} {} {}\n", network.name, network.nodes.size(), params(network),
+                         macs(network), text(network.nodes[network.nodes.size() / 2].op));
+  check_approved("plan.txt", lines);
 }

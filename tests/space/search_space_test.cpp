@@ -141,6 +141,16 @@ TEST_CASE("choices that a file leaves out are CPUBone's", "[space]") {
   CHECK(size(space) == 32);
 }
 
+TEST_CASE("what only attention reads is checked where attention may be chosen", "[space]") {
+  SearchSpace space = default_search_space();
+  set_choices(space, "stage3.width", {8, 128});
+  set_choices(space, "mlp_expansion", {0.01, 4});  // of 8 channels none
+  CHECK_THROWS_WITH(check(space), ContainsSubstring("mlp"));
+  for (const char* stage : {"stage1", "stage2", "stage3", "stage4"})
+    set_choices(space, std::string(stage) + ".attention", {0});
+  CHECK_NOTHROW(check(space));
+}
+
 TEST_CASE("a wrong space is refused with what is wrong", "[space]") {
   const auto message = [](const json& value) {
     try {
