@@ -404,7 +404,7 @@ TEST_CASE("a predictor is adapted by the instruction set that it then predicts w
   const Predictor adapted = adapt_predictor(exact_predictor(), few);
   for (const OpRecord& record : few.ops) {
     INFO(text(record.op));
-    CHECK(estimate(adapted, record.op).ns == Approx(record.timing.median_ns).epsilon(0.1));
+    CHECK(estimate(adapted, record.op).ns == Approx(record.timing.median_ns).epsilon(0.07));
   }
 }
 
