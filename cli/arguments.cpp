@@ -97,6 +97,29 @@ std::pair<int, int> parse_resolution(std::string_view option, std::string_view t
   return {height, width};
 }
 
+std::pair<std::string, std::vector<std::int64_t>> parse_input_shape(std::string_view option,
+                                                                    std::string_view text) {
+  constexpr std::int64_t most = 65536;
+  const std::size_t equals = text.rfind('=');
+  const std::string name(equals == std::string_view::npos ? "" : text.substr(0, equals));
+  std::vector<std::int64_t> dims;
+  for (std::string_view rest = equals == std::string_view::npos ? text : text.substr(equals + 1);
+       ;) {
+    const auto end = rest.find('x');
+    const std::string_view part = rest.substr(0, end);
+    std::int64_t value = 0;
+    const auto parsed = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (parsed.ec != std::errc{} || parsed.ptr != part.data() + part.size() || value < 1 ||
+        value > most)
+      throw std::invalid_argument(fmt::format(
+          "{}: got \"{}\", expected dimensions such as 1x3x224x224, or INPUT=1x3x224x224", option,
+          text));
+    dims.push_back(value);
+    if (end == std::string_view::npos) return {name, dims};
+    rest.remove_prefix(end + 1);
+  }
+}
+
 void require_writable(const fs::path& file) {
   std::error_code code;
   const auto fail = [&](std::string_view reason) {

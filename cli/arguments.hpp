@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,6 +25,11 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
 /// Height and width in pixels of `224` or `288x512`, at most 65536. Throws std::invalid_argument
 /// naming the option.
 std::pair<int, int> parse_resolution(std::string_view option, std::string_view text);
+
+/// Dimensions of `1x3x224x224`, or of an input by name: `image=1x3x224x224`; the name is empty
+/// where there is none. Throws std::invalid_argument naming the option.
+std::pair<std::string, std::vector<std::int64_t>> parse_input_shape(std::string_view option,
+                                                                    std::string_view text);
 
 /// Throws cpubone::Error where the file could not be written: found out before long work.
 void require_writable(const std::filesystem::path& file);

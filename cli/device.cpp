@@ -135,20 +135,25 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
   return under(conditions, std::move(predictor), device);
 }
 
-Network named_network(const std::string& name_or_file) {
-  const std::filesystem::path path = name_or_file;
-  if (path.extension() == ".onnx")
-    throw std::invalid_argument(fmt::format(
-        "{}: ONNX files are not read; expected a name of --list or a cpubone/network/1 JSON file",
-        name_or_file));
-  if (path.extension() == ".json" || std::filesystem::is_regular_file(path))
-    return load_network(path);
-  return find_network(name_or_file);
+NamedNetwork named_network(const std::string& name_or_file,
+                           const std::vector<std::string>& input_shapes, const Terminal& terminal) {
+  OnnxOptions options;
+  for (const std::string& shape : input_shapes) {
+    auto [input, dims] = parse_input_shape("--input-shape", shape);
+    options.input_shapes[input] = std::move(dims);
+  }
+  NamedNetwork named = cpubone::named_network(name_or_file, options);
+  for (const UnsupportedNode& node : named.unsupported)
+    terminal.warn(
+        fmt::format("{}: {}; the latency is of the rest", named.network.name, text(node)));
+  return named;
 }
 
 void add_form_options(CLI::App& app, FormOptions& options) {
   app.add_option("--resolution", options.resolution,
                  "of the networks' input in pixels: 224, or height x width such as 288x512");
+  app.add_option("--input-shape", options.input_shapes,
+                 "of an ONNX model's first input, or of one by name: 1x3x224x224, image=1x3x64x64");
   app.add_flag("--features", options.features,
                "networks without their heads, as detectors use them");
 }

@@ -7,6 +7,7 @@
 #include "graph/network.hpp"
 #include "graph/passes.hpp"
 #include "predictor/predictor.hpp"
+#include "space/named_network.hpp"
 
 namespace cpubone::cli {
 
@@ -30,15 +31,18 @@ MeasureSettings settings_of(const Conditions& conditions);
 Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
 
-/// The network that a user means: a name of the zoo or a `.json` file.
-Network named_network(const std::string& name_or_file);
+/// The network that a user means, with the shapes that `--input-shape` gives to inputs of an ONNX
+/// model. Warns of operators that are left out.
+NamedNetwork named_network(const std::string& name_or_file,
+                           const std::vector<std::string>& input_shapes, const Terminal& terminal);
 
 /// What a user asks of networks, in every tool alike.
 struct FormOptions {
   std::string resolution;
+  std::vector<std::string> input_shapes;  ///< of ONNX models, for `named_network`
   bool features = false;
 };
-/// `--resolution` and `--features`.
+/// `--resolution`, `--input-shape` and `--features`.
 void add_form_options(CLI::App& app, FormOptions& options);
 /// Throws std::invalid_argument naming the option.
 NetworkForm form_of(const FormOptions& options);

@@ -310,7 +310,7 @@ int main(int argc, char** argv) {
   bool list = false;
   bool evaluates = false;
   bool quiet = false;
-  app.add_option("network", names, "names of --list, or network files (.json)");
+  app.add_option("network", names, "names of --list, network files (.json) or ONNX models (.onnx)");
   app.add_option("--device", device,
                  "host, a name such as pi5, or a file with a profile, a predictor or a device")
       ->capture_default_str();
@@ -340,7 +340,8 @@ int main(int argc, char** argv) {
     std::vector<Network> networks;
     const NetworkForm form = cli::form_of(form_options);
     for (const std::string& name : names)
-      networks.push_back(in_form(cli::named_network(name), form));
+      networks.push_back(
+          in_form(cli::named_network(name, form_options.input_shapes, terminal).network, form));
     const Predictor predictor = cli::device_predictor(device, conditions, terminal);
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,

@@ -127,8 +127,11 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
 RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings) {
   RemoteJob job;
   const NetworkForm form = cli::form_of(arguments.form);
+  const cli::Terminal terminal(arguments.quiet);
   for (const std::string& name : arguments.networks)
-    job.networks.push_back(with_dtype(in_form(cli::named_network(name), form), settings.dtype));
+    job.networks.push_back(with_dtype(
+        in_form(cli::named_network(name, arguments.form.input_shapes, terminal).network, form),
+        settings.dtype));
   if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype);
   if (!job.networks.empty() && settings.dtype == DType::qs8)
     throw std::invalid_argument(
@@ -293,8 +296,10 @@ int main(int argc, char** argv) {
                  "folder with cpubone-profile and its libraries, built for a device of another "
                  "architecture");
   app.add_flag("--serve", a.serve, "run a job for another machine")->group("");
-  auto* networks = app.add_option("--network", a.networks,
-                                  "whole network, by name (cpubone-predict --list) or JSON file");
+  auto* networks =
+      app.add_option("--network", a.networks,
+                     "whole network: a name of cpubone-predict --list, a network file (.json) or "
+                     "an ONNX model (.onnx)");
   app.add_option("--ops", a.ops, "file with one operator a line, - for standard input")
       ->excludes(networks);
   app.add_option("--threads", a.threads, "threads that share an operator's work")

@@ -89,8 +89,12 @@ std::string first_of(std::initializer_list<std::string> problems) {
   return {};
 }
 
-constexpr std::array<Word, 9> activations{"none",    "relu", "relu6", "hardswish", "hardsigmoid",
-                                          "sigmoid", "silu", "gelu",  "gelu_tanh"};
+constexpr std::array<Word, 20> activations{
+    "none", "relu",      "relu6",      "hardswish", "hardsigmoid", "sigmoid", "silu",
+    "gelu", "gelu_tanh", "tanh",       "elu",       "softplus",    "mish",    "exp",
+    "log",  "sqrt",      "reciprocal", "erf",       "abs",         "neg"};
+constexpr std::array<Word, 4> reduction_names{"mean", "sum", "max", "min"};
+constexpr std::array<Word, 3> resize_names{"bilinear", "bilinear_corners", "nearest"};
 constexpr std::array<Word, 2> partial_names{"slicing", "split_concat"};
 constexpr std::array<int, 4> same_order{0, 1, 2, 3};
 
@@ -162,7 +166,7 @@ constexpr AttributeSchema table[] = {
      [](const Op& op) { return fmt::format("begin={}", op.begin); },
      [](Word word, Op& op) { return read_number(word, "begin=", "begin", op.begin); },
      [](const Op& op) { return op.begin == 0; },
-     [](const Op& op) { return outside("begin", op.begin, 0, max_dimension); }},
+     [](const Op& op) { return outside("begin", op.begin, 0, max_moved_dimension); }},
     {Attribute::conv_channels, "conv=N", "conv", true,
      [](const Op& op) { return fmt::format("conv={}", op.conv_channels); },
      [](Word word, Op& op) { return read_number(word, "conv=", "conv", op.conv_channels); },
@@ -175,7 +179,29 @@ constexpr AttributeSchema table[] = {
      },
      [](const Op& op) { return op.partial_form == PartialForm::slicing; },
      [](const Op&) { return std::string(); }},
-    {Attribute::permutation, "perm=0,I,J,K", "a permutation", true,
+    {Attribute::reduction, "of=mean, sum, max or min", "a reduction", true,
+     [](const Op& op) { return fmt::format("of={}", name(op.reduction)); },
+     [](Word word, Op& op) {
+       return read_name(word, "of=", "reduction", reduction_names, op.reduction);
+     },
+     [](const Op& op) { return op.reduction == Reduction::mean; },
+     [](const Op&) { return std::string(); }},
+    {Attribute::resize_mode, "mode=bilinear, bilinear_corners or nearest", "a mode", true,
+     [](const Op& op) { return fmt::format("mode={}", name(op.resize_mode)); },
+     [](Word word, Op& op) {
+       return read_name(word, "mode=", "mode", resize_names, op.resize_mode);
+     },
+     [](const Op& op) { return op.resize_mode == ResizeMode::bilinear; },
+     [](const Op&) { return std::string(); }},
+    {Attribute::transposed, "transposed", "a transposed matrix", false,
+     [](const Op& op) { return std::string(op.transposed ? "transposed" : ""); },
+     [](Word word, Op& op) -> Read {
+       if (word != "transposed") return std::nullopt;
+       op.transposed = true;
+       return fine;
+     },
+     [](const Op& op) { return !op.transposed; }, [](const Op&) { return std::string(); }},
+    {Attribute::permutation, "perm=N,I,J,K", "a permutation", true,
      [](const Op& op) { return fmt::format("perm={}", fmt::join(op.permutation, ",")); },
      [](Word word, Op& op) -> Read {
        const auto digits = after(word, "perm=");
@@ -188,8 +214,8 @@ constexpr AttributeSchema table[] = {
      [](const Op& op) -> std::string {
        std::array<int, 4> sorted = op.permutation;
        std::sort(sorted.begin(), sorted.end());
-       if (sorted == same_order && op.permutation[0] == 0) return {};
-       return fmt::format("permutation must be 0 and then 1, 2, 3 in any order, got {}",
+       if (sorted == same_order) return {};
+       return fmt::format("permutation must be 0, 1, 2, 3 in any order, got {}",
                           fmt::join(op.permutation, ","));
      }},
     {Attribute::epsilon, "eps=X", "epsilon", false,
@@ -235,6 +261,14 @@ std::span<const std::string_view> activation_names() {
 
 std::string_view name(Activation activation) {
   return activations[static_cast<std::size_t>(activation)];
+}
+
+std::string_view name(Reduction reduction) {
+  return reduction_names[static_cast<std::size_t>(reduction)];
+}
+
+std::string_view name(ResizeMode mode) {
+  return resize_names[static_cast<std::size_t>(mode)];
 }
 
 std::string_view name(PartialForm form) {

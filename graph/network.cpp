@@ -132,7 +132,8 @@ std::vector<Op> distinct_ops(std::span<const Network> networks) {
   std::unordered_set<std::string> seen;
   for (const Network& network : networks)
     for (const Node& node : network.nodes)
-      if (seen.insert(text(node.op)).second) ops.push_back(node.op);
+      if (node.op.kind != OpKind::constant && seen.insert(text(node.op)).second)
+        ops.push_back(node.op);
   return ops;
 }
 

@@ -59,7 +59,7 @@ std::int64_t weight_bytes(const Network& network);
 /// weights.
 std::int64_t peak_activation_bytes(const Network& network);
 
-/// The distinct operators, in order of first appearance.
+/// The distinct operators that take time, in order of first appearance: constants are none.
 std::vector<Op> distinct_ops(std::span<const Network> networks);
 
 /// Network JSON (`cpubone/network/1`, docs/file-formats.md).

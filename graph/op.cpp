@@ -13,12 +13,19 @@ namespace {
   throw std::invalid_argument(fmt::format("op \"{}\": {}", text(op), what));
 }
 
+/// Kinds whose counts are products of several dimensions.
+bool counts_macs(OpKind kind) {
+  return schema(kind).has_weights || kind == OpKind::attention || kind == OpKind::matmul;
+}
+
 void check_tensor(const Op& op, std::string_view what, const Tensor& tensor) {
   const Shape& s = tensor.shape;
+  const int largest = counts_macs(op.kind) ? max_dimension : max_moved_dimension;
   for (const int d : {s.n, s.h, s.w, s.c})
-    if (d < 1 || d > max_dimension)
-      fail(op, fmt::format("{} dimensions must be in 1..{}, got {}", what, max_dimension, text(s)));
-  if (s.n != 1) fail(op, fmt::format("{} batch must be 1, got {}", what, s.n));
+    if (d < 1 || d > largest)
+      fail(op, fmt::format("{} dimensions must be in 1..{}, got {}", what, largest, text(s)));
+  const bool only_moves = op.kind == OpKind::reshape || op.kind == OpKind::transpose;
+  if (s.n != 1 && !only_moves) fail(op, fmt::format("{} batch must be 1, got {}", what, s.n));
   if (elements(s) > max_elements)
     fail(op,
          fmt::format("{} must have at most {} elements, got {}", what, max_elements, elements(s)));

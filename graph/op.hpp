@@ -36,9 +36,46 @@ enum class OpKind {
   cast,
   quantise,
   dequantise,
+  constant,  ///< a tensor that is known: its parameters' `weight`
+  matmul,
+  sub,
+  div,
+  maximum,
+  minimum,
+  reduce,
+  resize,
+  pad,
 };
 
-enum class Activation { none, relu, relu6, hardswish, hardsigmoid, sigmoid, silu, gelu, gelu_tanh };
+/// A function of each element. Those after `mish` are parts of others in imported networks.
+enum class Activation {
+  none,
+  relu,
+  relu6,
+  hardswish,
+  hardsigmoid,
+  sigmoid,
+  silu,
+  gelu,
+  gelu_tanh,
+  tanh,
+  elu,
+  softplus,
+  mish,
+  exp,
+  log,
+  sqrt,
+  reciprocal,
+  erf,
+  abs,
+  neg,
+};
+
+/// What of each pixel's channels a reduction gives.
+enum class Reduction { mean, sum, max, min };
+
+/// How an image is resized: by which pixels' centres or corners, or by the nearest below.
+enum class ResizeMode { bilinear, bilinear_corners, nearest };
 
 /// Zero padding in pixels.
 struct Padding {
@@ -73,6 +110,9 @@ struct Op {
   int begin = 0;          ///< first channel of a slice
   int conv_channels = 0;  ///< of a partial convolution
   PartialForm partial_form = PartialForm::slicing;
+  Reduction reduction = Reduction::mean;
+  ResizeMode resize_mode = ResizeMode::bilinear;
+  bool transposed = false;  ///< the second matrix of a product is given by columns
   std::array<int, 4> permutation{0, 1, 2, 3};  ///< output dimension i is input dimension [i]
   double epsilon = 1e-5;                       ///< of normalisations
   bool bias = false;
@@ -89,6 +129,8 @@ struct Op {
 std::string_view name(OpKind kind);
 std::string_view name(Activation activation);
 std::string_view name(PartialForm form);
+std::string_view name(Reduction reduction);
+std::string_view name(ResizeMode mode);
 /// The activation of that name. Throws std::invalid_argument listing the known ones.
 Activation parse_activation(std::string_view text);
 
@@ -105,7 +147,7 @@ void check(const Op& op);
 
 /// Shapes of the outputs that inputs and attributes of `op` imply (its own `outputs` are used only
 /// where they are the attribute: channels of convolutions, linear, slice and split, the shape of
-/// reshape). Throws std::invalid_argument for a stride below 1.
+/// reshape, height and width of resize). Throws std::invalid_argument for a stride below 1.
 std::vector<Shape> infer_outputs(const Op& op);
 /// The same operator with its outputs' shapes as they are implied.
 Op with_inferred_outputs(Op op);

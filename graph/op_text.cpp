@@ -74,6 +74,7 @@ class Parser {
 
   std::vector<Tensor> tensors(std::string_view list) const {
     std::vector<Tensor> result;
+    if (list.empty()) return result;  // a constant has no inputs
     while (true) {
       const auto comma = list.find(',');
       try {

@@ -1,5 +1,7 @@
 #include "graph/schema.hpp"
 
+#include <algorithm>
+
 #include "graph/schema_rules.hpp"
 
 namespace cpubone {
@@ -12,6 +14,18 @@ constexpr Attributes conv_takes{A::kernel, A::stride, A::padding,   A::dilation,
                                 A::groups, A::bias,   A::activation};
 constexpr Attributes pool_takes{A::kernel, A::stride, A::padding, A::dilation, A::activation};
 constexpr Attributes norm_takes{A::epsilon, A::activation};
+
+/// Of two tensors, as numpy broadcasts.
+constexpr OpSchema elementwise(OpKind kind, std::string_view name, std::string_view meaning) {
+  return {.kind = kind,
+          .name = name,
+          .meaning = meaning,
+          .least_inputs = 2,
+          .most_inputs = 2,
+          .takes = {A::activation},
+          .infer = broadcast,
+          .wrong = broadcast_wrong};
+}
 
 constexpr OpSchema table[] = {
     {.kind = OpKind::conv2d,
@@ -95,22 +109,8 @@ constexpr OpSchema table[] = {
      .in_place = true,
      .infer = same,
      .wrong = activation_wrong},
-    {.kind = OpKind::add,
-     .name = "add",
-     .meaning = "sum of two tensors, as numpy broadcasts",
-     .least_inputs = 2,
-     .most_inputs = 2,
-     .takes = {A::activation},
-     .infer = broadcast,
-     .wrong = broadcast_wrong},
-    {.kind = OpKind::mul,
-     .name = "mul",
-     .meaning = "product of two tensors, as numpy broadcasts",
-     .least_inputs = 2,
-     .most_inputs = 2,
-     .takes = {A::activation},
-     .infer = broadcast,
-     .wrong = broadcast_wrong},
+    elementwise(OpKind::add, "add", "sum of two tensors, as numpy broadcasts"),
+    elementwise(OpKind::mul, "mul", "product of two tensors, as numpy broadcasts"),
     {.kind = OpKind::group_norm,
      .name = "group_norm",
      .meaning = "GroupNorm of one group, affine",
@@ -241,6 +241,61 @@ constexpr OpSchema table[] = {
      .converts = true,
      .infer = same,
      .wrong = quantise_wrong},
+    {.kind = OpKind::constant,
+     .name = "constant",
+     .meaning = "a tensor that is known before the network runs; costs nothing",
+     .least_inputs = 0,
+     .most_inputs = 0,
+     .infer = [](const Op& op) { return Outputs{op.output()}; },
+     .params = [](const Op& op) { return elements(op.output()); }},
+    {.kind = OpKind::matmul,
+     .name = "matmul",
+     .meaning =
+         "w x c matrices times c x k ones (`transposed`: k x c), one of each h or one for all",
+     .least_inputs = 2,
+     .most_inputs = 2,
+     .takes = {A::transposed},
+     .infer =
+         [](const Op& op) {
+           const Shape& a = op.input(0);
+           const Shape& b = op.input(1);
+           return Outputs{{1, std::max(a.h, b.h), a.w, op.transposed ? b.w : b.c}};
+         },
+     .wrong = matmul_wrong,
+     .macs = [](const Op& op) { return elements(op.output()) * op.input(0).c; }},
+    elementwise(OpKind::sub, "sub", "difference of two tensors, as numpy broadcasts"),
+    elementwise(OpKind::div, "div", "quotient of two tensors, as numpy broadcasts"),
+    elementwise(OpKind::maximum, "maximum", "larger of two tensors, as numpy broadcasts"),
+    elementwise(OpKind::minimum, "minimum", "smaller of two tensors, as numpy broadcasts"),
+    {.kind = OpKind::reduce,
+     .name = "reduce",
+     .meaning = "mean, sum, largest or smallest of the channels of each pixel",
+     .takes = {A::reduction},
+     .infer =
+         [](const Op& op) {
+           Shape out = op.input();
+           out.c = 1;
+           return Outputs{out};
+         }},
+    {.kind = OpKind::resize,
+     .name = "resize",
+     .meaning = "an image in the output's height and width",
+     .takes = {A::resize_mode},
+     .infer =
+         [](const Op& op) {
+           return Outputs{{1, op.output().h, op.output().w, op.input().c}};
+         }},
+    {.kind = OpKind::pad,
+     .name = "pad",
+     .meaning = "zeros around each channel",
+     .takes = {A::padding},
+     .infer =
+         [](const Op& op) {
+           Shape out = op.input();
+           out.h += op.padding.top + op.padding.bottom;
+           out.w += op.padding.left + op.padding.right;
+           return Outputs{out};
+         }},
 };
 
 }  // namespace

@@ -106,6 +106,18 @@ std::string broadcast_wrong(const Op& op) {
                      name(op.kind), text(a), text(b));
 }
 
+std::string matmul_wrong(const Op& op) {
+  const Shape& a = op.input(0);
+  const Shape& b = op.input(1);
+  if (a.h != b.h && a.h != 1 && b.h != 1)
+    return fmt::format("inputs of matmul must have equally many matrices or one, got {} and {}",
+                       text(a), text(b));
+  const int inner = op.transposed ? b.c : b.w;
+  if (a.c == inner) return {};
+  return fmt::format("rows of the first matrix have {} elements, columns of the second {}", a.c,
+                     inner);
+}
+
 std::string concat_wrong(const Op& op) {
   for (const Tensor& input : op.inputs)
     if (input.shape.h != op.input().h || input.shape.w != op.input().w)

@@ -28,6 +28,7 @@ std::string conv_wrong(const Op& op);
 std::string partial_wrong(const Op& op);
 std::string attention_wrong(const Op& op);
 std::string broadcast_wrong(const Op& op);
+std::string matmul_wrong(const Op& op);
 std::string concat_wrong(const Op& op);
 std::string slice_wrong(const Op& op);
 std::string split_wrong(const Op& op);

@@ -7,7 +7,9 @@
 
 namespace cpubone {
 
-/// Extent of a tensor in NHWC order. Every dimension is in 1..65536; n is 1 (latency is batch 1).
+/// Extent of a tensor in NHWC order. Every dimension is in 1..65536 where MACs are
+/// counted, else up to 2^30; n is 1 (latency is batch 1)
+/// but between reshapes and transposes, for which it is one more dimension.
 struct Shape {
   int n = 1;
   int h = 1;

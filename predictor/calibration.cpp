@@ -275,7 +275,8 @@ CalibratedRange range_of(const DeviceDescription& device, std::size_t families) 
 std::vector<std::string> all_classes() {
   std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
   for (const OpSchema& op : schemas())
-    if (op.kind != OpKind::conv2d && op.kind != OpKind::activation) names.emplace_back(op.name);
+    if (op.kind != OpKind::conv2d && op.kind != OpKind::activation && op.kind != OpKind::constant)
+      names.emplace_back(op.name);
   for (const std::string_view activation : activation_names().subspan(1))
     names.emplace_back(activation);
   return names;

@@ -85,7 +85,7 @@ Matrix matrix(const Op& op) {
   const Shape& in = op.input();
   const Shape& out = op.output();
   const double taps = double{1} * op.kernel_h * op.kernel_w;
-  const double pixels = double{1} * out.h * out.w;
+  const double pixels = double{1} * out.n * out.h * out.w;
   const double groups = op.groups;
   switch (op.kind) {
     case OpKind::partial_conv2d:
@@ -99,11 +99,30 @@ Matrix matrix(const Op& op) {
       const double head_dim = in.c / 3.0 / op.heads;
       return {tokens, head_dim, tokens, double(op.heads), 2};
     }
+    case OpKind::matmul: {
+      const double matrices = out.h;
+      return {double(out.w), double(in.c), double(out.c), matrices, 1};
+    }
     case OpKind::conv2d:
     case OpKind::linear:
       return {pixels, in.c / groups, out.c / groups, groups, taps};
     default:
       return {pixels, double(in.c), double(out.c), 1, taps};
+  }
+}
+
+/// Of two tensors.
+bool is_elementwise(OpKind kind) {
+  switch (kind) {
+    case OpKind::add:
+    case OpKind::mul:
+    case OpKind::sub:
+    case OpKind::div:
+    case OpKind::maximum:
+    case OpKind::minimum:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -114,15 +133,8 @@ bool broadcasts(const Op& op) {
 
 /// Without MACs: an inner loop over the channels of each pixel, not one over the whole tensor.
 bool runs_by_pixel(const Op& op) {
-  switch (op.kind) {
-    case OpKind::activation:
-      return false;
-    case OpKind::add:
-    case OpKind::mul:
-      return broadcasts(op);
-    default:
-      return true;
-  }
+  if (op.kind == OpKind::activation) return false;
+  return !is_elementwise(op.kind) || broadcasts(op);
 }
 
 /// For a single pixel there are kernels of one row.
@@ -143,12 +155,9 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
       return op.output().h;
     case OpKind::activation:
       return std::ceil(static_cast<double>(output_bytes(op)) / xnnpack_elementwise_block_bytes);
-    case OpKind::add:
-    case OpKind::mul:
-      // Equal shapes are one long row, which is not split.
-      return broadcasts(op) ? m.pixels : 1;
     default:
-      return 1;
+      // Equal shapes are one long row, which is not split.
+      return is_elementwise(op.kind) && broadcasts(op) ? m.pixels : 1;
   }
 }
 
@@ -233,6 +242,27 @@ std::array<double, feature_count> features_of(const Op& op, const Matrix& m, con
           crossing_share(op.output().c, element, cpu)};
 }
 
+/// Rare functions cost what those cost that are made of the same: an exponential, or less.
+std::string function_class(Activation activation) {
+  switch (activation) {
+    case Activation::tanh:
+    case Activation::elu:
+    case Activation::softplus:
+    case Activation::mish:
+    case Activation::exp:
+    case Activation::log:
+    case Activation::erf:
+      return std::string(name(Activation::gelu_tanh));
+    case Activation::sqrt:
+    case Activation::reciprocal:
+    case Activation::abs:
+    case Activation::neg:
+      return std::string(name(Activation::hardsigmoid));
+    default:
+      return std::string(name(activation));
+  }
+}
+
 }  // namespace
 
 CpuTraits cpu_traits(const Device& device) {
@@ -244,9 +274,10 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
-  if (op.kind == OpKind::activation) return std::string(name(op.activation));
+  if (op.kind == OpKind::activation) return function_class(op.activation);
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
+  if (is_elementwise(op.kind) && op.kind != OpKind::mul) return "add";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
@@ -263,7 +294,8 @@ OpFacts facts(const Op& op, const CpuTraits& cpu) {
   OpFacts f;
   f.op_class = op_class(op);
   f.work = work_of(op, m, cpu);
-  f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && f.op_class != "attention";
+  f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && op.kind != OpKind::attention &&
+                     op.kind != OpKind::matmul;
   f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
   f.features = features_of(op, m, f.work, cpu);
   return f;

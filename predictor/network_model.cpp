@@ -31,6 +31,7 @@ class NetworkFit {
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
       for (const Node& node : lowered(networks[k]).nodes) {
+        if (node.op.kind == OpKind::constant) continue;  // nothing runs it
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);
         rows_(i, &model - predictor.classes.data()) +=

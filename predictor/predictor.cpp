@@ -102,6 +102,7 @@ std::function<double(const Op&)> spread_of(const Profile& profile) {
 }
 
 LatencyTerms terms(const Predictor& predictor, const Op& op) {
+  if (op.kind == OpKind::constant) return {};
   const OpFacts f = facts(op, cpu_traits(predictor.device));
   const ClassModel& model = model_of(predictor, op, f);
   return terms(model, estimate(model, predictor.settings.threads, f), f);
@@ -123,6 +124,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   const int threads = predictor.settings.threads;
   LatencyTerms total;
   for (const Node& node : lowered(network).nodes) {
+    if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     const OpFacts f = facts(node.op, cpu);
     const ClassModel& model = model_of(predictor, node.op, f);
     const OpEstimate e = estimate(model, threads, f);

@@ -309,6 +309,44 @@ Op reshape(Points& points) {
   return op;
 }
 
+/// Of tokens with tokens, and of what they weigh with values, as attention has them.
+Op matmul(Points& points) {
+  const int tokens = points.one_of({49, 64, 196, 197, 256});
+  const int heads = rounded(points.logarithmic(1, 24), 1);
+  const int head_dim = rounded(points.logarithmic(8, 64), 4);
+  const bool scores = points.uniform() < 0.5;
+  Op op;
+  op.kind = OpKind::matmul;
+  op.transposed = scores;
+  const Shape narrow{1, heads, tokens, head_dim};
+  const Shape wide{1, heads, tokens, tokens};
+  op.inputs = {{scores ? narrow : wide}, {narrow}};
+  op.outputs = {{scores ? wide : narrow}};
+  return op;
+}
+
+Op reduce(Points& points) {
+  Op op = simple(points, OpKind::reduce);
+  op.reduction = points.one_of<Reduction>({Reduction::mean, Reduction::max});
+  op.outputs[0].shape.c = 1;
+  return op;
+}
+
+Op resize(Points& points) {
+  const int size = points.one_of({7, 14, 28, 56});
+  Op op = unary(OpKind::resize, square(size, channels(points, 16, 256)));
+  op.outputs[0].shape.h = op.outputs[0].shape.w = 2 * size;
+  return op;
+}
+
+Op padded(Points& points) {
+  Op op = simple(points, OpKind::pad);
+  op.padding = {0, 1, 0, 1};
+  ++op.outputs[0].shape.h;
+  ++op.outputs[0].shape.w;
+  return op;
+}
+
 constexpr std::array families{
     Family{24, true, dense_pointwise},
     Family{7, true, grouped_pointwise},
@@ -336,6 +374,10 @@ constexpr std::array families{
     Family{1, false, split},
     Family{1, false, transpose},
     Family{1, false, reshape},
+    Family{2, false, matmul},
+    Family{1, false, reduce},
+    Family{1, false, resize},
+    Family{0.5, false, padded},
 };
 
 }  // namespace

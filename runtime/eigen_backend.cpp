@@ -100,7 +100,7 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
   const At out = at.out[0];
   const Extent size = extent(op.input());
   const Extent out_size = extent(op.output());
-  const std::size_t count = size.pixels() * size.c;
+  const auto count = static_cast<std::size_t>(elements(op.input()));
   switch (op.kind) {
     case OpKind::activation:
       return [=, &kernels, activation = op.activation] {
@@ -156,7 +156,28 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
         if (in() != out()) std::memcpy(out(), in(), count * sizeof(float));
       };
     case OpKind::transpose:
-      return [=, permutation = op.permutation] { transpose(in(), size, out(), permutation); };
+      return [=, permutation = op.permutation,
+              dims = std::array{z(op.input().n), size.h, size.w, size.c}] {
+        transpose(in(), dims, out(), permutation);
+      };
+    case OpKind::matmul: {
+      const Extent right = extent(op.input(1));
+      const auto step = [](const Extent& e) { return e.h == 1 ? 0 : e.w * e.c; };
+      return [=, &kernels, b = at.in[1], transposed = op.transposed] {
+        kernels.matmul(in(), step(size), b(), step(right), out(), out_size.h, size.w, size.c,
+                       out_size.c, transposed);
+      };
+    }
+    case OpKind::reduce:
+      return [=, &kernels, reduction = op.reduction] {
+        kernels.reduce(in(), out(), size.pixels(), size.c, reduction);
+      };
+    case OpKind::resize:
+      return [=, &kernels, mode = op.resize_mode] {
+        kernels.resize(in(), size, out(), out_size, mode);
+      };
+    case OpKind::pad:
+      return [=, p = op.padding] { pad(in(), size, out(), out_size, z(p.top), z(p.left)); };
     case OpKind::cast:
       if (op.outputs[0].dtype == DType::f16)
         return [=, &kernels] { kernels.round_to_half(in(), out(), count); };
@@ -216,6 +237,10 @@ class EigenBackend : public Backend {
       case OpKind::linear:
       case OpKind::add:
       case OpKind::mul:
+      case OpKind::sub:
+      case OpKind::div:
+      case OpKind::maximum:
+      case OpKind::minimum:
       case OpKind::global_avg_pool:
         return false;
       case OpKind::partial_conv2d:

@@ -52,10 +52,20 @@ void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_
       for (std::size_t j = 0; j < width; ++j) out[j * groups + i] = in[i * width + j];
 }
 
-void transpose(const float* in, const Extent& size, float* out,
+void pad(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+         std::size_t top, std::size_t left) {
+  const std::size_t in_row = in_size.w * in_size.c;
+  const std::size_t out_row = out_size.w * out_size.c;
+  std::memset(out, 0, out_size.h * out_row * sizeof(float));
+  for (std::size_t y = 0; y < in_size.h; ++y)
+    std::memcpy(out + (y + top) * out_row + left * in_size.c, in + y * in_row,
+                in_row * sizeof(float));
+}
+
+void transpose(const float* in, const std::array<std::size_t, 4>& size, float* out,
                const std::array<int, 4>& permutation) {
-  const std::size_t extents[] = {1, size.h, size.w, size.c};
-  const std::size_t strides[] = {size.h * size.w * size.c, size.w * size.c, size.c, 1};
+  const std::array<std::size_t, 4>& extents = size;
+  const std::size_t strides[] = {size[1] * size[2] * size[3], size[2] * size[3], size[3], 1};
   std::array<std::size_t, 4> length{};
   std::array<std::size_t, 4> step{};
   for (std::size_t i = 0; i < length.size(); ++i) {

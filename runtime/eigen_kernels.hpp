@@ -48,6 +48,17 @@ struct EigenKernels {
   /// `scores` room for tokens x tokens.
   void (*attention)(const float* qkv, float* out, float* scores, std::size_t tokens,
                     std::size_t heads, std::size_t head_dim);
+  /// Products of `count` pairs of matrices, rows x inner times inner x columns (`transposed`:
+  /// columns x inner); a step of 0 takes the same matrix each time.
+  void (*matmul)(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
+                 std::size_t count, std::size_t rows, std::size_t inner, std::size_t columns,
+                 bool transposed);
+  /// Of each of `rows` rows of `width`.
+  void (*reduce)(const float* in, float* out, std::size_t rows, std::size_t width,
+                 Reduction reduction);
+  /// To another height and width.
+  void (*resize)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+                 ResizeMode mode);
   /// Copies `channels` of each pixel between tensors of other widths.
   void (*copy_channels)(const float* in, std::size_t in_width, float* out, std::size_t out_width,
                         std::size_t pixels, std::size_t channels);
@@ -66,8 +77,11 @@ void upsample_nearest(const float* in, float* out, const Extent& size, std::size
 /// out[p][j][i] = in[p][i][j] for i < groups, j < channels / groups.
 void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups);
-/// Output dimension i is input dimension permutation[i], of n, h, w and c, where n is 1.
-void transpose(const float* in, const Extent& size, float* out,
+/// Output dimension i is input dimension permutation[i], of n, h, w and c.
+void transpose(const float* in, const std::array<std::size_t, 4>& size, float* out,
                const std::array<int, 4>& permutation);
+/// `top` rows and `left` columns of zeros before, as many more after as the output has room for.
+void pad(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+         std::size_t top, std::size_t left);
 
 }  // namespace cpubone

@@ -85,6 +85,40 @@ void activate(Activation activation, const float* in, float* out, std::size_t co
     case Activation::gelu_tanh:
       y = 0.5F * x * (1.0F + (0.79788456F * (x + 0.044715F * x.cube())).tanh());
       break;
+    case Activation::tanh:
+      y = x.tanh();
+      break;
+    case Activation::elu:
+      y = (x > 0.0F).select(x, x.min(0.0F).exp() - 1.0F);
+      break;
+    case Activation::softplus:
+      y = x.max(0.0F) + (1.0F + (-x.abs()).exp()).log();
+      break;
+    case Activation::mish:
+      y = x * (x.max(0.0F) + (1.0F + (-x.abs()).exp()).log()).tanh();
+      break;
+    case Activation::exp:
+      y = x.exp();
+      break;
+    case Activation::log:
+      y = x.log();
+      break;
+    case Activation::sqrt:
+      y = x.sqrt();
+      break;
+    case Activation::reciprocal:
+      y = x.inverse();
+      break;
+    case Activation::erf:
+      for (std::size_t i = 0; i < count; ++i)
+        out[i] = erf_rational(std::min(std::max(in[i], -4.0F), 4.0F));
+      break;
+    case Activation::abs:
+      y = x.abs();
+      break;
+    case Activation::neg:
+      y = -x;
+      break;
   }
 }
 
@@ -196,6 +230,81 @@ void attention(const float* qkv, float* out, float* scores, std::size_t tokens, 
   }
 }
 
+void matmul(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
+            std::size_t count, std::size_t rows, std::size_t inner, std::size_t columns,
+            bool transposed) {
+  using Dense = Eigen::Map<const Matrix>;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Dense left(a + i * a_step, index(rows), index(inner));
+    Eigen::Map<Matrix> product(out + i * rows * columns, index(rows), index(columns));
+    const float* right = b + i * b_step;
+    if (transposed)
+      product.noalias() = left * Dense(right, index(columns), index(inner)).transpose();
+    else
+      product.noalias() = left * Dense(right, index(inner), index(columns));
+  }
+}
+
+void reduce(const float* in, float* out, std::size_t rows, std::size_t width, Reduction reduction) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    const Array x(in + r * width, index(width));
+    switch (reduction) {
+      case Reduction::mean:
+        out[r] = static_cast<float>(block_sum(x) / static_cast<double>(width));
+        break;
+      case Reduction::sum:
+        out[r] = static_cast<float>(block_sum(x));
+        break;
+      case Reduction::max:
+        out[r] = x.maxCoeff();
+        break;
+      case Reduction::min:
+        out[r] = x.minCoeff();
+        break;
+    }
+  }
+}
+
+/// Where an output row or column reads: two of the input and the weight of the second.
+struct Sample {
+  std::size_t first;
+  std::size_t second;
+  float share;
+};
+
+Sample sample(std::size_t at, std::size_t in, std::size_t out, ResizeMode mode) {
+  const auto i = static_cast<double>(at);
+  const double scale = static_cast<double>(in) / static_cast<double>(out);
+  const auto last = static_cast<double>(in - 1);
+  double from = (i + 0.5) * scale - 0.5;
+  if (mode == ResizeMode::bilinear_corners)
+    from = out > 1 ? i * last / static_cast<double>(out - 1) : 0.0;
+  if (mode == ResizeMode::nearest) from = std::floor(i * scale);
+  from = std::min(std::max(from, 0.0), last);
+  const auto first = static_cast<std::size_t>(from);
+  return {first, std::min(first + 1, in - 1),
+          static_cast<float>(from - static_cast<double>(first))};
+}
+
+void resize(const float* in, const Extent& in_size, float* out, const Extent& out_size,
+            ResizeMode mode) {
+  const std::size_t c = in_size.c;
+  for (std::size_t i = 0; i < out_size.h; ++i) {
+    const Sample y = sample(i, in_size.h, out_size.h, mode);
+    for (std::size_t j = 0; j < out_size.w; ++j, out += c) {
+      const Sample x = sample(j, in_size.w, out_size.w, mode);
+      const auto pixel = [&](std::size_t row, std::size_t column) {
+        return Array(in + (row * in_size.w + column) * c, index(c));
+      };
+      ArrayOut result(out, index(c));
+      result = (pixel(y.first, x.first) * (1 - x.share) + pixel(y.first, x.second) * x.share) *
+                   (1 - y.share) +
+               (pixel(y.second, x.first) * (1 - x.share) + pixel(y.second, x.second) * x.share) *
+                   y.share;
+    }
+  }
+}
+
 void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
                    std::size_t pixels, std::size_t channels) {
   for (std::size_t p = 0; p < pixels; ++p)
@@ -207,16 +316,8 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate,
-                                                             normalise,
-                                                             softmax,
-                                                             pool,
-                                                             round_to_half,
-                                                             quantise,
-                                                             dequantise,
-                                                             affine,
-                                                             attention,
-                                                             copy_channels,
-                                                             CPUBONE_TEXT(CPUBONE_ISA)};
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
+    activate, normalise, softmax, pool,   round_to_half, quantise,      dequantise,
+    affine,   attention, matmul,  reduce, resize,        copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

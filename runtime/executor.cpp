@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+#include <map>
 #include <stdexcept>
 #include <unordered_set>
 
@@ -56,6 +58,7 @@ struct Executor::State {
   std::shared_ptr<const ThreadPool> pool;  // outlives what was compiled for it
   std::shared_ptr<const Arena> arena;
   std::size_t arena_offset = 0;
+  std::map<int, Arena> constants;  // by tensor
   struct Step {
     std::unique_ptr<Executable> executable;
     std::vector<int> external;
@@ -64,8 +67,9 @@ struct Executor::State {
 
   std::span<float> values(int tensor) const {
     const PlanTensor& t = plan.tensors[static_cast<std::size_t>(tensor)];
-    return {reinterpret_cast<float*>(arena->data() + arena_offset + t.offset),
-            static_cast<std::size_t>(elements(t.tensor.shape))};
+    std::byte* const data =
+        t.constant >= 0 ? constants.at(tensor).data() : arena->data() + arena_offset + t.offset;
+    return {reinterpret_cast<float*>(data), static_cast<std::size_t>(elements(t.tensor.shape))};
   }
 };
 
@@ -80,6 +84,15 @@ Executor::Executor(Plan plan, const ParameterSource& parameters,
     : state_(std::make_unique<State>()) {
   state_->plan = std::move(plan);
   state_->pool = std::move(pool);
+  for (std::size_t i = 0; i < state_->plan.tensors.size(); ++i) {
+    const PlanTensor& t = state_->plan.tensors[i];
+    if (t.constant < 0) continue;
+    const Node& node = network().nodes[static_cast<std::size_t>(t.constant)];
+    const Parameters values = parameters(node);
+    check(node, values);
+    const Arena& memory = state_->constants.try_emplace(static_cast<int>(i), t.bytes).first->second;
+    std::memcpy(memory.data(), values.weight.data(), values.weight.size() * sizeof(float));
+  }
   for (const PlanStep& step : state_->plan.steps) {
     Part part = part_of(step, state_->plan, parameters);
     std::vector<int> external = part.external;

@@ -76,6 +76,14 @@ class Planner {
     return static_cast<int>(plan_.tensors.size()) - 1;
   }
 
+  /// Nothing runs it: its values lie there from the beginning.
+  int add_constant(std::size_t node, const Op& op) {
+    const int id = add_tensor(op.outputs[0]);
+    tensor(id).constant = static_cast<int>(node);
+    producer_.push_back(-1);
+    return id;
+  }
+
   /// Returns the operator's outputs.
   std::vector<int> add_op(std::size_t node, Op op, std::vector<int> inputs) {
     const Backend* backend = backend_of(op, backends_);
@@ -104,6 +112,10 @@ class Planner {
       const Node& node = plan_.network.nodes[i];
       std::vector<int> inputs;
       for (const Edge& edge : node.inputs) inputs.push_back(tensor_of(edge));
+      if (node.op.kind == OpKind::constant) {
+        plan_.node_tensors.push_back({add_constant(i, node.op)});
+        continue;
+      }
       plan_.node_tensors.push_back(node.op.kind == OpKind::partial_conv2d
                                        ? add_partial(i, node.op, inputs[0])
                                        : add_op(i, node.op, std::move(inputs)));
@@ -194,6 +206,8 @@ class Planner {
     const int end = static_cast<int>(ops_.size());
     // The caller's inputs survive runs.
     for (std::size_t i = 0; i < plan_.network.inputs.size(); ++i) plan_.tensors[i].last = end;
+    for (PlanTensor& t : plan_.tensors)
+      if (t.constant >= 0) t.last = end;
     each_op([&](const PlanOp& op, int t, int) {
       for (const int output : op.outputs) {
         tensor(output).first = t;
@@ -233,6 +247,7 @@ class Planner {
       const int input = op.inputs.back();
       const int owner = tensor(input).shares >= 0 ? tensor(input).shares : input;
       const bool free_to_write = tensor(owner).last == t;
+      if (tensor(owner).constant >= 0) return;
       if (!tensor(input).in_arena || (use == MemoryUse::Output::in_place && !free_to_write)) return;
       PlanTensor& output = tensor(op.outputs[0]);
       output.shares = owner;
@@ -245,7 +260,7 @@ class Planner {
     std::vector<Lifetime> lifetimes;
     for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
       const PlanTensor& t = plan_.tensors[i];
-      if (!t.in_arena || t.shares >= 0) continue;
+      if (!t.in_arena || t.constant >= 0 || t.shares >= 0) continue;
       owners.push_back(i);
       lifetimes.push_back({t.bytes, t.first, t.last});
     }
@@ -291,8 +306,11 @@ std::string text(const Plan& plan) {
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlanTensor& t = plan.tensors[i];
     lines += fmt::format("tensor {}: {} ", i, text(t.tensor));
-    lines += t.in_arena ? fmt::format("at {}, {} bytes", t.offset, t.bytes)
-                        : std::string("within its backend");
+    if (t.constant >= 0)
+      lines += "constant";
+    else
+      lines += t.in_arena ? fmt::format("at {}, {} bytes", t.offset, t.bytes)
+                          : std::string("within its backend");
     if (t.shares >= 0) lines += fmt::format(", shared with {}", t.shares);
     lines += fmt::format(", operators {} to {}\n", t.first, t.last);
   }

@@ -32,6 +32,7 @@ struct PlanTensor {
   int first = 0;           ///< operator, in the order of execution, that writes it; inputs: 0
   int last = 0;            ///< that reads it last; the number of operators: it survives the run
   bool in_arena = true;    ///< else its backend holds it
+  int constant = -1;       ///< node of kind constant that it is: filled once, outside of the arena
   int shares = -1;         ///< tensor whose memory it has; -1: its own
   std::size_t offset = 0;  ///< in the arena
   bool operator==(const PlanTensor&) const = default;

@@ -148,6 +148,20 @@ void XnnpackSubgraph::add(PartOp& node) {
       checked(xnn_define_multiply2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
                                    output, 0));
       break;
+    case OpKind::sub:
+      checked(xnn_define_subtract(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+                                  output, 0));
+      break;
+    case OpKind::div:
+      checked(xnn_define_divide(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+                                output, 0));
+      break;
+    case OpKind::maximum:
+      checked(xnn_define_maximum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
+      break;
+    case OpKind::minimum:
+      checked(xnn_define_minimum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
+      break;
     case OpKind::global_avg_pool:
       checked(xnn_define_global_average_pooling_2d(subgraph_.get(), range.low, range.high,
                                                    inputs[0], output, keep_dims));

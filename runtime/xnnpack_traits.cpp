@@ -31,6 +31,9 @@ bool takes_range(const Op& op) {
     case OpKind::mul:
     case OpKind::global_avg_pool:
       return !quantised;
+    case OpKind::sub:
+    case OpKind::div:
+      return op.dtype() == DType::f32;
     case OpKind::max_pool2d:
       return !quantised && taps_of(op) > 1;  // refuses windows of one pixel
     case OpKind::avg_pool2d:
@@ -52,6 +55,8 @@ bool xnnpack_runs(const Op& op) {
     return op.dtype() != DType::qs8 &&
            (clamps(op.activation) || op.activation == Activation::hardswish ||
             op.activation == Activation::sigmoid);
+  if (op.kind == OpKind::maximum || op.kind == OpKind::minimum)
+    return op.dtype() == DType::f32 && op.activation == Activation::none;
   return takes_range(op) && (op.activation == Activation::none || clamps(op.activation));
 }
 

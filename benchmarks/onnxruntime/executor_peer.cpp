@@ -13,7 +13,7 @@
 #include <string>
 
 #include "graph/error.hpp"
-#include "graph/onnx.hpp"
+#include "graph/onnx/onnx.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"

@@ -45,6 +45,17 @@ _ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "tanh": torch.tanh,
+    "elu": F.elu,
+    "softplus": F.softplus,
+    "mish": F.mish,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "reciprocal": torch.reciprocal,
+    "erf": torch.erf,
+    "abs": torch.abs,
+    "neg": torch.neg,
 }
 
 

@@ -1,4 +1,4 @@
-#include "graph/onnx.hpp"
+#include "graph/onnx/onnx.hpp"
 
 #include <cstring>
 #include <map>
@@ -14,27 +14,6 @@ using namespace cpubone;
 
 namespace {
 
-Network relu_network() {
-  NetworkBuilder b("net", "test", {1, 2, 3, 4});
-  return b.finish(b.activation(network_input, "r", Activation::relu));
-}
-
-/// Length-delimited field of protocol buffers, shorter than 128 bytes.
-std::string field(int number, const std::string& bytes) {
-  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
-}
-
-std::string integer(int number, int value) {
-  return {static_cast<char>(number << 3), static_cast<char>(value)};
-}
-
-/// A float tensor's name, element type and NCHW shape.
-std::string value_info(const std::string& name) {
-  std::string shape;
-  for (const int d : {1, 4, 2, 3}) shape += field(1, integer(1, d));
-  return field(1, name) + field(2, field(1, integer(1, 1) + field(2, shape)));
-}
-
 std::size_t occurrences(const std::string& text, const std::string& part) {
   std::size_t count = 0;
   for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
@@ -42,16 +21,6 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 }
 
 }  // namespace
-
-TEST_CASE("a network of one ReLU is this ONNX model", "[space]") {
-  const std::string node =
-      field(1, "input") + field(2, "stem.r") + field(3, "stem.r") + field(4, "Relu");
-  const std::string graph = field(1, node) + field(11, value_info("input")) +
-                            field(12, value_info("stem.r")) + field(2, "net");
-  CHECK(to_onnx(relu_network(), random_parameters()) ==
-        integer(1, 9) + field(2, "cpubone") + field(7, graph) +
-            field(8, field(1, "") + integer(2, 20)));
-}
 
 TEST_CASE("every network becomes an ONNX model with all its weights", "[space]") {
   for (const char* name : {"cpubone-nano", "shufflenetv2-x1-0", "lowformer-b0", "mobileone-s0"}) {

@@ -33,6 +33,28 @@ inline double apply(Activation activation, double x) {
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::elu:
+      return x > 0 ? x : std::expm1(x);
+    case Activation::softplus:
+      return std::log1p(std::exp(x));
+    case Activation::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::exp:
+      return std::exp(x);
+    case Activation::log:
+      return std::log(x);
+    case Activation::sqrt:
+      return std::sqrt(x);
+    case Activation::reciprocal:
+      return 1 / x;
+    case Activation::erf:
+      return std::erf(x);
+    case Activation::abs:
+      return std::abs(x);
+    case Activation::neg:
+      return -x;
   }
   return x;
 }
@@ -48,9 +70,9 @@ inline std::size_t at(const Shape& s, int y, int x, int c) {
 /// of 16 and 8 bits are the real ones that they stand for.
 inline Values reference(const Op& op, const std::vector<Values>& inputs, const Parameters& p,
                         std::size_t which_output = 0) {
-  const Shape& in = op.input();
+  const Shape in = op.inputs.empty() ? Shape{} : op.input();
   const Shape& out = op.output(which_output);
-  const Values& x = inputs[0];
+  const Values x = inputs.empty() ? Values{} : inputs[0];
   Values y(static_cast<std::size_t>(elements(out)), 0.0);
   const auto bias = [&](int c) {
     return p.bias.empty() ? 0.0 : double{p.bias[static_cast<std::size_t>(c)]};
@@ -142,7 +164,11 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       break;
     }
     case OpKind::add:
-    case OpKind::mul: {
+    case OpKind::mul:
+    case OpKind::sub:
+    case OpKind::div:
+    case OpKind::maximum:
+    case OpKind::minimum: {
       // A dimension of 1 is repeated.
       const auto value = [&](std::size_t k, int i, int j, int c) {
         const Shape& s = op.input(k);
@@ -151,7 +177,20 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       each([&](int i, int j, int c) {
         const double a = value(0, i, j, c);
         const double b = value(1, i, j, c);
-        return op.kind == OpKind::add ? a + b : a * b;
+        switch (op.kind) {
+          case OpKind::add:
+            return a + b;
+          case OpKind::mul:
+            return a * b;
+          case OpKind::sub:
+            return a - b;
+          case OpKind::div:
+            return a / b;
+          case OpKind::maximum:
+            return std::max(a, b);
+          default:
+            return std::min(a, b);
+        }
       });
       break;
     }
@@ -242,11 +281,74 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       });
       break;
     case OpKind::transpose:
+      for (int n = 0; n < out.n; ++n)
+        for (int i = 0; i < out.h; ++i)
+          for (int j = 0; j < out.w; ++j)
+            for (int c = 0; c < out.c; ++c) {
+              const int to[] = {n, i, j, c};
+              int from[4];
+              for (std::size_t d = 0; d < 4; ++d) from[op.permutation[d]] = to[d];
+              y[at(out, n * out.h + i, j, c)] =
+                  x[at(in, from[0] * in.h + from[1], from[2], from[3])];
+            }
+      break;
+    case OpKind::constant:
+      y.assign(p.weight.begin(), p.weight.end());
+      break;
+    case OpKind::matmul:
       each([&](int i, int j, int c) {
-        const int to[] = {0, i, j, c};
-        int from[4];
-        for (std::size_t d = 0; d < 4; ++d) from[op.permutation[d]] = to[d];
-        return x[at(in, from[1], from[2], from[3])];
+        const Shape& right = op.input(1);
+        double sum = 0;
+        for (int k = 0; k < in.c; ++k) {
+          const int h = std::min(i, right.h - 1);
+          sum += x[at(in, std::min(i, in.h - 1), j, k)] *
+                 inputs[1][op.transposed ? at(right, h, c, k) : at(right, h, k, c)];
+        }
+        return sum;
+      });
+      break;
+    case OpKind::reduce:
+      each([&](int i, int j, int) {
+        const auto first = x.begin() + static_cast<std::ptrdiff_t>(at(in, i, j, 0));
+        const auto last = first + in.c;
+        switch (op.reduction) {
+          case Reduction::mean:
+            return std::accumulate(first, last, 0.0) / in.c;
+          case Reduction::sum:
+            return std::accumulate(first, last, 0.0);
+          case Reduction::max:
+            return *std::max_element(first, last);
+          default:
+            return *std::min_element(first, last);
+        }
+      });
+      break;
+    case OpKind::resize: {
+      const auto place = [&](int at_out, int in_size, int out_size) {
+        const double scale = double(in_size) / out_size;
+        double from = (at_out + 0.5) * scale - 0.5;
+        if (op.resize_mode == ResizeMode::bilinear_corners)
+          from = out_size > 1 ? double(at_out) * (in_size - 1) / (out_size - 1) : 0.0;
+        if (op.resize_mode == ResizeMode::nearest) from = std::floor(at_out * scale);
+        return std::clamp(from, 0.0, double(in_size - 1));
+      };
+      each([&](int i, int j, int c) {
+        const double row = place(i, in.h, out.h);
+        const double column = place(j, in.w, out.w);
+        double sum = 0;
+        for (int a = 0; a < in.h; ++a)
+          for (int b = 0; b < in.w; ++b)
+            sum += std::max(0.0, 1 - std::abs(row - a)) * std::max(0.0, 1 - std::abs(column - b)) *
+                   x[at(in, a, b, c)];
+        return sum;
+      });
+      break;
+    }
+    case OpKind::pad:
+      each([&](int i, int j, int c) {
+        const int a = i - op.padding.top;
+        const int b = j - op.padding.left;
+        return a < 0 || b < 0 || a >= in.h || b >= in.w ? 0.0 : x[at(in, a, b, c)];
       });
       break;
     case OpKind::activation:

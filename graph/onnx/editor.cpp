@@ -1,0 +1,109 @@
+#include "graph/onnx/editor.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace cpubone::onnx {
+
+Editor::Editor(Model& model) : model_(model) {
+  count_readers();
+}
+
+void Editor::count_readers() {
+  readers_.clear();
+  const auto note = [&](const Edge& edge) { ++readers_[{edge.node, edge.output}]; };
+  for (const Node& node : model_.network.nodes)
+    for (const Edge& edge : node.inputs) note(edge);
+  for (const auto* edges : {&model_.network.outputs, &model_.network.features})
+    for (const Edge& edge : *edges) {
+      note(edge);
+      note(edge);  // never private
+    }
+}
+
+Node* Editor::producer(const Edge& edge, OpKind kind) {
+  if (edge.node == network_input || node(edge.node).op.kind != kind) return nullptr;
+  return &node(edge.node);
+}
+
+bool Editor::is_private(const Edge& edge) const {
+  const auto found = readers_.find({edge.node, edge.output});
+  return edge.node != network_input && found != readers_.end() && found->second == 1;
+}
+
+std::optional<float> Editor::scalar(const Edge& edge) {
+  const Node* known = producer(edge, OpKind::constant);
+  if (known == nullptr || elements(known->op.output()) != 1) return std::nullopt;
+  return parameters(edge.node).weight[0];
+}
+
+const std::vector<float>* Editor::by_channel(const Edge& edge, int channels) {
+  const Node* known = producer(edge, OpKind::constant);
+  if (known == nullptr || elements(known->op.output()) != channels ||
+      known->op.output().c != channels)
+    return nullptr;
+  return &parameters(edge.node).weight;
+}
+
+void Editor::become(int i, Op op, std::vector<Edge> inputs, Parameters values) {
+  Node& changed = node(i);
+  for (const Edge& edge : changed.inputs) --readers_[{edge.node, edge.output}];
+  op.inputs.clear();
+  for (const Edge& edge : inputs) {
+    op.inputs.push_back(tensor(network(), edge));
+    ++readers_[{edge.node, edge.output}];
+  }
+  op.outputs = changed.op.outputs;
+  check(op);
+  changed.op = std::move(op);
+  changed.inputs = std::move(inputs);
+  model_.parameters.erase(changed.name);
+  if (params(changed.op) > 0) model_.parameters[changed.name] = std::move(values);
+}
+
+bool Editor::leads_only_through(const Edge& edge, int through) const {
+  const Network& net = model_.network;
+  std::vector<bool> reached(net.nodes.size(), false);
+  for (std::size_t i = 0; i < net.nodes.size(); ++i)
+    for (const Edge& input : net.nodes[i].inputs)
+      if (static_cast<int>(i) != through &&
+          (input == edge ||
+           (input.node != network_input && reached[static_cast<std::size_t>(input.node)])))
+        reached[i] = true;
+  for (const auto* edges : {&net.outputs, &net.features})
+    for (const Edge& output : *edges)
+      if (output == edge || reached[static_cast<std::size_t>(output.node)]) return false;
+  return true;
+}
+
+void Editor::sweep() {
+  Network& net = network();
+  std::vector<bool> needed(net.nodes.size(), false);
+  for (const auto* edges : {&net.outputs, &net.features})
+    for (const Edge& edge : *edges) needed[static_cast<std::size_t>(edge.node)] = true;
+  for (std::size_t i = net.nodes.size(); i-- > 0;)
+    if (needed[i])
+      for (const Edge& edge : net.nodes[i].inputs)
+        if (edge.node != network_input) needed[static_cast<std::size_t>(edge.node)] = true;
+  std::vector<int> moved(net.nodes.size(), network_input);
+  std::vector<Node> kept;
+  const auto move = [&](std::vector<Edge>& edges) {
+    for (Edge& edge : edges)
+      if (edge.node != network_input) edge.node = moved[static_cast<std::size_t>(edge.node)];
+  };
+  for (std::size_t i = 0; i < net.nodes.size(); ++i) {
+    if (!needed[i]) {
+      model_.parameters.erase(net.nodes[i].name);
+      continue;
+    }
+    moved[i] = static_cast<int>(kept.size());
+    kept.push_back(std::move(net.nodes[i]));
+    move(kept.back().inputs);
+  }
+  net.nodes = std::move(kept);
+  move(net.outputs);
+  move(net.features);
+  count_readers();
+}
+
+}  // namespace cpubone::onnx

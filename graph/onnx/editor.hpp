@@ -1,0 +1,56 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/reparameterise.hpp"
+
+namespace cpubone::onnx {
+
+/// Rewrites a model in place: a pass makes the last node of a pattern what the whole computes, and
+/// what nobody reads any more is removed at the end.
+class Editor {
+ public:
+  explicit Editor(Model& model);
+
+  Network& network() { return model_.network; }
+  std::size_t size() const { return model_.network.nodes.size(); }
+  Node& node(int i) { return model_.network.nodes[static_cast<std::size_t>(i)]; }
+  Parameters& parameters(int i) { return model_.parameters[node(i).name]; }
+  bool has_parameters(int i) { return model_.parameters.count(node(i).name) != 0; }
+
+  /// The node that writes an edge, if it is of that kind; else null.
+  Node* producer(const Edge& edge, OpKind kind);
+  /// Only one node reads it, and it is no output or feature.
+  bool is_private(const Edge& edge) const;
+  /// Whether all that is computed from it goes through node `through`.
+  bool leads_only_through(const Edge& edge, int through) const;
+  /// The value of a constant of one element.
+  std::optional<float> scalar(const Edge& edge);
+  /// Values of a constant that has one for each of `channels`, repeated along all else.
+  const std::vector<float>* by_channel(const Edge& edge, int channels);
+
+  /// Node `i` becomes another operator of other inputs, with those parameters.
+  void become(int i, Op op, std::vector<Edge> inputs, Parameters parameters = {});
+  /// Removes what no output depends on.
+  void sweep();
+
+ private:
+  void count_readers();
+  Model& model_;
+  std::map<std::pair<int, int>, int> readers_;
+};
+
+// Passes, one a file. Each says whether it changed something.
+bool recognise_functions(Editor& editor);
+bool recognise_norms(Editor& editor);
+bool recognise_channel_operators(Editor& editor);
+bool recognise_attention(Editor& editor);
+bool fold_affine(Editor& editor);
+bool fold_padding(Editor& editor);
+bool fuse_activations(Editor& editor);
+
+}  // namespace cpubone::onnx

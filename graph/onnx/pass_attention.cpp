@@ -1,0 +1,168 @@
+#include <array>
+#include <cmath>
+
+#include "graph/onnx/editor.hpp"
+
+// softmax(Q K^T / sqrt(d)) V, where q, k and v are channels of one tensor, as one operator, which
+// reads them where they lie instead of turning each.
+namespace cpubone::onnx {
+namespace {
+
+constexpr std::array<int, 4> swaps_heads_and_tokens{0, 2, 1, 3};
+
+/// The tensor before products with a number, whose product is `factor`.
+Edge without_scale(Editor& editor, Edge edge, double& factor) {
+  for (int depth = 0; depth < 4; ++depth) {
+    const bool divides = editor.producer(edge, OpKind::div) != nullptr;
+    const Node* node = editor.producer(edge, divides ? OpKind::div : OpKind::mul);
+    if (node == nullptr || node->op.activation != Activation::none) return edge;
+    if (const auto value = editor.scalar(node->inputs[1])) {
+      factor *= divides ? 1 / double{*value} : double{*value};
+      edge = node->inputs[0];
+    } else if (const auto first = editor.scalar(node->inputs[0]); first && !divides) {
+      factor *= double{*first};
+      edge = node->inputs[1];
+    } else {
+      return edge;
+    }
+  }
+  return edge;
+}
+
+Edge without_views(Editor& editor, Edge edge) {
+  while (const Node* view = editor.producer(edge, OpKind::reshape)) edge = view->inputs[0];
+  return edge;
+}
+
+/// Where q, k or v lies: `count` channels from `begin` on of each `pitch` channels of `source`.
+struct Channels {
+  Edge source;
+  int begin;
+  int count;
+  int pitch;
+  int heads;
+  int tokens;
+  int head_dim;
+};
+
+/// Heads x tokens x d that were turned from tokens x heads x d.
+std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
+  const Shape as_read = tensor(editor.network(), edge).shape;
+  edge = without_scale(editor, without_views(editor, edge), factor);
+  const Node* turn = editor.producer(without_views(editor, edge), OpKind::transpose);
+  Channels c{};
+  if (turn != nullptr) {
+    const Shape& in = turn->op.input();
+    if (turn->op.permutation != swaps_heads_and_tokens || in.n != 1) return std::nullopt;
+    c.tokens = in.h;
+    c.heads = in.w;
+    c.head_dim = in.c;
+    edge = turn->inputs[0];
+  } else {  // one head needs no turning
+    c.tokens = as_read.w;
+    c.heads = as_read.h;
+    c.head_dim = as_read.c;
+    if (c.heads != 1) return std::nullopt;
+  }
+  edge = without_views(editor, without_scale(editor, without_views(editor, edge), factor));
+  if (const Node* slice = editor.producer(edge, OpKind::slice)) {
+    c.begin = slice->op.begin;
+    c.count = slice->op.output().c;
+    c.pitch = slice->op.input().c;
+    c.source = without_views(editor, slice->inputs[0]);
+    return c;
+  }
+  if (const Node* split = editor.producer(edge, OpKind::split)) {
+    for (int k = 0; k < edge.output; ++k)
+      c.begin += split->op.output(static_cast<std::size_t>(k)).c;
+    c.count = split->op.output(static_cast<std::size_t>(edge.output)).c;
+    c.pitch = split->op.input().c;
+    c.source = without_views(editor, split->inputs[0]);
+    return c;
+  }
+  return std::nullopt;
+}
+
+/// Rows of a layer for q of all heads, then k, then v, to q, k and v of each head in turn.
+void reorder(std::vector<float>& values, int heads, int head_dim) {
+  const auto d = static_cast<std::size_t>(head_dim);
+  const auto h = static_cast<std::size_t>(heads);
+  const std::size_t width = values.size() / (3 * h * d);
+  const std::vector<float> old = values;
+  for (std::size_t head = 0; head < h; ++head)
+    for (std::size_t which = 0; which < 3; ++which)
+      std::copy_n(old.begin() + static_cast<std::ptrdiff_t>((which * h + head) * d * width),
+                  d * width,
+                  values.begin() + static_cast<std::ptrdiff_t>((head * 3 + which) * d * width));
+}
+
+bool attention(Editor& editor, int i) {
+  const Node& last = editor.node(i);
+  if (last.op.kind != OpKind::reshape && last.op.kind != OpKind::transpose) return false;
+  Edge product = last.op.kind == OpKind::reshape ? without_views(editor, last.inputs[0]) : Edge(i);
+  const Node* turn = editor.producer(product, OpKind::transpose);
+  if (turn != nullptr) {
+    if (turn->op.permutation != swaps_heads_and_tokens) return false;
+    product = without_views(editor, turn->inputs[0]);
+  }
+  const Node* mixed = editor.producer(product, OpKind::matmul);
+  if (mixed == nullptr || mixed->op.transposed) return false;
+  const Node* weights = editor.producer(without_views(editor, mixed->inputs[0]), OpKind::softmax);
+  if (weights == nullptr) return false;
+  double scale = 1;
+  const Edge scores = without_scale(editor, without_views(editor, weights->inputs[0]), scale);
+  const Node* products = editor.producer(without_views(editor, scores), OpKind::matmul);
+  if (products == nullptr || !products->op.transposed) return false;
+  const auto q = channels(editor, products->inputs[0], scale);
+  const auto k = channels(editor, products->inputs[1], scale);
+  double scale_of_v = 1;
+  const auto v = channels(editor, mixed->inputs[1], scale_of_v);
+  if (!q || !k || !v || q->source != k->source || q->source != v->source || scale_of_v != 1)
+    return false;
+  if ((turn == nullptr) != (q->heads == 1)) return false;
+  const int d = q->head_dim;
+  for (const Channels* c : {&*q, &*k, &*v})
+    if (c->heads != q->heads || c->tokens != q->tokens || c->head_dim != d ||
+        c->count != q->count || c->pitch != 3 * q->count)
+      return false;
+  if (k->begin != q->count || v->begin != 2 * q->count || q->begin != 0) return false;
+  if (std::abs(scale * std::sqrt(double(d)) - 1) > 1e-4) return false;
+  const Shape& from = tensor(editor.network(), q->source).shape;
+  Op op;
+  op.kind = OpKind::attention;
+  op.heads = q->heads;
+  if (from.c != 3 * q->heads * d || from.h * from.w != q->tokens ||
+      elements(from) != 3 * elements(last.op.output()))
+    return false;
+  Shape out = from;
+  out.c /= 3;
+  if (last.op.output() != out) return false;
+  if (q->count == q->heads * d && q->heads > 1) {
+    // q, k and v of all heads: the layer that computes them does it in the other order.
+    const Edge layer = q->source;
+    if (layer.node == network_input) return false;
+    const OpKind kind = editor.node(layer.node).op.kind;
+    if ((kind != OpKind::linear && kind != OpKind::conv2d) ||
+        editor.node(layer.node).op.groups != 1 || !editor.leads_only_through(layer, i))
+      return false;
+    Parameters& p = editor.parameters(layer.node);
+    reorder(p.weight, q->heads, d);
+    if (!p.bias.empty()) reorder(p.bias, q->heads, d);
+  } else if (q->count != d) {
+    return false;
+  }
+  const Edge source = q->source;
+  editor.become(i, std::move(op), {source});
+  return true;
+}
+
+}  // namespace
+
+bool recognise_attention(Editor& editor) {
+  bool changed = false;
+  for (int i = 0; i < static_cast<int>(editor.size()); ++i)
+    changed = attention(editor, i) || changed;
+  return changed;
+}
+
+}  // namespace cpubone::onnx

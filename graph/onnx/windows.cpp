@@ -1,0 +1,416 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "graph/onnx/importer.hpp"
+
+// Convolutions, poolings, batch and instance norms, padding and resizing: what sees an image.
+namespace cpubone::onnx {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+/// An image: one of a batch, channels, one or two dimensions of pixels.
+struct Image {
+  Edge edge;  ///< channels last
+  Dims dims;  ///< 1 x C x H x W, where H is 1 in one dimension
+  bool flat;  ///< of one dimension
+};
+
+Image image(const NodeContext& node, std::size_t i = 0) {
+  const Value value = node.lower.tensor_of(node.input(i), "known");
+  Dims dims = value.dims();
+  if (dims.size() != 3 && dims.size() != 4)
+    throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
+  if (dims[0] != 1) throw Unsupported(fmt::format("a batch of {}, expected 1", dims[0]));
+  const bool flat = dims.size() == 3;
+  const Value last = node.lower.in_dim_order(
+      value, flat ? std::vector<int>{0, 2, 1} : std::vector<int>{0, 2, 3, 1});
+  if (flat) dims.insert(dims.begin() + 2, 1);
+  const Shape shape{1, to_int(dims[2]), to_int(dims[3]), to_int(dims[1])};
+  return {node.lower.view(last.edge, shape), dims, flat};
+}
+
+Value image_value(const NodeContext& node, const Edge& edge, bool flat) {
+  const Shape& s = node.lower.shape(edge);
+  if (flat) return {nullptr, edge, stored({1, s.c, s.w}, {0, 2, 1})};
+  return {nullptr, edge, stored({1, s.c, s.h, s.w}, {0, 2, 3, 1})};
+}
+
+/// Two integers of an attribute of a window, of which images of one dimension have the second.
+std::pair<int, int> pair(const NodeContext& node, std::string_view name, bool flat) {
+  const auto values = node.attributes.integers(name);
+  if (!values) return {1, 1};
+  if (values->size() != (flat ? 1U : 2U))
+    throw Unsupported(fmt::format("{} of {} dimensions", name, values->size()));
+  return flat ? std::pair{1, to_int((*values)[0])}
+              : std::pair{to_int((*values)[0]), to_int((*values)[1])};
+}
+
+/// Kernel, stride, dilation and padding of a node. `in` is height and width.
+void set_window(const NodeContext& node, const Image& in, Op& op) {
+  std::tie(op.stride_h, op.stride_w) = pair(node, "strides", in.flat);
+  std::tie(op.dilation_h, op.dilation_w) = pair(node, "dilations", in.flat);
+  if (op.stride_h < 1 || op.stride_w < 1 || op.dilation_h < 1 || op.dilation_w < 1)
+    throw Unsupported("strides or dilations below 1");
+  const std::string automatic = node.attributes.word("auto_pad", "NOTSET");
+  if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
+    const auto same = [&](std::int64_t size, int kernel, int stride, int dilation, int& before,
+                          int& after) {
+      const std::int64_t out = (size + stride - 1) / stride;
+      const int all = to_int(std::max<std::int64_t>(
+          0, (out - 1) * stride + std::int64_t{kernel - 1} * dilation + 1 - size));
+      before = automatic == "SAME_UPPER" ? all / 2 : all - all / 2;
+      after = all - before;
+    };
+    same(in.dims[2], op.kernel_h, op.stride_h, op.dilation_h, op.padding.top, op.padding.bottom);
+    same(in.dims[3], op.kernel_w, op.stride_w, op.dilation_w, op.padding.left, op.padding.right);
+    return;
+  }
+  const auto pads = node.attributes.integers("pads");
+  if (!pads || automatic == "VALID") return;
+  if (pads->size() != (in.flat ? 2U : 4U))
+    throw Unsupported(fmt::format("pads of {} numbers", pads->size()));
+  if (in.flat)
+    op.padding = {0, 0, to_int((*pads)[0]), to_int((*pads)[1])};
+  else
+    op.padding = {to_int((*pads)[0]), to_int((*pads)[2]), to_int((*pads)[1]), to_int((*pads)[3])};
+}
+
+Parameters weights(const NodeContext& node, Op& op) {
+  Parameters p{node.known(1).reals, {}, {}, {}};
+  op.bias = node.has(2);
+  if (op.bias) p.bias = node.known(2).reals;
+  return p;
+}
+
+std::vector<Value> conv(const NodeContext& node) {
+  const Image in = image(node);
+  const Array& kernel = node.known(1);
+  if (kernel.dims.size() != (in.flat ? 3U : 4U))
+    throw Unsupported(fmt::format("weights of {}", text(kernel.dims)));
+  Op op;
+  op.outputs[0].shape.c = to_int(kernel.dims[0]);
+  op.kernel_h = in.flat ? 1 : to_int(kernel.dims[2]);
+  op.kernel_w = to_int(kernel.dims.back());
+  op.groups = to_int(node.attributes.integer("group", 1));
+  set_window(node, in, op);
+  Parameters p = weights(node, op);
+  return {
+      image_value(node, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), in.flat)};
+}
+
+std::vector<Value> conv_transpose(const NodeContext& node) {
+  const Image in = image(node);
+  const Array& kernel = node.known(1);
+  if (in.flat || kernel.dims.size() != 4) throw Unsupported("other than two dimensions");
+  Op op;
+  op.kind = OpKind::conv_transpose2d;
+  op.kernel_h = to_int(kernel.dims[2]);
+  op.kernel_w = to_int(kernel.dims[3]);
+  op.groups = to_int(node.attributes.integer("group", 1));
+  op.outputs[0].shape.c = to_int(kernel.dims[1]) * op.groups;
+  if (node.attributes.word("auto_pad", "NOTSET") != "NOTSET" || node.attributes.has("output_shape"))
+    throw Unsupported("padding that follows from the output");
+  set_window(node, in, op);
+  if (op.dilation_h != 1 || op.dilation_w != 1) throw Unsupported("dilation");
+  if (const auto more = node.attributes.integers("output_padding"); more && more->size() == 2) {
+    op.padding.bottom -= to_int((*more)[0]);
+    op.padding.right -= to_int((*more)[1]);
+    if (op.padding.bottom < 0 || op.padding.right < 0)
+      throw Unsupported("more output_padding than padding");
+  }
+  Parameters p = weights(node, op);
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), false)};
+}
+
+/// Windows of ceil_mode that begin within the input or its padding become whole by more padding.
+void ceil_padding(const Image& in, Op& op) {
+  const auto more = [](std::int64_t size, int kernel, int stride, int dilation, int before,
+                       int& after) {
+    const std::int64_t reach = std::int64_t{kernel - 1} * dilation + 1;
+    const std::int64_t room = size + before + after - reach;
+    if (room < 0) return;
+    std::int64_t last = (room + stride - 1) / stride;  // index of the last window
+    if (last * stride >= size + before) --last;
+    after = to_int(std::max<std::int64_t>(after, last * stride + reach - size - before));
+  };
+  more(in.dims[2], op.kernel_h, op.stride_h, op.dilation_h, op.padding.top, op.padding.bottom);
+  more(in.dims[3], op.kernel_w, op.stride_w, op.dilation_w, op.padding.left, op.padding.right);
+}
+
+Op pool_op(const NodeContext& node, const Image& in, OpKind kind) {
+  Op op;
+  op.kind = kind;
+  std::tie(op.kernel_h, op.kernel_w) = pair(node, "kernel_shape", in.flat);
+  if (op.kernel_h < 1 || op.kernel_w < 1) throw Unsupported("a window of nothing");
+  set_window(node, in, op);
+  return op;
+}
+
+std::vector<Value> max_pool(const NodeContext& node) {
+  if (node.outputs > 1) throw Unsupported("with indices");
+  const Image in = image(node);
+  Op op = pool_op(node, in, OpKind::max_pool2d);
+  if (node.attributes.integer("ceil_mode", 0) != 0) ceil_padding(in, op);
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+}
+
+std::vector<Value> average_pool(const NodeContext& node) {
+  const Image in = image(node);
+  Op op = pool_op(node, in, OpKind::avg_pool2d);
+  if (op.dilation_h != 1 || op.dilation_w != 1) throw Unsupported("dilation");
+  Edge from = in.edge;
+  const bool padded = op.padding != Padding{};
+  const bool counted = padded && node.attributes.integer("count_include_pad", 0) != 0;
+  const bool ceil = node.attributes.integer("ceil_mode", 0) != 0;
+  if (counted) {
+    // The zeros are counted: they become pixels.
+    Op pad;
+    pad.kind = OpKind::pad;
+    pad.padding = std::exchange(op.padding, {});
+    from = node.lower.append(std::move(pad), {from}, "padded");
+    const Shape& s = node.lower.shape(from);
+    if (ceil) ceil_padding({from, {1, s.c, s.h, s.w}, in.flat}, op);
+  } else if (ceil) {
+    ceil_padding(in, op);
+  }
+  return {image_value(node, node.lower.append(std::move(op), {from}), in.flat)};
+}
+
+std::vector<Value> global_average(const NodeContext& node) {
+  const Image in = image(node);
+  Op op;
+  op.kind = OpKind::global_avg_pool;
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+}
+
+std::vector<Value> global_max(const NodeContext& node) {
+  const Image in = image(node);
+  Op op;
+  op.kind = OpKind::max_pool2d;
+  op.kernel_h = to_int(in.dims[2]);
+  op.kernel_w = to_int(in.dims[3]);
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+}
+
+std::vector<Value> batch_norm(const NodeContext& node) {
+  if (node.attributes.integer("training_mode", 0) != 0) throw Unsupported("in training mode");
+  const Value value = node.lower.tensor_of(node.input(0), "known");
+  const Dims dims = value.dims();
+  if (dims.size() < 2) throw Unsupported("a tensor without channels");
+  const Value last = node.lower.with_last(value, {1});
+  const std::int64_t pixels = count(dims) / dims[1];
+  Op op;
+  op.kind = OpKind::batch_norm;
+  op.epsilon = node.attributes.decimal("epsilon", 1e-5);
+  const Shape& now = node.lower.shape(last.edge);
+  const Shape shape = now.c == dims[1] ? now : Shape{1, 1, to_int(pixels), to_int(dims[1])};
+  Parameters p{node.known(1).reals, node.known(2).reals, node.known(3).reals, node.known(4).reals};
+  return {{nullptr,
+           node.lower.append(std::move(op), {node.lower.view(last.edge, shape)}, "", std::move(p)),
+           last.layout}};
+}
+
+/// Each channel of an image by its own mean and variance, which is a row for layer_norm.
+std::vector<Value> instance_norm(const NodeContext& node) {
+  Lowering& lower = node.lower;
+  const Value x = node.input(0);
+  const Dims dims = x.dims();
+  if (dims.size() < 2) throw Unsupported("a tensor without channels");
+  const Array& scale = node.known(1);
+  const Array& shift = node.known(2);
+  const std::int64_t rows = dims[0] * dims[1];
+  const std::int64_t width = count(dims) / rows;
+  std::vector<std::size_t> pixels(dims.size() - 2);
+  std::iota(pixels.begin(), pixels.end(), std::size_t{2});
+  const Value flat = lower.with_somehow_last(x, pixels);
+  Op op;
+  op.kind = OpKind::layer_norm;
+  op.epsilon = node.attributes.decimal("epsilon", 1e-5);
+  Parameters p;
+  p.weight.assign(static_cast<std::size_t>(width), 1.0F);
+  p.bias.assign(static_cast<std::size_t>(width), 0.0F);
+  const auto all = [](const Array& array, double value) {
+    for (std::size_t i = 0; i < array.size(); ++i)
+      if (array.at(i) != value) return false;
+    return true;
+  };
+  const bool plain = all(scale, 1) && all(shift, 0);
+  const Shape shape{1, 1, to_int(rows), to_int(width)};
+  Value result = flat;
+  result.edge = lower.append(std::move(op), {lower.view(flat.edge, shape)},
+                             plain ? "" : "normalised", std::move(p));
+  // As what was normalised, so that what follows sees the same pixels.
+  result.edge = lower.view(result.edge, lower.shape(flat.edge));
+  if (plain) return {result};
+  Dims by_channel(dims.size(), 1);
+  by_channel[1] = dims[1];
+  result =
+      elementwise(lower, OpKind::mul, result, {real(by_channel, scale.reals), {}, {}}, "scaled");
+  return {elementwise(lower, OpKind::add, result, {real(by_channel, shift.reals), {}, {}})};
+}
+
+std::vector<Value> pad(const NodeContext& node) {
+  if (node.attributes.word("mode", "constant") != "constant")
+    throw Unsupported("padding by other than a constant");
+  auto pads = node.integers("pads", 1);
+  if (!pads) throw Unsupported("without pads");
+  const float value =
+      node.has(2) ? static_cast<float>(node.known(2).at(0)) : node.attributes.real("value", 0);
+  const std::size_t rank = node.input(0).dims().size();
+  if (node.has(3)) {
+    const Array& axes = node.known(3);
+    Ints all(2 * rank, 0);
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      const std::size_t axis = axis_of(axes.integers[i], rank);
+      all[axis] = pads->at(i);
+      all[axis + rank] = pads->at(i + axes.size());
+    }
+    pads = all;
+  }
+  if (pads->size() != 2 * rank) throw Unsupported("pads of another rank");
+  if (std::all_of(pads->begin(), pads->end(), [](auto p) { return p == 0; }))
+    return {node.input(0)};
+  if (value != 0) throw Unsupported("padding by other than zero");
+  if (std::any_of(pads->begin(), pads->end(), [](auto p) { return p < 0; }))
+    throw Unsupported("negative padding");
+  const std::size_t first = rank == 4 ? 2 : rank == 3 ? 2 : rank;
+  for (std::size_t d = 0; d < first; ++d)
+    if ((*pads)[d] != 0 || (*pads)[d + rank] != 0)
+      throw Unsupported("padding of other dimensions than those of pixels");
+  const Image in = image(node);
+  Op op;
+  op.kind = OpKind::pad;
+  if (in.flat)
+    op.padding = {0, 0, to_int((*pads)[2]), to_int((*pads)[5])};
+  else
+    op.padding = {to_int((*pads)[2]), to_int((*pads)[6]), to_int((*pads)[3]), to_int((*pads)[7])};
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+}
+
+/// Height and width that a Resize or Upsample asks for.
+std::pair<int, int> resized(const NodeContext& node, const Image& in) {
+  const bool upsample = node.proto.op_type() == "Upsample";
+  std::vector<double> scales;
+  if (const auto attribute = node.attributes.reals("scales"))
+    scales.assign(attribute->begin(), attribute->end());
+  const std::size_t scales_input = upsample || node.opset < 11 ? 1 : 2;
+  if (scales.empty() && node.has(scales_input) && node.known(scales_input).size() > 0)
+    for (std::size_t i = 0; i < node.known(scales_input).size(); ++i)
+      scales.push_back(node.known(scales_input).at(i));
+  if (node.attributes.has("axes")) throw Unsupported("axes");
+  if (!scales.empty()) {
+    if (scales.size() != 4 || scales[0] != 1 || scales[1] != 1)
+      throw Unsupported("scales of other dimensions than height and width");
+    const double height = double(in.dims[2]) * scales[2];
+    const double width = double(in.dims[3]) * scales[3];
+    if (std::abs(height - std::round(height)) > 1e-3 || std::abs(width - std::round(width)) > 1e-3)
+      throw Unsupported("scales that do not lead to whole pixels");
+    return {to_int(std::lround(height)), to_int(std::lround(width))};
+  }
+  const Array& sizes = node.known(3);
+  if (sizes.size() != 4 || sizes.integers.empty() || sizes.integers[0] != 1 ||
+      sizes.integers[1] != in.dims[1])
+    throw Unsupported("sizes of other dimensions than height and width");
+  if (node.attributes.word("keep_aspect_ratio_policy", "stretch") != "stretch")
+    throw Unsupported("keeping the aspect ratio");
+  return {to_int(sizes.integers[2]), to_int(sizes.integers[3])};
+}
+
+std::vector<Value> resize(const NodeContext& node) {
+  const Image in = image(node);
+  if (in.flat) throw Unsupported("other than two dimensions");
+  const auto [height, width] = resized(node, in);
+  const bool old = node.proto.op_type() == "Upsample" || node.opset < 11;
+  const std::string mode = node.attributes.word("mode", "nearest");
+  const std::string transform =
+      node.attributes.word("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
+  if (node.attributes.integer("antialias", 0) != 0) throw Unsupported("antialias");
+  const bool whole = height % in.dims[2] == 0 && width % in.dims[3] == 0;
+  Op op;
+  if (mode == "nearest") {
+    const std::string nearest =
+        node.attributes.word("nearest_mode", old ? "floor" : "round_prefer_floor");
+    const bool below = transform == "asymmetric" && nearest == "floor";
+    // A pixel's copies have their centres within it, whatever is rounded.
+    const bool centred = whole && transform == "half_pixel" &&
+                         (nearest == "round_prefer_floor" || nearest == "round_prefer_ceil");
+    if (!below && !centred)
+      throw Unsupported(fmt::format("nearest by {} and {}", transform, nearest));
+    if (whole) {
+      op.kind = OpKind::upsample_nearest;
+      op.stride_h = to_int(height / in.dims[2]);
+      op.stride_w = to_int(width / in.dims[3]);
+    } else {
+      op.kind = OpKind::resize;
+      op.resize_mode = ResizeMode::nearest;
+    }
+  } else if (mode == "linear") {
+    op.kind = OpKind::resize;
+    if (transform == "align_corners")
+      op.resize_mode = ResizeMode::bilinear_corners;
+    else if (transform != "half_pixel" &&
+             !(transform == "pytorch_half_pixel" && height > 1 && width > 1))
+      throw Unsupported(fmt::format("linear by {}", transform));
+  } else {
+    throw Unsupported(fmt::format("mode {}", mode));
+  }
+  op.outputs[0].shape = {1, height, width, to_int(in.dims[1])};
+  return {image_value(node, node.lower.append(std::move(op), {in.edge}), false)};
+}
+
+/// x / (bias + alpha / size * sum of squares of so many neighbouring channels)^beta.
+std::vector<Value> local_response_norm(const NodeContext& node) {
+  Lowering& lower = node.lower;
+  const Image in = image(node);
+  const auto size = node.attributes.integer("size", 0);
+  const float alpha = node.attributes.real("alpha", 1e-4F);
+  const Value x = image_value(node, in.edge, in.flat);
+  Value sum = elementwise(lower, OpKind::mul, x, x, "squares");
+  // The channels of a pixel as a row of an image of one channel.
+  const Shape shape = lower.shape(sum.edge);
+  Op op;
+  op.kernel_w = to_int(size);
+  if (op.kernel_w < 1) throw Unsupported("a size of 0");
+  op.padding.left = (op.kernel_w - 1) / 2;
+  op.padding.right = op.kernel_w - 1 - op.padding.left;
+  op.bias = true;
+  op.outputs[0].shape.c = 1;
+  Parameters p{std::vector<float>(static_cast<std::size_t>(size), alpha / static_cast<float>(size)),
+               {node.attributes.real("bias", 1)},
+               {},
+               {}};
+  const Edge row = lower.view(sum.edge, {1, shape.h * shape.w, shape.c, 1});
+  sum.edge = lower.view(lower.append(std::move(op), {row}, "sums", std::move(p)), shape);
+  Value power = function(lower, Activation::log, sum, "logarithm");
+  power = elementwise(lower, OpKind::mul, power, scalar(-node.attributes.real("beta", 0.75F)),
+                      "times beta");
+  power = function(lower, Activation::exp, power, "power");
+  return {elementwise(lower, OpKind::mul, x, power)};
+}
+
+constexpr HandlerRow rows[] = {
+    {"AveragePool", average_pool},
+    {"BatchNormalization", batch_norm},
+    {"Conv", conv},
+    {"ConvTranspose", conv_transpose},
+    {"GlobalAveragePool", global_average},
+    {"GlobalMaxPool", global_max},
+    {"InstanceNormalization", instance_norm},
+    {"LRN", local_response_norm},
+    {"MaxPool", max_pool},
+    {"Pad", pad},
+    {"Resize", resize},
+    {"Upsample", resize},
+};
+
+}  // namespace
+
+std::span<const HandlerRow> window_handlers() {
+  return rows;
+}
+
+}  // namespace cpubone::onnx

@@ -1,0 +1,52 @@
+#include "graph/onnx/onnx.hpp"
+
+#include <string>
+
+#include "graph/builder.hpp"
+#include "graph/reparameterise.hpp"
+#include "space/zoo.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// Where two networks differ first, or nothing.
+std::string difference(const Network& got, const Network& expected) {
+  if (got.nodes.size() != expected.nodes.size())
+    return fmt::format("{} nodes, expected {}", got.nodes.size(), expected.nodes.size());
+  for (std::size_t i = 0; i < got.nodes.size(); ++i) {
+    const Node& a = got.nodes[i];
+    const Node& b = expected.nodes[i];
+    if (a != b)
+      return fmt::format("node {}: {} {} {}, expected {} {} {}", i, a.name, a.stage, text(a.op),
+                         b.name, b.stage, text(b.op));
+  }
+  return got == expected ? "" : "name, family, inputs, outputs or features";
+}
+
+Model exported_and_imported(const Network& network) {
+  return import_onnx(to_onnx(network, random_parameters()), network.name).model;
+}
+
+}  // namespace
+
+TEST_CASE("every published network comes back from ONNX as it was", "[onnx][zoo]") {
+  for (const ZooEntry& entry : zoo()) {
+    CAPTURE(entry.name);
+    const Network network = entry.build();
+    const Model back = exported_and_imported(network);
+    CHECK(difference(back.network, network) == "");
+  }
+}
+
+TEST_CASE("parameters come back from ONNX bit for bit", "[onnx]") {
+  for (const char* name : {"cpubone-nano", "shufflenetv2-x1-0", "fasternet-t0"}) {
+    CAPTURE(name);
+    const Network network = find_network(name);
+    const Model back = exported_and_imported(network);
+    const ParameterSource source = random_parameters();
+    for (const Node& node : network.nodes)
+      if (params(node.op) > 0) CHECK(back.parameters.at(node.name) == source(node));
+  }
+}
