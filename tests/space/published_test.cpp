@@ -11,6 +11,8 @@ using namespace cpubone;
 TEST_CASE("published accuracies are found by any spelling of a network", "[space]") {
   const auto b2 = published_accuracy("b15");
   REQUIRE(b2);
+  CHECK(b2->network == "CPUBone-B2");
+  CHECK(b2->zoo_name == "cpubone-b2");
   CHECK(b2->top1 == 80.3);
   CHECK(b2->params_m == 23.9);
   CHECK(b2->macs_m == 1354);
