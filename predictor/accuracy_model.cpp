@@ -8,50 +8,37 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <utility>
+#include <vector>
+
+#include "predictor/accuracy_features.hpp"
 
 namespace cpubone {
 namespace {
 
+using namespace accuracy_features;
+
 constexpr double unit = 0.1;  // of the logarithm of the error that the regression calculates in
 constexpr double z90 = 1.645;
-constexpr double refusal_factor = 3;           // of MACs beyond what was ever trained
-constexpr double totals_only_precision = 0.5;  // what its blocks are like is not known
-constexpr double most_product = 2.5;           // standard deviations; products do not extrapolate
+constexpr double refusal_factor = 3;            // of MACs beyond what was ever trained
+constexpr double totals_only_precision = 0.85;  // what its blocks are like is not known
+constexpr double most_product = 2.5;            // standard deviations; products do not extrapolate
 
-// Plain features: of the whole network, effects summed over the places, the same by place.
-enum Whole : Eigen::Index { log_macs, log_params, log_pixels, relu_share, gelu_share, whole_count };
-enum Effect : Eigen::Index {
-  expansion,
-  kernel,
-  groups,
-  layers,
-  squeeze,
-  attention,
-  expansion_layers,
-  expansion_squeeze,
-  layers_squeeze,
-  effect_count
-};
-constexpr Eigen::Index shared_begin = whole_count;
-constexpr Eigen::Index place_begin = shared_begin + effect_count;
-constexpr Eigen::Index plain_count =
-    place_begin + effect_count * static_cast<Eigen::Index>(place_count);
-// Products count, as effects saturate and depend on the rest of the network: of capacity and of
-// what is worth most at each stride.
-constexpr std::array<Effect, 3> multiplied{expansion, layers, squeeze};
-constexpr Eigen::Index stride_count = static_cast<Eigen::Index>(place_count) / 2;
-constexpr Eigen::Index product_factors =
-    2 + stride_count * static_cast<Eigen::Index>(multiplied.size());
-constexpr Eigen::Index feature_count = plain_count + product_factors * (product_factors + 1) / 2;
 // Further columns of the regression, then a level for each family.
 enum Level : Eigen::Index {
   intercept = feature_count,
   classic,
+  proxy,
   proxy_macs,
   proxy_params,
+  family_macs,
+  family_params,
+  family_squeeze,
+  family_attention,
   families_begin
 };
 
@@ -63,85 +50,63 @@ enum Group {
   assumed,
   free_level,
   proxy_totals,
+  between_families,
   family_levels
 };
 constexpr double infinity = std::numeric_limits<double>::infinity();
 // Variances before any data, in units of 0.1 of the logarithm of the error, and their weight.
-constexpr std::array<GroupPrior, 8> group_priors{{
+constexpr std::array<GroupPrior, 9> group_priors{{
     {2, 2},            // totals
     {0.5, 1},          // shared effects
     {0.01, 4},         // effects by place
-    {0.0003, 4},       // products
+    {0.0001, 4},       // products
     {0.02, infinity},  // assumed
     {100, infinity},   // level
     {1, 1},            // totals of a short recipe
+    {2, 2},            // means of families
     {1, 1},            // levels of families
 }};
 constexpr GroupPrior noise_prior{0.04, 2};
 
 Group group_of(Eigen::Index column) {
-  if (column == relu_share || column == gelu_share) return assumed;
+  if (column == log_pixels || column == relu_share || column == gelu_share) return assumed;
   if (column < whole_count) return totals;
   if (column < place_begin) return shared_effects;
   if (column < plain_count) return place_effects;
   if (column < feature_count) return products;
+  if (column == classic) return between_families;
   if (column < proxy_macs) return free_level;
-  return column < families_begin ? proxy_totals : family_levels;
+  if (column < family_macs) return proxy_totals;
+  return column < families_begin ? between_families : family_levels;
 }
 
-using Features = Eigen::Matrix<double, feature_count, 1>;
-
-/// Plain features of a network.
-void set_plain(const AccuracyTerms& t, Features& f) {
-  f(log_macs) = std::log(t.macs);
-  f(log_params) = std::log(t.body_params);
-  f(log_pixels) = std::log(t.pixels / 224);
-  f(relu_share) = t.activations > 0 ? t.relus / t.activations : 0;
-  f(gelu_share) = t.activations > 0 ? t.gelus / t.activations : 0;
-  f.segment<effect_count>(shared_begin).setZero();
-  for (std::size_t i = 0; i < place_count; ++i) {
-    const PlaceTerms& p = t.places[i];
-    auto e = f.segment<effect_count>(place_begin + effect_count * static_cast<Eigen::Index>(i));
-    if (p.layers == 0) {
-      e.setZero();
-      continue;
-    }
-    e(expansion) = p.log_expansion / p.layers;
-    e(kernel) = p.log_kernel / p.layers;
-    e(groups) = p.log_groups / p.layers;
-    e(layers) = std::log(p.layers);
-    e(squeeze) = p.squeeze / p.layers;
-    e(attention) = p.attention / p.layers;
-    e(expansion_layers) = e(expansion) * e(layers);
-    e(expansion_squeeze) = e(expansion) * e(squeeze);
-    e(layers_squeeze) = e(layers) * e(squeeze);
-    f.segment<effect_count>(shared_begin) += 0.378 * e;  // 1 / sqrt(7): of the order of one place's
+struct Mean {
+  Features sum = Features::Zero();
+  double count = 0;
+  void add(const Features& f) {
+    sum += f;
+    count += 1;
   }
+  double of(Eigen::Index c) const { return count > 0 ? sum(c) / count : 0; }
+};
+
+struct FamilyMean {
+  Mean totals;
+  Mean blocks;         ///< of those whose blocks are known
+  double squeeze = 0;  ///< networks that have some
+  double attention = 0;
+};
+
+bool is_total(Eigen::Index c) {
+  return c == log_macs || c == log_params || c == log_pixels;
 }
 
-using Factors = Eigen::Matrix<double, product_factors, 1>;
-
-/// Of centred plain features.
-Factors factors_of(const Features& f) {
-  Factors z;
-  z(0) = f(log_macs);
-  z(1) = f(log_params);
-  Eigen::Index at = 2;
-  for (Eigen::Index stride = 0; stride < stride_count; ++stride)
-    for (const Effect effect : multiplied) {
-      const Eigen::Index first = place_begin + 2 * stride * effect_count + effect;
-      z(at++) = f(first) + f(first + effect_count);
-    }
-  return z;
-}
-
-/// Appends products to centred plain features.
-void complete(const Eigen::VectorXd& scale, Features& f) {
-  const Factors z =
-      factors_of(f).cwiseProduct(scale).cwiseMax(-most_product).cwiseMin(most_product);
-  Eigen::Index at = plain_count;
-  for (Eigen::Index i = 0; i < product_factors; ++i)
-    for (Eigen::Index k = i; k < product_factors; ++k) f(at++) = z(i) * z(k);
+/// What blocks are like is compared within a family only: how those of two families compare is in
+/// their levels.
+Eigen::VectorXd centre_of(const Mean& all, const Mean& family) {
+  Eigen::VectorXd centre(plain_count);
+  for (Eigen::Index c = 0; c < plain_count; ++c) centre(c) = is_total(c) ? all.of(c) : family.of(c);
+  return centre;
 }
 
 void check(std::span<const TrainedNetwork> networks, std::string_view family) {
@@ -158,22 +123,25 @@ void check(std::span<const TrainedNetwork> networks, std::string_view family) {
            n.terms.body_params >= 1 && std::isfinite(n.terms.body_params), "positive");
     members += n.family == family;
   }
-  if (members < 3)
+  if (members < 1)
     throw std::invalid_argument(fmt::format(
-        "accuracy model: expected at least 3 networks of family \"{}\", got {}", family, members));
+        "accuracy model: expected a network of family \"{}\", got {}", family, members));
 }
 
 Eigen::VectorXd row_of(const Features& features, const TrainedNetwork& n,
-                       const std::map<std::string, Eigen::Index>& families) {
+                       const std::map<std::string, Eigen::Index>& families,
+                       const Eigen::Vector4d& family_means) {
   Eigen::VectorXd row =
       Eigen::VectorXd::Zero(families_begin + static_cast<Eigen::Index>(families.size()));
   row.head<feature_count>() = features;
   row(intercept) = 1;
   row(classic) = n.classic ? 1 : 0;
   if (n.proxy) {
+    row(proxy) = 1;
     row(proxy_macs) = features(log_macs);
     row(proxy_params) = features(log_params);
   }
+  row.segment<4>(family_macs) = family_means;
   const auto family = families.find(n.family);
   if (family != families.end()) row(family->second) = 1;
   return row;
@@ -185,32 +153,46 @@ AccuracyFit::AccuracyFit(std::span<const TrainedNetwork> networks, std::string_v
     : networks_(networks.begin(), networks.end()), family_(family) {
   check(networks_, family_);
   const auto count = static_cast<Eigen::Index>(networks_.size());
+  std::map<std::string, FamilyMean> means;
   std::vector<Features> features(networks_.size());
-  Features known_sum = Features::Zero();
-  double known = 0;
+  Mean all;
   for (std::size_t i = 0; i < networks_.size(); ++i) {
     set_plain(networks_[i].terms, features[i]);
-    if (networks_[i].totals_only) continue;
-    known_sum += features[i];
-    known += 1;
+    all.add(features[i]);
+    FamilyMean& mean = means[networks_[i].family];
+    mean.totals.add(features[i]);
+    if (!networks_[i].totals_only) mean.blocks.add(features[i]);
+    const auto& places = networks_[i].terms.places;
+    mean.squeeze +=
+        std::any_of(places.begin(), places.end(), [](auto& p) { return p.squeeze > 0; });
+    mean.attention +=
+        std::any_of(places.begin(), places.end(), [](auto& p) { return p.attention > 0; });
   }
-  posterior_.centre = Eigen::VectorXd::Zero(plain_count);
-  if (known > 0) posterior_.centre = known_sum.head<plain_count>() / known;
-  // A network of which only totals are known is like the mean one in all else.
-  for (std::size_t i = 0; i < networks_.size(); ++i)
+  for (std::size_t i = 0; i < networks_.size(); ++i) {
+    const Eigen::VectorXd centre = centre_of(all, means.at(networks_[i].family).blocks);
+    features[i].head<plain_count>() -= centre;
+    if (networks_[i].family == family_) posterior_.centre = centre;
+    // A network of which only totals are known is like its family in all else.
     if (networks_[i].totals_only)
-      for (Eigen::Index c = log_params + 1; c < plain_count; ++c)
-        if (c != log_pixels) features[i](c) = posterior_.centre(c);
-  for (Features& f : features) f.head<plain_count>() -= posterior_.centre;
+      for (Eigen::Index c = 0; c < plain_count; ++c)
+        if (!is_total(c)) features[i](c) = 0;
+  }
   Factors squares = Factors::Zero();
   for (const Features& f : features) squares += factors_of(f).cwiseAbs2();
   posterior_.scale = Eigen::VectorXd::Zero(product_factors);
   for (Eigen::Index k = 0; k < product_factors; ++k)
     if (squares(k) > 1e-9) posterior_.scale(k) = std::sqrt(static_cast<double>(count) / squares(k));
-  std::map<std::string, Eigen::Index> families;
-  for (const TrainedNetwork& n : networks_) families.emplace(n.family, 0);
+  std::map<std::string, Eigen::Index> levels;
   Eigen::Index next = families_begin;
-  for (auto& [name, column] : families) column = next++;
+  for (const auto& [name, mean] : means) levels[name] = next++;
+
+  // Levels of families differ by their means too (Mundlak, Econometrica, 1978).
+  const auto means_of = [&](const std::string& name) {
+    const FamilyMean& own = means.at(name);
+    return Eigen::Vector4d{own.totals.of(log_macs) - all.of(log_macs),
+                           own.totals.of(log_params) - all.of(log_params),
+                           own.squeeze / own.totals.count, own.attention / own.totals.count};
+  };
 
   data_.x.resize(count, next);
   data_.y.resize(count);
@@ -219,7 +201,7 @@ AccuracyFit::AccuracyFit(std::span<const TrainedNetwork> networks, std::string_v
     const TrainedNetwork& n = networks_[static_cast<std::size_t>(i)];
     Features& f = features[static_cast<std::size_t>(i)];
     complete(posterior_.scale, f);
-    data_.x.row(i) = row_of(f, n, families).transpose();
+    data_.x.row(i) = row_of(f, n, levels, means_of(n.family)).transpose();
     data_.y(i) = std::log(100 - n.top1);
     data_.precision(i) = n.precision * (n.totals_only ? totals_only_precision : 1);
   }
@@ -234,10 +216,12 @@ AccuracyFit::AccuracyFit(std::span<const TrainedNetwork> networks, std::string_v
                                    [&](const TrainedNetwork& n) { return n.family == family_; });
   Eigen::MatrixXd from = Eigen::MatrixXd::Zero(feature_count + 1, next);
   from.leftCols(feature_count).topRows(feature_count).setIdentity();
-  if (member->proxy) from(log_macs, proxy_macs) = from(log_params, proxy_params) = 1;
+  if (member->proxy)
+    from(feature_count, proxy) = from(log_macs, proxy_macs) = from(log_params, proxy_params) = 1;
   from(feature_count, intercept) = 1;
   from(feature_count, classic) = member->classic ? 1 : 0;
-  from(feature_count, families.at(family_)) = 1;
+  from(feature_count, levels.at(family_)) = 1;
+  from.row(feature_count).segment<4>(family_macs) = means_of(family_);
   Eigen::VectorXd mean = unit * (from * regression_.mean);
   mean(feature_count) += level_;
   const Eigen::MatrixXd covariance =
@@ -266,12 +250,13 @@ AccuracyEstimate estimate_of(double mean, double variance) {
 }
 
 /// Features with the level's 1.
-Eigen::VectorXf input_of(const AccuracyPosterior& posterior, const AccuracyTerms& terms) {
+Eigen::Matrix<float, feature_count + 1, 1> input_of(const AccuracyPosterior& posterior,
+                                                    const AccuracyTerms& terms) {
   Features f;
   set_plain(terms, f);
   f.head<plain_count>() -= posterior.centre;
   complete(posterior.scale, f);
-  Eigen::VectorXf x(feature_count + 1);
+  Eigen::Matrix<float, feature_count + 1, 1> x;
   x.head<feature_count>() = f.cast<float>();
   x(feature_count) = 1;
   return x;
@@ -308,41 +293,135 @@ std::vector<std::optional<AccuracyEstimate>> AccuracyFit::leave_family_out() con
 }
 
 AccuracyEstimate estimate(const AccuracyPosterior& posterior, const AccuracyTerms& terms) {
-  const Eigen::VectorXf x = input_of(posterior, terms);
+  const auto x = input_of(posterior, terms);
   const float spread = (posterior.root.triangularView<Eigen::Upper>() * x).squaredNorm();
   AccuracyEstimate e =
       estimate_of(posterior.mean.dot(x), static_cast<double>(spread) + posterior.noise);
-  e.refused = terms.macs < posterior.macs_low / refusal_factor ||
-              terms.macs > posterior.macs_high * refusal_factor ||
-              terms.macs < posterior.family_macs_low / refusal_factor ||
-              terms.macs > posterior.family_macs_high * refusal_factor;
+  e.refused = refuses(posterior, terms);
   return e;
+}
+
+double estimate_top1(const AccuracyPosterior& posterior, const AccuracyTerms& terms) {
+  return 100 - std::exp(static_cast<double>(posterior.mean.dot(input_of(posterior, terms))));
+}
+
+bool refuses(const AccuracyPosterior& posterior, const AccuracyTerms& terms) {
+  return terms.macs < posterior.macs_low / refusal_factor ||
+         terms.macs > posterior.macs_high * refusal_factor ||
+         terms.macs < posterior.family_macs_low / refusal_factor ||
+         terms.macs > posterior.family_macs_high * refusal_factor;
+}
+
+namespace {
+
+/// Standard normal numbers, the same on every platform (Box and Muller).
+class Normal {
+ public:
+  explicit Normal(std::uint64_t seed) : rng_(seed) {}
+  double operator()() {
+    const double u = (static_cast<double>(rng_() >> 11) + 0.5) * 0x1p-53;
+    const double v = (static_cast<double>(rng_() >> 11) + 0.5) * 0x1p-53;
+    return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
+  }
+
+ private:
+  std::mt19937_64 rng_;
+};
+
+/// Several networks' joint posterior of log(100 - top1), without noise.
+struct Joint {
+  Joint(const AccuracyPosterior& posterior, std::span<const AccuracyTerms> networks)
+      : mean(static_cast<Eigen::Index>(networks.size())),
+        rooted(feature_count + 1, static_cast<Eigen::Index>(networks.size())) {
+    for (Eigen::Index i = 0; i < mean.size(); ++i) {
+      const auto x = input_of(posterior, networks[static_cast<std::size_t>(i)]);
+      mean(i) = posterior.mean.dot(x);
+      rooted.col(i) = posterior.root.triangularView<Eigen::Upper>() * x;
+    }
+  }
+  /// Differences to the mean.
+  Eigen::RowVectorXf draw(Normal& normal) const {
+    Eigen::RowVectorXf z(feature_count + 1);
+    for (float& v : z) v = static_cast<float>(normal());
+    return z * rooted;
+  }
+
+  Eigen::VectorXf mean;
+  Eigen::MatrixXf rooted;
+};
+
+/// Mean and variance of log(100 - top1) of a network that was chosen.
+std::pair<double, double> chosen_error(const AccuracyPosterior& posterior,
+                                       const AccuracyTerms& terms, const SelectionEffect& effect) {
+  const Joint one(posterior, std::span(&terms, 1));
+  const double sd = static_cast<double>(one.rooted.col(0).norm());
+  // What no feature explains is a property of networks too, which a choice exploits as much.
+  return {static_cast<double>(one.mean(0)) + effect.bias * std::sqrt(sd * sd + posterior.noise),
+          std::pow(effect.spread * sd, 2) + posterior.noise};
+}
+
+}  // namespace
+
+SelectionEffect selection_effect(const AccuracyPosterior& posterior,
+                                 std::span<const AccuracyTerms> compared,
+                                 std::span<const double> costs, int draws, std::uint64_t seed) {
+  if (compared.empty() || compared.size() != costs.size())
+    throw std::invalid_argument(
+        fmt::format("selection effect: got {} networks and {} costs, expected as many of both",
+                    compared.size(), costs.size()));
+  const Joint joint(posterior, compared);
+  const Eigen::VectorXf sd = joint.rooted.colwise().norm();
+  std::vector<Eigen::Index> order(compared.size());
+  std::iota(order.begin(), order.end(), Eigen::Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Eigen::Index a, Eigen::Index b) {
+    return costs[static_cast<std::size_t>(a)] < costs[static_cast<std::size_t>(b)];
+  });
+  Normal normal(seed);
+  double sum = 0;
+  double squares = 0;
+  double count = 0;
+  for (int d = 0; d < draws; ++d) {
+    const Eigen::RowVectorXf error = joint.draw(normal);
+    float least = std::numeric_limits<float>::infinity();
+    for (const Eigen::Index i : order) {
+      const float estimated = joint.mean(i) + error(i);
+      if (estimated >= least) continue;
+      least = estimated;
+      const double off = sd(i) > 0 ? static_cast<double>(-error(i) / sd(i)) : 0;
+      sum += off;
+      squares += off * off;
+      count += 1;
+    }
+  }
+  const double bias = sum / count;
+  return {bias, std::sqrt(std::max(0.0, squares / count - bias * bias))};
+}
+
+AccuracyEstimate estimate(const AccuracyPosterior& posterior, const AccuracyTerms& terms,
+                          const SelectionEffect& effect) {
+  const auto [mean, variance] = chosen_error(posterior, terms, effect);
+  AccuracyEstimate e = estimate_of(mean, variance);
+  e.refused = refuses(posterior, terms);
+  return e;
+}
+
+double probability_of(const AccuracyPosterior& posterior, const AccuracyTerms& terms,
+                      const SelectionEffect& effect, double top1) {
+  const auto [mean, variance] = chosen_error(posterior, terms, effect);
+  const double z = (std::log(100 - top1) - mean) / std::sqrt(variance);
+  return 0.5 * std::erfc(-z / std::numbers::sqrt2);
 }
 
 Eigen::MatrixXd draw(const AccuracyPosterior& posterior, std::span<const AccuracyTerms> networks,
                      int draws, std::uint64_t seed) {
-  const auto count = static_cast<Eigen::Index>(networks.size());
-  Eigen::MatrixXf rooted(feature_count + 1, count);
-  Eigen::VectorXf mean(count);
-  for (Eigen::Index i = 0; i < count; ++i) {
-    const Eigen::VectorXf x = input_of(posterior, networks[static_cast<std::size_t>(i)]);
-    mean(i) = posterior.mean.dot(x);
-    rooted.col(i) = posterior.root.triangularView<Eigen::Upper>() * x;
-  }
-  std::mt19937_64 rng(seed);
-  const auto normal = [&] {  // Box and Muller, the same on every platform
-    const double u = (static_cast<double>(rng() >> 11) + 0.5) * 0x1p-53;
-    const double v = (static_cast<double>(rng() >> 11) + 0.5) * 0x1p-53;
-    return std::sqrt(-2 * std::log(u)) * std::cos(2 * 3.14159265358979323846 * v);
-  };
+  const Joint joint(posterior, networks);
+  Normal normal(seed);
   const double sd = std::sqrt(posterior.noise);
-  Eigen::MatrixXd drawn(draws, count);
-  Eigen::RowVectorXf z(feature_count + 1);
+  Eigen::MatrixXd drawn(draws, joint.mean.size());
   for (int d = 0; d < draws; ++d) {
-    for (float& v : z) v = static_cast<float>(normal());
-    const Eigen::RowVectorXf common = z * rooted;
-    for (Eigen::Index i = 0; i < count; ++i)
-      drawn(d, i) = 100 - std::exp(static_cast<double>(mean(i) + common(i)) + sd * normal());
+    const Eigen::RowVectorXf common = joint.draw(normal);
+    for (Eigen::Index i = 0; i < joint.mean.size(); ++i)
+      drawn(d, i) = 100 - std::exp(static_cast<double>(joint.mean(i) + common(i)) + sd * normal());
   }
   return drawn;
 }

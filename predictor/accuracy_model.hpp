@@ -47,7 +47,7 @@ struct AccuracyPosterior {
   double family_macs_high = 0;
 };
 
-/// Throws std::invalid_argument for fewer than three networks of the family, or values out of
+/// Throws std::invalid_argument where no network is of the family, or values out of
 /// range.
 class AccuracyFit {
  public:
@@ -69,6 +69,32 @@ class AccuracyFit {
 };
 
 AccuracyEstimate estimate(const AccuracyPosterior& posterior, const AccuracyTerms& terms);
+/// The estimate without its interval: some twenty times as fast.
+double estimate_top1(const AccuracyPosterior& posterior, const AccuracyTerms& terms);
+/// Whether a network is too far from all that was trained to be estimated.
+bool refuses(const AccuracyPosterior& posterior, const AccuracyTerms& terms);
+
+/// How far estimates of networks that were chosen for them flatter these, in standard deviations of
+/// what is not known of the weights: the mean, and how much wider it spreads.
+struct SelectionEffect {
+  double bias = 0;
+  double spread = 1;
+};
+
+/// Simulates the choice: were the estimates of all networks that were compared true, and one made
+/// again by weights drawn from their joint posterior, how far would the members of its front be off
+/// (the winner's curse)? `costs` are what the front weighs accuracy against, e.g. latencies. Throws
+/// std::invalid_argument where the lists differ in length or are empty.
+SelectionEffect selection_effect(const AccuracyPosterior& posterior,
+                                 std::span<const AccuracyTerms> compared,
+                                 std::span<const double> costs, int draws, std::uint64_t seed);
+
+/// The estimate of a network that was chosen.
+AccuracyEstimate estimate(const AccuracyPosterior& posterior, const AccuracyTerms& terms,
+                          const SelectionEffect& effect);
+/// Probability that a network that was chosen reaches an accuracy.
+double probability_of(const AccuracyPosterior& posterior, const AccuracyTerms& terms,
+                      const SelectionEffect& effect, double top1);
 
 /// Draws of the true accuracies of several networks from their joint posterior, in percent: a row a
 /// draw, a column a network.

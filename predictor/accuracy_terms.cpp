@@ -1,8 +1,12 @@
 #include "predictor/accuracy_terms.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <stdexcept>
+#include <string_view>
 #include <vector>
 
 #include "graph/passes.hpp"
@@ -39,14 +43,22 @@ bool is_convolution(const Op& op) {
          op.kind == OpKind::partial_conv2d;
 }
 
-/// Of what is convolved, and of what an expansion before it reads.
+/// Name of the block that a node belongs to, e.g. `stage3.1`.
+std::string_view block_of(const Node& node) {
+  const std::string_view name = node.name;
+  const auto dot = std::min(name.find('.'), name.size() - 1);
+  return name.substr(0, name.find('.', dot + 1));
+}
+
+/// Of what is convolved, and of what an expansion before it in its block reads.
 double expansion(const Network& network, const Node& node) {
   const int widest = std::max(node.op.input().c, node.op.output().c);
   int narrowest = std::min(node.op.input().c, node.op.output().c);
   const Edge& from = node.inputs[0];
   if (from.node != network_input) {
-    const Op& before = network.nodes[static_cast<std::size_t>(from.node)].op;
-    if (is_pointwise(before)) narrowest = std::min(narrowest, before.input().c);
+    const Node& before = network.nodes[static_cast<std::size_t>(from.node)];
+    if (is_pointwise(before.op) && block_of(before) == block_of(node))
+      narrowest = std::min(narrowest, before.op.input().c);
   }
   return static_cast<double>(widest) / narrowest;
 }
@@ -66,67 +78,76 @@ void add(PlaceTerms& place, const Network& network, const Node& node) {
   }
 }
 
-}  // namespace
-
-AccuracyTerms& AccuracyTerms::operator+=(const AccuracyTerms& other) {
-  macs += other.macs;
-  body_params += other.body_params;
-  activations += other.activations;
-  relus += other.relus;
-  gelus += other.gelus;
-  for (std::size_t i = 0; i < place_count; ++i) {
-    PlaceTerms& a = places[i];
-    const PlaceTerms& b = other.places[i];
-    a.layers += b.layers;
-    a.log_expansion += b.log_expansion;
-    a.log_kernel += b.log_kernel;
-    a.log_groups += b.log_groups;
-    a.squeeze += b.squeeze;
-    a.attention += b.attention;
-  }
-  return *this;
-}
-
-AccuracyTerms operator*(double times, AccuracyTerms t) {
-  t.macs *= times;
-  t.body_params *= times;
-  t.activations *= times;
-  t.relus *= times;
-  t.gelus *= times;
-  for (PlaceTerms& p : t.places) {
-    p.layers *= times;
-    p.log_expansion *= times;
-    p.log_kernel *= times;
-    p.log_groups *= times;
-    p.squeeze *= times;
-    p.attention *= times;
-  }
-  return t;
-}
-
-AccuracyTerms accuracy_terms(const Network& network) {
-  return accuracy_terms(network, 0, network.nodes.size());
-}
-
-AccuracyTerms accuracy_terms(const Network& network, std::size_t begin, std::size_t end) {
-  AccuracyTerms terms;
-  terms.pixels = network.inputs[0].shape.h;
+/// Calls `take` with the terms of every node, one after the other.
+template <typename Take>
+void visit(const Network& network, std::size_t begin, std::size_t end, Take take) {
   const std::vector<bool> in_backbone = backbone(network);
   const auto place = places(network);
   for (std::size_t i = begin; i < end; ++i) {
     const Op& op = network.nodes[i].op;
+    PartTerms terms;
     double credit = 1;
     if (is_convolution(op) && op.kind != OpKind::partial_conv2d && !is_depthwise(op))
       credit = (1 + std::log2(op.kernel_h)) / (op.kernel_h * op.kernel_w) * std::sqrt(op.groups);
-    terms.macs += credit * static_cast<double>(macs(op));
-    if (in_backbone[i]) terms.body_params += credit * static_cast<double>(params(op));
+    terms.macs = credit * static_cast<double>(macs(op));
+    if (in_backbone[i]) terms.body_params = credit * static_cast<double>(params(op));
     if (op.activation != Activation::none) {
-      terms.activations += 1;
-      terms.relus += op.activation == Activation::relu || op.activation == Activation::relu6;
-      terms.gelus += op.activation == Activation::gelu || op.activation == Activation::gelu_tanh;
+      terms.activations = 1;
+      terms.relus = op.activation == Activation::relu || op.activation == Activation::relu6;
+      terms.gelus = op.activation == Activation::gelu || op.activation == Activation::gelu_tanh;
     }
-    if (place[i]) add(terms.places[*place[i]], network, network.nodes[i]);
+    if (place[i]) {
+      terms.place = *place[i];
+      add(terms.blocks, network, network.nodes[i]);
+    }
+    take(terms);
   }
+}
+
+void add(PlaceTerms& total, double times, const PlaceTerms& part) {
+  total.layers += times * part.layers;
+  total.log_expansion += times * part.log_expansion;
+  total.log_kernel += times * part.log_kernel;
+  total.log_groups += times * part.log_groups;
+  total.squeeze += times * part.squeeze;
+  total.attention += times * part.attention;
+}
+
+/// Of either kind of terms, but for the blocks.
+template <typename Terms>
+void add_totals(Terms& total, double times, const PartTerms& part) {
+  total.macs += times * part.macs;
+  total.body_params += times * part.body_params;
+  total.activations += times * part.activations;
+  total.relus += times * part.relus;
+  total.gelus += times * part.gelus;
+}
+
+}  // namespace
+
+void AccuracyTerms::add(double times, const PartTerms& part) {
+  add_totals(*this, times, part);
+  cpubone::add(places[part.place], times, part.blocks);
+}
+
+AccuracyTerms accuracy_terms(const Network& network) {
+  AccuracyTerms terms;
+  terms.pixels = network.inputs[0].shape.h;
+  visit(network, 0, network.nodes.size(), [&](const PartTerms& one) { terms.add(1, one); });
+  return terms;
+}
+
+PartTerms part_terms(const Network& network, std::size_t begin, std::size_t end) {
+  PartTerms terms;
+  visit(network, begin, end, [&](const PartTerms& one) {
+    add_totals(terms, 1, one);
+    if (one.blocks == PlaceTerms{}) return;
+    if (terms.blocks != PlaceTerms{} && terms.place != one.place)
+      throw std::invalid_argument(fmt::format(
+          "accuracy terms: a part of \"{}\" lies in several stages, expected one", network.name));
+    terms.place = one.place;
+    add(terms.blocks, 1, one.blocks);
+  });
   return terms;
 }
 

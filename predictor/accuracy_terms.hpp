@@ -22,6 +22,17 @@ struct PlaceTerms {
 /// of that stride are one.
 inline constexpr std::size_t place_count = 10;
 
+/// The terms of a part of a network that lies in one place.
+struct PartTerms {
+  double macs = 0;  ///< as in AccuracyTerms, and so on
+  double body_params = 0;
+  double activations = 0;
+  double relus = 0;
+  double gelus = 0;
+  PlaceTerms blocks;
+  std::size_t place = 0;  ///< of `blocks`
+};
+
 /// What accuracy is estimated from, as sums over operators: the terms of a network are the sum over
 /// its parts.
 struct AccuracyTerms {
@@ -36,14 +47,15 @@ struct AccuracyTerms {
   std::array<PlaceTerms, place_count> places{};
   double pixels = 224;  ///< height of the input; no sum
 
-  AccuracyTerms& operator+=(const AccuracyTerms& other);
+  /// Adds those of a part that is there so many times.
+  void add(double times, const PartTerms& part);
   bool operator==(const AccuracyTerms&) const = default;
 };
-AccuracyTerms operator*(double times, AccuracyTerms terms);
 
 /// Of a whole network.
 AccuracyTerms accuracy_terms(const Network& network);
-/// Of the nodes from `begin` to before `end` in it.
-AccuracyTerms accuracy_terms(const Network& network, std::size_t begin, std::size_t end);
+/// Of the nodes from `begin` to before `end` in it. Throws std::invalid_argument where they lie in
+/// several places.
+PartTerms part_terms(const Network& network, std::size_t begin, std::size_t end);
 
 }  // namespace cpubone

@@ -10,6 +10,7 @@ namespace cpubone {
 
 extern const std::string_view published_accuracy_csv;
 extern const std::string_view published_latency_json;
+extern const std::string_view published_ablations_csv;
 extern const std::string_view published_studies_csv;
 
 namespace {
@@ -66,6 +67,26 @@ std::vector<PublishedStudyRow> read_studies(std::string_view csv) {
   return rows;
 }
 
+std::vector<PublishedAblation> read_ablations(std::string_view text) {
+  std::vector<PublishedAblation> rows;
+  text.remove_prefix(text.find('\n') + 1);
+  const auto known = [](const std::string& cell) {
+    return cell.empty() ? std::nullopt : std::optional(number(cell));
+  };
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto f = fields(text.substr(0, end));
+    if (f.size() != 10) throw Error("ablations.csv: expected 10 fields in " + f.front());
+    PublishedAblation row{f[0], f[1],        f[2],        static_cast<int>(number(f[3])),
+                          {},   known(f[5]), known(f[6]), number(f[7]),
+                          f[8], f[9]};
+    if (const auto groups = known(f[4])) row.groups = static_cast<int>(*groups);
+    rows.push_back(row);
+    text.remove_prefix(end + 1);
+  }
+  return rows;
+}
+
 std::optional<double> optional_number(const nlohmann::json& value) {
   if (value.is_null()) return std::nullopt;
   return value.get<double>();
@@ -113,6 +134,11 @@ const std::vector<PublishedLatencyRow>& published_latencies() {
 
 const std::vector<PublishedStudyRow>& published_studies() {
   static const auto rows = read_studies(published_studies_csv);
+  return rows;
+}
+
+const std::vector<PublishedAblation>& published_ablations() {
+  static const auto rows = read_ablations(published_ablations_csv);
   return rows;
 }
 

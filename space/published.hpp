@@ -22,6 +22,20 @@ struct PublishedAccuracyRow {
       exclusion_reason;  ///< why it should stay out of fits; empty where nothing speaks against it
 };
 
+/// A change to a network that was trained, as a paper published it.
+struct PublishedAblation {
+  std::string network;   ///< for people
+  std::string zoo_name;  ///< of the network that was changed; empty where only totals are known
+  std::string family;
+  int resolution = 224;            ///< pixels
+  std::optional<int> groups;       ///< of all stages, where that was the change
+  std::optional<double> params_m;  ///< millions, where only totals are known
+  std::optional<double> macs_m;
+  double top1 = 0;  ///< percent
+  std::string source;
+  std::string note;  ///< `second-hand` where not read at its source
+};
+
 /// A published latency at batch 1.
 struct PublishedLatencyRow {
   std::string network;   ///< as published
@@ -55,6 +69,7 @@ struct PublishedStudyRow {
 /// All of them, by family and MACs.
 const std::vector<PublishedAccuracyRow>& published_accuracies();
 const std::vector<PublishedLatencyRow>& published_latencies();
+const std::vector<PublishedAblation>& published_ablations();
 const std::vector<PublishedStudyRow>& published_studies();
 
 /// Published accuracy of a network of the zoo, by any name that `zoo_name` reads.
