@@ -14,6 +14,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "space/zoo.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -345,7 +347,10 @@ AccuracyModel published_accuracy_model() {
 AccuracyModel load_accuracy_model(const std::filesystem::path& path) {
   const std::vector<AccuracyPoint> points = load_accuracy_points(path);
   try {
-    return fit_accuracy(points, points.front().family);
+    AccuracyModel model = fit_accuracy(points, points.front().family);
+    for (const AccuracyPoint& p : points)
+      model.own.push_back({p.network, zoo_name(p.network), p.params, p.macs, p.top1});
+    return model;
   } catch (const std::invalid_argument& e) {
     throw Error(fmt::format("{}: {}", path.string(), e.what()));
   }

@@ -22,6 +22,7 @@ struct AccuracyPoint {
   double body_params = 0;  ///< the same, without the classification head
   double depth = 0;        ///< residual branches; 0: unknown
   double top1 = 0;         ///< percent
+  double params = 0;       ///< with the head, as a table says
   bool weak = false;       ///< second-hand: a weak prior, and not counted in any error
   std::string source;
 };
@@ -34,10 +35,21 @@ std::vector<AccuracyPoint> published_accuracy_points();
 /// `head_params_m`, `family`. Throws cpubone::Error naming path, line and column, got and expected.
 std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& path);
 
+/// The accuracy of a network that a user trained.
+struct OwnTop1 {
+  std::string network;   ///< as the table says
+  std::string zoo_name;  ///< empty where the zoo does not have it
+  double params = 0;
+  double macs = 0;
+  double top1 = 0;  ///< percent
+};
+
 /// Estimates top-1. Any function will do: the explorer knows only these two members.
 struct AccuracyModel {
   std::function<AccuracyEstimate(const Capacity&)> estimate;  ///< called from several threads
   AccuracySummary summary;
+  /// What took the place of all that is published, whose scale may be another; empty: nothing did.
+  std::vector<OwnTop1> own;
 };
 
 /// Fits `log(100 - top1)` linearly on log MACs, log parameters, recipe and family offsets; slopes
@@ -50,7 +62,7 @@ AccuracyModel fit_accuracy(std::span<const AccuracyPoint> points,
 
 /// The model of `published_accuracy_points()`.
 AccuracyModel published_accuracy_model();
-/// The model of a table; its first network's family is the nearest one.
+/// The model of a table, whose networks are `own`; its first network's family is the nearest one.
 AccuracyModel load_accuracy_model(const std::filesystem::path& path);
 
 /// Assumed effect of a choice on top-1 where nothing is published, and the doubt that it adds.

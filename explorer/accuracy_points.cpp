@@ -131,6 +131,7 @@ std::vector<AccuracyPoint> load_accuracy_points(const std::filesystem::path& pat
         column.contains("head_params_m") && !cells[column.at("head_params_m")].empty();
     const double head_m =
         has_head ? real("head_params_m", -1e-9, params_m) : std::min(1.28, params_m / 3);
+    p.params = params_m * 1e6;
     p.body_params = (params_m - head_m) * 1e6;
     p.source = path.string();
     points.push_back(p);

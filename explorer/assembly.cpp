@@ -123,6 +123,18 @@ void assemble_search(const ExplorationState& state, const ExploreOptions& option
                                  f.evaluation.macs, f.evaluation.params});
 }
 
+/// A user's own network, of which no more is known than the table says.
+ResultNetwork own_network(const OwnTop1& own) {
+  ResultNetwork n;
+  n.name = own.network;
+  n.family = "own";
+  n.description = "own; only its totals are known";
+  n.params = std::llround(own.params);
+  n.macs = std::llround(own.macs);
+  n.top1 = Top1{{own.top1, own.top1, own.top1}, false, "own"};
+  return n;
+}
+
 void assemble_warnings(const ExplorationState& state, const ExploreInput& input,
                        const ExploreOptions& options, Result& result) {
   std::vector<std::string> missing;
@@ -138,6 +150,15 @@ void assemble_warnings(const ExplorationState& state, const ExploreInput& input,
                      "are those of whole classifiers at the resolution that they were trained at",
                      text(input.form)),
          "train detectors on them to compare their accuracy"});
+  if (!input.accuracy.own.empty()) {
+    const auto of_zoo = std::count_if(input.accuracy.own.begin(), input.accuracy.own.end(),
+                                      [](const OwnTop1& own) { return !own.zoo_name.empty(); });
+    result.warnings.push_back(
+        {fmt::format("accuracies are your own; of the published networks only the {} that you "
+                     "trained are compared with",
+                     of_zoo),
+         "train B0 with your recipe and add it to the table"});
+  }
   if (!input.measure)
     result.warnings.push_back({"no proposal was measured: all latencies are predictions",
                                "measure on the device itself"});
@@ -172,6 +193,7 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   const auto measured = latencies_of(state, input.measured);
   for (const Network& network : published_networks(input.form)) {
     ResultNetwork n = rebuild(network.name, network, state.latency);
+    n.top1 = known_top1(input.accuracy, n.name);
     if (input.form != NetworkForm{}) n.published.reset();  // of the whole networks at 224 pixels
     if (const auto known = measured.find(n.name); known != measured.end()) {
       n.measured_ms = known->second;
@@ -179,6 +201,8 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
     }
     result.networks.push_back(std::move(n));
   }
+  for (const OwnTop1& own : input.accuracy.own)
+    if (own.zoo_name.empty()) result.networks.push_back(own_network(own));
   const double pace = pace_since(state, input.measured);
   int number = 0;
   for (const std::size_t i : state.proposals) {
@@ -207,6 +231,14 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   result.studies.push_back(crossover_study(state.latency));
   result.studies.push_back(groups_and_kernels_study(state.latency));
   return out;
+}
+
+std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view zoo_name) {
+  for (const OwnTop1& own : accuracy.own)
+    if (own.zoo_name == zoo_name) return Top1{{own.top1, own.top1, own.top1}, false, "own"};
+  const auto row = published_accuracy(zoo_name);
+  if (!accuracy.own.empty() || !row) return std::nullopt;
+  return Top1{{row->top1, row->top1, row->top1}, false, row->source};
 }
 
 std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "explorer/confirmation.hpp"
@@ -20,6 +22,10 @@ struct ExplorationState {
 /// The result of it; `evaluator` is the last one.
 Exploration assemble(const ExplorationState& state, const ExploreInput& input,
                      const ExploreOptions& options, const Evaluator& evaluator);
+
+/// The accuracy of a network of the zoo: as its authors published it, or where a user's own take
+/// the place of these, the own one. Nothing where there is none.
+std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view zoo_name);
 
 /// A published network of the zoo as a result tells it: counts, prediction, published facts.
 ResultNetwork rebuild(const std::string& zoo_name, const Network& network,

@@ -14,7 +14,6 @@
 #include "explorer/seeds.hpp"
 #include "explorer/selection.hpp"
 #include "runtime/steady_clock.hpp"
-#include "space/published.hpp"
 
 namespace cpubone {
 namespace {
@@ -78,8 +77,8 @@ class Explorer {
       r.network = in_form(whole, input_.form);
       predict(r.network, r.terms, r.predicted_ms);
       r.top1 = input_.accuracy.estimate(capacity(whole)).top1;
-      if (const auto published = published_accuracy(name))
-        r.top1 = std::max(r.top1, published->top1);
+      if (const auto known = known_top1(input_.accuracy, name))
+        r.top1 = std::max(r.top1, known->percent.value);
       state_.references.push_back(std::move(r));
     }
   }

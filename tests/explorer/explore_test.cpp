@@ -1,6 +1,7 @@
 #include "explorer/explore.hpp"
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,6 +15,7 @@
 #include "runtime/xnnpack_traits.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
@@ -211,6 +213,37 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
   CHECK(worst_error() < unlearnt);
   CHECK(most <= 60);
   CHECK(known.size() > 20);
+}
+
+TEST_CASE("own accuracies take the place of published ones", "[explorer]") {
+  ExploreInput in = input(false);
+  const auto path = scratch_path("cpubone_own.csv");
+  std::ofstream(path) << "network,params_m,macs_m,top1,family\n"
+                         "CPUBone-B0,10.3,520,70.5,CPUBone\n"
+                         "cpubone-b1,12.4,746,71.9,CPUBone\n"
+                         "cpubone-b2,23.8,1355,73.1,CPUBone\n"
+                         "mine,9.1,480,70.1,CPUBone\n";
+  in.accuracy = load_accuracy_model(path);
+  std::filesystem::remove(path);
+  const Result result = explore(in, quick()).result;
+  CHECK(find_network(result, "cpubone-b0")->top1->percent.value == 70.5);
+  CHECK(find_network(result, "cpubone-b0")->top1->source == "own");
+  // On another scale, so that nothing is compared with them.
+  CHECK_FALSE(find_network(result, "cpubone-s0")->top1);
+  CHECK(find_network(result, "fasternet-t0")->published->top1 == 71.9);
+  const ResultNetwork* mine = find_network(result, "mine");
+  REQUIRE(mine);
+  CHECK(mine->top1->percent.value == 70.1);
+  CHECK(mine->macs == 480'000'000);
+  CHECK_FALSE(latency_ms(*mine));
+  for (const ResultNetwork& n : result.networks)
+    if (n.origin == Origin::proposal) CHECK(n.top1->percent.value < 80);
+  const auto told = [](const Warning& w) {
+    return w.what ==
+           "accuracies are your own; of the published networks only the 3 that you trained are "
+           "compared with";
+  };
+  CHECK(std::any_of(result.warnings.begin(), result.warnings.end(), told));
 }
 
 TEST_CASE("a machine that gets slower does so for proposals and B0 to B3", "[explorer]") {

@@ -70,7 +70,7 @@ TEST_CASE("families that were never seen are put in order", "[explorer]") {
       agree += (left_out[i]->top1 < left_out[k]->top1) == (all[i].top1 < all[k].top1);
       pairs += 1;
     }
-  CHECK(2 * agree / pairs - 1 > 0.65);  // Kendall's tau, with the ablations
+  CHECK(2 * agree / pairs - 1 > 0.7);  // Kendall's tau, with the ablations
 }
 
 TEST_CASE("larger members of a family are more accurate, and fewer pixels less", "[explorer]") {
