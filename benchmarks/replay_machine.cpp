@@ -120,7 +120,6 @@ std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
     all.push_back(op_task(known, machine, profile.ops[i].op));
     known_ns.push_back(profile.ops[i].timing.median_ns);
   }
-  const auto repeated = static_cast<std::ptrdiff_t>(all.size());
   std::move(tasks.begin(), tasks.end(), std::back_inserter(all));
   known_ns.resize(all.size(), 0);
   SampleOptions options;
@@ -130,7 +129,6 @@ std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
   SampleReport report = sample(all, machine, options);
   bring_to_common_pace(profile, report, known_ns);
   profile.seconds += report.seconds;
-  report.timings.erase(report.timings.begin(), report.timings.begin() + repeated);
   return report.timings;
 }
 

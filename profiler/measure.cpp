@@ -135,7 +135,7 @@ RunPlan begin_plan(const Profile& profile, const Bench& bench) {
   return plan;
 }
 
-/// The report has what is new only.
+/// Tells of what is new to the profile only.
 SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOptions& sampling,
                  const MeasureOptions& options, Profile& profile) {
   const nlohmann::json header = {{"schema", "cpubone/journal/1"},
@@ -157,9 +157,6 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   hooks.cancelled = options.cancelled;
   SampleReport report = sample(plan.tasks, *machine, sampling, hooks);
   bring_to_common_pace(profile, report, plan.known_ns);
-  const auto repeated =
-      std::count_if(plan.known_ns.begin(), plan.known_ns.end(), [](double ns) { return ns > 0; });
-  report.timings.erase(report.timings.begin(), report.timings.begin() + repeated);
   const double best_ns =
       faster(faster(options.calibration_ns, best_calibration_ns(profile)), report.calibration_ns);
   const double seconds = journal.known_s() + report.seconds;

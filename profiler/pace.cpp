@@ -231,7 +231,13 @@ void bring_to_common_pace(Profile& profile, SampleReport& report,
   for (PaceRegime& regime : all) regime.pace /= typical;
   profile.paces = regimes(all);
   if (typical != 1) rescale(profile, typical);
-  for (Timing& timing : report.timings) rescale(timing, typical / run_pace);
+  std::vector<Timing> news;
+  for (std::size_t i = 0; i < known_ns.size(); ++i)
+    if (known_ns[i] == 0) {
+      news.push_back(std::move(report.timings[i]));
+      rescale(news.back(), typical / run_pace);
+    }
+  report.timings = std::move(news);
 }
 
 }  // namespace cpubone

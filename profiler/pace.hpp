@@ -34,7 +34,7 @@ std::vector<std::size_t> anchors(const Profile& profile);
 /// Brings a profile and what a run measured to the pace that is typical of the time that both took,
 /// and adds the run's regimes to the profile's. `known_ns` has what the profile knows of each of
 /// the run's tasks, 0 of what is new to it; without any the paces cannot be compared, and are taken
-/// for equal.
+/// for equal. Only what is new stays in the report.
 void bring_to_common_pace(Profile& profile, SampleReport& report, std::span<const double> known_ns);
 
 }  // namespace cpubone

@@ -162,17 +162,17 @@ class Sampler {
     interruptions_[task] += sample.interrupted ? 1 : 0;
     interrupted_ += interrupted_share(task);
   }
-  std::vector<double> durations(std::size_t task, bool spoilt_too) const {
+  std::vector<double> good_durations(std::size_t task) const {
     std::vector<double> ns;
     for (const Sample& sample : samples_[task])
-      if (spoilt_too || good(sample)) ns.push_back(sample.ns);
+      if (good(sample)) ns.push_back(sample.ns);
     return ns;
   }
 
   bool finished(std::size_t task) const {
     if (samples_[task].size() < options_.fewest_samples) return false;
     if (samples_[task].size() >= most_attempts * options_.most_samples) return true;
-    const std::vector<double> ns = durations(task, false);
+    const std::vector<double> ns = good_durations(task);
     return ns.size() >= options_.most_samples ||
            (ns.size() >= options_.fewest_samples &&
             relative_half_width(ns) < options_.relative_half_width);
@@ -333,7 +333,7 @@ class Sampler {
   double samples_needed(std::size_t task) const {
     const auto fewest = static_cast<double>(options_.fewest_samples);
     const auto most = static_cast<double>(options_.most_samples);
-    const std::vector<double> ns = durations(task, false);
+    const std::vector<double> ns = good_durations(task);
     if (ns.size() < options_.fewest_samples) return 2 * fewest;
     const double ratio = relative_half_width(ns) / options_.relative_half_width;
     return std::clamp(static_cast<double>(ns.size()) * ratio * ratio, fewest, most);
