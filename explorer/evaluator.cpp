@@ -73,16 +73,6 @@ class UnitTable {
   std::size_t count_ = 0;
 };
 
-void add(LatencyTerms& total, const LatencyTerms& one, double times) {
-  total.ops_ns += times * one.ops_ns;
-  total.independent_ns2 += times * one.independent_ns2;
-  total.shared_ns += times * one.shared_ns;
-  total.nodes += times * one.nodes;
-  total.macs += times * one.macs;
-  total.weight_bytes += times * one.weight_bytes;
-  total.activation_bytes += times * one.activation_bytes;
-}
-
 /// Name of the unit that a node belongs to, e.g. `stem.conv`, `stage3.1`, `head`.
 std::string unit_of(const Node& node, bool in_backbone) {
   if (!in_backbone) return "head";
@@ -247,7 +237,7 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     for (std::size_t k = 0; k < uses.size(); ++k) {
       const Unit& unit = *units[k];
       const int repeat = uses[k].times;
-      add(terms, unit.terms, repeat);
+      terms.add(unit.terms, repeat);
       total.body_params += repeat * unit.capacity.body_params;
       total.macs += repeat * unit.capacity.macs;
       total.depth += repeat * unit.capacity.depth;

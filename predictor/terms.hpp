@@ -13,14 +13,18 @@ struct LatencyTerms {
   double weight_bytes = 0;
   double activation_bytes = 0;  ///< read and written
 
+  /// Adds operators that are there so many times.
+  void add(const LatencyTerms& other, double times) {
+    ops_ns += times * other.ops_ns;
+    independent_ns2 += times * other.independent_ns2;
+    shared_ns += times * other.shared_ns;
+    nodes += times * other.nodes;
+    macs += times * other.macs;
+    weight_bytes += times * other.weight_bytes;
+    activation_bytes += times * other.activation_bytes;
+  }
   LatencyTerms& operator+=(const LatencyTerms& other) {
-    ops_ns += other.ops_ns;
-    independent_ns2 += other.independent_ns2;
-    shared_ns += other.shared_ns;
-    nodes += other.nodes;
-    macs += other.macs;
-    weight_bytes += other.weight_bytes;
-    activation_bytes += other.activation_bytes;
+    add(other, 1);
     return *this;
   }
   bool operator==(const LatencyTerms&) const = default;
