@@ -4,6 +4,10 @@ target_compile_options(cpubone_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
   # Precompiled headers fill the memory after which GCC would look for garbage again and again.
   $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
+if(CMAKE_UNITY_BUILD)
+  # Sources that are compiled together see each other's names; alone, as in the preset dev, they have these warnings too.
+  target_compile_options(cpubone_options INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 if(CPUBONE_WARNINGS_AS_ERRORS)
   target_compile_options(cpubone_options INTERFACE -Werror)
 endif()

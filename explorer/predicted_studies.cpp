@@ -11,8 +11,8 @@
 namespace cpubone {
 namespace {
 
-constexpr int paper_rule = 256;  // channels below which CPUBone fuses
-constexpr double noise = 0.02;   // predicted differences below it tell nothing
+constexpr int paper_rule = 256;            // channels below which CPUBone fuses
+constexpr double least_difference = 0.02;  // predicted differences below it tell nothing
 
 Network block(int resolution, int channels, int kernel, int groups, bool fused) {
   NetworkBuilder b("block", "block", {1, resolution, resolution, channels});
@@ -29,10 +29,6 @@ Network block(int resolution, int channels, int kernel, int groups, bool fused) 
 
 double latency_of(const Network& network, const LatencyModel& latency) {
   return latency.combine(latency_terms(network, latency)).ms;
-}
-
-double rounded(double v, double step) {
-  return std::round(v / step) * step;
 }
 
 }  // namespace
@@ -115,9 +111,9 @@ Study crossover_study(const LatencyModel& latency) {
       const double ratio = fused / unfused;
       study.rows.push_back({resolution, channels, rounded(fused, 1e-4), rounded(unfused, 1e-4),
                             rounded(ratio, 1e-3)});
-      if (ratio <= 1 + noise) last_fused = channels;
-      if (ratio > 1 + noise && first_unfused == 0) first_unfused = channels;
-      if (std::abs(ratio - 1) > noise) {
+      if (ratio <= 1 + least_difference) last_fused = channels;
+      if (ratio > 1 + least_difference && first_unfused == 0) first_unfused = channels;
+      if (std::abs(ratio - 1) > least_difference) {
         ++cases;
         agree += (ratio < 1) == (channels < paper_rule);
       }
@@ -164,7 +160,7 @@ Study groups_and_kernels_study(const LatencyModel& latency) {
   time_ratio = std::exp(time_ratio / cases);
   add(study, "macs_ratio", macs_ratio);
   add(study, "latency_ratio", time_ratio);
-  study.holds = time_ratio < 1 - noise;
+  study.holds = time_ratio < 1 - least_difference;
   return study;
 }
 

@@ -38,4 +38,7 @@ StudyPlan correlation_study(const StudyContext& context);
 StudyPlan mac_efficiency_study();
 StudyPlan threads_study(const StudyContext& context);
 
+/// To a whole number of steps, so that tables do not claim more than is known.
+double rounded(double value, double step);
+
 }  // namespace cpubone

@@ -14,13 +14,9 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 12> names{
+constexpr std::array<std::string_view, 12> known_studies{
     "operators", "partial-conv", "grouping", "kernel",      "fusion",         "upsampling",
     "attention", "activations",  "blocks",   "correlation", "mac-efficiency", "threads"};
-
-double rounded(double value, double step) {
-  return std::round(value / step) * step;
-}
 
 /// Three significant digits, so that tables do not claim more than was measured.
 double significant(double value) {
@@ -176,14 +172,18 @@ Study run_study(const StudyPlan& plan, const StudyContext& context) {
   return study;
 }
 
+double rounded(double value, double step) {
+  return std::round(value / step) * step;
+}
+
 std::span<const std::string_view> study_names() {
-  return names;
+  return known_studies;
 }
 
 void check_study_name(std::string_view name) {
-  if (std::find(names.begin(), names.end(), name) == names.end())
+  if (std::find(known_studies.begin(), known_studies.end(), name) == known_studies.end())
     throw std::invalid_argument(
-        fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(names, ", ")));
+        fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(known_studies, ", ")));
 }
 
 StudyPlan study_plan(std::string_view name, const StudyContext& context) {

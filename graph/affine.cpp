@@ -2,12 +2,9 @@
 
 #include <cmath>
 
+#include "graph/size.hpp"
+
 namespace cpubone {
-namespace {
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
-}  // namespace
 
 Affine affine(const Parameters& norm, double epsilon) {
   Affine a;

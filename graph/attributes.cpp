@@ -98,7 +98,7 @@ constexpr std::array<Word, 3> resize_names{"bilinear", "bilinear_corners", "near
 constexpr std::array<Word, 2> partial_names{"slicing", "split_concat"};
 constexpr std::array<int, 4> same_order{0, 1, 2, 3};
 
-constexpr AttributeSchema table[] = {
+constexpr AttributeSchema attribute_table[] = {
     {Attribute::kernel, "kHxW", "a kernel", true,
      [](const Op& op) { return fmt::format("k{}x{}", op.kernel_h, op.kernel_w); },
      [](Word word, Op& op) {
@@ -252,7 +252,7 @@ constexpr AttributeSchema table[] = {
 }  // namespace
 
 std::span<const AttributeSchema> attributes() {
-  return table;
+  return attribute_table;
 }
 
 std::span<const std::string_view> activation_names() {

@@ -10,13 +10,10 @@
 
 #include "graph/affine.hpp"
 #include "graph/error.hpp"
+#include "graph/size.hpp"
 
 namespace cpubone {
 namespace {
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// An affine map of one tensor: a convolution with its parameters.
 struct Branch {
@@ -77,9 +74,9 @@ void accumulate(const Branch& from, const Op& op, Parameters& p) {
 }
 
 /// The nodes under rewriting. A node that became part of another is dead.
-class Rewriter {
+class Reparameteriser {
  public:
-  Rewriter(const Network& network, const ParameterSource& source)
+  Reparameteriser(const Network& network, const ParameterSource& source)
       : network_(network),
         with_values_(static_cast<bool>(source)),
         dead_(network.nodes.size(), false),
@@ -224,11 +221,11 @@ class Rewriter {
 }  // namespace
 
 Model reparameterise(const Network& network, const ParameterSource& parameters) {
-  return Rewriter(network, parameters).run();
+  return Reparameteriser(network, parameters).run();
 }
 
 Network reparameterise(const Network& network) {
-  return Rewriter(network, nullptr).run().network;
+  return Reparameteriser(network, nullptr).run().network;
 }
 
 ParameterSource parameters_of(Model model) {

@@ -23,11 +23,12 @@ constexpr OpSchema elementwise(OpKind kind, std::string_view name, std::string_v
           .least_inputs = 2,
           .most_inputs = 2,
           .takes = {A::activation},
+          .elementwise = true,
           .infer = broadcast,
           .wrong = broadcast_wrong};
 }
 
-constexpr OpSchema table[] = {
+constexpr OpSchema op_table[] = {
     {.kind = OpKind::conv2d,
      .name = "conv2d",
      .meaning = "dense, grouped, depthwise or pointwise convolution",
@@ -301,11 +302,11 @@ constexpr OpSchema table[] = {
 }  // namespace
 
 std::span<const OpSchema> schemas() {
-  return table;
+  return op_table;
 }
 
 const OpSchema& schema(OpKind kind) {
-  return table[static_cast<std::size_t>(kind)];
+  return op_table[static_cast<std::size_t>(kind)];
 }
 
 }  // namespace cpubone

@@ -75,6 +75,7 @@ struct OpSchema {
   int most_outputs = 1;
   Attributes takes = {};
   bool has_weights = false;  ///< a matrix of weights, and biases where `bias`
+  bool elementwise = false;  ///< of two tensors, as numpy broadcasts
   /// Reads and writes the same place of a tensor only, so that the output may be the input.
   bool in_place = false;
   /// Inputs and outputs may differ in data type.

@@ -30,8 +30,8 @@ void check(const RegressionData& d, std::size_t groups) {
 }
 
 /// Sums over the observations that do not change with the variances.
-struct Normal {
-  explicit Normal(const RegressionData& d)
+struct NormalEquations {
+  explicit NormalEquations(const RegressionData& d)
       : residual(d.y - d.x * d.prior_mean),
         gram(d.x.transpose() * d.precision.asDiagonal() * d.x),
         right(d.x.transpose() * (d.precision.array() * residual.array()).matrix()) {}
@@ -41,7 +41,7 @@ struct Normal {
 };
 
 /// Sets mean (of the difference to the prior's) and covariance.
-void solve(const Normal& normal, const std::vector<int>& group, BayesianRegression& r) {
+void solve(const NormalEquations& normal, const std::vector<int>& group, BayesianRegression& r) {
   Eigen::MatrixXd precision = normal.gram / r.noise;
   for (std::size_t c = 0; c < group.size(); ++c) {
     const auto i = static_cast<Eigen::Index>(c);
@@ -58,7 +58,7 @@ BayesianRegression fit_bayesian_regression(const RegressionData& data,
                                            std::span<const GroupPrior> groups,
                                            const GroupPrior& noise) {
   check(data, groups.size());
-  const Normal normal(data);
+  const NormalEquations normal(data);
   BayesianRegression r;
   r.noise = noise.variance;
   for (const GroupPrior& g : groups) r.group_variance.push_back(g.variance);
@@ -101,7 +101,7 @@ BayesianRegression fit_bayesian_regression(const RegressionData& data,
 BayesianRegression refit(const BayesianRegression& fitted, const RegressionData& data) {
   check(data, fitted.group_variance.size());
   BayesianRegression r = fitted;
-  solve(Normal(data), data.group, r);
+  solve(NormalEquations(data), data.group, r);
   r.mean += data.prior_mean;
   return r;
 }

@@ -92,9 +92,9 @@ MatrixXd cost_deviations(const MatrixXd& relative, const Bounds& b, double error
   MatrixXd precision = relative.transpose() * relative / (error * error);
   precision.diagonal() += (prior_deviation * b.expected.array()).square().inverse().matrix();
   // Costs differ by orders of magnitude: in units of those expected.
-  const MatrixXd unit = b.expected.asDiagonal();
-  const Eigen::LLT<MatrixXd> root(unit * precision * unit);
-  return unit * root.matrixU().solve(MatrixXd::Identity(costs, costs));
+  const MatrixXd scale = b.expected.asDiagonal();
+  const Eigen::LLT<MatrixXd> root(scale * precision * scale);
+  return scale * root.matrixU().solve(MatrixXd::Identity(costs, costs));
 }
 
 /// The published latencies of a device as a system of equations.
@@ -301,7 +301,7 @@ ClassModel class_model(const std::string& name, const std::string& engine, const
   for (Index i = 0; i < deviations.cols(); ++i)
     model.deviations.push_back(cost_model(name, deviations.col(i)));
   // No shape is measured: the cost model alone, as uncertain as a whole network is.
-  const auto inputs = static_cast<Index>(feature_count);
+  const auto inputs = static_cast<Index>(op_feature_count);
   model.factor.centre = VectorXd::Zero(inputs);
   model.factor.scale = VectorXd::Zero(inputs);
   model.factor.points.resize(inputs, 0);

@@ -42,7 +42,7 @@ ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const>
   model.operators = static_cast<int>(ops.size());
   model.cost = fit_cost_model(ops, threads, prior);
   const auto n = static_cast<Index>(ops.size());
-  MatrixXd inputs(n, static_cast<Index>(feature_count));
+  MatrixXd inputs(n, static_cast<Index>(op_feature_count));
   VectorXd outputs(n);
   VectorXd variances(n);
   for (Index i = 0; i < n; ++i) {

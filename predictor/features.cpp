@@ -4,10 +4,12 @@
 #include <cmath>
 #include <numeric>
 
+#include "graph/schema.hpp"
+
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, feature_count> names{
+constexpr std::array<std::string_view, op_feature_count> names{
     "log2 output pixels",
     "log2 output width",
     "log2 input channels of a group",
@@ -111,21 +113,6 @@ Matrix matrix(const Op& op) {
   }
 }
 
-/// Of two tensors.
-bool is_elementwise(OpKind kind) {
-  switch (kind) {
-    case OpKind::add:
-    case OpKind::mul:
-    case OpKind::sub:
-    case OpKind::div:
-    case OpKind::maximum:
-    case OpKind::minimum:
-      return true;
-    default:
-      return false;
-  }
-}
-
 /// Second input of one pixel, repeated for all.
 bool broadcasts(const Op& op) {
   return op.inputs.size() > 1 && op.input(1).h == 1 && op.input(1).w == 1;
@@ -134,7 +121,7 @@ bool broadcasts(const Op& op) {
 /// Without MACs: an inner loop over the channels of each pixel, not one over the whole tensor.
 bool runs_by_pixel(const Op& op) {
   if (op.kind == OpKind::activation) return false;
-  return !is_elementwise(op.kind) || broadcasts(op);
+  return !schema(op.kind).elementwise || broadcasts(op);
 }
 
 /// For a single pixel there are kernels of one row.
@@ -157,7 +144,7 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
       return std::ceil(static_cast<double>(output_bytes(op)) / xnnpack_elementwise_block_bytes);
     default:
       // Equal shapes are one long row, which is not split.
-      return is_elementwise(op.kind) && broadcasts(op) ? m.pixels : 1;
+      return schema(op.kind).elementwise && broadcasts(op) ? m.pixels : 1;
   }
 }
 
@@ -204,8 +191,8 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   return w;
 }
 
-std::array<double, feature_count> features_of(const Op& op, const Matrix& m, const Work& w,
-                                              const CpuTraits& cpu) {
+std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, const Work& w,
+                                                 const CpuTraits& cpu) {
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
   const bool depthwise = xnnpack_runs_depthwise(op);
@@ -277,7 +264,7 @@ std::string op_class(const Op& op) {
   if (op.kind == OpKind::activation) return function_class(op.activation);
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
-  if (is_elementwise(op.kind) && op.kind != OpKind::mul) return "add";
+  if (schema(op.kind).elementwise && op.kind != OpKind::mul) return "add";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
@@ -285,7 +272,7 @@ std::string op_class(const Op& op) {
   return "convolution";
 }
 
-std::span<const std::string_view, feature_count> feature_names() {
+std::span<const std::string_view, op_feature_count> feature_names() {
   return names;
 }
 

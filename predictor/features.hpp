@@ -48,8 +48,8 @@ struct Work {
 };
 
 /// Names of the inputs of the regression, the same for every class.
-constexpr std::size_t feature_count = 24;
-std::span<const std::string_view, feature_count> feature_names();
+constexpr std::size_t op_feature_count = 24;
+std::span<const std::string_view, op_feature_count> feature_names();
 
 /// All that a prediction needs to know of an operator.
 struct OpFacts {
@@ -59,7 +59,7 @@ struct OpFacts {
   Work work;
   double tensor_bytes = 0;  ///< of all inputs and outputs
   /// By `feature_names`; logarithms to base 2 where the name says so.
-  std::array<double, feature_count> features{};
+  std::array<double, op_feature_count> features{};
 };
 OpFacts facts(const Op& op, const CpuTraits& cpu);
 

@@ -44,7 +44,7 @@ class TemporaryFolder {
 };
 
 /// The request's line, after which nothing comes.
-std::string read_line(int in) {
+std::string receive_line(int in) {
   std::string line;
   std::array<char, 1 << 16> buffer{};
   while (line.empty() || line.back() != '\n') {
@@ -109,7 +109,7 @@ Profile measure(const RemoteJob& job, MeasureOptions options, const MakeSpread& 
 int serve_remote_job(int in, int out, const MakeSpread& spread_of) {
   try {
     const TemporaryFolder folder;
-    AgentRequest request = parse_request(read_line(in), "job");
+    AgentRequest request = parse_request(receive_line(in), "job");
     if (is_emulated())
       throw Error("the agent runs under an emulator: its timings would say nothing about a device");
     MeasureOptions options;

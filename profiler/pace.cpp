@@ -27,7 +27,7 @@ struct Residual {
   double weight_ns = 0;  ///< time that it took
 };
 
-struct Window {
+struct TimeWindow {
   double log_pace = 0;
   double squared_error = 0;
   double weight_ns = 0;
@@ -75,7 +75,7 @@ std::vector<double> log_paces(const std::vector<Residual>& all, std::size_t task
   for (const Residual& r : all) count = std::max(count, r.window + 1);
   std::vector<double> paces(count, 0.0);
   if (count < 2) return paces;
-  std::vector<Window> windows(count);
+  std::vector<TimeWindow> windows(count);
   for (const Residual& r : all) windows[r.window].weight_ns += r.weight_ns;
   for (int iteration = 0; iteration < iterations; ++iteration) {
     std::vector<std::vector<double>> of_task(tasks);
@@ -88,7 +88,7 @@ std::vector<double> log_paces(const std::vector<Residual>& all, std::size_t task
     double mean = 0;
     double mean_error = 0;
     for (std::size_t w = 0; w < count; ++w) {
-      Window& window = windows[w];
+      TimeWindow& window = windows[w];
       window.log_pace = median(of_window[w]);
       std::vector<double> deviations;
       for (const double r : of_window[w]) deviations.push_back(std::abs(r - window.log_pace));
@@ -98,7 +98,7 @@ std::vector<double> log_paces(const std::vector<Residual>& all, std::size_t task
       mean_error += window.squared_error / static_cast<double>(count);
     }
     double variance = -mean_error;
-    for (const Window& window : windows)
+    for (const TimeWindow& window : windows)
       variance += std::pow(window.log_pace - mean, 2) / static_cast<double>(count - 1);
     variance = std::max(variance, 0.0);
     std::vector<std::pair<double, double>> weighted;

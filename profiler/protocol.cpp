@@ -55,7 +55,7 @@ json message_json(const Message& message) {
   return to_json(message);
 }
 
-JournalLine read_line(const JsonReader& reader) {
+JournalLine journal_line_of(const JsonReader& reader) {
   reader.expect_keys({"kind", "part", "index", "line"});
   return {read_part(reader.at("part")),
           static_cast<std::size_t>(reader.at("index").integer(0, most_lines)),
@@ -131,7 +131,7 @@ AgentMessage parse_message(std::string_view line, const std::string& source) {
   const json value = parse_json(line, source);
   const JsonReader reader(value, source + "#");
   const std::string kind = reader.at("kind").string();
-  if (kind == "journal") return read_line(reader);
+  if (kind == "journal") return journal_line_of(reader);
   if (kind == "progress") return read_progress(reader);
   if (kind == "error") return AgentFailure{reader.at("what").string()};
   if (kind == "profile") return profile_from_json(reader.at("profile"));

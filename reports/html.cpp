@@ -89,7 +89,7 @@ std::string verdict_html(Verdict verdict) {
   return fmt::format(" <span class=\"verdict {}\">{}</span>", kind, name(verdict));
 }
 
-using Column = std::function<std::string(const Part&)>;
+using CellText = std::function<std::string(const Part&)>;
 
 /// What has been written of the page's main part.
 struct Sections {
@@ -110,7 +110,7 @@ struct Sections {
 /// A section with the same content for each result, side by side; nothing where none has any.
 void add_section(Sections& sections, const std::vector<Part>& parts, std::string_view id,
                  std::string_view label, std::string_view title, std::string_view introduction,
-                 const Column& content) {
+                 const CellText& content) {
   std::string columns;
   bool any = false;
   for (const Part& part : parts) {

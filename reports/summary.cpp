@@ -12,9 +12,6 @@
 namespace cpubone {
 namespace {
 
-double ms(const ResultNetwork& network) {
-  return latency_ms(network)->value;
-}
 double top1(const ResultNetwork& network) {
   return network.top1->percent.value;
 }
@@ -24,7 +21,7 @@ const ResultNetwork* fastest(const Result& result, double at_least, bool publish
   for (const ResultNetwork& network : result.networks) {
     if (!comparable(network) || top1(network) < at_least) continue;
     if (published_only && network.origin != Origin::published) continue;
-    if (best == nullptr || ms(network) < ms(*best)) best = &network;
+    if (best == nullptr || latency_ms(network)->value < latency_ms(*best)->value) best = &network;
   }
   return best;
 }
@@ -182,8 +179,9 @@ std::vector<const ResultNetwork*> front(const Result& result) {
       const ResultNetwork* network = find_network(result, name);
       if (network != nullptr && comparable(*network)) networks.push_back(network);
     }
-    std::stable_sort(networks.begin(), networks.end(),
-                     [](const auto* a, const auto* b) { return ms(*a) < ms(*b); });
+    std::stable_sort(networks.begin(), networks.end(), [](const auto* a, const auto* b) {
+      return latency_ms(*a)->value < latency_ms(*b)->value;
+    });
     return networks;
   }
   for (const ResultNetwork* network : by_latency(result))

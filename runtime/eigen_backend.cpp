@@ -10,15 +10,12 @@
 
 #include "graph/error.hpp"
 #include "graph/schema.hpp"
+#include "graph/size.hpp"
 #include "runtime/arena.hpp"
 #include "runtime/eigen_kernels.hpp"
 
 namespace cpubone {
 namespace {
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 Extent extent(const Shape& shape) {
   return {z(shape.h), z(shape.w), z(shape.c)};
@@ -235,12 +232,6 @@ class EigenBackend : public Backend {
       case OpKind::conv2d:
       case OpKind::conv_transpose2d:
       case OpKind::linear:
-      case OpKind::add:
-      case OpKind::mul:
-      case OpKind::sub:
-      case OpKind::div:
-      case OpKind::maximum:
-      case OpKind::minimum:
       case OpKind::global_avg_pool:
         return false;
       case OpKind::partial_conv2d:
@@ -248,7 +239,8 @@ class EigenBackend : public Backend {
       case OpKind::dequantise:
         return true;
       default:
-        return op.dtype() != DType::qs8 && op.activation == Activation::none;
+        return !schema(op.kind).elementwise && op.dtype() != DType::qs8 &&
+               op.activation == Activation::none;
     }
   }
 

@@ -81,7 +81,8 @@ template <typename Stored, typename Value>
 std::vector<Value> from_bytes(std::string_view bytes) {
   std::vector<Value> values(bytes.size() / sizeof(Stored));
   if constexpr (std::is_same_v<Stored, Value>) {
-    std::memcpy(values.data(), bytes.data(), bytes.size());
+    // Neither may be null, as they are where a tensor has no elements.
+    if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   } else {
     for (std::size_t i = 0; i < values.size(); ++i) {
       Stored stored;

@@ -6,12 +6,10 @@
 
 #include "graph/onnx/importer.hpp"
 
+#include "graph/size.hpp"
+
 namespace cpubone::onnx {
 namespace {
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 Dims broadcast_dims(const Dims& a, const Dims& b) {
   Dims dims;
@@ -262,7 +260,7 @@ std::vector<Value> dropout(const NodeContext& node) {
   return {node.input(0)};  // the mask is nowhere
 }
 
-constexpr HandlerRow rows[] = {
+constexpr HandlerRow elementwise_rows[] = {
     {"Abs", apply<Activation::abs>},
     {"Add", of_two<OpKind::add>},
     {"Cast", cast},
@@ -299,7 +297,7 @@ constexpr HandlerRow rows[] = {
 }  // namespace
 
 std::span<const HandlerRow> elementwise_handlers() {
-  return rows;
+  return elementwise_rows;
 }
 
 Value scalar(float value) {

@@ -101,7 +101,7 @@ Constant concatenated(const NodeContext& node) {
   return of_kind(first, dims, values);
 }
 
-Results split(const NodeContext& node) {
+Results split_parts(const NodeContext& node) {
   const Array& x = node.known(0);
   const std::size_t axis = axis_of(node.attributes.integer("axis", 0), x.dims.size());
   const Ints own = strides(x.dims);
@@ -249,7 +249,7 @@ Constant scattered(const NodeContext& node) {
   return of_kind(x, x.dims, values);
 }
 
-Constant cast(const NodeContext& node) {
+Constant cast_to(const NodeContext& node) {
   using proto::TensorProto;
   const Array& x = node.known(0);
   Doubles values = doubles(x);
@@ -274,7 +274,7 @@ Constant cast(const NodeContext& node) {
 std::optional<Results> evaluate(const NodeContext& node) {
   const std::string_view type = node.proto.op_type();
   if (type == "Constant") return std::nullopt;  // has no inputs: see the importer
-  if (type == "Cast") return Results{cast(node)};
+  if (type == "Cast") return Results{cast_to(node)};
   if (Constant result = by_element(node, type)) return Results{result};
   const auto one = [](Constant result) { return Results{std::move(result)}; };
   if (type == "Reshape")
@@ -294,7 +294,7 @@ std::optional<Results> evaluate(const NodeContext& node) {
   if (type == "Slice") return one(sliced(node, node.known(0)));
   if (type == "Gather") return one(gathered(node));
   if (type == "Concat") return one(concatenated(node));
-  if (type == "Split") return split(node);
+  if (type == "Split") return split_parts(node);
   if (type == "MatMul") return one(multiplied(node));
   if (type == "Range") return one(range(node));
   if (type == "Where") return one(where(node));

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/size.hpp"
+
 namespace cpubone::onnx {
 namespace {
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 /// Cuts factor `f` into an outer one and one of extent `inner`, which lie together.
 void cut(Layout& layout, int f, std::int64_t inner) {

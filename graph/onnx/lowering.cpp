@@ -6,13 +6,10 @@
 #include <numeric>
 
 #include "graph/schema.hpp"
+#include "graph/size.hpp"
 
 namespace cpubone::onnx {
 namespace {
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 bool sorted(const std::vector<int>& order) {
   return std::is_sorted(order.begin(), order.end());

@@ -343,7 +343,7 @@ std::vector<Value> layer_norm(const NodeContext& node) {
   return {result};
 }
 
-constexpr HandlerRow rows[] = {
+constexpr HandlerRow matrix_rows[] = {
     {"Einsum", einsum},      {"Gemm", gemm},     {"LayerNormalization", layer_norm},
     {"LogSoftmax", softmax}, {"MatMul", matmul}, {"Softmax", softmax},
 };
@@ -351,7 +351,7 @@ constexpr HandlerRow rows[] = {
 }  // namespace
 
 std::span<const HandlerRow> matrix_handlers() {
-  return rows;
+  return matrix_rows;
 }
 
 }  // namespace cpubone::onnx

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "graph/onnx/editor.hpp"
+#include "graph/schema.hpp"
 
 // Exporters write a GELU as up to seven operators in half a dozen ways. Whatever the way: operators
 // that work on each element of one tensor with constants are a function of one number, and a
@@ -80,11 +81,6 @@ double apply(OpKind kind, double a, double b) {
   }
 }
 
-bool is_of_two(OpKind kind) {
-  return kind == OpKind::add || kind == OpKind::sub || kind == OpKind::mul || kind == OpKind::div ||
-         kind == OpKind::maximum || kind == OpKind::minimum;
-}
-
 /// Values of an edge as a function of another, where it is one.
 class Function {
  public:
@@ -103,7 +99,7 @@ class Function {
     }
     const Node& node = editor_.node(edge.node);
     const bool alone = node.op.kind == OpKind::activation;
-    if (!alone && !is_of_two(node.op.kind)) return std::nullopt;
+    if (!alone && !schema(node.op.kind).elementwise) return std::nullopt;
     const auto first = of(node.inputs[0], depth - 1);
     if (!first) return std::nullopt;
     std::optional<Values> second = first;
@@ -139,7 +135,7 @@ std::optional<Activation> known_activation(const Values& values) {
 void collect(Editor& editor, const Edge& edge, int depth, std::vector<Edge>& found) {
   if (edge.node != network_input && depth > 0) {
     const Node& node = editor.node(edge.node);
-    if (node.op.kind == OpKind::activation || is_of_two(node.op.kind))
+    if (node.op.kind == OpKind::activation || schema(node.op.kind).elementwise)
       for (const Edge& input : node.inputs) collect(editor, input, depth - 1, found);
     if (node.op.kind == OpKind::constant) return;
   }
@@ -154,7 +150,7 @@ bool recognise_functions(Editor& editor) {
   bool changed = false;
   for (int i = static_cast<int>(editor.size()) - 1; i >= 0; --i) {
     const Op& op = editor.node(i).op;
-    if (!is_of_two(op.kind)) continue;
+    if (!schema(op.kind).elementwise) continue;
     std::vector<Edge> variables;
     for (const Edge& input : editor.node(i).inputs) collect(editor, input, 6, variables);
     for (const Edge& variable : variables) {

@@ -103,7 +103,7 @@ std::vector<Value> reduce(const NodeContext& node) {
   return {result};
 }
 
-constexpr HandlerRow rows[] = {
+constexpr HandlerRow reduction_rows[] = {
     {"ReduceL1", reduce<Reduction::sum, Around::magnitude>},
     {"ReduceL2", reduce<Reduction::sum, Around::root_of_squares>},
     {"ReduceLogSum", reduce<Reduction::sum, Around::logarithm>},
@@ -117,7 +117,7 @@ constexpr HandlerRow rows[] = {
 }  // namespace
 
 std::span<const HandlerRow> reduction_handlers() {
-  return rows;
+  return reduction_rows;
 }
 
 }  // namespace cpubone::onnx

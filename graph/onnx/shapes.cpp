@@ -5,16 +5,13 @@
 
 #include "graph/onnx/importer.hpp"
 #include "graph/onnx/shape_rules.hpp"
+#include "graph/size.hpp"
 
 // What moves, cuts and joins tensors; where that is only another view of them it costs nothing.
 namespace cpubone::onnx {
 namespace {
 
 using Ints = std::vector<std::int64_t>;
-
-std::size_t z(int value) {
-  return static_cast<std::size_t>(value);
-}
 
 Value in_dims(const NodeContext& node, const Value& value, const Dims& dims) {
   if (count(dims) != count(value.dims()))
@@ -343,7 +340,7 @@ std::vector<Value> expand(const NodeContext& node) {
       {real(dims, std::vector<float>(static_cast<std::size_t>(count(dims)), 0.0F)), {}, {}})};
 }
 
-constexpr HandlerRow rows[] = {
+constexpr HandlerRow shape_rows[] = {
     {"Concat", concat},       {"DepthToSpace", depth_to_space},
     {"Expand", expand},       {"Flatten", flatten},
     {"Gather", gather},       {"Reshape", reshape},
@@ -355,7 +352,7 @@ constexpr HandlerRow rows[] = {
 }  // namespace
 
 std::span<const HandlerRow> shape_handlers() {
-  return rows;
+  return shape_rows;
 }
 
 }  // namespace cpubone::onnx

@@ -392,7 +392,7 @@ std::vector<Value> local_response_norm(const NodeContext& node) {
   return {elementwise(lower, OpKind::mul, x, power)};
 }
 
-constexpr HandlerRow rows[] = {
+constexpr HandlerRow window_rows[] = {
     {"AveragePool", average_pool},
     {"BatchNormalization", batch_norm},
     {"Conv", conv},
@@ -410,7 +410,7 @@ constexpr HandlerRow rows[] = {
 }  // namespace
 
 std::span<const HandlerRow> window_handlers() {
-  return rows;
+  return window_rows;
 }
 
 }  // namespace cpubone::onnx

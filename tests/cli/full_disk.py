@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
-SIZES_KIB = [8, 32, 128, 640, 1536]
+SHARES = [0.005, 0.02, 0.1, 0.4, 0.9]  # of what the tool writes
 SKIPPED = 77
 
 
@@ -48,7 +48,12 @@ def main() -> int:
             print("skipped: no right to mount a small disk")
             return SKIPPED
         return subprocess.run([*NAMESPACE, sys.executable, *sys.argv], env={**os.environ, "CPUBONE_OWN_MOUNTS": "1"}).returncode
-    print("whole files on disks of", ", ".join(f"{size} KiB: {fills(size, *sys.argv[1:])}" for size in SIZES_KIB))
+    tool, *arguments = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([tool, *arguments, "-o", f"{folder}/out"], capture_output=True, check=True)
+        whole_kib = sum(file.stat().st_size for file in pathlib.Path(folder).rglob("*") if file.is_file()) / 1024
+    sizes_kib = [max(8, int(share * whole_kib)) for share in SHARES]
+    print("whole files on disks of", ", ".join(f"{size} KiB: {fills(size, tool, *arguments)}" for size in sizes_kib))
     return 0
 
 

@@ -136,7 +136,7 @@ class FakeMachine : public Measurer {
   fs::path file_;
 };
 
-fs::path folder(const char* name) {
+fs::path empty_folder(const char* name) {
   const fs::path path = scratch_path(std::string("cpubone-workflow-") + name);
   fs::remove_all(path);
   fs::create_directories(path);
@@ -159,7 +159,7 @@ ExploreRequest request(const fs::path& folder, double explore_s = 1000) {
 /// A target that was profiled once for all tests.
 const Target& known_target() {
   static const Target target = [] {
-    const fs::path path = folder("known");
+    const fs::path path = empty_folder("known");
     FakeMachine machine(path);
     Target made = machine_target(machine, 140, false, {});
     fs::remove_all(path);
@@ -181,7 +181,7 @@ TEST_CASE("a budget goes half into the profile, and all into exploring where the
 }
 
 TEST_CASE("a machine is profiled once, and its published networks measured once", "[explorer]") {
-  const fs::path path = folder("profile");
+  const fs::path path = empty_folder("profile");
   FakeMachine machine(path);
   const Target first = machine_target(machine, 140, false, machine.hooks());
   CHECK_FALSE(first.is_known);
@@ -206,7 +206,7 @@ TEST_CASE("a machine is profiled once, and its published networks measured once"
 
 TEST_CASE("what was disturbed is measured again on the next run, and what was good is kept",
           "[explorer]") {
-  const fs::path path = folder("disturbed");
+  const fs::path path = empty_folder("disturbed");
   FakeMachine busy(path);
   busy.is_disturbed = [n = 0]() mutable { return n++ % 4 == 0; };
   Profile first = machine_target(busy, 140, false, busy.hooks()).profile;
@@ -234,7 +234,7 @@ TEST_CASE("what was disturbed is measured again on the next run, and what was go
 }
 
 TEST_CASE("a machine of which all was disturbed is not known", "[explorer]") {
-  const fs::path path = folder("all-disturbed");
+  const fs::path path = empty_folder("all-disturbed");
   FakeMachine machine(path);
   machine.is_disturbed = [] { return true; };
   const Profile first = machine_target(machine, 140, false, machine.hooks()).profile;
@@ -252,7 +252,7 @@ TEST_CASE("a machine of which all was disturbed is not known", "[explorer]") {
 
 TEST_CASE("what an exploration learns is in its profile, not in the target it was given",
           "[explorer]") {
-  const fs::path path = folder("learn");
+  const fs::path path = empty_folder("learn");
   FakeMachine machine(path);
   Target target = known_target();
   target.file = path / "profile.json";
@@ -284,7 +284,7 @@ TEST_CASE("what an exploration learns is in its profile, not in the target it wa
 
 TEST_CASE("networks in a form are explored from the machine's profile to the result",
           "[explorer]") {
-  const fs::path path = folder("form");
+  const fs::path path = empty_folder("form");
   FakeMachine machine(path);
   const NetworkForm form{.height = 256, .width = 256, .features = true};
   const Target target = machine_target(machine, 140, false, machine.hooks(), form);
@@ -332,7 +332,7 @@ TEST_CASE("each measuring has the time of its own networks, whatever was measure
 
 TEST_CASE("an exploration that was killed measures nothing twice and ends as if it had not been",
           "[explorer]") {
-  const fs::path path = folder("kill");
+  const fs::path path = empty_folder("kill");
   constexpr double explore_s = 45;  // two rounds, where what is known counts as time
   FakeMachine whole("");
   const Explored expected =
@@ -378,7 +378,7 @@ TEST_CASE("an exploration that was killed measures nothing twice and ends as if 
 }
 
 TEST_CASE("an exploration that is stopped keeps what it measured for the next", "[explorer]") {
-  const fs::path path = folder("stop");
+  const fs::path path = empty_folder("stop");
   FakeMachine machine("");
   std::atomic<bool> stop = false;
   WorkHooks hooks = machine.hooks();
@@ -408,7 +408,7 @@ TEST_CASE("studies are predicted where nothing measures", "[explorer]") {
 }
 
 TEST_CASE("what was measured twice is found twice, first what was measured first", "[explorer]") {
-  const fs::path path = folder("journal");
+  const fs::path path = empty_folder("journal");
   const Network networks[] = {build(cpubone_config("nano"))};
   const auto record = [&](double ns) {
     return std::vector<NetworkRecord>{{"nano", "", 1, 1, timing_of(ns), {}, 0}};

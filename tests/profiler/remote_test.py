@@ -126,6 +126,13 @@ def ops_of(path):
     return {record["op"] for record in json.loads(pathlib.Path(path).read_text())["ops"]}
 
 
+def all_are_there(run, output):
+    """What was asked for is measured, or a slow machine says that it had no time for it."""
+    measured = ops_of(output)
+    late = len(OPS) - len(measured)
+    assert measured and (late == 0 or f"the budget ended before {late} of {len(OPS)} could be" in run.stderr), run.stderr
+
+
 def one_error_line(run, expected):
     lines = [line for line in run.stderr.splitlines() if line.startswith("cpubone-profile:")]
     assert run.returncode == 1, (run.returncode, run.stderr)
@@ -136,7 +143,7 @@ def measures_a_profile(sshd):
     output = sshd.folder / "whole.json"
     run = sshd.profile("--budget", "8s", "-o", output)
     assert run.returncode == 0, run.stderr
-    assert len(ops_of(output)) == len(OPS)
+    all_are_there(run, output)
     assert not list(sshd.folder.glob("whole.json.journal*"))
 
 
@@ -147,7 +154,7 @@ def goes_on_after_a_cut_connection(sshd):
     assert run.returncode == 0, run.stderr
     assert cutter.cuts == 1, cutter.connections
     assert "connection lost" in run.stderr, run.stderr
-    assert len(ops_of(output)) == len(OPS)
+    all_are_there(run, output)
 
 
 def tells_of_a_full_disk(sshd):

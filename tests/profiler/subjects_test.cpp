@@ -20,7 +20,7 @@ TEST_CASE("an operator is measured behind a slice of each input, whatever their 
 }
 
 TEST_CASE("operators of several data types, inputs and outputs run as subjects", "[subjects]") {
-  const Bench bench(1, 1 << 20);
+  const cpubone::Bench bench(1, 1 << 20);
   for (const std::string line :
        {"mul 1x5x1x8,1x1x7x1->1x5x7x8 f32", "split 1x4x4x10->1x4x4x4,1x4x4x6 f32",
         "concat 1x4x4x10,1x4x4x3->1x4x4x13 f32", "quantise 1x6x6x16->1x6x6x16:qs8/0.05/-3",
