@@ -9,6 +9,7 @@
 #include "cli/terminal.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
+#include "predictor/suggestions.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
@@ -116,6 +117,21 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
   return table;
 }
 
+Table suggestion_table(const Predicted& p, const std::vector<Suggestion>& found) {
+  Table table{"Changes that would save time",
+              {{"change"},
+               {"operators", true},
+               {"ms saved", true},
+               {"share", true},
+               {"MACs M saved", true}},
+              {}};
+  for (const Suggestion& s : found)
+    table.rows.push_back({s.change, fmt::to_string(s.operators), short_number(s.saved_ms),
+                          percent_text(s.saved_ms / p.prediction.latency.ms),
+                          fmt::format("{:.1f}", static_cast<double>(s.saved_macs) * 1e-6)});
+  return table;
+}
+
 nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
   const LatencyEstimate& latency = p.prediction.latency;
   const double best = predictor.best_macps;
@@ -132,6 +148,12 @@ nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
                    {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
                    {"bound", name(op.bound)},
                    {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
+  nlohmann::json changes = nlohmann::json::array();
+  for (const Suggestion& s : suggestions(predictor, p.network))
+    changes.push_back({{"change", s.change},
+                       {"operators", s.operators},
+                       {"saved_ms", s.saved_ms},
+                       {"saved_macs", s.saved_macs}});
   return {{"name", p.network.name},
           {"params", params(p.network)},
           {"macs", macs(p.network)},
@@ -141,12 +163,13 @@ nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
           {"gmacps", gmacps(macs(p.network), latency.ms)},
           {"at_best_macps_ms", p.prediction.at_best_macps_ms},
           {"source", "predicted"},
-          {"ops", std::move(ops)}};
+          {"ops", std::move(ops)},
+          {"changes", std::move(changes)}};
 }
 
 void print_predictions(const cli::Terminal& terminal, const Predictor& predictor,
                        const std::vector<Predicted>& predicted, Format format,
-                       const std::string& by) {
+                       const std::string& by, bool explains) {
   if (format == Format::json) {
     nlohmann::json list = nlohmann::json::array();
     for (const Predicted& p : predicted) list.push_back(prediction_json(predictor, p));
@@ -185,17 +208,26 @@ void print_predictions(const cli::Terminal& terminal, const Predictor& predictor
   }
   terminal.print(table, format);
   if (csv) return;
-  if (by == "none" || (by == "auto" && predicted.size() > 1)) return;
+  const bool breaks_down = by != "none" && (by != "auto" || predicted.size() == 1 || explains);
   for (const Predicted& p : predicted) {
-    if (by != "op") {
+    if (breaks_down && by != "op") {
       terminal.print("\n");
       terminal.line(p.network.name + " by stage");
       terminal.print(breakdown(predictor, p, false), format);
     }
-    if (by != "stage") {
+    if (breaks_down && by != "stage") {
       terminal.print("\n");
       terminal.line(p.network.name + " by operator");
       terminal.print(breakdown(predictor, p, true), format);
+    }
+    if (explains) {
+      const std::vector<Suggestion> found = suggestions(predictor, p.network);
+      terminal.print("\n");
+      terminal.line(found.empty() ? "No change of its operators alone is predicted to make " +
+                                        p.network.name + " a hundredth faster."
+                                  : "Changes that would make " + p.network.name +
+                                        " faster, as predicted; their accuracy is not known");
+      if (!found.empty()) terminal.print(suggestion_table(p, found), format);
     }
   }
 }
@@ -309,6 +341,7 @@ int main(int argc, char** argv) {
   std::string budget = "60s";
   bool list = false;
   bool evaluates = false;
+  bool explains = false;
   bool quiet = false;
   app.add_option("network", names, "names of --list, network files (.json) or ONNX models (.onnx)");
   app.add_option("--device", device,
@@ -322,6 +355,8 @@ int main(int argc, char** argv) {
   app.add_option("--by", by, "breakdown of tables: auto, stage, op, both or none")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
+  app.add_flag("--explain", explains,
+               "also which changes of its operators would save most, and how much");
   app.add_flag("--evaluate", evaluates,
                "measure the networks (default: all of --list) on this machine and compare");
   app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")
@@ -363,6 +398,6 @@ int main(int argc, char** argv) {
       NetworkPrediction prediction = predict(predictor, network);
       predicted.push_back({std::move(network), std::move(prediction)});
     }
-    print_predictions(terminal, predictor, predicted, format, by);
+    print_predictions(terminal, predictor, predicted, format, by, explains);
   });
 }

@@ -12,6 +12,8 @@ NamedNetwork named_network(const std::string& name_or_file, const OnnxOptions& o
   const std::filesystem::path path = name_or_file;
   if (path.extension() == ".onnx") {
     OnnxImport imported = import_onnx(path, options);
+    // Exporters call every graph alike; a file's name is its user's.
+    imported.model.network.name = path.stem().string();
     return {std::move(imported.model.network), std::move(imported.model.parameters),
             std::move(imported.unsupported)};
   }

@@ -147,8 +147,10 @@ class Importer {
         dims = given->second;
       }
       if (!dims)
-        fail(fmt::format("input \"{}\" is {}: give its dimensions as --input-shape {}=1x3x224x224",
-                         input.name(), described(input), input.name()));
+        fail(fmt::format(
+            "input \"{0}\" is {1}: give its dimensions as --input-shape {0}=1x3x224x224, "
+            "or in Python as input_shapes={{\"{0}\": (1, 3, 224, 224)}}",
+            input.name(), described(input)));
       if (dims->size() > most_rank)
         fail(fmt::format("input \"{}\": rank {}, expected at most {}", input.name(), dims->size(),
                          most_rank));

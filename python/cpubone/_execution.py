@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from cpubone import _core
-from cpubone._networks import Network, NetworkLike, network
+from cpubone._networks import Network, NetworkLike, Weights, network
 from cpubone._profiling import _need_xnnpack
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeAlias
 
     Array: TypeAlias = numpy.typing.NDArray[numpy.float32]
-
-Weights = Dict[str, "Array"]
 
 
 def random_weights(what: NetworkLike, *, seed: int = 1) -> Weights:
@@ -31,7 +29,8 @@ def random_weights(what: NetworkLike, *, seed: int = 1) -> Weights:
 class Executor:
     """A network with packed weights, ready to run; activations are float32.
 
-    `weights` as `random_weights` makes them (the default), e.g. from `cpubone.torch.Inference.weights()`.
+    `weights` as `random_weights` makes them, e.g. from `cpubone.torch.Inference.weights()`; an ONNX model's own, and else
+    random ones, are the default.
     Raises ValueError naming a weight that is missing or has another shape.
     """
 
@@ -45,6 +44,8 @@ class Executor:
     ) -> None:
         _need_xnnpack()
         self.network: Network = network(what)
+        if weights is None:
+            weights = self.network.weights
         values = random_weights(self.network) if weights is None else dict(weights)
         self._weights: Weights = values
         self._core = _core.Executor(self.network._core, values, threads, keep_outputs)

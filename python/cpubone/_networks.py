@@ -6,14 +6,22 @@ import dataclasses
 import functools
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+import warnings
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Rows, frame, table
 from cpubone._document import Document, PathLike
 
 if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
     import pandas
+
+#: Arrays by name, as `cpubone.random_weights` describes them.
+Weights = Dict[str, "numpy.typing.NDArray[numpy.float32]"]
+#: Dimensions of the inputs of an ONNX model: of the first, or by name.
+InputShapes = Union[Sequence[int], Mapping[str, Sequence[int]]]
 
 #: Channels for `Config.fused_below` that fuse every block, and none.
 ALWAYS_FUSED = 1 << 16
@@ -155,12 +163,17 @@ def published(name: str) -> Dict[str, Any]:
 class Network(Document[_core.Network]):
     """A directed acyclic graph of operators in inference form, NHWC, batch 1.
 
-    Made by `cpubone.network`, `Config.build`, `Network.load`. Immutable; pickles as its JSON.
+    Made by `cpubone.network`, `Config.build`, `Network.load`. Immutable; pickles as its JSON, without weights.
     """
 
-    __slots__ = ()
+    __slots__ = ("weights",)
     _native = _core.Network
     _kind = "network"
+
+    def __init__(self, core: _core.Network, weights: Optional[Weights] = None) -> None:
+        super().__init__(core)
+        #: Of an ONNX model, as `random_weights` describes them; None: it has none of its own.
+        self.weights = weights
 
     @staticmethod
     def random(seed: int) -> Network:
@@ -212,15 +225,15 @@ class Network(Document[_core.Network]):
 
     def executed(self) -> Network:
         """As it is executed: activations that no convolution applies while it writes are nodes of their own."""
-        return Network(self._core.executed())
+        return Network(self._core.executed(), self.weights)
 
     def features(self) -> Network:
         """The backbone alone: without its head, one output a stage. Raises ValueError without stages."""
-        return Network(self._core.features())
+        return Network(self._core.features(), self.weights)
 
     def at_resolution(self, height: int, width: Optional[int] = None) -> Network:
         """The same network for another input, in pixels. Raises where a shape becomes impossible."""
-        return Network(self._core.at_resolution(height, height if width is None else width))
+        return Network(self._core.at_resolution(height, height if width is None else width), self.weights)
 
     def with_classes(self, classes: int) -> Network:
         """The same network for so many classes. Raises ValueError where it does not end in a linear layer."""
@@ -290,12 +303,23 @@ NetworkLike = Union[str, Config, Network, "os.PathLike[str]"]
 
 @functools.lru_cache(maxsize=256)
 def _by_name(name: str) -> Network:
-    return Network(_core.find_network(name))
+    return Network(_core.named_network(name, {})[0])
 
 
-def network(what: NetworkLike) -> Network:
-    """The network of a published name (`b0`, `mobilenetv2-100`), a `Config`, a network file (`*.json`), or of an
-    object that has it as `network`: an executor, a prediction, a module of `cpubone.torch`.
+def _from_file(path: str, input_shapes: InputShapes) -> Network:
+    shapes = input_shapes if isinstance(input_shapes, Mapping) else {"": input_shapes} if input_shapes else {}
+    core, weights, unsupported = _core.named_network(path, {name: list(dims) for name, dims in shapes.items()})
+    for text in unsupported:
+        warnings.warn(f"{core.name}: {text}; latencies are of the rest", stacklevel=3)
+    return Network(core, weights)
+
+
+def network(what: NetworkLike, *, input_shapes: InputShapes = ()) -> Network:
+    """The network of a published name (`b0`, `mobilenetv2-100`), a `Config`, a network file (`*.json`), an ONNX model
+    (`*.onnx`), or of an object that has it as `network`: an executor, a prediction, a module of `cpubone.torch`.
+
+    `input_shapes` are of an ONNX model that leaves dimensions open: those of its first input, or by name. What no
+    engine runs is left out of a model, with a warning that names it.
 
     Raises ValueError listing names that are near, or for anything else; cpubone.Error for a bad file.
     """
@@ -303,8 +327,8 @@ def network(what: NetworkLike) -> Network:
         return what
     if isinstance(what, Config):
         return what.build()
-    if isinstance(what, os.PathLike) or (isinstance(what, str) and what.endswith(".json")):
-        return Network.load(what)
+    if isinstance(what, os.PathLike) or (isinstance(what, str) and what.endswith((".json", ".onnx"))):
+        return _from_file(os.fspath(what), input_shapes)
     if isinstance(what, str):
         return _by_name(what)
     held = getattr(what, "network", None)

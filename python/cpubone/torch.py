@@ -29,7 +29,8 @@ from cpubone._forms import Form, cpubone_form, fasternet_form, mobileone_form, p
 from cpubone._networks import Network, NetworkLike, network
 
 if TYPE_CHECKING:
-    from cpubone._execution import Executor, Weights
+    from cpubone._execution import Executor
+    from cpubone._networks import Weights
 
 __all__ = ["Inference", "TrainForm", "inference", "module"]
 

@@ -8,6 +8,7 @@
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 #include "python/src/bindings.hpp"
+#include "python/src/weights.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/xnnpack_backend.hpp"
 #include "runtime/xnnpack_traits.hpp"
@@ -16,75 +17,6 @@ namespace cpubone::python {
 namespace {
 
 using namespace py::literals;
-using Array = py::array_t<float, py::array::c_style | py::array::forcecast>;
-
-/// Extents of an operator's weight in PyTorch's layout.
-std::vector<py::ssize_t> weight_extents(const Op& op) {
-  switch (op.kind) {
-    case OpKind::conv2d:
-      return {op.output().c, op.input().c / op.groups, op.kernel_h, op.kernel_w};
-    case OpKind::partial_conv2d:
-      return {op.conv_channels, op.conv_channels, op.kernel_h, op.kernel_w};
-    case OpKind::conv_transpose2d:
-      return {op.input().c, op.output().c / op.groups, op.kernel_h, op.kernel_w};
-    case OpKind::linear:
-      return {op.output().c, op.input().c};
-    default:
-      return {op.output().c};
-  }
-}
-
-py::array_t<float> to_array(std::span<const float> values, std::vector<py::ssize_t> extents) {
-  return py::array_t<float>(std::move(extents), values.data());
-}
-
-std::string extents_text(const std::vector<py::ssize_t>& extents) {
-  std::string text;
-  for (const py::ssize_t extent : extents) {
-    if (!text.empty()) text += "x";
-    text += std::to_string(extent);
-  }
-  return text;
-}
-
-/// The values of `weights[name]`, which must have these extents.
-std::vector<float> values(const py::dict& weights, const std::string& name,
-                          const std::vector<py::ssize_t>& extents) {
-  if (!weights.contains(name.c_str()))
-    throw std::invalid_argument("weights: \"" + name + "\" is missing");
-  const auto array = weights[name.c_str()].cast<Array>();
-  const std::vector<py::ssize_t> got(array.shape(), array.shape() + array.ndim());
-  if (got != extents)
-    throw std::invalid_argument("weights: \"" + name + "\" is " + extents_text(got) +
-                                ", expected " + extents_text(extents));
-  return {array.data(), array.data() + array.size()};
-}
-
-/// Parameters of a node from `<node>.weight` and `<node>.bias`.
-Parameters parameters_of(const py::dict& weights, const Node& node) {
-  const std::vector<py::ssize_t> extents = weight_extents(node.op);
-  Parameters parameters;
-  parameters.weight = values(weights, node.name + ".weight", extents);
-  py::ssize_t size = 1;
-  for (const py::ssize_t extent : extents) size *= extent;
-  const py::ssize_t biases = params(node.op) - size;
-  if (biases > 0) parameters.bias = values(weights, node.name + ".bias", {biases});
-  return parameters;
-}
-
-py::dict random_weights(const Network& network, std::uint64_t seed) {
-  const ParameterSource source = random_parameters(seed);
-  py::dict weights;
-  for (const Node& node : lowered(network).nodes) {
-    if (params(node.op) == 0) continue;
-    const Parameters parameters = source(node);
-    weights[(node.name + ".weight").c_str()] = to_array(parameters.weight, weight_extents(node.op));
-    if (!parameters.bias.empty())
-      weights[(node.name + ".bias").c_str()] =
-          to_array(parameters.bias, {static_cast<py::ssize_t>(parameters.bias.size())});
-  }
-  return weights;
-}
 
 /// A network that is ready to run, one call at a time.
 class PyExecutor {
@@ -264,7 +196,12 @@ void register_profiler(py::module_& m) {
       .def("node_output", &PyExecutor::node_output, "name"_a)
       .def_property_readonly("network", &PyExecutor::network)
       .def_property_readonly("arena_bytes", &PyExecutor::arena_bytes);
-  m.def("random_weights", &random_weights, "network"_a, "seed"_a);
+  m.def(
+      "random_weights",
+      [](const Network& network, std::uint64_t seed) {
+        return to_weights(network, random_parameters(seed));
+      },
+      "network"_a, "seed"_a);
 }
 
 }  // namespace cpubone::python

@@ -8,10 +8,12 @@
 #include "graph/op.hpp"
 #include "graph/passes.hpp"
 #include "python/src/bindings.hpp"
+#include "python/src/weights.hpp"
 #include "records/profile.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/cpubone.hpp"
 #include "space/cpubone_space.hpp"
+#include "space/named_network.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
@@ -159,7 +161,22 @@ void register_networks(py::module_& m) {
   m.def(
       "zoo_name", [](const std::string& text) { return zoo_name(text); }, "name"_a);
   m.def(
-      "find_network", [](const std::string& text) { return find_network(text); }, "name"_a);
+      "named_network",
+      [](const std::string& text, std::map<std::string, std::vector<std::int64_t>> input_shapes) {
+        const NamedNetwork named = [&] {
+          const py::gil_scoped_release release;
+          return named_network(text, {std::move(input_shapes), {}});
+        }();
+        py::object weights = py::none();
+        if (!named.parameters.empty())
+          weights = to_weights(named.network,
+                               [&](const Node& node) { return named.parameters.at(node.name); });
+        std::vector<std::string> unsupported;
+        for (const UnsupportedNode& node : named.unsupported)
+          unsupported.push_back(cpubone::text(node));
+        return py::make_tuple(named.network, weights, unsupported);
+      },
+      "name_or_file"_a, "input_shapes"_a);
   m.def("random_network", &random_network, "seed"_a);
   m.def("calibration_networks", &calibration_networks);
   m.def(
