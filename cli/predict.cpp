@@ -72,7 +72,7 @@ struct Part {
   std::string name;
   std::int64_t macs = 0;
   LatencyTerms terms;
-  std::array<double, 3> bound_ns{};
+  std::array<double, bound_count> bound_ns{};
 };
 
 std::string interval_text(const LatencyEstimate& e) {
@@ -103,6 +103,9 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
                {"bound"},
                {"ms at best MACpS", true}},
               {}};
+  // Of devices that were not measured the peak is not known.
+  const bool known_peak = predictor.roofline.f32_macps > 0;
+  if (known_peak) table.columns.push_back({"of peak", true});
   for (const Part& part : parts) {
     const LatencyEstimate latency = combine_part(part.terms);
     const auto most = std::max_element(part.bound_ns.begin(), part.bound_ns.end());
@@ -112,6 +115,9 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
                           short_number(gmacps(part.macs, latency.ms)),
                           std::string(name(static_cast<Bound>(most - part.bound_ns.begin()))),
                           short_number(static_cast<double>(part.macs) / best * 1e3)});
+    if (known_peak)
+      table.rows.back().push_back(percent_text(static_cast<double>(part.macs) /
+                                               (latency.ms * 1e-3 * predictor.roofline.f32_macps)));
   }
   return table;
 }
@@ -131,6 +137,7 @@ nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
                    {"share", op.latency_ns * 1e-6 / latency.ms},
                    {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
                    {"bound", name(op.bound)},
+                   {"share_of_peak", share_of_peak(predictor.roofline, op.op, op.latency_ns)},
                    {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
   return {{"name", p.network.name},
           {"params", params(p.network)},
