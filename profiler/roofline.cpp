@@ -131,7 +131,7 @@ double convolution_share(const Profile& profile) {
 }
 
 std::optional<Warning> slow_runtime(const Profile& profile) {
-  constexpr double slow = 0.5;
+  constexpr double slow = 0.6;
   const double share = convolution_share(profile);
   const auto has = [&](const char* feature) {
     const auto& all = profile.device.features;
