@@ -125,6 +125,7 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
 nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
   const LatencyEstimate& latency = p.prediction.latency;
   const double best = predictor.best_macps;
+  const bool known_peak = predictor.roofline.f32_macps > 0;
   nlohmann::json ops = nlohmann::json::array();
   for (const OpPrediction& op : p.prediction.ops)
     ops.push_back({{"op", text(op.op)},
@@ -137,7 +138,9 @@ nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
                    {"share", op.latency_ns * 1e-6 / latency.ms},
                    {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
                    {"bound", name(op.bound)},
-                   {"share_of_peak", share_of_peak(predictor.roofline, op.op, op.latency_ns)},
+                   {"share_of_peak", known_peak ? nlohmann::json(share_of_peak(
+                                                      predictor.roofline, op.op, op.latency_ns))
+                                                : nlohmann::json()},
                    {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
   return {{"name", p.network.name},
           {"params", params(p.network)},

@@ -5,6 +5,7 @@ include(ExternalProject)
 include(FetchContent)
 include(XnnpackArchives)
 
+# Only fetches: the subfolder in which there would be something to configure is not there.
 function(cpubone_fetch name repository commit sha256)
   FetchContent_Declare(${name} URL "https://github.com/${repository}/archive/${commit}.zip" URL_HASH SHA256=${sha256}
                        DOWNLOAD_EXTRACT_TIMESTAMP ON SOURCE_SUBDIR only-fetched)

@@ -9,7 +9,6 @@
 #include "runtime/arena.hpp"
 #include "runtime/peak_kernels.hpp"
 #include "runtime/thread_pool.hpp"
-#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {

@@ -253,8 +253,8 @@ Profile profile_from_json(const JsonReader& json) {
 
 std::string describe_profile_file() {
   using namespace records;
-  return describe_all<Profile, Device, MeasureSettings, PaceRegime, OpRecord, Timing, NetworkRecord,
-                      NetworkRecord::Part, Warning>();
+  return describe_all<Profile, Device, MeasureSettings, PaceRegime, Roofline, OpRecord, Timing,
+                      NetworkRecord, NetworkRecord::Part, Warning>();
 }
 
 Profile load_profile(const std::filesystem::path& path) {

@@ -27,9 +27,6 @@ struct XnnpackTraits {
 /// `features` are instruction sets as Linux names them, `runtime` a text with XNNPACK's version.
 XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
                              std::string_view runtime);
-/// Year of the version in a text as profiles have it, e.g. 2024 of `XNNPACK
-/// 0.0~git20241108.4ea82e5`; 2022, the oldest that is supported, where it has none.
-int xnnpack_year(std::string_view runtime);
 
 /// Whether a depthwise micro-kernel runs the operator; larger windows run as a matrix product of
 /// one output channel a group.
