@@ -114,7 +114,7 @@ std::vector<Ceiling> ceilings(const Device& device, const ThreadPool& pool) {
 Roofline roofline_of(std::span<const Ceiling> ceilings, std::span<const Timing> timings) {
   Roofline roofline;
   for (std::size_t i = 0; i < ceilings.size(); ++i)
-    if (timings[i].median_ns > 0)
+    if (timings[i].median_ns > 0 && !timings[i].disturbed)
       roofline.*ceilings[i].rate = ceilings[i].work / (timings[i].median_ns * 1e-9);
   return roofline;
 }
@@ -123,7 +123,7 @@ double convolution_share(const Profile& profile) {
   constexpr std::size_t fewest = 5;
   std::vector<double> shares;
   for (const OpRecord& record : profile.ops)
-    if (record.op.kind == OpKind::conv2d && record.op.groups == 1 &&
+    if (!record.timing.disturbed && record.op.kind == OpKind::conv2d && record.op.groups == 1 &&
         data_allows_peak(profile.roofline, record.op))
       shares.push_back(share_of_peak(profile.roofline, record.op, record.timing.median_ns));
   return shares.size() < fewest ? 0 : median(shares);

@@ -23,11 +23,12 @@ struct Ceiling {
 /// Arithmetic, then caches and memory. Runs on all threads of `pool`, which must outlive the tasks.
 std::vector<Ceiling> ceilings(const Device& device, const ThreadPool& pool);
 
-/// Rates from a timing of each ceiling; 0 where one has no samples.
+/// Rates from a timing of each ceiling; 0 where one has no samples or was disturbed, so that
+/// nothing is told of a runtime that only other programs made slow.
 Roofline roofline_of(std::span<const Ceiling> ceilings, std::span<const Timing> timings);
 
 /// Median share of the peak among dense convolutions that data would allow to reach it; 0 where
-/// fewer than 5 were measured.
+/// fewer than 5 were measured undisturbed.
 double convolution_share(const Profile& profile);
 
 /// Where the runtime's convolutions are known to be slow on this CPU and are: what they reach, and
