@@ -1,25 +1,29 @@
 # Forwards to scripts/install-dependencies (packages) and CMakePresets.json (the build).
 # explore, report and test share one build folder; only test configures and builds the tests in it.
+# XNNPACK=upstream builds XNNPACK from source instead of using the system's, in a folder of its own.
 .PHONY: explore report test check tools clean
 .DEFAULT_GOAL := explore
 jobs := $(shell nproc)
+XNNPACK ?= system
+preset := $(if $(filter upstream,$(XNNPACK)),upstream,release)
+packages := $(if $(filter upstream,$(XNNPACK)),--upstream)
 
 tools:
-	@scripts/install-dependencies
-	@test -f build/release/build.ninja || cmake --preset release -DCPUBONE_DEVELOPER_MODE=OFF
-	@cmake --build --preset release --target cpubone_tools
+	@scripts/install-dependencies $(packages)
+	@test -f build/$(preset)/build.ninja || cmake --preset $(preset) -DCPUBONE_DEVELOPER_MODE=OFF
+	@cmake --build --preset $(preset) --target cpubone_tools
 
 explore: tools
-	@build/release/cli/cpubone-explore --device host -o cpubone-out
+	@build/$(preset)/cli/cpubone-explore --device host -o cpubone-out
 
 report: tools
-	@build/release/cli/cpubone-report reports/example/result.json -o out/example
+	@build/$(preset)/cli/cpubone-report reports/example/result.json -o out/example
 
 test:
-	@scripts/install-dependencies --test
-	@cmake --preset release -DCPUBONE_DEVELOPER_MODE=ON
-	@cmake --build --preset release
-	@ctest --preset release -j $(jobs)
+	@scripts/install-dependencies --test $(packages)
+	@cmake --preset $(preset) -DCPUBONE_DEVELOPER_MODE=ON
+	@cmake --build --preset $(preset)
+	@ctest --preset $(preset) -j $(jobs)
 
 # Memory and arithmetic are watched in the tests, then each parser meets 60 s of made-up input.
 check:

@@ -73,7 +73,7 @@ struct Part {
   std::string name;
   std::int64_t macs = 0;
   LatencyTerms terms;
-  std::array<double, 3> bound_ns{};
+  std::array<double, bound_count> bound_ns{};
 };
 
 std::string interval_text(const LatencyEstimate& e) {
@@ -104,6 +104,9 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
                {"bound"},
                {"ms at best MACpS", true}},
               {}};
+  // Of devices that were not measured the peak is not known.
+  const bool known_peak = predictor.roofline.f32_macps > 0;
+  if (known_peak) table.columns.push_back({"of peak", true});
   for (const Part& part : parts) {
     const LatencyEstimate latency = combine_part(part.terms);
     const auto most = std::max_element(part.bound_ns.begin(), part.bound_ns.end());
@@ -113,6 +116,9 @@ Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator
                           short_number(gmacps(part.macs, latency.ms)),
                           std::string(name(static_cast<Bound>(most - part.bound_ns.begin()))),
                           short_number(static_cast<double>(part.macs) / best * 1e3)});
+    if (known_peak)
+      table.rows.back().push_back(percent_text(static_cast<double>(part.macs) /
+                                               (latency.ms * 1e-3 * predictor.roofline.f32_macps)));
   }
   return table;
 }
@@ -135,6 +141,7 @@ Table suggestion_table(const Predicted& p, const std::vector<Suggestion>& found)
 nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
   const LatencyEstimate& latency = p.prediction.latency;
   const double best = predictor.best_macps;
+  const bool known_peak = predictor.roofline.f32_macps > 0;
   nlohmann::json ops = nlohmann::json::array();
   for (const OpPrediction& op : p.prediction.ops)
     ops.push_back({{"op", text(op.op)},
@@ -147,6 +154,9 @@ nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
                    {"share", op.latency_ns * 1e-6 / latency.ms},
                    {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
                    {"bound", name(op.bound)},
+                   {"share_of_peak", known_peak ? nlohmann::json(share_of_peak(
+                                                      predictor.roofline, op.op, op.latency_ns))
+                                                : nlohmann::json()},
                    {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
   nlohmann::json changes = nlohmann::json::array();
   for (const Suggestion& s : suggestions(predictor, p.network))

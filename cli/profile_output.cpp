@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 
 namespace cpubone::cli {
@@ -184,6 +185,16 @@ void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks,
 
 void print_summary(const Terminal& terminal, const Profile& profile, Format format) {
   terminal.print(summary_of(profile), format);
+  const Roofline& r = profile.roofline;
+  if (r.f32_macps == 0) return;
+  const double share = convolution_share(profile);
+  terminal.note(fmt::format(
+      "this CPU's peak in f32 is {:.0f} GMACpS; it reads {:.0f} GB/s from L1, {:.0f} from L2, "
+      "{:.0f} from its last-level cache and {:.0f} from memory{}",
+      r.f32_macps * 1e-9, r.l1_bytes_per_s * 1e-9, r.l2_bytes_per_s * 1e-9,
+      r.llc_bytes_per_s * 1e-9, r.memory_bytes_per_s * 1e-9,
+      share > 0 ? fmt::format("; dense convolutions reach {:.0f} % of the peak", 100 * share)
+                : ""));
 }
 
 }  // namespace cpubone::cli

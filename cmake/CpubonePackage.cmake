@@ -4,4 +4,7 @@ configure_package_config_file(cmake/cpuboneConfig.cmake.in cpuboneConfig.cmake I
 write_basic_package_version_file(cpuboneConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(EXPORT cpubone NAMESPACE cpubone:: FILE cpuboneTargets.cmake DESTINATION "${package_dir}")
 install(FILES "${PROJECT_BINARY_DIR}/cpuboneConfig.cmake" "${PROJECT_BINARY_DIR}/cpuboneConfigVersion.cmake"
-              cmake/FindXNNPACK.cmake DESTINATION "${package_dir}")
+              cmake/FindXNNPACK.cmake cmake/XnnpackArchives.cmake DESTINATION "${package_dir}")
+if(CPUBONE_WITH_XNNPACK AND CPUBONE_XNNPACK STREQUAL upstream)
+  install(DIRECTORY "${xnnpack_prefix}" DESTINATION "${package_dir}" PATTERN cmake EXCLUDE PATTERN pkgconfig EXCLUDE)
+endif()

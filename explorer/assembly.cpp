@@ -243,7 +243,7 @@ std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view z
 
 std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel& latency) {
   std::vector<BreakdownRow> rows;
-  std::vector<std::array<double, 3>> bound_ns;  // of each row, by bound
+  std::vector<std::array<double, bound_count>> bound_ns;  // of each row, by bound
   LatencyTerms total;
   for (const Node& node : lowered(network).nodes) {
     const LatencyTerms terms = latency.op_terms(node.op);

@@ -253,7 +253,7 @@ std::string function_class(Activation activation) {
 }  // namespace
 
 CpuTraits cpu_traits(const Device& device) {
-  CpuTraits cpu{xnnpack_traits(device.architecture, device.features)};
+  CpuTraits cpu{xnnpack_traits(device.architecture, device.features, device.runtime)};
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
   if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);

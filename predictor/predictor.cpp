@@ -13,6 +13,13 @@ namespace {
 
 using Ops = std::vector<const MeasuredOp*>;
 
+/// What limits an operator by its cost model, but for kernels that the roofline shows to be slow.
+Bound bound_of(const Predictor& predictor, const Op& op, const OpEstimate& e) {
+  if (e.bound == Bound::compute && limited_by_kernel(predictor.roofline, op, e.ns))
+    return Bound::kernel;
+  return e.bound;
+}
+
 bool knows(const Predictor& predictor, std::string_view op_class) {
   return std::any_of(predictor.classes.begin(), predictor.classes.end(),
                      [&](const ClassModel& model) { return model.name == op_class; });
@@ -41,6 +48,7 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   predictor.settings = profile.settings;
   predictor.tool_version = version();
   predictor.created = profile.created;
+  predictor.roofline = profile.roofline;
   const CpuTraits cpu = cpu_traits(profile.device);
   std::vector<MeasuredOp> ops;
   ops.reserve(profile.ops.size());  // pointed to
@@ -90,7 +98,9 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 
 OpEstimate estimate(const Predictor& predictor, const Op& op) {
   const OpFacts f = facts(op, cpu_traits(predictor.device));
-  return estimate(model_of(predictor, op, f), predictor.settings.threads, f);
+  OpEstimate e = estimate(model_of(predictor, op, f), predictor.settings.threads, f);
+  e.bound = bound_of(predictor, op, e);
+  return e;
 }
 
 std::function<double(const Op&)> spread_of(const Profile& profile) {
@@ -130,8 +140,8 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
     const OpEstimate e = estimate(model, threads, f);
     total += terms(model, e, f);
     const double ns = e.ns * model.network_scale;
-    prediction.ops.push_back(
-        {node.name, node.stage, node.op, model.engine, ns, ns * e.spread_ns / e.ns, e.bound});
+    prediction.ops.push_back({node.name, node.stage, node.op, model.engine, ns,
+                              ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e)});
   }
   prediction.latency = combine(predictor, total);
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;

@@ -25,6 +25,7 @@ struct Predictor {
   Evidence evidence = Evidence::measured;
   std::string evidence_detail;  ///< e.g. `ONNX Runtime, 4 threads`; may be empty
   double best_macps = 0;        ///< highest MACs per second that a measured operator reached
+  Roofline roofline;            ///< of the profile
   std::vector<ClassModel> classes;
   NetworkModel network;
 };
@@ -79,7 +80,7 @@ struct OpPrediction {
   std::string engine;
   double latency_ns = 0;         ///< the operators' latencies sum to the network's
   double spread_ns = 0;          ///< standard deviation
-  Bound bound = Bound::compute;  ///< the largest of the terms of its class's cost model
+  Bound bound = Bound::compute;  ///< the largest of its cost model's terms, or the kernel
 };
 
 struct NetworkPrediction {

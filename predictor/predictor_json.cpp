@@ -201,6 +201,7 @@ nlohmann::json to_json(const Predictor& predictor) {
           {"evidence", name(predictor.evidence)},
           {"evidence_detail", predictor.evidence_detail},
           {"best_macps", predictor.best_macps},
+          {"roofline", to_json(predictor.roofline)},
           {"features", std::move(names)},
           {"classes", std::move(classes)},
           {"network", to_json(predictor.network)}};
@@ -214,7 +215,8 @@ Predictor predictor_from_json(const JsonReader& json) {
         "again from its profile");
   json.expect_schema("predictor", version_read);
   json.expect_keys({"schema", "device", "settings", "tool_version", "created", "training_hash",
-                    "evidence", "evidence_detail", "best_macps", "features", "classes", "network"});
+                    "evidence", "evidence_detail", "best_macps", "roofline", "features", "classes",
+                    "network"});
   // Points of a Gaussian process mean nothing among other features.
   std::vector<std::string> names;
   json.at("features").each([&](const JsonReader& item) { names.push_back(item.string()); });
@@ -231,6 +233,7 @@ Predictor predictor_from_json(const JsonReader& json) {
   predictor.evidence = evidence_from_json(json.at("evidence"));
   predictor.evidence_detail = json.at("evidence_detail").string();
   predictor.best_macps = json.at("best_macps").number(0, 1e18);
+  if (json.has("roofline")) predictor.roofline = roofline_from_json(json.at("roofline"));
   json.at("classes").each(
       [&](const JsonReader& item) { predictor.classes.push_back(class_from_json(item)); });
   predictor.network = network_from(json.at("network"));

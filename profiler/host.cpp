@@ -192,7 +192,8 @@ Device describe_host(std::span<const int> cpus) {
   device.llc_bytes = caches.llc_bytes;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
   device.runtime = backend_identities();
-  device.runtime_hash = file_hash(xnnpack_library_path());
+  device.runtime_hash = xnnpack_archives_hash();
+  if (device.runtime_hash.empty()) device.runtime_hash = file_hash(xnnpack_library_path());
   device.kernel = kernel_release();
   device.governor = read_line(cpufreq / "scaling_governor");
   device.frequency_mhz = read_number(cpufreq / "cpuinfo_max_freq") / 1000;

@@ -8,6 +8,7 @@
 #include "graph/passes.hpp"
 #include "profiler/host.hpp"
 #include "profiler/plan.hpp"
+#include "profiler/roofline.hpp"
 #include "space/random_network.hpp"
 
 namespace cpubone {
@@ -66,6 +67,7 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
     MeasureOptions one = options;
     one.budget_s = share * options.budget_s;
     one.details = false;
+    one.roofline = true;
     if (!options.journal.empty()) one.journal = options.journal.string() + name;
     if (options.on_progress)
       one.on_progress = [&options, from = done, share](SampleProgress progress) {
@@ -81,6 +83,8 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
   const bool only_ops = options.settings.dtype == DType::qs8;  // networks do not run in int8
   measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype),
               part(".ops", share_of_spread), profile);
+  if (std::optional<Warning> slow = slow_runtime(profile))
+    profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
   measure_ops(unsure_operators(profile, spread_of, options.seed), part(".unsure", share_of_unsure),
               profile);

@@ -15,6 +15,7 @@
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
 #include "profiler/pace.hpp"
+#include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/executor.hpp"
@@ -207,18 +208,24 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const PinnedThread pinned(options.settings.cpus);
   const Bench bench(options.settings.threads, profile.device.l2_bytes);
   RunPlan plan = begin_plan(profile, bench);
+  const bool with_roofline = options.roofline && profile.roofline == Roofline{};
+  const std::vector<Ceiling> rates =
+      with_roofline ? ceilings(profile.device, bench.pool()) : std::vector<Ceiling>{};
+  for (const Ceiling& rate : rates) plan.add(rate.task, rate.name, 0);
   for (const Op& op : ops) {
     check_measurable(op);
     plan.add(op_task(op, bench, options.settings.cache), text(op), 0);
   }
   const SampleReport report = run(plan, bench.pool(), sampling, options, profile);
+  if (with_roofline) profile.roofline = roofline_of(rates, report.timings);
+  const std::span<const Timing> timings = std::span(report.timings).subspan(rates.size());
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
   measured.seconds = 0;
   for (std::size_t i = 0; i < ops.size(); ++i)
-    if (!report.timings[i].samples_ns.empty())
-      measured.ops.push_back({ops[i], engine_of(ops[i]), report.timings[i]});
+    if (!timings[i].samples_ns.empty())
+      measured.ops.push_back({ops[i], engine_of(ops[i]), timings[i]});
   merge(profile, measured);
 }
 

@@ -23,6 +23,8 @@ struct MeasureOptions {
   /// Also where in a network its time goes and the memory it takes: two more runs of each, which
   /// the budget does not cover.
   bool details = true;
+  /// Among operators also the profile's roofline, where it has none.
+  bool roofline = false;
   /// What the calibration kernel takes on this machine at its best, as an earlier profile knows
   /// (`best_calibration_ns`); 0: unknown.
   double calibration_ns = 0;

@@ -10,7 +10,8 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, 3> bound_names{"compute", "memory", "overhead"};
+constexpr std::array<std::string_view, bound_count> bound_names{"compute", "memory", "overhead",
+                                                                "kernel"};
 
 void check_interval(const Interval& interval, const JsonReader& json) {
   if (interval.low > interval.value || interval.high < interval.value)

@@ -77,6 +77,7 @@ void rescale(Profile& profile, double factor) {
     rescale(record.timing, factor);
     for (NetworkRecord::Part& part : record.ops) part.latency_ns *= factor;
   }
+  rescale(profile.roofline, factor);
 }
 
 double faster(double ns, double other_ns) {
@@ -133,6 +134,7 @@ void merge(Profile& profile, const Profile& other) {
   if (other.tool_version == profile.tool_version)
     profile.calibration_ns = faster(profile.calibration_ns, other.calibration_ns);
   if (!other.paces.empty()) profile.paces = other.paces;
+  if (other.roofline != Roofline{}) profile.roofline = other.roofline;
   if (other.typical_calibration_ns > 0)
     profile.typical_calibration_ns = other.typical_calibration_ns;
   profile.created = std::max(profile.created, other.created);

@@ -8,6 +8,7 @@
 
 #include "graph/network.hpp"
 #include "graph/warning.hpp"
+#include "records/roofline.hpp"
 
 namespace cpubone {
 
@@ -112,6 +113,7 @@ struct Profile {
   double typical_calibration_ns = 0;
   /// In order of time. Half of the time was spent at pace 1 or faster; all latencies are at pace 1.
   std::vector<PaceRegime> paces;
+  Roofline roofline;  ///< at pace 1 too
   std::vector<OpRecord> ops;
   std::vector<NetworkRecord> networks;
   std::vector<Warning> warnings;
@@ -149,6 +151,8 @@ nlohmann::json to_json(const Device& device);
 Device device_from_json(const JsonReader& json);
 nlohmann::json to_json(const MeasureSettings& settings);
 MeasureSettings settings_from_json(const JsonReader& json);
+nlohmann::json to_json(const Roofline& roofline);
+Roofline roofline_from_json(const JsonReader& json);
 nlohmann::json to_json(const OpRecord& record);
 OpRecord op_record_from_json(const JsonReader& json);
 nlohmann::json to_json(const NetworkRecord& record);

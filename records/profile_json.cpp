@@ -154,6 +154,19 @@ const Table<PaceRegime>& table<PaceRegime>() {
 }
 
 template <>
+const Table<Roofline>& table<Roofline>() {
+  using T = Roofline;
+  static const Table<T> roofline{
+      "roofline",
+      {field<&T::f32_macps>("f32_macps", "multiply-accumulates per second", not_negative),
+       field<&T::l1_bytes_per_s>("l1_bytes_per_s", "", not_negative),
+       field<&T::l2_bytes_per_s>("l2_bytes_per_s", "", not_negative),
+       field<&T::llc_bytes_per_s>("llc_bytes_per_s", "", not_negative),
+       field<&T::memory_bytes_per_s>("memory_bytes_per_s", "", not_negative)}};
+  return roofline;
+}
+
+template <>
 const Table<Profile>& table<Profile>() {
   using T = Profile;
   static const Table<T> profile{
@@ -183,6 +196,9 @@ const Table<Profile>& table<Profile>() {
            optional<&T::paces>("paces",
                                "in order of time; all latencies are at pace 1, which half of the "
                                "time was at or faster"),
+           optional<&T::roofline>("roofline",
+                                  "what the CPU does at most, on as many threads and at pace 1; 0: "
+                                  "not measured"),
            field<&T::ops>("ops", "each measured alone"),
            field<&T::networks>("networks", "each measured whole"),
            field<&T::warnings>("warnings", "")},
@@ -205,6 +221,13 @@ nlohmann::json to_json(const MeasureSettings& settings) {
 }
 MeasureSettings settings_from_json(const JsonReader& json) {
   return records::read_record<MeasureSettings>(json);
+}
+
+nlohmann::json to_json(const Roofline& roofline) {
+  return records::write_record(roofline);
+}
+Roofline roofline_from_json(const JsonReader& json) {
+  return records::read_record<Roofline>(json);
 }
 
 nlohmann::json to_json(const OpRecord& record) {
@@ -230,8 +253,8 @@ Profile profile_from_json(const JsonReader& json) {
 
 std::string describe_profile_file() {
   using namespace records;
-  return describe_all<Profile, Device, MeasureSettings, PaceRegime, OpRecord, Timing, NetworkRecord,
-                      NetworkRecord::Part, Warning>();
+  return describe_all<Profile, Device, MeasureSettings, PaceRegime, Roofline, OpRecord, Timing,
+                      NetworkRecord, NetworkRecord::Part, Warning>();
 }
 
 Profile load_profile(const std::filesystem::path& path) {

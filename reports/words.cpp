@@ -82,7 +82,7 @@ Statement say(const LostTimeFinding& lost, const Result&) {
                       lost.network_ms, lost.network_lost_ms,
                       100 * lost.network_lost_ms / lost.network_ms, lost.best_gmacps, lost.stage,
                       lost.stage_lost_ms, lost.stage_ms, lost.op_class_lost_ms, lost.op_class,
-                      name(lost.bound)),
+                      lost.bound == Bound::kernel ? "the runtime's kernel" : name(lost.bound)),
           Verdict::none};
 }
 

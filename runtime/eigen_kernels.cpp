@@ -3,26 +3,50 @@
 #include <Eigen/Core>
 #include <cstring>
 
+#include "runtime/peak_kernels.hpp"
+
 namespace cpubone {
 
 extern const EigenKernels eigen_kernels_baseline;
+extern const PeakKernels peak_kernels_baseline;
 #ifdef CPUBONE_X86_LEVELS
 extern const EigenKernels eigen_kernels_x86_64_v3;
+extern const PeakKernels peak_kernels_x86_64_v3;
 extern const EigenKernels eigen_kernels_x86_64_v4;
-#endif
+extern const PeakKernels peak_kernels_x86_64_v4;
 
-const EigenKernels& eigen_kernels() {
-#ifdef CPUBONE_X86_LEVELS
+namespace {
+
+template <typename Kernels>
+const Kernels& of_this_cpu(const Kernels& baseline, const Kernels& v3, const Kernels& v4) {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
-    return eigen_kernels_x86_64_v4;
+    return v4;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
       __builtin_cpu_supports("bmi2"))
-    return eigen_kernels_x86_64_v3;
-#endif
+    return v3;
+  return baseline;
+}
+
+}  // namespace
+
+const EigenKernels& eigen_kernels() {
+  return of_this_cpu(eigen_kernels_baseline, eigen_kernels_x86_64_v3, eigen_kernels_x86_64_v4);
+}
+
+const PeakKernels& peak_kernels() {
+  return of_this_cpu(peak_kernels_baseline, peak_kernels_x86_64_v3, peak_kernels_x86_64_v4);
+}
+#else
+const EigenKernels& eigen_kernels() {
   return eigen_kernels_baseline;
 }
+
+const PeakKernels& peak_kernels() {
+  return peak_kernels_baseline;
+}
+#endif
 
 const char* eigen_version() {
 #define CPUBONE_STRING(a) #a

@@ -8,15 +8,15 @@
 
 #include "runtime/xnnpack_subgraph.hpp"
 #include "runtime/xnnpack_traits.hpp"
+#include "runtime/xnnpack_versions.hpp"
 
 namespace cpubone {
-namespace {
 
-#ifdef CPUBONE_XNNPACK_HAS_GELU
-constexpr bool has_gelu = true;
-#else
-constexpr bool has_gelu = false;
+#ifdef CPUBONE_XNNPACK_ARCHIVES
+extern const char* const xnnpack_hash_of_archives;  // made by cmake/XnnpackHash.cmake
 #endif
+
+namespace {
 
 void initialise_once() {
   static const xnn_status status = xnn_initialize(nullptr);
@@ -56,10 +56,7 @@ class XnnpackBackend : public Backend {
  public:
   std::string_view name() const override { return "xnnpack"; }
   std::string identity() const override { return "XNNPACK " + xnnpack_version(); }
-  bool supports(const Op& op) const override {
-    return xnnpack_runs(op) || (has_gelu && op.kind == OpKind::activation &&
-                                op.activation == Activation::gelu && op.dtype() == DType::f32);
-  }
+  bool supports(const Op& op) const override { return xnnpack_runs(op) || newer_xnnpack_runs(op); }
   bool fuses(const Op& op) const override { return xnnpack_fuses(op); }
   MemoryUse memory(const Op& op) const override {
     MemoryUse use;
@@ -87,6 +84,14 @@ std::string xnnpack_library_path() {
   if (dladdr(reinterpret_cast<const void*>(&xnn_initialize), &info) == 0 || !info.dli_fname)
     return "";
   return info.dli_fname;
+}
+
+std::string xnnpack_archives_hash() {
+#ifdef CPUBONE_XNNPACK_ARCHIVES
+  return xnnpack_hash_of_archives;
+#else
+  return "";
+#endif
 }
 
 }  // namespace cpubone

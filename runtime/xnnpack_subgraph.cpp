@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "graph/error.hpp"
+#include "runtime/xnnpack_versions.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
 namespace cpubone {
@@ -186,16 +187,14 @@ void XnnpackSubgraph::add(PartOp& node) {
         checked(xnn_define_hardswish(subgraph_.get(), inputs[0], output, 0));
       } else if (op.activation == Activation::sigmoid) {
         checked(xnn_define_sigmoid(subgraph_.get(), inputs[0], output, 0));
-#ifdef CPUBONE_XNNPACK_HAS_GELU
-      } else if (op.activation == Activation::gelu) {
-        checked(xnn_define_unary(subgraph_.get(), xnn_unary_gelu, nullptr, inputs[0], output, 0));
-#endif
-      } else {
+      } else if (op.activation == Activation::relu || op.activation == Activation::relu6) {
         checked(xnn_define_clamp(subgraph_.get(), range.low, range.high, inputs[0], output, 0));
+      } else {
+        checked(define_newer(subgraph_.get(), op, inputs[0], output));
       }
       break;
     default:
-      throw Error(fmt::format("op \"{}\": XNNPACK has no such operator", text(op)));
+      checked(define_newer(subgraph_.get(), op, inputs[0], output));
   }
 }
 

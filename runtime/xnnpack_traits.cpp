@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "graph/passes.hpp"
 
@@ -43,6 +44,20 @@ bool takes_range(const Op& op) {
   }
 }
 
+/// Of the version in a text as profiles have it, e.g. 2024 of `XNNPACK 0.0~git20241108.4ea82e5`;
+/// 2022, the oldest that is supported, where it has none.
+int xnnpack_year(std::string_view runtime) {
+  constexpr std::string_view before = "git";
+  constexpr std::size_t digits = 4;
+  int year = 0;
+  const std::size_t at = runtime.find(before);
+  if (at != std::string_view::npos) {
+    const std::string_view text = runtime.substr(at + before.size(), digits);
+    std::from_chars(text.data(), text.data() + text.size(), year);
+  }
+  return std::max(year, 2022);
+}
+
 }  // namespace
 
 bool xnnpack_fuses(const Op& op) {
@@ -64,14 +79,16 @@ Network lowered(const Network& network) {
   return split_activations(network, xnnpack_fuses);
 }
 
-XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features) {
+XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
+                             std::string_view runtime) {
   const auto has = [&](std::string_view feature) {
     return std::find(features.begin(), features.end(), feature) != features.end();
   };
   XnnpackTraits traits;
   if (has("avx512f")) {
     traits.tile_rows = 7;
-    traits.tile_channels = traits.vector_channels = 16;
+    traits.vector_channels = 16;
+    traits.tile_channels = xnnpack_year(runtime) >= 2024 ? 32 : 16;
   } else if (has("fma") || has("avx")) {
     traits.tile_rows = 5;
     traits.tile_channels = traits.vector_channels = 16;

@@ -23,9 +23,10 @@ struct XnnpackTraits {
   double tile_channels = 8;    ///< output channels of it
   double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
 };
-/// 7x16 with AVX-512, 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. `features` are instruction
-/// sets as Linux names them.
-XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features);
+/// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8.
+/// `features` are instruction sets as Linux names them, `runtime` a text with XNNPACK's version.
+XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
+                             std::string_view runtime);
 
 /// Whether a depthwise micro-kernel runs the operator; larger windows run as a matrix product of
 /// one output channel a group.

@@ -52,18 +52,22 @@ class NodeWriter {
     return names;
   }
 
-  std::string reshape(const std::string& input, const Ints& dims, const std::string& output) {
-    return graph_.add("Reshape", {input, graph_.tensor(output + "/shape", dims)}, output);
+  // Where another node has the output's name, `name` is theirs.
+  std::string reshape(const std::string& input, const Ints& dims, const std::string& output,
+                      const std::string& name = "") {
+    return graph_.add("Reshape", {input, graph_.tensor(output + "/shape", dims)}, output, {}, name);
   }
 
-  std::string transpose(const std::string& input, const Ints& order, const std::string& output) {
-    return graph_.add("Transpose", {input}, output, {{"perm", order}});
+  std::string transpose(const std::string& input, const Ints& order, const std::string& output,
+                        const std::string& name = "") {
+    return graph_.add("Transpose", {input}, output, {{"perm", order}}, name);
   }
   std::string channels_last(std::size_t input, const std::string& name) {
     return transpose(inputs_[input], {0, 2, 3, 1}, part(name));
   }
-  void channels_first(const std::string& last, const std::string& out) {
-    transpose(last, {0, 3, 1, 2}, out);
+  void channels_first(const std::string& last, const std::string& out,
+                      const std::string& name = "") {
+    transpose(last, {0, 3, 1, 2}, out, name);
   }
 
   std::string scalar(const std::string& name, float value) {
@@ -154,7 +158,7 @@ class NodeWriter {
       const std::string flat = reshape(inputs_[0], {1, in.c}, part("flat"));
       const std::string row = graph_.add("Gemm", layer(flat, {channels, in.c}), part("row"),
                                          {{"transB", std::int64_t{1}}}, out);
-      reshape(row, nchw(op_.output()), out);
+      reshape(row, nchw(op_.output()), out, part("map"));
       return;
     }
     const std::string matrix =
@@ -162,7 +166,7 @@ class NodeWriter {
     std::string sum = graph_.add("MatMul", {channels_last(0, "last"), matrix}, part("product"), {},
                                  op_.bias ? "" : out);
     if (op_.bias) sum = graph_.add("Add", {sum, vector("bias", p_.bias)}, part("sum"), {}, out);
-    channels_first(sum, out);
+    channels_first(sum, out, part("first"));
   }
 
   /// What is convolved and what is not, as two slices or as one split.
@@ -249,7 +253,7 @@ class NodeWriter {
             "LayerNormalization",
             {channels_last(0, "last"), weight({in.c}), vector("bias", p_.bias)}, part("normalised"),
             {{"axis", std::int64_t{-1}}, {"epsilon", static_cast<float>(op_.epsilon)}}, out);
-        return channels_first(normal, out);
+        return channels_first(normal, out, part("first"));
       }
       case OpKind::batch_norm:
         graph_.add("BatchNormalization",
@@ -327,7 +331,8 @@ class NodeWriter {
         std::string right = channels_last(1, "right");
         if (op_.transposed) right = transpose(right, {0, 1, 3, 2}, part("turned"));
         return channels_first(
-            graph_.add("MatMul", {channels_last(0, "left"), right}, part("product"), {}, out), out);
+            graph_.add("MatMul", {channels_last(0, "left"), right}, part("product"), {}, out), out,
+            part("first"));
       }
       case OpKind::reduce: {
         constexpr std::array<const char*, 4> types{"ReduceMean", "ReduceSum", "ReduceMax",

@@ -24,7 +24,7 @@ class OpLatency(NamedTuple):
     op_class: str
     latency_ms: float  #: the operators' latencies sum to the network's
     spread_ms: float  #: standard deviation
-    bound: str  #: `compute`, `memory` or `overhead`
+    bound: str  #: `compute`, `memory`, `overhead` or `kernel`, the runtime's
 
 
 _COLUMNS = ("name", "stage", "class", "macs", "latency_ms", "spread_ms", "gmacps", "bound", "op")

@@ -37,6 +37,12 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
   traits = cpu_traits(device);
   CHECK(traits.tile_rows == 7);
   CHECK(traits.tile_channels == 16);
+  device.runtime = "XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0";
+  CHECK(cpu_traits(device).tile_channels == 16);
+  device.runtime = "XNNPACK 0.0~git20241108.4ea82e5-2, Eigen 3.4.0";
+  CHECK(cpu_traits(device).tile_channels == 32);
+  device.runtime = "XNNPACK git20260821.75db3c0 (clang 19.1.7), Eigen 3.4.0";
+  CHECK(cpu_traits(device).tile_channels == 32);
   device.features = {"avx", "fma"};
   CHECK(cpu_traits(device).tile_rows == 5);
   device.features = {};

@@ -114,6 +114,20 @@ TEST_CASE("operators that were never measured are predicted", "[predictor]") {
   CHECK(error / count < 0.02);
 }
 
+TEST_CASE("what is far below the roofline is limited by the runtime's kernel", "[predictor]") {
+  Predictor predictor = exact_predictor();
+  const Op op = parse_op("conv2d 1x56x56x64->1x56x56x64 k3x3 s1 p1,1,1,1 g1 f32");
+  const double macps = static_cast<double>(macs(op)) / estimate(predictor, op).ns * 1e9;
+  CHECK(estimate(predictor, op).bound == Bound::compute);
+  predictor.roofline = {1.5 * macps, 1e15, 1e15, 1e15, 1e15};
+  CHECK(estimate(predictor, op).bound == Bound::compute);
+  predictor.roofline.f32_macps = 3 * macps;
+  CHECK(estimate(predictor, op).bound == Bound::kernel);
+  const nlohmann::json json = to_json(predictor);
+  const Predictor read = predictor_from_json(JsonReader(json, "x.json#"));
+  CHECK(read.roofline == predictor.roofline);
+}
+
 TEST_CASE("the bound is the largest term of the cost model", "[predictor]") {
   const NetworkPrediction p = predict(exact_predictor(), random_network(501));
   int seen = 0;

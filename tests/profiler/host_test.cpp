@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "graph/error.hpp"
+#include "runtime/xnnpack_backend.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -71,6 +72,7 @@ TEST_CASE("this machine describes itself the same every time", "[host]") {
   CHECK(device.memory_bytes > 0);
   CHECK_THAT(device.runtime, ContainsSubstring("XNNPACK ") && ContainsSubstring(", Eigen "));
   CHECK(device.runtime_hash.size() == 16);
+  if (!xnnpack_archives_hash().empty()) CHECK(device.runtime_hash == xnnpack_archives_hash());
   CHECK(fingerprint(device, {}) == fingerprint(describe_host(), {}));
 }
 

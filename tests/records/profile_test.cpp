@@ -35,6 +35,7 @@ Profile example() {
   profile.created = "2026-11-21T12:00:00Z";
   profile.seconds = 12.5;
   profile.calibration_ns = 120e3;
+  profile.roofline = {38e9, 76e9, 40e9, 20e9, 9e9};
   const Timing timing{.median_ns = 100,
                       .low_ns = 99,
                       .high_ns = 101.5,
@@ -165,7 +166,8 @@ TEST_CASE("what is measured is one network whatever its names are", "[profile]")
   renamed.nodes[0].stage = "stem";
   CHECK(structure_hash(renamed) == structure_hash(network));
   CHECK(structure_hash(network).size() == 16);
-  CHECK(structure_hash(split_activations(network, [](const Op&) { return false; })) == structure_hash(network));
+  CHECK(structure_hash(split_activations(network, [](const Op&) { return false; })) ==
+        structure_hash(network));
 }
 
 TEST_CASE("resolution, precision, connections and outputs make another network", "[profile]") {

@@ -118,7 +118,7 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[re
         "r.json#/networks/0/predicted_ms: expected low <= value <= high, got 11 <= 10.1 <= 10.5");
   CHECK(error_with("/networks/0/breakdown/0/bound", "luck") ==
         "r.json#/networks/0/breakdown/0/bound: expected one of \"compute\", \"memory\", "
-        "\"overhead\", got \"luck\"");
+        "\"overhead\", \"kernel\", got \"luck\"");
   CHECK(error_with("/networks/1/name", "cpubone-b0") ==
         "r.json#/networks/1/name: network \"cpubone-b0\" stands here twice");
   CHECK(error_with("/front/0", "b9") ==
@@ -137,7 +137,8 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[re
         "r.json#/findings/0/kind: expected one of \"gain\", \"prediction\", \"lost-time\", got "
         "\"hope\"");
   CHECK(error_with("/findings/2/bound", "luck") ==
-        "r.json#/findings/2/bound: expected one of \"compute\", \"memory\", \"overhead\", got "
+        "r.json#/findings/2/bound: expected one of \"compute\", \"memory\", \"overhead\", "
+        "\"kernel\", got "
         "\"luck\"");
   CHECK_THAT(error_with("/findings/1/sentence", "s"),
              ContainsSubstring("r.json#/findings/1: unknown key \"sentence\", expected one of"));

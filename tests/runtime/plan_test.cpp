@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/builder.hpp"
+#include "runtime/xnnpack_backend.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -159,6 +160,20 @@ TEST_CASE("engines are those of an operator and its activation", "[runtime]") {
   CHECK(engine("partial_conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 conv=4 form=slicing nobias "
                "f32") == "xnnpack+eigen");
   CHECK(engine("avg_pool2d 1x8x8x8->1x4x4x8 k2x2 s2 p0,0,0,0 f16") == "eigen");
+}
+
+TEST_CASE("XNNPACK runs what its version has", "[runtime]") {
+  const bool since_2024 = xnnpack_version().find("git2022") == std::string::npos;
+  const std::string newer = since_2024 ? "xnnpack" : "eigen";
+  for (const char* line :
+       {"activation 1x4x4x8->1x4x4x8 act=gelu f32", "activation 1x4x4x8->1x4x4x8 act=tanh f32",
+        "activation 1x4x4x8->1x4x4x8 act=exp f32", "activation 1x4x4x8->1x4x4x8 act=log f32",
+        "transpose 1x4x6x5->1x5x4x6 perm=0,3,1,2 f32"})
+    CHECK(engine_of(parse_op(line)) == newer);
+  for (const char* line :
+       {"activation 1x4x4x8->1x4x4x8 act=gelu f16", "activation 1x4x4x8->1x4x4x8 act=mish f32",
+        "matmul 1x3x4x5,1x3x5x6->1x3x4x6 f32"})
+    CHECK(engine_of(parse_op(line)) == "eigen");
 }
 
 TEST_CASE("backends tell their names and versions", "[runtime]") {

@@ -1,8 +1,10 @@
 #include "graph/onnx/onnx.hpp"
 
+#include <set>
 #include <string>
 
 #include "graph/builder.hpp"
+#include "graph/onnx/graph_writer.hpp"
 #include "graph/reparameterise.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -37,6 +39,20 @@ TEST_CASE("every published network comes back from ONNX as it was", "[onnx][zoo]
     const Network network = entry.build();
     const Model back = exported_and_imported(network);
     CHECK(difference(back.network, network) == "");
+  }
+}
+
+TEST_CASE("each node of an exported model has a name of its own, as ONNX Runtime wants",
+          "[onnx][zoo]") {
+  for (const ZooEntry& entry : zoo()) {
+    CAPTURE(entry.name);
+    onnx::proto::ModelProto model;
+    REQUIRE(model.ParseFromString(to_onnx(entry.build(), random_parameters())));
+    std::set<std::string> names;
+    for (const auto& node : model.graph().node()) {
+      CAPTURE(node.name());
+      CHECK(names.insert(node.name()).second);
+    }
   }
 }
 
