@@ -97,7 +97,7 @@ void tell_transfer(Rows& rows, const Predictor& from, const std::string& from_na
   if (to.networks.empty()) return;
   const Profile few = few_of(to.profile);
   double expected_error = 0;
-  const Predictor adapted = adapt_predictor(from, few, &expected_error);
+  const Predictor adapted = adapt_predictor(from, few, {}, &expected_error);
   const PredictionQuality q = prediction_quality(compare(adapted, to));
   rows.inform(
       fmt::format("{} from {}: MAPE", to.name, from_name), 100 * q.mape, "%",

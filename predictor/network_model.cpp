@@ -35,7 +35,7 @@ class NetworkFit {
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);
         rows_(i, &model - predictor.classes.data()) +=
-            estimate(model, predictor.settings.threads, f).ns / measured_ns[k];
+            estimate(model, f).ns / measured_ns[k];
       }
       if (!relative_errors.empty()) weight_(i) = noise / std::hypot(noise, relative_errors[k]);
     }
