@@ -372,10 +372,12 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
         std::max(best_macps, static_cast<double>(macs(record.op)) / record.timing.median_ns * 1e9);
   }
   const std::size_t ops = known.size();
+  std::vector<Network> known_networks;
   for (const Network& network : networks) {
     const NetworkRecord* record = find_record(measured, network);
     if (record == nullptr || !(record->timing.median_ns > 0)) continue;
     add(subject_of(network), network.name, record->timing);
+    known_networks.push_back(network);
     best_macps =
         std::max(best_macps, static_cast<double>(record->macs) / record->timing.median_ns * 1e9);
   }
@@ -388,6 +390,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
   const Adaptation::Fit fit = adaptation.fit(known);
   double error = 0;
   double squares = 0;
+  std::vector<double> network_errors;
   for (const Adaptation::Observation& left_out : known) {
     std::vector<Adaptation::Observation> others;
     for (const Adaptation::Observation& o : known)
@@ -396,12 +399,15 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
         adaptation.ns(adaptation.fit(others, fit.noise), left_out.subject) / left_out.ns;
     error += std::abs(ratio - 1) / static_cast<double>(known.size());
     squares += std::pow(std::log(ratio), 2) / static_cast<double>(known.size());
+    if (left_out.subject >= ops) network_errors.push_back(ratio - 1);
   }
   if (expected_error != nullptr) *expected_error = error;
 
   Predictor predictor = adaptation.predictor(fit);
   for (ClassModel& model : predictor.classes)
     model.correction->spread = std::hypot(model.correction->spread, std::sqrt(squares));
+  if (known_networks.size() >= least)
+    calibrate_intervals(predictor, known_networks, network_errors);
   predictor.device = measured.device;
   predictor.settings = measured.settings;
   predictor.created = measured.created;

@@ -43,6 +43,11 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> measured_ns,
                        std::span<const double> relative_errors = {});
 
+/// Makes intervals as wide as these errors, relative and of networks that were each predicted
+/// without being known, ask for.
+void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
+                         std::span<const double> errors);
+
 /// The model of an operator's class. Throws cpubone::Error naming the class where there is none.
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts);
 

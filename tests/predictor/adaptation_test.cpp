@@ -155,6 +155,14 @@ TEST_CASE("a profile of networks adapts a predictor", "[predictor]") {
                     "{:.1f} % each)",
                     100 * expected_error));
   CHECK(adapted.best_macps > 0);
+  CHECK(adapted.network.networks == 10);
+  CHECK(adapted.network.test_mape == Approx(expected_error));
+  const auto covered = std::count_if(networks.begin(), networks.end(), [&](const Network& n) {
+    const LatencyEstimate e = predict(adapted, n).latency;
+    const double ms = other_ns(subject_of(n)) * 1e-6;
+    return e.low_ms < ms && ms < e.high_ms && e.high_ms < 1.5 * e.ms;
+  });
+  CHECK(covered == 10);
   const Network other = random_network(20);
   CHECK(predict(adapted, other).latency.ms ==
         Approx(other_ns(subject_of(other)) * 1e-6).epsilon(0.1));
