@@ -106,7 +106,7 @@ std::map<std::size_t, Quality> chosen_actively(const Adaptation& adaptation,
     for (const std::size_t count : counts) {
       if (count > most) break;
       while (known.size() < count)
-        known.push_back(adaptation.most_informative(pool, observations(ms, known)));
+        known.push_back(adaptation.most_informative(pool, pool, observations(ms, known)));
       all[count].push_back(adapted(adaptation, ms, known));
     }
   }

@@ -261,28 +261,33 @@ double Adaptation::ns(const Fit& fit, std::size_t subject) const {
   return std::exp(linearise(counts_.row(static_cast<Index>(subject)), fit).log_ns(0));
 }
 
+MatrixXd Adaptation::covariance(const Linear& a, const Linear& b) const {
+  return a.part_slopes * part_covariance() * b.part_slopes.transpose() +
+         a.op_slopes.transpose() * times_covariance(b.op_slopes);
+}
+
 std::size_t Adaptation::most_informative(std::span<const std::size_t> candidates,
+                                         std::span<const std::size_t> targets,
                                          std::span<const Observation> known) const {
   const Fit at = fit(known, typical_noise);
-  const Linear linear = linearise(rows(candidates), at);
-  const MatrixXd by_parts = part_covariance() * linear.part_slopes.transpose();
-  const MatrixXd by_ops = times_covariance(linear.op_slopes);
-  MatrixXd covariance = linear.part_slopes * by_parts + linear.op_slopes.transpose() * by_ops;
+  const Linear of_candidates = linearise(rows(candidates), at);
+  const Linear of_targets = linearise(rows(targets), at);
+  MatrixXd with_targets = covariance(of_targets, of_candidates);
+  VectorXd variances = covariance(of_candidates, of_candidates).diagonal();
   if (!known.empty()) {
     // As if none were off: a network like one that looked wrong tells little more.
     std::vector<std::size_t> subjects;
     for (const Observation& o : known) subjects.push_back(o.subject);
     const Linear of_known = linearise(rows(subjects), at);
-    const MatrixXd with_known =
-        of_known.part_slopes * by_parts + of_known.op_slopes.transpose() * by_ops;
-    MatrixXd among_known =
-        of_known.part_slopes * part_covariance() * of_known.part_slopes.transpose() +
-        of_known.op_slopes.transpose() * times_covariance(of_known.op_slopes);
+    MatrixXd among_known = covariance(of_known, of_known);
     among_known.diagonal().array() += typical_noise * typical_noise;
-    covariance -= with_known.transpose() * Eigen::LLT<MatrixXd>(among_known).solve(with_known);
+    const MatrixXd with_candidates = covariance(of_known, of_candidates);
+    const MatrixXd explained = Eigen::LLT<MatrixXd>(among_known).solve(with_candidates);
+    with_targets -= covariance(of_targets, of_known) * explained;
+    variances -= with_candidates.cwiseProduct(explained).colwise().sum().transpose();
   }
-  const VectorXd gains = covariance.colwise().squaredNorm().transpose().array() /
-                         (covariance.diagonal().array().max(0.0) + typical_noise * typical_noise);
+  const VectorXd gains = with_targets.colwise().squaredNorm().transpose().array() /
+                         (variances.array().max(0.0) + typical_noise * typical_noise);
   Index best = -1;
   for (Index i = 0; i < gains.size(); ++i) {
     const std::size_t subject = candidates[static_cast<std::size_t>(i)];

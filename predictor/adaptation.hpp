@@ -54,9 +54,11 @@ class Adaptation {
   /// What a subject takes.
   double ns(const Fit& fit, std::size_t subject) const;
 
-  /// Of the candidates, some of them known or not, the one whose latency would tell most about the
-  /// others': by which the sum of their logarithms' variances falls most.
+  /// Of the candidates, some of which may be known, the one whose latency would tell most about the
+  /// targets: by which the sum of the variances of their logarithms falls most. Throws
+  /// std::invalid_argument where all are known.
   std::size_t most_informative(std::span<const std::size_t> candidates,
+                               std::span<const std::size_t> targets,
                                std::span<const Observation> known) const;
 
   /// The base with the corrections that follow; what it stands on is for the caller to say.
@@ -72,6 +74,7 @@ class Adaptation {
 
   Eigen::MatrixXd rows(std::span<const std::size_t> subjects) const;
   Linear linearise(const Eigen::MatrixXd& counts, const Fit& at) const;
+  Eigen::MatrixXd covariance(const Linear& a, const Linear& b) const;
   Eigen::MatrixXd times_covariance(const Eigen::MatrixXd& op_slopes) const;
 
   const Predictor& base_;

@@ -122,13 +122,13 @@ TEST_CASE("the networks that tell most tell more than the first ones", "[predict
   std::vector<std::size_t> chosen;
   const std::vector<std::size_t> all = first(networks.size());
   while (chosen.size() < few)
-    chosen.push_back(adaptation.most_informative(all, observed(networks, chosen)));
+    chosen.push_back(adaptation.most_informative(all, all, observed(networks, chosen)));
   CHECK(mape(adaptation, networks, observed(networks, chosen)) <
         0.9 * mape(adaptation, networks, observed(networks, first(few))));
   std::sort(chosen.begin(), chosen.end());
   CHECK(std::adjacent_find(chosen.begin(), chosen.end()) == chosen.end());
   CHECK_THROWS_WITH(
-      adaptation.most_informative(chosen, observed(networks, chosen)),
+      adaptation.most_informative(chosen, all, observed(networks, chosen)),
       "got 4 candidates to measure, expected at least one whose latency is not known");
 }
 
@@ -180,8 +180,9 @@ TEST_CASE("ten chosen networks rank a Raspberry Pi 4's latencies that others mea
   for (std::size_t i = 0; i < 200; ++i) networks.push_back(subject_of(table.networks[i]));
   const Adaptation adaptation(description(), described_device().device, 1, networks);
   Observations known;
+  const std::vector<std::size_t> all = first(networks.size());
   while (known.size() < 10) {
-    const std::size_t i = adaptation.most_informative(first(networks.size()), known);
+    const std::size_t i = adaptation.most_informative(all, all, known);
     known.push_back({i, table.devices[0].ms[i] * 1e6, 0});
   }
   const Adaptation::Fit fit = adaptation.fit(known);
