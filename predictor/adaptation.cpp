@@ -104,8 +104,7 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
                        std::span<const Subject> subjects)
     : base_(base), threads_(threads) {
   struct Known {
-    Index model;
-    const Op* op;
+    Index model = 0;
     OpFacts facts;
     Index index = 0;
   };
@@ -117,7 +116,7 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
       if (!is_new) continue;
       OpFacts f = facts(op, cpu);
       const Index model = &model_of(base, op, f) - base.classes.data();
-      known->second = {model, &op, std::move(f)};
+      known->second = {model, std::move(f)};
     }
   const auto count = static_cast<Index>(ops.size());
   features_.resize(static_cast<Index>(feature_count), count);
@@ -125,7 +124,7 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
   for (Index model = 0, i = 0; model < static_cast<Index>(base.classes.size()); ++model) {
     const ClassModel& known_class = base.classes[static_cast<std::size_t>(model)];
     const int base_threads = sharing_threads(known_class);
-    const auto [synchronisation_ns, work_item_ns] = synchronisation_of(known_class);
+    const auto [per_synchronisation_ns, per_item_ns] = synchronisation_of(known_class);
     const Index begin = i;
     for (auto& [name, op] : ops) {
       if (op.model != model) continue;
@@ -138,7 +137,7 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
       parts_ns_.row(i).head(cost_parts) << ratio * ns.compute, ratio * ns.memory,
           ratio * ns.far_memory, ns.weights, ns.dispatch;
       if (threads > 1 && items > 1)
-        parts_ns_.row(i).tail(2) << synchronisation_ns, items * work_item_ns;
+        parts_ns_.row(i).tail(2) << per_synchronisation_ns, items * per_item_ns;
       ++i;
     }
     if (i == begin) continue;
@@ -238,10 +237,9 @@ Adaptation::Fit Adaptation::fit(std::span<const Observation> known, double noise
     const double share = std::min(1.0, longest_step / length);
     fit.log_parts += share * part_step;
     fit.log_factors += share * factor_step;
+    fit.coefficients += share * (linear.op_slopes * alpha - fit.coefficients);
     const VectorXd residuals = log_ns - linearise(counts, fit).log_ns;
     if (length < converged || step + 1 == most_steps) {
-      fit.coefficients = linear.op_slopes * alpha;
-      fit.log_factors = by_ops * alpha;
       fit.part_slopes = linear.part_slopes;
       fit.op_slopes = linear.op_slopes;
       fit.inverse = root.solve(MatrixXd::Identity(n, n));
@@ -338,9 +336,9 @@ Predictor Adaptation::predictor(const Fit& fit) const {
     c.far_memory *= factors(far_memory);
     c.weights *= factors(weights);
     c.dispatch *= factors(dispatch);
-    const auto [synchronisation_ns, work_item_ns] = synchronisation_of(adapted);
-    c.ns_per_synchronisation = factors(synchronisation) * synchronisation_ns;
-    c.ns_per_work_item = factors(work_item) * work_item_ns;
+    const auto [per_synchronisation_ns, per_item_ns] = synchronisation_of(adapted);
+    c.ns_per_synchronisation = factors(synchronisation) * per_synchronisation_ns;
+    c.ns_per_work_item = factors(work_item) * per_item_ns;
     c.threads = threads_;
     MatrixXd covariance =
         (part_covariance().array() + variance).matrix().topLeftCorner(cost_parts, cost_parts);
