@@ -2,7 +2,9 @@
 // seen; measures nothing.
 // machines [<folder with a folder of profiles a machine>]
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "benchmarks/recordings.hpp"
@@ -10,22 +12,49 @@
 #include "explorer/correction.hpp"
 #include "explorer/inputs.hpp"
 #include "graph/error.hpp"
+#include "predictor/adaptation.hpp"
+#include "space/random_network.hpp"
 
 using namespace cpubone;
 
 namespace {
 
-constexpr std::size_t enough_ops = 100;  // for a predictor of one's own
-constexpr std::size_t few_ops = 30;      // that another machine's predictor is adapted by
+constexpr std::size_t enough_ops = 100;                    // for a predictor of one's own
+constexpr std::array<std::size_t, 3> few_ops{10, 30, 50};  // that another's is adapted by
 
-Profile few_of(const Profile& profile) {
+Profile with_ops(const Profile& profile, std::span<const std::size_t> which) {
   Profile few = profile;
   few.networks.clear();
   few.ops.clear();
-  const std::size_t count = std::min(few_ops, profile.ops.size());
-  for (std::size_t i = 0; i < count; ++i)
-    few.ops.push_back(profile.ops[i * profile.ops.size() / count]);
+  for (const std::size_t i : which) few.ops.push_back(profile.ops[i]);
   return few;
+}
+
+std::vector<std::size_t> spread_evenly(std::size_t count, std::size_t of) {
+  std::vector<std::size_t> which;
+  for (std::size_t i = 0; i < count; ++i) which.push_back(i * of / count);
+  return which;
+}
+
+/// The operators of a profile in the order in which one would measure them there: each tells most
+/// about the networks that profiles calibrate on, after those before it.
+std::vector<std::size_t> chosen_actively(const Predictor& from, const Profile& to,
+                                         std::size_t count) {
+  std::vector<Adaptation::Subject> subjects;
+  for (const OpRecord& record : to.ops) subjects.push_back({{record.op}, false});
+  for (const Network& network : calibration_networks()) subjects.push_back(subject_of(network));
+  const Adaptation adaptation(from, to.device, to.settings.threads, subjects);
+  std::vector<std::size_t> all(subjects.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const auto ops = std::span(all).first(to.ops.size());
+  std::vector<Adaptation::Observation> known;
+  std::vector<std::size_t> chosen;
+  while (chosen.size() < count) {
+    chosen.push_back(adaptation.most_informative(ops, std::span(all).subspan(ops.size()), known));
+    const Timing& timing = to.ops[chosen.back()].timing;
+    known.push_back({chosen.back(), timing.median_ns, relative_error(timing)});
+  }
+  return chosen;
 }
 
 void tell_machine(Rows& rows, const Recording& recording, const Judgement& judgement) {
@@ -95,15 +124,24 @@ void tell_correction(Rows& rows, const Recording& recording, const Predictor& pr
 void tell_transfer(Rows& rows, const Predictor& from, const std::string& from_name,
                    const Recording& to) {
   if (to.networks.empty()) return;
-  const Profile few = few_of(to.profile);
-  double expected_error = 0;
-  const Predictor adapted = adapt_predictor(from, few, &expected_error);
-  const PredictionQuality q = prediction_quality(compare(adapted, to));
-  rows.inform(
-      fmt::format("{} from {}: MAPE", to.name, from_name), 100 * q.mape, "%",
-      fmt::format("{} operators, expected error {:.1f} % an operator, Spearman {:.3f}, {:.0f} "
-                  "% in the 90 % interval",
-                  few.ops.size(), 100 * expected_error, q.spearman, 100 * q.covered));
+  const std::size_t most = std::min(few_ops.back(), to.profile.ops.size());
+  const std::vector<std::size_t> chosen = chosen_actively(from, to.profile, most);
+  const auto tell = [&](std::string_view how, std::span<const std::size_t> which) {
+    double expected_error = 0;
+    const Predictor adapted =
+        adapt_predictor(from, with_ops(to.profile, which), {}, &expected_error);
+    const PredictionQuality q = prediction_quality(compare(adapted, to));
+    rows.inform(fmt::format("{} from {}, {} {}: MAPE", to.name, from_name, which.size(), how),
+                100 * q.mape, "%",
+                fmt::format("expected error {:.1f} % an operator, Spearman {:.3f}, {:.0f} % in "
+                            "the 90 % interval",
+                            100 * expected_error, q.spearman, 100 * q.covered));
+  };
+  for (const std::size_t count : few_ops) {
+    if (count > most) break;
+    tell("spread evenly", spread_evenly(count, to.profile.ops.size()));
+    tell("chosen actively", std::span(chosen).first(count));
+  }
 }
 
 void run(std::span<const std::string> arguments, Rows& rows) {

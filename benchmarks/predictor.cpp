@@ -297,7 +297,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
       measure_ops(few_ops, quick, some);
       keep_profile(some, "-2-threads-profile.json");
       double expected = 0;
-      const Predictor adapted = adapt_predictor(predictor, some, &expected);
+      const Predictor adapted = adapt_predictor(predictor, some, {}, &expected);
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
       const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
       keep_profile(truth_2, "-2-threads-networks.json");

@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <tuple>
 
 #include "cli/arguments.hpp"
@@ -133,6 +135,48 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
       is_profile ? fitted(profile_from_json(reader)) : predictor_from_json(reader);
   warn_of_other_machine(predictor, device, terminal);
   return under(conditions, std::move(predictor), device);
+}
+
+Predictor adapted_to_latencies(const Predictor& predictor, const std::filesystem::path& csv,
+                               const std::vector<std::string>& input_shapes,
+                               const Terminal& terminal) {
+  std::ifstream stream(csv);
+  if (!stream) throw Error(fmt::format("{}: cannot be read", csv.string()));
+  Profile measured;
+  measured.device = predictor.device;
+  measured.settings = predictor.settings;
+  std::vector<Network> networks;
+  int number = 0;
+  for (std::string line; std::getline(stream, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    const auto fail = [&](std::string_view expected) {
+      throw Error(
+          fmt::format("{}:{}: expected {}, got \"{}\"", csv.string(), number, expected, line));
+    };
+    if (number == 1) {
+      if (line != "network,latency_ms") fail("the columns network,latency_ms");
+      continue;
+    }
+    if (line.empty()) continue;
+    const auto comma = line.rfind(',');
+    double ms = 0;
+    const char* end = line.data() + line.size();
+    if (comma == std::string::npos ||
+        std::from_chars(line.data() + comma + 1, end, ms).ptr != end || !(ms > 0))
+      fail("a network and its latency in milliseconds, above 0");
+    networks.push_back(named_network(line.substr(0, comma), input_shapes, terminal).network);
+    NetworkRecord record;
+    record.name = networks.back().name;
+    record.structure = structure_hash(networks.back());
+    record.params = params(networks.back());
+    record.macs = macs(networks.back());
+    // How right it is, is not known: adapting finds out.
+    const double ns = ms * 1e6;
+    record.timing = {ns, ns, ns, 0, {}, 1, false};
+    measured.networks.push_back(std::move(record));
+  }
+  return adapt_predictor(predictor, measured, networks);
 }
 
 NamedNetwork named_network(const std::string& name_or_file,

@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,13 @@ MeasureSettings settings_of(const Conditions& conditions);
 /// std::invalid_argument where the device is predicted under other conditions.
 Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
+
+/// The predictor adapted to the latencies of a table `network,latency_ms`, of networks as
+/// `named_network` reads them: measured on another device like it, or by another runtime. Throws
+/// cpubone::Error naming file and line, std::invalid_argument for fewer than 4.
+Predictor adapted_to_latencies(const Predictor& predictor, const std::filesystem::path& csv,
+                               const std::vector<std::string>& input_shapes,
+                               const Terminal& terminal);
 
 /// The network that a user means, with the shapes that `--input-shape` gives to inputs of an ONNX
 /// model. Warns of operators that are left out.

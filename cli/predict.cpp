@@ -344,6 +344,7 @@ int main(int argc, char** argv) {
       "cpubone-predict");
   std::vector<std::string> names;
   std::string device = "host";
+  std::string latencies;
   std::string format_name = "table";
   std::string by = "auto";
   cli::FormOptions form_options;
@@ -357,6 +358,9 @@ int main(int argc, char** argv) {
   app.add_option("--device", device,
                  "host, a name such as pi5, or a file with a profile, a predictor or a device")
       ->capture_default_str();
+  app.add_option("--latencies", latencies,
+                 "a table network,latency_ms, 10 rows or more, measured elsewhere: the device is "
+                 "adapted to them");
   app.add_option("--threads", conditions.threads,
                  "of the host's profile, default: 1; elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
@@ -387,7 +391,13 @@ int main(int argc, char** argv) {
     for (const std::string& name : names)
       networks.push_back(
           in_form(cli::named_network(name, form_options.input_shapes, terminal).network, form));
-    const Predictor predictor = cli::device_predictor(device, conditions, terminal);
+    Predictor predictor = cli::device_predictor(device, conditions, terminal);
+    if (!latencies.empty()) {
+      if (evaluates)
+        throw std::invalid_argument("--latencies are of elsewhere, --evaluate measures here");
+      predictor =
+          cli::adapted_to_latencies(predictor, latencies, form_options.input_shapes, terminal);
+    }
     terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,
                               predictor.settings.threads,

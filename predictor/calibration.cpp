@@ -7,12 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <set>
 
 #include "graph/network.hpp"
 #include "graph/schema.hpp"
-#include "predictor/least_squares.hpp"
+#include "predictor/adaptation.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 
@@ -24,13 +23,8 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 // Relative error of a published latency: read off a figure, another board, another run.
-constexpr double noise = 0.05;
-// How far a cost may be from what the hardware description lets expect; 1.5 means 150 %.
-constexpr double prior_deviation = 1.5;
+constexpr double published_error = 0.05;
 constexpr std::size_t enough_families = 3;
-
-/// What a runtime's costs apply to, summed over operators.
-enum Cost : Index { dense_mac, depthwise_mac, weight_byte, moved_byte, spilled_byte, run, costs };
 
 /// Times that runtimes go over an operator's data, as most compose it of simpler ones: exact GELU
 /// of a division, erf, an addition and a product; a normalisation reads for the mean, the variance
@@ -42,106 +36,115 @@ double times_moved(std::string_view op_class) {
   return 1;
 }
 
-VectorXd amounts(const OpFacts& op) {
-  const Work& w = op.work;
-  VectorXd a = VectorXd::Zero(costs);
-  a(op.op_class == "depthwise" ? depthwise_mac : dense_mac) = w.macs > 0 ? w.padded_macs : 0;
-  a(weight_byte) = w.weight_bytes;
-  a(moved_byte) = times_moved(op.op_class) * w.activation_bytes;
-  a(spilled_byte) = times_moved(op.op_class) * w.activation_bytes_beyond_llc;
-  a(run) = 1;
-  return a;
-}
-
-VectorXd amounts(const Network& network, const CpuTraits& cpu) {
-  VectorXd sum = VectorXd::Zero(costs);
-  for (const Node& node : lowered(network).nodes) sum += amounts(facts(node.op, cpu));
-  return sum;
-}
-
-struct Bounds {
-  VectorXd expected;  ///< ns
-  VectorXd least;
-};
-
 /// What the description of the hardware lets expect: matrix products reach half the peak, depthwise
 /// convolutions an eighth, data moves at the speed of memory where it comes from caches (with its
-/// bookkeeping) and twice where it does not; nothing is faster than the peak.
-Bounds bounds(const DeviceDescription& device) {
-  const double peak_ns = 1e9 / peak_macps(device);
+/// bookkeeping) and twice where it does not.
+ClassModel described_class(const std::string& name, const DeviceDescription& device) {
   const double byte_ns = 1e9 / device.memory_bytes_per_s;
-  const double run_ns = device.settings.threads > 1 ? 5000 : 1000;
-  Bounds b{VectorXd(costs), VectorXd(costs)};
-  b.expected << 2 * peak_ns, 8 * peak_ns, byte_ns, byte_ns, 2 * byte_ns, run_ns;
-  b.least << peak_ns, peak_ns, 0, 0, 0, 0.1 * run_ns;
-  return b;
+  ClassModel model;
+  model.name = name;
+  model.engine = device.device.runtime;
+  model.cost.ns_per_mac = (name == "depthwise" ? 8 : 2) * 1e9 / peak_macps(device);
+  model.cost.ns_per_weight_byte = byte_ns;
+  model.cost.ns_per_activation_byte = times_moved(name) * byte_ns;
+  model.cost.ns_per_activation_byte_beyond_llc = 2 * times_moved(name) * byte_ns;
+  model.cost.ns_per_dispatch = device.settings.threads > 1 ? 5000 : 1000;
+  // No shape is measured.
+  const auto inputs = static_cast<Index>(feature_count);
+  model.factor.centre = VectorXd::Zero(inputs);
+  model.factor.scale = VectorXd::Zero(inputs);
+  model.factor.points.resize(inputs, 0);
+  return model;
 }
 
-/// Costs by least squares of relative errors; `relative` has a row for each latency.
-VectorXd fit_costs(const MatrixXd& relative, const Bounds& b) {
-  const VectorXd ridge =
-      (noise / (prior_deviation * b.expected.array())).square();  // of Gaussian priors
-  const VectorXd above = non_negative_least_squares(
-      relative, VectorXd::Ones(relative.rows()) - relative * b.least, ridge, b.expected - b.least);
-  return b.least + above;
+std::vector<std::string> all_classes() {
+  std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
+  for (const OpSchema& op : schemas())
+    if (op.kind != OpKind::conv2d && op.kind != OpKind::activation && op.kind != OpKind::constant)
+      names.emplace_back(op.name);
+  for (const std::string_view activation : activation_names().subspan(1))
+    names.emplace_back(activation);
+  return names;
 }
 
-/// Standard deviations of the costs, a column for each independent direction, where rows are off by
-/// `error`: what the latencies do not tell is as uncertain as it was before.
-MatrixXd cost_deviations(const MatrixXd& relative, const Bounds& b, double error) {
-  MatrixXd precision = relative.transpose() * relative / (error * error);
-  precision.diagonal() += (prior_deviation * b.expected.array()).square().inverse().matrix();
-  // Costs differ by orders of magnitude: in units of those expected.
-  const MatrixXd scale = b.expected.asDiagonal();
-  const Eigen::LLT<MatrixXd> root(scale * precision * scale);
-  return scale * root.matrixU().solve(MatrixXd::Identity(costs, costs));
+Predictor described(const DeviceDescription& device) {
+  Predictor predictor;
+  predictor.device = device.device;
+  predictor.settings = device.settings;
+  predictor.tool_version = version();
+  for (const std::string& name : all_classes())
+    predictor.classes.push_back(described_class(name, device));
+  return predictor;
 }
 
-/// The published latencies of a device as a system of equations.
-struct Equations {
-  std::vector<std::string> networks;
-  std::vector<std::string> families;
-  MatrixXd relative;  ///< amounts of the network over its latency, a row each
-  Bounds bounds;
+/// A device's published latencies, and how its description is adapted to them.
+class Calibration {
+ public:
+  explicit Calibration(const DeviceDescription& device)
+      : device_(device),
+        base_(described(device)),
+        // The costs are those of all threads together.
+        adaptation_(base_, device.device, 1, subjects(device)) {
+    for (std::size_t i = 0; i < device.latencies.size(); ++i) {
+      const PublishedLatencyRow& row = device.latencies[i];
+      known_.push_back({i, row.latency_ms * 1e6, published_error});
+      families_.push_back(find_network(row.zoo_name).family);
+    }
+    fit_ = adaptation_.fit(known_);
+  }
+
+  Predictor predictor() const { return adaptation_.predictor(fit_); }
+
+  std::vector<LeftOut> leave_one_out() const {
+    std::vector<std::string> names;
+    for (const PublishedLatencyRow& row : device_.latencies) names.push_back(row.zoo_name);
+    const std::vector<double> without_network_ns = without(names);
+    const std::vector<double> without_family_ns = without(families_);
+    std::vector<LeftOut> results;
+    for (std::size_t i = 0; i < known_.size(); ++i)
+      results.push_back({names[i], families_[i], known_[i].ns * 1e-6, without_network_ns[i] * 1e-6,
+                         without_family_ns[i] * 1e-6});
+    return results;
+  }
+
+  /// Logarithms of what the description alone predicts over what was published.
+  std::vector<double> description_residuals() const {
+    const Adaptation::Fit prior = adaptation_.fit({});
+    std::vector<double> residuals;
+    for (const Adaptation::Observation& o : known_)
+      residuals.push_back(std::log(adaptation_.ns(prior, o.subject) / o.ns));
+    return residuals;
+  }
+
+ private:
+  static std::vector<Adaptation::Subject> subjects(const DeviceDescription& device) {
+    std::vector<Adaptation::Subject> networks;
+    for (const PublishedLatencyRow& row : device.latencies)
+      networks.push_back(subject_of(find_network(row.zoo_name)));
+    return networks;
+  }
+
+  /// What each network takes by those of other groups, which are as noisy as all.
+  std::vector<double> without(const std::vector<std::string>& groups) const {
+    std::vector<double> ns(known_.size());
+    for (const std::string& group : std::set<std::string>(groups.begin(), groups.end())) {
+      std::vector<Adaptation::Observation> others;
+      for (std::size_t i = 0; i < known_.size(); ++i)
+        if (groups[i] != group) others.push_back(known_[i]);
+      const Adaptation::Fit fit = adaptation_.fit(others, fit_.noise);
+      for (std::size_t i = 0; i < known_.size(); ++i)
+        if (groups[i] == group) ns[i] = adaptation_.ns(fit, i);
+    }
+    return ns;
+  }
+
+  const DeviceDescription& device_;
+  Predictor base_;
+  Adaptation adaptation_;
+  std::vector<Adaptation::Observation> known_;
+  std::vector<std::string> families_;
+  Adaptation::Fit fit_;
 };
-
-Equations equations(const DeviceDescription& device) {
-  Equations e;
-  e.bounds = bounds(device);
-  e.relative.resize(static_cast<Index>(device.latencies.size()), costs);
-  const CpuTraits cpu = cpu_traits(device.device);
-  Index i = 0;
-  for (const PublishedLatencyRow& row : device.latencies) {
-    const Network network = find_network(row.zoo_name);
-    e.networks.push_back(row.zoo_name);
-    e.families.push_back(network.family);
-    e.relative.row(i++) = amounts(network, cpu).transpose() / (row.latency_ms * 1e6);
-  }
-  return e;
-}
-
-VectorXd fit_without(const Equations& e, const std::function<bool(std::size_t)>& left_out) {
-  MatrixXd kept(e.relative.rows(), costs);
-  Index rows = 0;
-  for (std::size_t i = 0; i < e.networks.size(); ++i)
-    if (!left_out(i)) kept.row(rows++) = e.relative.row(static_cast<Index>(i));
-  return fit_costs(kept.topRows(rows), e.bounds);
-}
-
-std::vector<LeftOut> leave_one_out(const DeviceDescription& device, const Equations& e) {
-  std::vector<LeftOut> results;
-  for (std::size_t i = 0; i < e.networks.size(); ++i) {
-    const double ms = device.latencies[i].latency_ms;
-    const auto row = e.relative.row(static_cast<Index>(i));
-    const VectorXd of_others =
-        fit_without(e, [&](std::size_t j) { return e.networks[j] == e.networks[i]; });
-    const VectorXd of_other_families =
-        fit_without(e, [&](std::size_t j) { return e.families[j] == e.families[i]; });
-    results.push_back({e.networks[i], e.families[i], ms, ms * row.dot(of_others),
-                       ms * row.dot(of_other_families)});
-  }
-  return results;
-}
 
 /// 95 % quantile of Student's t: 90 % of a symmetric interval.
 double student_95(std::size_t degrees) {
@@ -158,17 +161,6 @@ std::size_t families(const std::vector<LeftOut>& rows) {
   std::set<std::string> names;
   for (const LeftOut& row : rows) names.insert(row.family);
   return names.size();
-}
-
-/// Logarithms of what descriptions alone predict over what was published, on all known devices.
-std::vector<double> description_residuals() {
-  std::vector<double> residuals;
-  for (const DeviceDescription& device : known_devices()) {
-    const Equations e = equations(device);
-    for (Index i = 0; i < e.relative.rows(); ++i)
-      residuals.push_back(std::log(e.relative.row(i).dot(e.bounds.expected)));
-  }
-  return residuals;
 }
 
 std::vector<double> residuals(const std::vector<LeftOut>& rows, double LeftOut::*prediction) {
@@ -209,8 +201,16 @@ Spread spread(const std::vector<double>& residuals) {
   return {std::sqrt(sum / n), residuals.size()};
 }
 
+/// How far off descriptions alone are, on all known devices.
 Spread description_spread() {
-  static const Spread value = spread(description_residuals());
+  static const Spread value = [] {
+    std::vector<double> all;
+    for (const DeviceDescription& device : known_devices()) {
+      const std::vector<double> more = Calibration(device).description_residuals();
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return spread(all);
+  }();
   return value;
 }
 
@@ -272,72 +272,23 @@ CalibratedRange range_of(const DeviceDescription& device, std::size_t families) 
   return range;
 }
 
-std::vector<std::string> all_classes() {
-  std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
-  for (const OpSchema& op : schemas())
-    if (op.kind != OpKind::conv2d && op.kind != OpKind::activation && op.kind != OpKind::constant)
-      names.emplace_back(op.name);
-  for (const std::string_view activation : activation_names().subspan(1))
-    names.emplace_back(activation);
-  return names;
-}
-
-CostModel cost_model(const std::string& op_class, const VectorXd& c) {
-  CostModel cost;
-  cost.ns_per_mac = c(op_class == "depthwise" ? depthwise_mac : dense_mac);
-  cost.ns_per_weight_byte = c(weight_byte);
-  cost.ns_per_activation_byte = times_moved(op_class) * c(moved_byte);
-  cost.ns_per_activation_byte_beyond_llc = times_moved(op_class) * c(spilled_byte);
-  cost.ns_per_dispatch = c(run);
-  return cost;
-}
-
-ClassModel class_model(const std::string& name, const std::string& engine, const VectorXd& c,
-                       const MatrixXd& deviations, double spread) {
-  ClassModel model;
-  model.name = name;
-  model.engine = engine;
-  model.cost = cost_model(name, c);
-  for (Index i = 0; i < deviations.cols(); ++i)
-    model.deviations.push_back(cost_model(name, deviations.col(i)));
-  // No shape is measured: the cost model alone, as uncertain as a whole network is.
-  const auto inputs = static_cast<Index>(op_feature_count);
-  model.factor.centre = VectorXd::Zero(inputs);
-  model.factor.scale = VectorXd::Zero(inputs);
-  model.factor.points.resize(inputs, 0);
-  model.factor.noise = spread * spread;
-  return model;
-}
-
 double mean_error(const std::vector<LeftOut>& rows) {
   double sum = 0;
   for (const LeftOut& row : rows) sum += std::abs(row.without_network_ms / row.published_ms - 1);
   return rows.empty() ? 0 : sum / static_cast<double>(rows.size());
 }
 
-/// Half-width of the interval of a network's logarithm at factor 1.
-double spread_of(const Predictor& predictor, const Network& network) {
-  const LatencyEstimate latency = predict(predictor, network).latency;
-  return std::log(latency.high_ms / latency.ms);
-}
-
 }  // namespace
 
 std::vector<LeftOut> leave_one_out(const DeviceDescription& device) {
-  return leave_one_out(device, equations(device));
+  return Calibration(device).leave_one_out();
 }
 
 Predictor calibrate(const DeviceDescription& device) {
-  const Equations e = equations(device);
-  const std::vector<LeftOut> left_out = leave_one_out(device, e);
-  const VectorXd c = fit_costs(e.relative, e.bounds);
+  const Calibration calibration(device);
+  const std::vector<LeftOut> left_out = calibration.leave_one_out();
   const Spread error = expected_spread(left_out);
-  const MatrixXd deviations = cost_deviations(e.relative, e.bounds, error.rms);
-
-  Predictor predictor;
-  predictor.device = device.device;
-  predictor.settings = device.settings;
-  predictor.tool_version = version();
+  Predictor predictor = calibration.predictor();
   std::string training;
   for (const PublishedLatencyRow& row : device.latencies)
     training += fmt::format("{} {}\n", row.zoo_name, row.latency_ms);
@@ -350,17 +301,26 @@ Predictor calibrate(const DeviceDescription& device) {
         fmt::format("{}, {} thread{}", device.device.runtime, device.settings.threads,
                     device.settings.threads == 1 ? "" : "s");
   }
-  predictor.best_macps = 1e9 / c(dense_mac);
-  for (const std::string& name : all_classes())
-    predictor.classes.push_back(class_model(name, device.device.runtime, c, deviations, error.rms));
+  for (ClassModel& model : predictor.classes) {
+    model.correction->least_ns_per_mac = 1e9 / peak_macps(device);
+    model.correction->spread = error.rms;
+    // How far off a description is as a whole is known.
+    if (device.latencies.empty()) model.correction->deviations.setZero();
+  }
 
   NetworkModel& network = predictor.network;
   network.networks = static_cast<int>(left_out.size());
   network.test_mape = mean_error(left_out);
-  network.least_spread = error.rms;
+  // What operators' spreads do not say, the distance from what was published says as much.
+  network.least_spread = relative_spread(terms(predictor, find_network("cpubone-b0")));
   network.range = range_of(device, families(left_out));
   network.interval_factor = 1;
-  network.interval_factor = error.half_width() / spread_of(predictor, find_network("cpubone-b0"));
+  const NetworkPrediction b0 = predict(predictor, find_network("cpubone-b0"));
+  network.interval_factor = error.half_width() / std::log(b0.latency.high_ms / b0.latency.ms);
+  // No operator is measured: the best MACpS is that of B0's operators.
+  for (const OpPrediction& op : b0.ops)
+    predictor.best_macps =
+        std::max(predictor.best_macps, static_cast<double>(macs(op.op)) / op.latency_ns * 1e9);
   return predictor;
 }
 

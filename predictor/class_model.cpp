@@ -1,6 +1,7 @@
 #include "predictor/class_model.hpp"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 
 namespace cpubone {
@@ -14,21 +15,28 @@ Eigen::Map<const VectorXd> inputs_of(const OpFacts& facts) {
   return {facts.features.data(), static_cast<Index>(facts.features.size())};
 }
 
-CostNs parts(const ClassModel& model, int threads, const OpFacts& facts, double factor) {
+CostNs parts(const ClassModel& model, const OpFacts& facts, double factor) {
   const double items = work_items(facts.work, model.engine);
   CostNs ns = cost_ns(model.cost, facts.work, items);
-  for (double* part : {&ns.compute, &ns.memory, &ns.weights, &ns.dispatch, &ns.synchronisation})
-    *part *= factor;
-  const Correction& c = model.correction;
-  if (c == Correction{}) return ns;
-  const bool alone = items == 1;
-  const double ratio = busiest_share(items, threads) / busiest_share(items, model.cost.threads);
-  ns.compute *= alone ? c.alone : c.shared * ratio;
-  ns.memory *= alone ? c.alone : c.shared * ratio;
-  ns.weights *= alone ? c.alone : c.weights;
+  const auto scale = [&](double by) {
+    for (double* part :
+         {&ns.compute, &ns.memory, &ns.far_memory, &ns.weights, &ns.dispatch, &ns.synchronisation})
+      *part *= by;
+  };
+  scale(factor);
+  if (!model.correction) return ns;
+  const Correction& c = *model.correction;
+  const double ratio = busiest_share(items, c.threads) / busiest_share(items, model.cost.threads);
+  ns.compute *= c.compute * ratio;
+  ns.memory *= c.memory * ratio;
+  ns.far_memory *= c.far_memory * ratio;
+  ns.weights *= c.weights;
   ns.dispatch *= c.dispatch;
-  ns.synchronisation =
-      threads > 1 && !alone ? c.ns_per_synchronisation + items * c.ns_per_work_item : 0;
+  const bool shared = c.threads > 1 && items > 1;
+  ns.synchronisation = shared ? c.ns_per_synchronisation + items * c.ns_per_work_item : 0;
+  scale(std::exp(predict(c.factor, inputs_of(facts)).mean));
+  if (facts.work.macs > 0)
+    ns.compute = std::max(ns.compute, facts.work.padded_macs * c.least_ns_per_mac);
   return ns;
 }
 
@@ -64,26 +72,26 @@ ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const>
   return model;
 }
 
-CostNs parts(const ClassModel& model, int threads, const OpFacts& facts) {
-  return parts(model, threads, facts, std::exp(predict(model.factor, inputs_of(facts)).mean));
+CostNs parts(const ClassModel& model, const OpFacts& facts) {
+  return parts(model, facts, std::exp(predict(model.factor, inputs_of(facts)).mean));
 }
 
-OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts) {
+OpEstimate estimate(const ClassModel& model, const OpFacts& facts) {
   const Prediction factor = predict(model.factor, inputs_of(facts));
-  const CostNs ns = parts(model, threads, facts, std::exp(factor.mean));
+  const CostNs ns = parts(model, facts, std::exp(factor.mean));
   OpEstimate e;
   e.ns = ns.total();
-  e.memory_share = (ns.memory + ns.weights) / e.ns;
+  e.memory_share = (ns.memory + ns.far_memory + ns.weights) / e.ns;
   e.overhead_share = (ns.dispatch + ns.synchronisation) / e.ns;
   e.bound = bound_of(ns);
-  const double items = work_items(facts.work, model.engine);
-  double squares = 0;
-  for (const CostModel& deviation : model.deviations)
-    squares += std::pow(cost_ns(deviation, facts.work, items).total(), 2);
-  if (squares > 0)
-    e.shared_spread_ns = e.ns * std::sqrt(squares) / cost_ns(model.cost, facts.work, items).total();
-  e.spread_ns =
-      std::hypot(e.ns * std::hypot(factor.spread, model.correction.spread), e.shared_spread_ns);
+  double spread = factor.spread;
+  if (model.correction) {
+    Eigen::Matrix<double, 5, 1> scaled;
+    scaled << ns.compute, ns.memory, ns.far_memory, ns.weights, ns.dispatch;
+    e.shared_spread_ns = (model.correction->deviations.transpose() * scaled).norm();
+    spread = std::hypot(spread, model.correction->spread);
+  }
+  e.spread_ns = std::hypot(e.ns * spread, e.shared_spread_ns);
   return e;
 }
 

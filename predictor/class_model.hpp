@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 
@@ -7,17 +8,23 @@
 
 namespace cpubone {
 
-/// What `adapt_predictor` learnt about a class: what parts of the latency on the new device are
-/// times those on the old one, the number of threads allowed for.
+/// What an `Adaptation` learnt about a class: what parts of the latency on the new device are times
+/// those on the old one, the number of threads allowed for.
 struct Correction {
-  double shared = 1;    ///< what threads share but for weights: arithmetic and activations
-  double weights = 1;   ///< reading weights
-  double alone = 1;     ///< operators that one thread does alone, but for `dispatch`
-  double dispatch = 1;  ///< the cost of a run
+  double compute = 1;
+  double memory = 1;
+  double far_memory = 1;
+  double weights = 1;
+  double dispatch = 1;
   double ns_per_synchronisation = 0;  ///< as in `CostModel`, on the new device
   double ns_per_work_item = 0;
-  double spread = 0;  ///< relative standard deviation that it leaves
-  bool operator==(const Correction&) const = default;
+  int threads = 1;
+  double least_ns_per_mac = 0;  ///< of padded ones: what the hardware's peak allows
+  GaussianProcess factor;       ///< on all of it, its logarithm by the features
+  double spread = 0;            ///< relative standard deviation that it leaves
+  /// How far the logarithms of the first five may be off, alike for all operators: a row for each,
+  /// a column for each independent direction, of a standard deviation.
+  Eigen::MatrixXd deviations = Eigen::MatrixXd::Zero(5, 5);
 };
 
 /// A class of operators: latency = its cost model's, times a factor whose logarithm a Gaussian
@@ -26,11 +33,8 @@ struct ClassModel {
   std::string name;
   std::string engine;  ///< that ran its operators
   CostModel cost;
-  /// How far the costs may be off where networks tell them and no operator was measured: standard
-  /// deviations in directions that are independent of each other, each alike for all operators.
-  std::vector<CostModel> deviations;
   GaussianProcess factor;
-  Correction correction;
+  std::optional<Correction> correction;
   double network_scale = 1;   ///< latency within networks over that of the operator alone
   int operators = 0;          ///< measured ones that it was fitted on
   double train_mape = 0;      ///< mean absolute percentage error on them; 0.02 means 2 %
@@ -51,9 +55,9 @@ struct OpEstimate {
   double overhead_share = 0;     ///< of `ns`
   Bound bound = Bound::compute;  ///< the largest of its parts
 };
-OpEstimate estimate(const ClassModel& model, int threads, const OpFacts& facts);
+OpEstimate estimate(const ClassModel& model, const OpFacts& facts);
 
 /// The parts of an operator's latency on its own.
-CostNs parts(const ClassModel& model, int threads, const OpFacts& facts);
+CostNs parts(const ClassModel& model, const OpFacts& facts);
 
 }  // namespace cpubone

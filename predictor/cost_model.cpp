@@ -41,10 +41,10 @@ CostNs cost_ns(const CostModel& cost, const Work& w, double work_items) {
   CostNs ns;
   ns.compute = share * (w.padded_macs * cost.ns_per_mac + w.loop_starts * cost.ns_per_loop_start);
   ns.memory = share * (w.streamed_bytes * cost.ns_per_streamed_byte +
-                       w.streamed_far_bytes * cost.ns_per_streamed_far_byte +
-                       w.activation_bytes * cost.ns_per_activation_byte +
-                       w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
-                       w.activation_bytes_beyond_llc * cost.ns_per_activation_byte_beyond_llc);
+                       w.activation_bytes * cost.ns_per_activation_byte);
+  ns.far_memory = share * (w.streamed_far_bytes * cost.ns_per_streamed_far_byte +
+                           w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
+                           w.activation_bytes_beyond_llc * cost.ns_per_activation_byte_beyond_llc);
   ns.weights = w.weight_bytes * cost.ns_per_weight_byte;
   ns.dispatch = cost.ns_per_dispatch;
   if (cost.threads > 1 && work_items > 1)
@@ -53,7 +53,7 @@ CostNs cost_ns(const CostModel& cost, const Work& w, double work_items) {
 }
 
 Bound bound_of(const CostNs& ns) {
-  const double memory = ns.memory + ns.weights;
+  const double memory = ns.memory + ns.far_memory + ns.weights;
   const double overhead = ns.dispatch + ns.synchronisation;
   if (ns.compute >= memory && ns.compute >= overhead) return Bound::compute;
   return memory >= overhead ? Bound::memory : Bound::overhead;

@@ -31,11 +31,14 @@ struct CostModel {
 /// The parts of an operator's latency.
 struct CostNs {
   double compute = 0;
-  double memory = 0;   ///< but for weights
-  double weights = 0;  ///< reading them once
+  double memory = 0;      ///< but for weights, and what is far
+  double far_memory = 0;  ///< what caches are too small for, on top
+  double weights = 0;     ///< reading them once
   double dispatch = 0;
   double synchronisation = 0;  ///< of threads, and handing out work items
-  double total() const { return compute + memory + weights + dispatch + synchronisation; }
+  double total() const {
+    return compute + memory + far_memory + weights + dispatch + synchronisation;
+  }
 };
 /// `work_items` may be fewer than those of `work`: an engine may not share an operator.
 CostNs cost_ns(const CostModel& cost, const Work& work, double work_items);

@@ -22,11 +22,6 @@ constexpr double prior_log_noise = -8;
 constexpr double prior_variance_deviation = 2.8;
 constexpr double outlier = 4.0;  // left-out residuals beyond so many deviations count less
 
-double matern(double distance) {
-  const double r = std::sqrt(5.0) * distance;
-  return (1 + r + r * r / 3) * std::exp(-r);
-}
-
 MatrixXd scaled(const MatrixXd& x, const Hyperparameters& hyper) {
   return x.array().rowwise() / hyper.log_lengths.transpose().array().exp();
 }
@@ -47,6 +42,11 @@ MatrixXd covariance(const MatrixXd& d, const Hyperparameters& hyper, const Vecto
 }
 
 }  // namespace
+
+double matern(double distance) {
+  const double r = std::sqrt(5.0) * distance;
+  return (1 + r + r * r / 3) * std::exp(-r);
+}
 
 double log_posterior(const MatrixXd& inputs, const VectorXd& outputs, const VectorXd& variances,
                      const Hyperparameters& hyper, Hyperparameters* gradient) {

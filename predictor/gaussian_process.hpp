@@ -20,6 +20,9 @@ struct GaussianProcess {
   std::size_t size() const { return static_cast<std::size_t>(points.cols()); }
 };
 
+/// Correlation of the function at two points that are so many lengths apart.
+double matern(double distance);
+
 /// Mean and standard deviation of a prediction, the observation's noise included.
 struct Prediction {
   double mean = 0;

@@ -34,8 +34,7 @@ class NetworkFit {
         if (node.op.kind == OpKind::constant) continue;  // nothing runs it
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);
-        rows_(i, &model - predictor.classes.data()) +=
-            estimate(model, predictor.settings.threads, f).ns / measured_ns[k];
+        rows_(i, &model - predictor.classes.data()) += estimate(model, f).ns / measured_ns[k];
       }
       if (!relative_errors.empty()) weight_(i) = noise / std::hypot(noise, relative_errors[k]);
     }
@@ -126,27 +125,34 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   for (ClassModel& known : predictor.classes) known.network_scale = 1;
   const auto n = static_cast<Index>(networks.size());
   if (n < 4) return;
-  model.networks = static_cast<int>(n);
   NetworkFit fit(predictor, networks, measured_ns, relative_errors);
   std::vector<double> residuals;
-  for (Index i = 0; i < n; ++i) residuals.push_back(std::abs(fit.ratio(i, fit.solve(i)) - 1));
+  for (Index i = 0; i < n; ++i) residuals.push_back(fit.ratio(i, fit.solve(i)) - 1);
   const VectorXd w = fit.solve(-1);
   for (std::size_t k = 0; k < predictor.classes.size(); ++k)
     predictor.classes[k].network_scale = w(static_cast<Index>(k));
 
+  calibrate_intervals(predictor, networks, residuals);
+}
+
+void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
+                         std::span<const double> errors) {
+  NetworkModel& model = predictor.network;
+  const auto n = static_cast<double>(networks.size());
+  model.networks = static_cast<int>(networks.size());
+  model.range = {};
   model.test_mape = 0;
-  for (const double r : residuals) model.test_mape += r / static_cast<double>(n);
+  for (const double error : errors) model.test_mape += std::abs(error) / n;
   // The factor that makes 90 % of the left-out networks fall inside; one network more than counted,
   // because few of them say little about the tail.
   std::vector<double> ratios;
   model.least_spread = 0.5 * model.test_mape;
-  for (Index i = 0; i < n; ++i)
+  for (std::size_t i = 0; i < networks.size(); ++i)
     ratios.push_back(
-        residuals[static_cast<std::size_t>(i)] /
-        std::hypot(relative_spread(terms(predictor, networks[static_cast<std::size_t>(i)])),
-                   model.least_spread));
+        std::abs(errors[i]) /
+        std::hypot(relative_spread(terms(predictor, networks[i])), model.least_spread));
   std::sort(ratios.begin(), ratios.end());
-  const auto rank = static_cast<std::size_t>(std::ceil(0.9 * static_cast<double>(n + 1)));
+  const auto rank = static_cast<std::size_t>(std::ceil(0.9 * (n + 1)));
   model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);
 }
 

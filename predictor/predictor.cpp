@@ -98,7 +98,7 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
 
 OpEstimate estimate(const Predictor& predictor, const Op& op) {
   const OpFacts f = facts(op, cpu_traits(predictor.device));
-  OpEstimate e = estimate(model_of(predictor, op, f), predictor.settings.threads, f);
+  OpEstimate e = estimate(model_of(predictor, op, f), f);
   e.bound = bound_of(predictor, op, e);
   return e;
 }
@@ -115,7 +115,7 @@ LatencyTerms terms(const Predictor& predictor, const Op& op) {
   if (op.kind == OpKind::constant) return {};
   const OpFacts f = facts(op, cpu_traits(predictor.device));
   const ClassModel& model = model_of(predictor, op, f);
-  return terms(model, estimate(model, predictor.settings.threads, f), f);
+  return terms(model, estimate(model, f), f);
 }
 
 LatencyTerms terms(const Predictor& predictor, const Network& network) {
@@ -131,13 +131,12 @@ LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms) {
 NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   NetworkPrediction prediction;
   const CpuTraits cpu = cpu_traits(predictor.device);
-  const int threads = predictor.settings.threads;
   LatencyTerms total;
   for (const Node& node : lowered(network).nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     const OpFacts f = facts(node.op, cpu);
     const ClassModel& model = model_of(predictor, node.op, f);
-    const OpEstimate e = estimate(model, threads, f);
+    const OpEstimate e = estimate(model, f);
     total += terms(model, e, f);
     const double ns = e.ns * model.network_scale;
     prediction.ops.push_back({node.name, node.stage, node.op, model.engine, ns,

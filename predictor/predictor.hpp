@@ -44,6 +44,11 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> measured_ns,
                        std::span<const double> relative_errors = {});
 
+/// Makes intervals as wide as these errors, relative and of networks that were each predicted
+/// without being known, ask for.
+void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
+                         std::span<const double> errors);
+
 /// The model of an operator's class. Throws cpubone::Error naming the class where there is none.
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts);
 
@@ -64,13 +69,13 @@ LatencyTerms terms(const Predictor& predictor, const Network& network);
 /// Latency of a network with these terms.
 LatencyEstimate combine(const Predictor& predictor, const LatencyTerms& terms);
 
-/// A predictor of another device or number of threads from one's own and few operators measured
-/// there (10 to 50): the parts of its cost models scaled, what synchronisations of threads cost
-/// added. `expected_error` is the mean absolute percentage
-/// error of these operators, each left out in turn. Throws std::invalid_argument for fewer than 4
-/// records, cpubone::Error for an operator that `base` has no model of.
+/// A predictor of another device, runtime or number of threads from one's own and few latencies of
+/// it: operators (10 to 50), or those of the networks that it has records of (from 10), or both.
+/// `expected_error` is the mean absolute percentage error of these, each left out in turn. Throws
+/// std::invalid_argument for fewer than 4 records, cpubone::Error for an operator that `base` has
+/// no model of.
 Predictor adapt_predictor(const Predictor& base, const Profile& measured,
-                          double* expected_error = nullptr);
+                          std::span<const Network> networks = {}, double* expected_error = nullptr);
 
 /// One operator of a prediction.
 struct OpPrediction {

@@ -1,4 +1,6 @@
+#include <array>
 #include <limits>
+#include <utility>
 
 #include "graph/json_file.hpp"
 #include "predictor/predictor.hpp"
@@ -70,13 +72,12 @@ nlohmann::json to_json(const CostModel& cost) {
           {"threads", cost.threads}};
 }
 
-/// Costs, or how far they may be off: then `least` is below 0.
-CostModel cost_model_from_json(const JsonReader& json, double least = 0) {
+CostModel cost_model_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
                     "ns_per_streamed_far_byte", "ns_per_activation_byte",
                     "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
                     "ns_per_dispatch", "ns_per_synchronisation", "ns_per_work_item", "threads"});
-  const auto cost = [&](std::string_view key) { return json.at(key).number(least, 1e12); };
+  const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_loop_start"),
           cost("ns_per_weight_byte"),
@@ -91,57 +92,71 @@ CostModel cost_model_from_json(const JsonReader& json, double least = 0) {
           static_cast<int>(json.at("threads").integer(1, 1024))};
 }
 
+// Factors and costs of a correction, by key.
+constexpr std::array<std::pair<std::string_view, double Correction::*>, 9> correction_numbers{{
+    {"compute", &Correction::compute},
+    {"memory", &Correction::memory},
+    {"far_memory", &Correction::far_memory},
+    {"weights", &Correction::weights},
+    {"dispatch", &Correction::dispatch},
+    {"ns_per_synchronisation", &Correction::ns_per_synchronisation},
+    {"ns_per_work_item", &Correction::ns_per_work_item},
+    {"least_ns_per_mac", &Correction::least_ns_per_mac},
+    {"spread", &Correction::spread},
+}};
+
 nlohmann::json to_json(const Correction& correction) {
-  return {{"shared", correction.shared},
-          {"weights", correction.weights},
-          {"alone", correction.alone},
-          {"dispatch", correction.dispatch},
-          {"ns_per_synchronisation", correction.ns_per_synchronisation},
-          {"ns_per_work_item", correction.ns_per_work_item},
-          {"spread", correction.spread}};
+  nlohmann::json deviations = nlohmann::json::array();
+  for (Eigen::Index i = 0; i < correction.deviations.rows(); ++i)
+    deviations.push_back(vector_json(correction.deviations.row(i)));
+  nlohmann::json json{{"threads", correction.threads},
+                      {"factor", to_json(correction.factor)},
+                      {"deviations", std::move(deviations)}};
+  for (const auto& [key, member] : correction_numbers) json[std::string(key)] = correction.*member;
+  return json;
 }
 
 Correction correction_from_json(const JsonReader& json) {
-  json.expect_keys({"shared", "weights", "alone", "dispatch", "ns_per_synchronisation",
-                    "ns_per_work_item", "spread"});
-  const auto number = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
-  return {number("shared"),
-          number("weights"),
-          number("alone"),
-          number("dispatch"),
-          number("ns_per_synchronisation"),
-          number("ns_per_work_item"),
-          number("spread")};
+  json.expect_keys({"compute", "memory", "far_memory", "weights", "dispatch",
+                    "ns_per_synchronisation", "ns_per_work_item", "least_ns_per_mac", "spread",
+                    "threads", "factor", "deviations"});
+  Correction correction;
+  for (const auto& [key, member] : correction_numbers)
+    correction.*member = json.at(key).number(0, 1e12);
+  correction.threads = static_cast<int>(json.at("threads").integer(1, 1024));
+  correction.factor = process_from_json(json.at("factor"));
+  const JsonReader rows = json.at("deviations");
+  const Eigen::Index parts = correction.deviations.rows();
+  if (rows.size() != static_cast<std::size_t>(parts)) rows.fail("five rows");
+  Eigen::Index row = 0;
+  rows.each([&](const JsonReader& item) {
+    correction.deviations.row(row++) = vector_at(item, static_cast<std::size_t>(parts));
+  });
+  return correction;
 }
 
 nlohmann::json to_json(const ClassModel& model) {
-  nlohmann::json deviations = nlohmann::json::array();
-  for (const CostModel& deviation : model.deviations) deviations.push_back(to_json(deviation));
-  return {{"class", model.name},
-          {"engine", model.engine},
-          {"cost_model", to_json(model.cost)},
-          {"deviations", std::move(deviations)},
-          {"correction", to_json(model.correction)},
-          {"network_scale", model.network_scale},
-          {"operators", model.operators},
-          {"train_mape", model.train_mape},
-          {"test_mape", model.test_mape},
-          {"test_within_10", model.test_within_10},
-          {"factor", to_json(model.factor)}};
+  nlohmann::json json{{"class", model.name},
+                      {"engine", model.engine},
+                      {"cost_model", to_json(model.cost)},
+                      {"network_scale", model.network_scale},
+                      {"operators", model.operators},
+                      {"train_mape", model.train_mape},
+                      {"test_mape", model.test_mape},
+                      {"test_within_10", model.test_within_10},
+                      {"factor", to_json(model.factor)}};
+  if (model.correction) json["correction"] = to_json(*model.correction);
+  return json;
 }
 
 ClassModel class_from_json(const JsonReader& json) {
-  json.expect_keys({"class", "engine", "cost_model", "deviations", "correction", "network_scale",
-                    "operators", "train_mape", "test_mape", "test_within_10", "factor"});
+  json.expect_keys({"class", "engine", "cost_model", "correction", "network_scale", "operators",
+                    "train_mape", "test_mape", "test_within_10", "factor"});
   ClassModel model;
   model.name = json.at("class").string();
   model.engine = json.at("engine").string();
   model.cost = cost_model_from_json(json.at("cost_model"));
-  if (json.has("deviations"))
-    json.at("deviations").each([&](const JsonReader& item) {
-      model.deviations.push_back(cost_model_from_json(item, -1e12));
-    });
-  model.correction = correction_from_json(json.at("correction"));
+  if (json.has("correction")) model.correction = correction_from_json(json.at("correction"));
   model.network_scale = json.at("network_scale").number(0, 1e6);
   model.operators =
       static_cast<int>(json.at("operators").integer(0, std::numeric_limits<int>::max()));

@@ -201,12 +201,13 @@ class Predictor(Document[_core.Predictor]):
         """Latency of one executed operator on its own, as a profile measures it, in milliseconds."""
         return self._core.predict_op_ns(_core.Op(op) if isinstance(op, str) else op) / 1e6
 
-    def adapted(self, measured: Profile) -> Tuple[Predictor, float]:
-        """A predictor of another device from 10 to 50 operators measured there, and the error to expect (0.05 is 5 %).
+    def adapted(self, measured: Profile, networks: Sequence[NetworkLike] = ()) -> Tuple[Predictor, float]:
+        """A predictor of another device from few latencies of it, and the error to expect (0.05 is 5 %).
 
-        Raises ValueError for fewer than 4 undisturbed operators.
+        10 to 50 operators of the profile, or from 10 of its networks, which are to be given, or both.
+        Raises ValueError for fewer than 4 of them.
         """
-        core, expected_error = self._core.adapted(measured._core)
+        core, expected_error = self._core.adapted(measured._core, [network(n)._core for n in networks])
         return Predictor(core), expected_error
 
     @property

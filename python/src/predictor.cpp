@@ -60,12 +60,12 @@ void register_predictor(py::module_& m) {
           "op"_a)
       .def(
           "adapted",
-          [](const Predictor& p, const Profile& measured) {
+          [](const Predictor& p, const Profile& measured, const std::vector<Network>& networks) {
             double expected_error = 0;
-            Predictor adapted = adapt_predictor(p, measured, &expected_error);
+            Predictor adapted = adapt_predictor(p, measured, networks, &expected_error);
             return std::pair(std::move(adapted), expected_error);
           },
-          "measured"_a)
+          "measured"_a, "networks"_a = std::vector<Network>())
       .def_property_readonly("evidence", &evidence_text)
       .def_property_readonly("device", [](const Predictor& p) { return p.device.name; })
       .def_property_readonly("cpu", [](const Predictor& p) { return p.device.cpu; })

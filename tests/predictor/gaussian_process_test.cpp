@@ -30,7 +30,7 @@ VectorXd smooth(const MatrixXd& x) {
   return (2 * x.col(0)).array().sin() + 0.5 * x.col(1).array().square();
 }
 
-double matern(double r) {
+double matern_of(double r) {
   return (1 + std::sqrt(5.0) * r + 5 * r * r / 3) * std::exp(-std::sqrt(5.0) * r);
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("one observation is predicted as the kernel says", "[predictor]") {
         Approx(0.2 * signal / (signal + process.noise + 0.01)));
   process.scale(0) = 1;  // then at distance 2
   CHECK(predict(process, VectorXd::Constant(1, 2)).mean ==
-        Approx(0.2 * matern(2) * signal / (signal + process.noise + 0.01)));
+        Approx(0.2 * matern_of(2) * signal / (signal + process.noise + 0.01)));
 }
 
 TEST_CASE("the posterior of two observations is the one worked by hand", "[predictor]") {
@@ -75,8 +75,8 @@ TEST_CASE("the posterior of two observations is the one worked by hand", "[predi
   x << 0, 1;
   const VectorXd y{{1.0, -1.0}};
   const Hyperparameters hyper{VectorXd::Zero(1), 0, std::log(0.5)};
-  // K = [1.5 k; k 1.5] with k = matern(1), plus the priors of length, signal and noise.
-  const double k = matern(1);
+  // K = [1.5 k; k 1.5] with k = matern_of(1), plus the priors of length, signal and noise.
+  const double k = matern_of(1);
   const double determinant = 1.5 * 1.5 - k * k;
   const double fit = (1.5 + 1.5 + 2 * k) / determinant;  // y' K^-1 y
   const double priors = -std::pow(1.5 / 1.4, 2) / 2 - std::pow(3 / 2.8, 2) / 2 -
@@ -121,7 +121,7 @@ TEST_CASE("left-out residuals are those of a fit without the observation", "[pre
   const auto covariance = [&](Index i, Index j) {
     const double r =
         ((x.row(i) - x.row(j)).transpose().array() * all.scale.array()).matrix().norm();
-    return all.signal * matern(r) + (i == j ? all.noise : 0.0);
+    return all.signal * matern_of(r) + (i == j ? all.noise : 0.0);
   };
   for (const Index left_out : {Index{0}, Index{7}, Index{29}}) {
     MatrixXd k(29, 29);

@@ -254,7 +254,7 @@ TEST_CASE("few operators adapt a predictor to another device", "[predictor]") {
     few.ops.back().timing = timing(other_ns(source.ops[i].op));
   }
   double expected = 0;
-  const Predictor adapted = adapt_predictor(exact_predictor(), few, &expected);
+  const Predictor adapted = adapt_predictor(exact_predictor(), few, {}, &expected);
   CHECK(expected < 0.25);
   CHECK(adapted.device.name == "other");
   CHECK(evidence_text(adapted) ==
@@ -313,12 +313,13 @@ Profile profile_by_two(const Profile& one_thread, std::size_t count) {
 TEST_CASE("few operators adapt a predictor to two threads", "[predictor]") {
   const Predictor adapted =
       adapt_predictor(exact_predictor(), profile_by_two(imagined_profile(4, 0, 800), 30));
-  const Correction& c = class_named(adapted, "pointwise").correction;
-  CHECK(c.shared == Approx(1).epsilon(0.05));
+  const Correction c = class_named(adapted, "pointwise").correction.value();
+  CHECK(c.compute == Approx(1).epsilon(0.05));
   CHECK(c.weights == Approx(10.0 / 15).epsilon(0.1));
-  CHECK(c.alone == Approx(1).epsilon(0.05));
-  CHECK(c.ns_per_synchronisation == Approx(synchronisation_ns).epsilon(0.1));
-  CHECK(c.ns_per_work_item == Approx(3).epsilon(0.3));
+  CHECK(c.threads == 2);
+  constexpr double items = 100;
+  CHECK(c.ns_per_synchronisation + items * c.ns_per_work_item ==
+        Approx(synchronisation_ns + 3 * items).epsilon(0.15));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     CHECK(predict(adapted, network).latency.ms == Approx(ns_by_two(network) * 1e-6).epsilon(0.05));
@@ -355,7 +356,7 @@ TEST_CASE("adapting to the same device changes nothing much", "[predictor]") {
   for (std::size_t i = 0; i < 30; ++i)
     few.ops.push_back(exact_profile().ops[i * exact_profile().ops.size() / 30]);
   double expected = 1;
-  const Predictor adapted = adapt_predictor(exact_predictor(), few, &expected);
+  const Predictor adapted = adapt_predictor(exact_predictor(), few, {}, &expected);
   CHECK(expected < 0.01);
   const Network network = random_network(900);
   CHECK(predict(adapted, network).latency.ms ==
@@ -393,7 +394,7 @@ TEST_CASE("a predictor adapted to another instruction set errs as it says", "[pr
     few.ops.back().timing = timing(other_ns(few.ops.back().op));
   }
   double expected = 0;
-  const Predictor adapted = adapt_predictor(exact_predictor(), few, &expected);
+  const Predictor adapted = adapt_predictor(exact_predictor(), few, {}, &expected);
   double error = 0;
   for (const OpRecord& record : few.ops)
     error += std::abs(estimate(adapted, record.op).ns / record.timing.median_ns - 1) /
@@ -427,7 +428,7 @@ TEST_CASE("adapting refuses too few operators", "[predictor]") {
   few.device = imaginary_device();
   few.ops.assign(exact_profile().ops.begin(), exact_profile().ops.begin() + 3);
   CHECK_THROWS_WITH(adapt_predictor(exact_predictor(), few),
-                    "adapting a predictor needs at least 4 measured operators, got 3");
+                    "adapting a predictor needs at least 4 measured operators or networks, got 3");
 }
 
 TEST_CASE("a class without model is an error that names it", "[predictor]") {
