@@ -9,7 +9,7 @@
 #include "cli/device.hpp"
 #include "cli/host_measurer.hpp"
 #include "cli/terminal.hpp"
-#include "explorer/accuracy.hpp"
+#include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
@@ -239,16 +239,17 @@ int main(int argc, char** argv) {
          "host, a known device (cpubone-profile --list-devices), or a profile or predictor file")
       ->capture_default_str();
   app.add_option("--space", a.space, "search space as JSON; default: around B0-B3");
-  app.add_option(
-      "--accuracy", a.accuracy,
-      "CSV of your trained networks (network,params_m,macs_m,top1) instead of the published ones");
+  app.add_option("--accuracy", a.accuracy,
+                 "CSV of networks that you trained (network,top1; or timm's or W&B's), whose scale "
+                 "it becomes");
   app.add_option("--latency-ms", a.latency_ms,
                  "at most, in ms, such as 10 or 10,20 (the largest binds); the upper end of a "
                  "latency's interval keeps it");
   app.add_option("--params-m", a.params_m, "at most, in millions");
   app.add_option("--memory-mb", a.memory_mb, "weights and activations, at most, in MB");
   app.add_option("--macs-m", a.macs_m, "at most, in millions");
-  app.add_option("--top1", a.top1, "estimated, at least, in percent");
+  app.add_option("--top1", a.top1,
+                 "reached with a probability of 90 %, at least, in percent, as it is estimated");
   cli::add_form_options(app, a.form);
   app.add_option("--objectives", a.objectives,
                  "latency, top1 and one more of macs, params, memory, file-size")

@@ -18,7 +18,7 @@ struct Reference {
   Network network;
   LatencyTerms terms;
   double predicted_ms = 0;
-  double top1 = 0;  ///< the higher of known and estimated: what a proposal must reach
+  double top1 = 0;  ///< known, else estimated: what a proposal must reach
   std::vector<MeasuredLatency> measured;
   std::optional<MeasuredLatency> final_measurement;  ///< with all proposals
 };

@@ -76,9 +76,9 @@ class Explorer {
       const Network whole = build(r.config);
       r.network = in_form(whole, input_.form);
       predict(r.network, r.terms, r.predicted_ms);
-      r.top1 = input_.accuracy.estimate(capacity(whole)).top1;
-      if (const auto known = known_top1(input_.accuracy, name))
-        r.top1 = std::max(r.top1, known->percent.value);
+      const auto known = known_top1(input_.accuracy, name);
+      r.top1 = known ? known->percent.value
+                     : estimate(input_.accuracy.posterior, accuracy_terms(whole)).top1;
       state_.references.push_back(std::move(r));
     }
   }
