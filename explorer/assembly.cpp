@@ -74,7 +74,8 @@ double pace_since(const ExplorationState& state, std::span<const KnownLatency> k
   return geometric_mean(paces);
 }
 
-/// Published networks that are slower, beyond both intervals, and no more accurate.
+/// Published networks that are slower, beyond both intervals, and, with the probability of a claim,
+/// no more accurate.
 std::vector<std::string> beaten_by(const ResultNetwork& proposal, const ExplorationState& state,
                                    double pace, std::span<const ResultNetwork> networks) {
   std::vector<std::string> names;
@@ -88,7 +89,7 @@ std::vector<std::string> beaten_by(const ResultNetwork& proposal, const Explorat
         needed = r.top1;
         low_ms = other.measured_ms->ms.low;
       }
-    if (proposal.measured_ms->ms.high < low_ms && proposal.top1->percent.value >= needed)
+    if (proposal.measured_ms->ms.high < low_ms && assured(*proposal.top1) >= needed)
       names.push_back(other.name);
   }
   return names;

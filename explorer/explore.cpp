@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::array<const char*, 4> reference_names{"cpubone-b0", "cpubone-b1", "cpubone-b2",
                                                      "cpubone-b3"};
+constexpr std::size_t most_compared = 300;  // beside the front, to tell what choosing does
+constexpr int choice_draws = 100;
 constexpr double settled = 0.005;  // growth of the confirmed front that is no improvement
 
 class Explorer {
@@ -110,7 +112,7 @@ class Explorer {
     correct();
     for (const std::size_t i : chosen) {
       Pick& p = state_.picks[i];
-      p.evaluation = evaluator_->evaluate(p.genome);
+      p.evaluation.latency = evaluator_->evaluate(p.genome).latency;
       note_prediction(p);
     }
   }
@@ -133,6 +135,26 @@ class Explorer {
     merge(state_.searched, search_);
     state_.out_of_time |= search_.out_of_time;
     state_.cloud = search_.cloud;
+    allow_for_choice();
+  }
+
+  /// Estimates of what is on the front flatter it, as it was chosen for them.
+  void allow_for_choice() {
+    if (search_.front.empty()) return;
+    std::vector<AccuracyTerms> terms;
+    std::vector<double> ms;
+    const auto add = [&](const Found& f) {
+      terms.push_back(accuracy_terms(build(input_.space, f.genome)));
+      ms.push_back(f.evaluation.latency.ms);
+    };
+    for (const Found& f : search_.front) add(f);
+    const std::size_t step = search_.cloud.size() / most_compared + 1;
+    for (std::size_t i = 0; i < search_.cloud.size(); i += step) add(search_.cloud[i]);
+    const AccuracyPosterior& posterior = input_.accuracy.posterior;
+    const SelectionEffect effect =
+        selection_effect(posterior, terms, ms, choice_draws, options_.search.seed);
+    for (std::size_t i = 0; i < search_.front.size(); ++i)
+      search_.front[i].evaluation.accuracy = estimate(posterior, terms[i], effect);
   }
 
   /// The first round may use half of what is asked for, or all where it is the only one; the others

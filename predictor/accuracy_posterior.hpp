@@ -5,11 +5,9 @@
 #include <vector>
 
 #include "predictor/accuracy_terms.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
-
-/// The probability at which an accuracy is claimed.
-inline constexpr double claim_probability = 0.9;
 
 /// Estimated top-1 in percent with its 90 % interval.
 struct AccuracyEstimate {

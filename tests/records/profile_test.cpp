@@ -165,7 +165,8 @@ TEST_CASE("what is measured is one network whatever its names are", "[profile]")
   renamed.nodes[0].stage = "stem";
   CHECK(structure_hash(renamed) == structure_hash(network));
   CHECK(structure_hash(network).size() == 16);
-  CHECK(structure_hash(split_activations(network, [](const Op&) { return false; })) == structure_hash(network));
+  CHECK(structure_hash(split_activations(network, [](const Op&) { return false; })) ==
+        structure_hash(network));
 }
 
 TEST_CASE("resolution, precision, connections and outputs make another network", "[profile]") {
