@@ -27,7 +27,7 @@ namespace {
 
 struct Arguments {
   std::string device = "host";
-  std::string space;
+  std::string space = "default";
   std::string accuracy;
   std::string latency_ms;
   std::string params_m;
@@ -171,10 +171,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   request.options.search = search_options(arguments);
   request.options.proposals = arguments.proposals;
   check(request.options);
-  request.space =
-      arguments.space.empty() ? default_search_space() : load_search_space(arguments.space);
-  request.accuracy = arguments.accuracy.empty() ? published_accuracy_model()
-                                                : load_accuracy_model(arguments.accuracy);
+  request.space = named_search_space(arguments.space);
+  const std::string family(request.space.skeleton->family);
+  request.accuracy = arguments.accuracy.empty() ? published_accuracy_model(family)
+                                                : load_accuracy_model(arguments.accuracy, family);
   request.form = cli::form_of(arguments.form);
   if (!arguments.studies.empty() && request.form != NetworkForm{})
     throw std::invalid_argument(
@@ -238,7 +238,10 @@ int main(int argc, char** argv) {
          "--device", a.device,
          "host, a known device (cpubone-profile --list-devices), or a profile or predictor file")
       ->capture_default_str();
-  app.add_option("--space", a.space, "search space as JSON; default: around B0-B3");
+  app.add_option(
+         "--space", a.space,
+         "default (around B0-B3), mnasnet, or a search space as JSON (docs/file-formats.md)")
+      ->capture_default_str();
   app.add_option("--accuracy", a.accuracy,
                  "CSV of networks that you trained (network,top1; or timm's or W&B's), whose scale "
                  "it becomes");

@@ -73,7 +73,7 @@ Statement say(const PredictionFinding& prediction, const Result&) {
   return {
       "Predicted and measured latency of the proposals",
       fmt::format("{} proposals were predicted, before they were measured, {:.1f} % off on "
-                  "average and {:.1f} % at worst, at the pace of B0 to B3 beside them.",
+                  "average and {:.1f} % at worst, at the pace of the networks measured beside them.",
                   prediction.networks, 100 * prediction.mean_error, 100 * prediction.worst_error),
       verdict_of(prediction.holds)};
 }

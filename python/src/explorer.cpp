@@ -71,7 +71,7 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
 #endif
   ExploreRequest request;
   request.space = space;
-  request.accuracy = published_accuracy_model();
+  request.accuracy = published_accuracy_model(std::string(space.skeleton->family));
   request.options = arguments.options;
   request.form = arguments.form;
   request.budget = arguments.budget;

@@ -7,7 +7,6 @@
 
 #include "explorer/assembly.hpp"
 #include "explorer/correction.hpp"
-#include "explorer/difference.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/predicted_studies.hpp"
 #include "graph/passes.hpp"
@@ -74,8 +73,8 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
     REQUIRE(n);
     CHECK(n->macs == macs(p.network));
     CHECK(n->params == params(p.network));
-    CHECK(n->description == describe(p.config));
-    CHECK(build(p.config) == p.network);
+    CHECK(n->description == describe(*p.config));
+    CHECK(build(*p.config) == p.network);
     CHECK_FALSE(n->difference.empty());
     CHECK(n->nearest.substr(0, 9) == "cpubone-b");
     REQUIRE(n->measured_ms);
@@ -131,7 +130,7 @@ TEST_CASE("backbones of another resolution are proposed, measured and told as su
   const Exploration found = explore(in, options);
   CHECK(measured == std::set<std::pair<int, std::size_t>>{{320, 4}});
   for (const Proposal& p : found.proposals) {
-    CHECK(p.network == in_form(build(p.config), in.form));
+    CHECK(p.network == in_form(build(*p.config), in.form));
     CHECK(find_network(found.result, p.network.name)->resolution == 320);
   }
   const ResultNetwork* b0 = find_network(found.result, "cpubone-b0");
@@ -142,6 +141,28 @@ TEST_CASE("backbones of another resolution are proposed, measured and told as su
       std::any_of(found.result.warnings.begin(), found.result.warnings.end(), [](const Warning& w) {
         return w.what.find("(320x320 pixels, without heads)") != std::string::npos;
       }));
+}
+
+TEST_CASE("another space is explored from its own references to findings", "[explorer]") {
+  ExploreInput in = input(true);
+  in.space = named_search_space("mnasnet");
+  in.accuracy = published_accuracy_model("MNASNet");
+  const Exploration found = explore(in, quick());
+  REQUIRE(found.proposals.size() >= 5);
+  for (const Proposal& p : found.proposals) {
+    CHECK_FALSE(p.config);
+    const ResultNetwork* n = find_network(found.result, p.network.name);
+    CHECK(n->description.starts_with("e"));
+    CHECK((n->nearest == "mnasnet-a1" || n->nearest == "mnasnet-b1" ||
+           n->nearest == "efficientnet-b0"));
+    CHECK(n->top1->percent.value > 65);
+    CHECK(n->top1->percent.value < 80);
+    CHECK(n->measured_ms);
+  }
+  CHECK(find_network(found.result, "mnasnet-a1")->measured_ms);
+  CHECK_FALSE(find_network(found.result, "cpubone-b0")->measured_ms);
+  CHECK(std::get<GainFinding>(found.result.findings[0]).network == "mnasnet-b1");
+  CHECK(found.result.warnings.empty());
 }
 
 TEST_CASE("a limit on parameters that the head exceeds says so", "[explorer]") {
@@ -370,23 +391,6 @@ TEST_CASE("a cancelled exploration ends with what it has", "[explorer]") {
   options.cancel = &stop;
   const Exploration found = explore(input(true), options);
   CHECK_FALSE(found.result.warnings.empty());
-}
-
-TEST_CASE("a difference names what changed and nothing else", "[explorer]") {
-  CpuboneConfig config = cpubone_config("b0");
-  CHECK(difference(config, cpubone_config("b0")).empty());
-  config.stages[3].blocks = 5;
-  config.stages[3].groups = 1;
-  config.resolution = 192;
-  config.stages[4].attention = false;
-  CHECK(difference(config, cpubone_config("b0")) ==
-        "input 224 -> 192; stage 3: blocks 3 -> 5, groups 2 -> 1; stage 4: attention with -> "
-        "without");
-  config = cpubone_config("b0");
-  config.stages[1].down_fused = false;
-  config.stages[4].fused = true;
-  CHECK(difference(config, cpubone_config("b0")) ==
-        "stage 1: strided block fused -> unfused; stage 4: blocks are unfused -> fused");
 }
 
 TEST_CASE("a correction follows measured networks and trusts few of them little", "[explorer]") {

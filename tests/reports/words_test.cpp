@@ -65,7 +65,7 @@ TEST_CASE("how far predictions were off is told with the worst", "[reports]") {
   const Statement said = statement(PredictionFinding{8, 0.014, 0.038, true}, {});
   CHECK(said.sentence ==
         "8 proposals were predicted, before they were measured, 1.4 % off on average and 3.8 % at "
-        "worst, at the pace of B0 to B3 beside them.");
+        "worst, at the pace of the networks measured beside them.");
   CHECK(name(said.verdict) == "holds");
 }
 
