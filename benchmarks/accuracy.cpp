@@ -67,15 +67,17 @@ void judge(const std::vector<Candidate>& all, const Volume& volume, std::size_t 
   const AccuracyPosterior posterior = AccuracyFit(given, given[0].family).posterior();
   std::vector<double> truth;
   std::vector<double> estimated;
-  std::vector<double> value(all.size());  // as the explorer sees it
+  std::vector<double> value(all.size());
+  std::vector<double> assured(all.size());  // as the explorer chooses by it
   double covered = 0;
   double error = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Candidate& c = all[order[i]];
-    value[order[i]] = c.trained.top1;
+    value[order[i]] = assured[order[i]] = c.trained.top1;
     if (i < known) continue;
     const AccuracyEstimate e = estimate(posterior, c.trained.terms);
     value[order[i]] = e.top1;
+    assured[order[i]] = e.assured;
     truth.push_back(c.trained.top1);
     estimated.push_back(e.top1);
     error += std::abs(e.top1 - c.trained.top1);
@@ -93,7 +95,8 @@ void judge(const std::vector<Candidate>& all, const Volume& volume, std::size_t 
   for (const std::size_t i : predicted_front) real.push_back({all[i].log_ms, -all[i].trained.top1});
   sums.front += volume.of(real) / seeds;
 
-  // Eight that cover the front as it is estimated, of those that are not known.
+  // Eight that cover the front of what is assured, of those that are not known.
+  for (std::size_t i = 0; i < all.size(); ++i) points[i][1] = -assured[i];
   std::vector<std::size_t> chosen;
   std::vector<Costs> taken;
   std::vector<std::size_t> rest;
@@ -215,7 +218,7 @@ bool is_published(const std::string& network) {
 }
 
 void tell_published(Rows& rows) {
-  const std::vector<TrainedNetwork>& all = published_networks();
+  const std::vector<TrainedNetwork>& all = trained_networks();
   const AccuracyFit fit(all, "CPUBone");
   const auto families_left_out = fit.leave_family_out();
   std::vector<double> estimated;

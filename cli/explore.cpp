@@ -9,7 +9,7 @@
 #include "cli/device.hpp"
 #include "cli/host_measurer.hpp"
 #include "cli/terminal.hpp"
-#include "explorer/accuracy.hpp"
+#include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
@@ -27,7 +27,7 @@ namespace {
 
 struct Arguments {
   std::string device = "host";
-  std::string space;
+  std::string space = "default";
   std::string accuracy;
   std::string latency_ms;
   std::string params_m;
@@ -171,10 +171,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   request.options.search = search_options(arguments);
   request.options.proposals = arguments.proposals;
   check(request.options);
-  request.space =
-      arguments.space.empty() ? default_search_space() : load_search_space(arguments.space);
-  request.accuracy = arguments.accuracy.empty() ? published_accuracy_model()
-                                                : load_accuracy_model(arguments.accuracy);
+  request.space = named_search_space(arguments.space);
+  const std::string family(request.space.skeleton->family);
+  request.accuracy = arguments.accuracy.empty() ? published_accuracy_model(family)
+                                                : load_accuracy_model(arguments.accuracy, family);
   request.form = cli::form_of(arguments.form);
   if (!arguments.studies.empty() && request.form != NetworkForm{})
     throw std::invalid_argument(
@@ -238,17 +238,21 @@ int main(int argc, char** argv) {
          "--device", a.device,
          "host, a known device (cpubone-profile --list-devices), or a profile or predictor file")
       ->capture_default_str();
-  app.add_option("--space", a.space, "search space as JSON; default: around B0-B3");
   app.add_option(
-      "--accuracy", a.accuracy,
-      "CSV of your trained networks (network,params_m,macs_m,top1) instead of the published ones");
+         "--space", a.space,
+         "default (around B0-B3), mnasnet, or a search space as JSON (docs/file-formats.md)")
+      ->capture_default_str();
+  app.add_option("--accuracy", a.accuracy,
+                 "CSV of networks that you trained (network,top1; or timm's or W&B's), whose scale "
+                 "it becomes");
   app.add_option("--latency-ms", a.latency_ms,
                  "at most, in ms, such as 10 or 10,20 (the largest binds); the upper end of a "
                  "latency's interval keeps it");
   app.add_option("--params-m", a.params_m, "at most, in millions");
   app.add_option("--memory-mb", a.memory_mb, "weights and activations, at most, in MB");
   app.add_option("--macs-m", a.macs_m, "at most, in millions");
-  app.add_option("--top1", a.top1, "estimated, at least, in percent");
+  app.add_option("--top1", a.top1,
+                 "reached with a probability of 90 %, at least, in percent, as it is estimated");
   cli::add_form_options(app, a.form);
   app.add_option("--objectives", a.objectives,
                  "latency, top1 and one more of macs, params, memory, file-size")

@@ -9,7 +9,6 @@
 #include <map>
 #include <utility>
 
-#include "explorer/difference.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/pareto.hpp"
 #include "explorer/predicted_studies.hpp"
@@ -25,9 +24,9 @@ Interval interval(const LatencyEstimate& e) {
   return {e.ms, std::min(e.low_ms, e.ms), std::max(e.high_ms, e.ms)};
 }
 
-ResultNetwork assemble(const Pick& p, const ExplorationState& state) {
+ResultNetwork assemble(const Pick& p, const ExplorationState& state, const SearchSpace& space) {
   ResultNetwork n;
-  n.description = describe(p.config);
+  n.description = describe(space, p.genome);
   n.origin = Origin::proposal;
   n.params = p.evaluation.params;
   n.macs = p.evaluation.macs;
@@ -48,7 +47,7 @@ ResultNetwork assemble(const Pick& p, const ExplorationState& state) {
   for (const Reference& r : state.references)
     if (gap(r) < gap(*nearest)) nearest = &r;
   n.nearest = nearest->name;
-  n.difference = difference(p.config, nearest->config);
+  n.difference = space.skeleton->difference(space, p.genome, nearest->name);
   return n;
 }
 
@@ -74,7 +73,8 @@ double pace_since(const ExplorationState& state, std::span<const KnownLatency> k
   return geometric_mean(paces);
 }
 
-/// Published networks that are slower, beyond both intervals, and no more accurate.
+/// Published networks that are slower, beyond both intervals, and, with the probability of a claim,
+/// no more accurate.
 std::vector<std::string> beaten_by(const ResultNetwork& proposal, const ExplorationState& state,
                                    double pace, std::span<const ResultNetwork> networks) {
   std::vector<std::string> names;
@@ -88,7 +88,7 @@ std::vector<std::string> beaten_by(const ResultNetwork& proposal, const Explorat
         needed = r.top1;
         low_ms = other.measured_ms->ms.low;
       }
-    if (proposal.measured_ms->ms.high < low_ms && proposal.top1->percent.value >= needed)
+    if (proposal.measured_ms->ms.high < low_ms && assured(*proposal.top1) >= needed)
       names.push_back(other.name);
   }
   return names;
@@ -138,8 +138,8 @@ ResultNetwork own_network(const OwnTop1& own) {
 void assemble_warnings(const ExplorationState& state, const ExploreInput& input,
                        const ExploreOptions& options, Result& result) {
   std::vector<std::string> missing;
-  for (const CpuboneConfig& member : cpubone_family())
-    if (!contains(input.space, member)) missing.push_back(member.name);
+  for (const Member& member : input.space.skeleton->members(input.space))
+    if (!member.genome) missing.push_back(member.name);
   if (!missing.empty())
     result.warnings.push_back({fmt::format("the search space \"{}\" does not contain {}",
                                            input.space.name, fmt::join(missing, ", ")),
@@ -157,7 +157,7 @@ void assemble_warnings(const ExplorationState& state, const ExploreInput& input,
         {fmt::format("accuracies are your own; of the published networks only the {} that you "
                      "trained are compared with",
                      of_zoo),
-         "train B0 with your recipe and add it to the table"});
+         "train one of them with your recipe and add it to the table"});
   }
   if (!input.measure)
     result.warnings.push_back({"no proposal was measured: all latencies are predictions",
@@ -207,11 +207,16 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   int number = 0;
   for (const std::size_t i : state.proposals) {
     const Pick& p = state.picks[i];
-    ResultNetwork n = assemble(p, state);
+    ResultNetwork n = assemble(p, state, input.space);
     n.better_than = beaten_by(n, state, pace, result.networks);
-    Proposal proposal{p.config, p.network};
-    proposal.config.name = proposal.network.name = n.name = fmt::format("proposal-{}", ++number);
-    proposal.config.family = proposal.network.family = n.family = "proposals";
+    Proposal proposal{{}, p.network};
+    proposal.network.name = n.name = fmt::format("proposal-{}", ++number);
+    proposal.network.family = n.family = "proposals";
+    if (input.space.skeleton == &cpubone_skeleton()) {
+      proposal.config = decode(input.space, p.genome);
+      proposal.config->name = n.name;
+      proposal.config->family = n.family;
+    }
     result.networks.push_back(std::move(n));
     out.proposals.push_back(std::move(proposal));
   }
@@ -225,8 +230,11 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   for (const LostTimeFinding& lost : find_lost_time(result)) result.findings.emplace_back(lost);
   if (options.cancel && options.cancel->load()) return out;
   std::vector<Genome> around;
-  for (const Reference& r : state.references)
-    if (contains(input.space, r.config)) around.push_back(encode(input.space, r.config));
+  for (const Member& member : input.space.skeleton->members(input.space))
+    if (member.genome && std::any_of(state.references.begin(), state.references.end(),
+                                     [&](const Reference& r) { return r.name == member.name; }))
+      around.push_back(*member.genome);
+  if (around.empty() && !state.picks.empty()) around.push_back(state.picks.front().genome);
   if (!around.empty()) result.studies.push_back(sensitivity_study(evaluator, around));
   result.studies.push_back(crossover_study(state.latency));
   result.studies.push_back(groups_and_kernels_study(state.latency));

@@ -107,7 +107,7 @@ double confirmed_volume(std::span<const Reference> references, std::span<const P
   }
   for (const Pick& p : picks)
     if (!p.measured.empty())
-      points.push_back({merged(p.measured).ms.value, -p.evaluation.accuracy.top1});
+      points.push_back({merged(p.measured).ms.value, -p.evaluation.accuracy.assured});
   return hypervolume(points, worst);
 }
 

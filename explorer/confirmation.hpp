@@ -6,35 +6,33 @@
 
 #include "explorer/evaluator.hpp"
 #include "records/result.hpp"
-#include "space/cpubone.hpp"
 
 /// What an exploration predicted and then measured.
 namespace cpubone {
 
-/// A member of CPUBone that proposals are compared with.
+/// A published network that proposals are compared with.
 struct Reference {
   std::string name;
-  CpuboneConfig config;
   Network network;
   LatencyTerms terms;
   double predicted_ms = 0;
-  double top1 = 0;  ///< the higher of known and estimated: what a proposal must reach
+  double top1 = 0;  ///< known, else estimated: what a proposal must reach
   std::vector<MeasuredLatency> measured;
   std::optional<MeasuredLatency> final_measurement;  ///< with all proposals
 };
 
 /// A network of the search that was chosen to be confirmed.
 struct Pick {
-  Genome genome;
-  CpuboneConfig config;
+  Genome genome;  ///< canonical
   Network network;
   LatencyTerms terms;
   Evaluation evaluation;      ///< as it was when chosen: before its own measurement
   LatencyEstimate predicted;  ///< then
-  double references_ms = 0;   ///< then predicted of B0 to B3, geometric mean
+  double references_ms = 0;   ///< then predicted of the references, geometric mean
   double uncorrected_ms = 0;
   std::vector<MeasuredLatency> measured;
-  std::optional<MeasuredLatency> final_measurement;  ///< with B0 to B3 and the other proposals
+  std::optional<MeasuredLatency>
+      final_measurement;  ///< with the references and the other proposals
 };
 
 /// Several measurements of one network as one.
@@ -48,7 +46,7 @@ double latency_of(const Pick& pick);
 /// 1 of nothing.
 double geometric_mean(std::span<const double> values);
 
-/// Puts a pick's prediction at the pace at which B0 to B3, measured in the same rounds, ran.
+/// Puts a pick's prediction at the pace at which the references, measured in the same rounds, ran.
 void rescale(Pick& pick, std::span<const MeasuredLatency> references);
 
 /// The model, corrected by what was measured of references and picks.

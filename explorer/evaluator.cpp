@@ -19,7 +19,7 @@ namespace {
 /// What a unit adds to a network.
 struct Unit {
   LatencyTerms terms;
-  Capacity capacity;
+  PartTerms accuracy;
   std::int64_t macs = 0;
   std::int64_t params = 0;
   std::int64_t weight_bytes = 0;
@@ -129,8 +129,6 @@ LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
 }
 
 struct Evaluator::Impl {
-  std::vector<std::vector<ChoicePrior>> priors;
-  std::vector<std::size_t> prior_genes;   ///< those of which some choice has a prior
   std::optional<std::size_t> resolution;  ///< the gene
   mutable std::shared_mutex mutex;
   UnitTable units;
@@ -148,22 +146,13 @@ Evaluator::Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accu
   check(space_);
   if (!latency_.op_terms || !latency_.combine)
     throw std::invalid_argument("evaluator: the latency model has no functions");
-  if (!accuracy_.estimate)
-    throw std::invalid_argument("evaluator: the accuracy model has no function");
+  if (accuracy_.posterior.mean.size() == 0)
+    throw std::invalid_argument("evaluator: the accuracy model was not fitted");
 
   std::vector<UnitUse> uses;
   space_.skeleton->units(space_, canonical(space_, first_genome(space_)), uses);  // keys fit
-  const auto counts = choices(space_);
-  for (std::size_t p = 0; p < counts.size(); ++p) {
-    impl_->priors.emplace_back();
-    bool any = false;
-    for (int k = 0; k < counts[p]; ++k) {
-      impl_->priors[p].push_back(choice_prior(space_, p, k));
-      any |= impl_->priors[p].back().points != 0 || impl_->priors[p].back().variance != 0;
-    }
-    if (any) impl_->prior_genes.push_back(p);
+  for (std::size_t p = 0; p < space_.genes.size(); ++p)
     if (space_.genes[p].name == "resolution") impl_->resolution = p;
-  }
 }
 
 std::size_t Evaluator::units() const {
@@ -215,8 +204,7 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
         const std::size_t end = begins.at(at + 1);
         Unit unit;
         if (in_backbone[begin] || !form_.features) unit = count(part(sized, begin, end), latency_);
-        unit.capacity = capacity(part(network, begin, end));
-        if (!in_backbone[begin]) unit.capacity.body_params = 0;
+        unit.accuracy = part_terms(network, begin, end);
         made.emplace_back(uses[k].key, unit);
       }
       if (at + 1 != begins.size())
@@ -233,28 +221,20 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     Evaluation& e = results[i];
     e = {};
     LatencyTerms terms;
-    Capacity total;
+    AccuracyTerms accuracy;
     for (std::size_t k = 0; k < uses.size(); ++k) {
       const Unit& unit = *units[k];
       const int repeat = uses[k].times;
       terms.add(unit.terms, repeat);
-      total.body_params += repeat * unit.capacity.body_params;
-      total.macs += repeat * unit.capacity.macs;
-      total.depth += repeat * unit.capacity.depth;
+      accuracy.add(repeat, unit.accuracy);
       e.macs += repeat * unit.macs;
       e.params += repeat * unit.params;
       e.weight_bytes += repeat * unit.weight_bytes;
       e.peak_activation_bytes = std::max(e.peak_activation_bytes, unit.peak_bytes);
     }
-    if (impl_->resolution) total.resolution = chosen(space_, g, *impl_->resolution);
-    for (const std::size_t p : impl_->prior_genes) {
-      const ChoicePrior& prior = impl_->priors[p][g[p]];
-      total.prior_points += prior.points;
-      total.novelty += prior.variance;
-    }
-    total.novelty += width_novelty(space_, g);
+    if (impl_->resolution) accuracy.pixels = chosen(space_, g, *impl_->resolution);
     e.latency = latency_.combine(terms);
-    e.accuracy = accuracy_.estimate(total);
+    e.accuracy = estimate(accuracy_.posterior, accuracy);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "explorer/accuracy.hpp"
+#include "explorer/known_accuracies.hpp"
 #include "explorer/objectives.hpp"
 #include "graph/passes.hpp"
 #include "space/search_space.hpp"

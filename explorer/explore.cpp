@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <optional>
 #include <stdexcept>
@@ -14,12 +13,13 @@
 #include "explorer/seeds.hpp"
 #include "explorer/selection.hpp"
 #include "runtime/steady_clock.hpp"
+#include "space/zoo.hpp"
 
 namespace cpubone {
 namespace {
 
-constexpr std::array<const char*, 4> reference_names{"cpubone-b0", "cpubone-b1", "cpubone-b2",
-                                                     "cpubone-b3"};
+constexpr std::size_t most_compared = 300;  // beside the front, to tell what choosing does
+constexpr int choice_draws = 100;
 constexpr double settled = 0.005;  // growth of the confirmed front that is no improvement
 
 class Explorer {
@@ -33,7 +33,8 @@ class Explorer {
 
   Exploration run() {
     find_references();
-    // What the predictor misses on B0 to B3 today corrects it before anything is chosen by it.
+    // What the predictor misses on the references today corrects it before anything is chosen by
+    // it.
     if (input_.measure && !cancelled()) confirm({}, 0);
     double volume = 0;
     const int rounds = input_.measure ? options_.rounds : 1;
@@ -69,16 +70,15 @@ class Explorer {
   }
 
   void find_references() {
-    for (const char* name : reference_names) {
+    for (const std::string& name : input_.space.skeleton->references) {
       Reference r;
       r.name = name;
-      r.config = cpubone_config(name);
-      const Network whole = build(r.config);
+      const Network whole = find_network(name);
       r.network = in_form(whole, input_.form);
       predict(r.network, r.terms, r.predicted_ms);
-      r.top1 = input_.accuracy.estimate(capacity(whole)).top1;
-      if (const auto known = known_top1(input_.accuracy, name))
-        r.top1 = std::max(r.top1, known->percent.value);
+      const auto known = known_top1(input_.accuracy, name);
+      r.top1 = known ? known->percent.value
+                     : estimate(input_.accuracy.posterior, accuracy_terms(whole)).top1;
       state_.references.push_back(std::move(r));
     }
   }
@@ -110,7 +110,7 @@ class Explorer {
     correct();
     for (const std::size_t i : chosen) {
       Pick& p = state_.picks[i];
-      p.evaluation = evaluator_->evaluate(p.genome);
+      p.evaluation.latency = evaluator_->evaluate(p.genome).latency;
       note_prediction(p);
     }
   }
@@ -124,7 +124,7 @@ class Explorer {
     o.budget_seconds = options_.budget_seconds - elapsed_s();
     o.reference = state_.searched.reference;
     correct();
-    o.start = search_seeds(input_.space, cpubone_family(), search_.front,
+    o.start = search_seeds(input_.space.skeleton->members(input_.space), search_.front,
                            static_cast<std::size_t>(o.population) / 2);
     o.progress = [&](double fraction, const std::string& text) {
       report((round + fraction * 0.3) / options_.rounds, "searching: " + text);
@@ -133,6 +133,26 @@ class Explorer {
     merge(state_.searched, search_);
     state_.out_of_time |= search_.out_of_time;
     state_.cloud = search_.cloud;
+    allow_for_choice();
+  }
+
+  /// Estimates of what is on the front flatter it, as it was chosen for them.
+  void allow_for_choice() {
+    if (search_.front.empty()) return;
+    std::vector<AccuracyTerms> terms;
+    std::vector<double> ms;
+    const auto add = [&](const Found& f) {
+      terms.push_back(accuracy_terms(build(input_.space, f.genome)));
+      ms.push_back(f.evaluation.latency.ms);
+    };
+    for (const Found& f : search_.front) add(f);
+    const std::size_t step = search_.cloud.size() / most_compared + 1;
+    for (std::size_t i = 0; i < search_.cloud.size(); i += step) add(search_.cloud[i]);
+    const AccuracyPosterior& posterior = input_.accuracy.posterior;
+    const SelectionEffect effect =
+        selection_effect(posterior, terms, ms, choice_draws, options_.search.seed);
+    for (std::size_t i = 0; i < search_.front.size(); ++i)
+      search_.front[i].evaluation.accuracy = estimate(posterior, terms[i], effect);
   }
 
   /// The first round may use half of what is asked for, or all where it is the only one; the others
@@ -150,9 +170,8 @@ class Explorer {
     for (const Found& f : choose(search_.front, state_.references, state_.picks,
                                  static_cast<std::size_t>(options_.round_size), limit_ms())) {
       Pick p;
-      p.genome = f.genome;
-      p.config = decode(input_.space, f.genome);
-      p.network = in_form(build(p.config), input_.form);
+      p.genome = canonical(input_.space, f.genome);
+      p.network = in_form(build(input_.space, p.genome), input_.form);
       p.evaluation = f.evaluation;
       predict(p.network, p.terms, p.uncorrected_ms);
       note_prediction(p);
@@ -190,8 +209,9 @@ class Explorer {
 
   void confirm(const std::vector<std::size_t>& chosen, int round) {
     report((round + 0.35) / options_.rounds,
-           chosen.empty() ? std::string("measuring B0 to B3")
-                          : fmt::format("measuring B0 to B3 and {} candidates", chosen.size()));
+           chosen.empty()
+               ? std::string("measuring published networks")
+               : fmt::format("measuring published networks and {} candidates", chosen.size()));
     const std::vector<MeasuredLatency> measured = measure(chosen);
     const std::size_t references = state_.references.size();
     confirmations_ += chosen.empty() ? 0 : 1;
@@ -204,8 +224,8 @@ class Explorer {
     }
   }
 
-  /// The proposals beside B0 to B3 in one run: a machine whose speed changes does so for all, and
-  /// what was lucky when it was chosen is measured anew.
+  /// The proposals beside the references in one run: a machine whose speed changes does so for all,
+  /// and what was lucky when it was chosen is measured anew.
   void measure_finally() {
     state_.proposals = propose(state_.picks, state_.references,
                                static_cast<std::size_t>(options_.proposals), limit_ms());
@@ -216,7 +236,8 @@ class Explorer {
         state_.picks[i].final_measurement = state_.picks[i].measured.back();
       return;
     }
-    report(0.95, fmt::format("measuring B0 to B3 and {} proposals", state_.proposals.size()));
+    report(0.95,
+           fmt::format("measuring published networks and {} proposals", state_.proposals.size()));
     const std::vector<MeasuredLatency> measured = measure(state_.proposals);
     const std::size_t references = state_.references.size();
     for (std::size_t i = 0; i < references; ++i)

@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,10 +38,10 @@ struct ExploreOptions {
   /// The first two objectives must be latency and top1; `evaluations` is that of all rounds
   /// together; `start`, `reference` and `budget_seconds` are set here.
   SearchOptions search;
-  int proposals = 8;              ///< at least five, at most
-  int round_size = 10;            ///< networks that a round of confirmation measures beside B0..B3
-  int rounds = 3;                 ///< at most
-  int learnt_ops = 60;            ///< operators that a round learns, at most
+  int proposals = 8;    ///< at least five, at most
+  int round_size = 10;  ///< networks that a round of confirmation measures beside the references
+  int rounds = 3;       ///< at most
+  int learnt_ops = 60;  ///< operators that a round learns, at most
   double budget_seconds = 90;     ///< no round and no epoch of a search starts after it
   std::function<double()> now_s;  ///< the clock of that budget, in seconds; empty: a steady one
   std::function<void(double fraction, const std::string& text)> progress;
@@ -52,8 +53,8 @@ void check(const ExploreOptions& options);
 
 /// A network that the exploration proposes.
 struct Proposal {
-  CpuboneConfig config;
-  Network network;  ///< of the name that the result gives it
+  std::optional<CpuboneConfig> config;  ///< in spaces of CPUBone's kind
+  Network network;                      ///< of the name that the result gives it
 };
 
 struct Exploration {
@@ -65,10 +66,10 @@ struct Exploration {
 
 /// The main job: rebuilds the published networks, searches, learns the operators of what it found,
 /// confirms by measuring, corrects the predictor by what was measured and searches again until the
-/// confirmed front stops improving; then measures the proposals together with B0 to B3. A proposal
-/// is better than a published network only where its measured latency is lower, beyond both
-/// intervals, at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible for
-/// constraints.
+/// confirmed front stops improving; then measures the proposals together with the references. A
+/// proposal is better than a published network only where its measured latency is lower, beyond
+/// both intervals, at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible
+/// for constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);
 
 }  // namespace cpubone

@@ -9,16 +9,17 @@
 namespace cpubone {
 
 GainFinding find_gain(const Result& result, std::string_view network, double top1) {
-  GainFinding gain{std::string(network), top1, {}, {}, false};
+  GainFinding gain{std::string(network), top1, {}, {}, false, {}};
   const ResultNetwork* own = find_network(result, network);
   const ResultNetwork* best = nullptr;
   for (const ResultNetwork& n : result.networks) {
     if (n.origin != Origin::proposal || !n.top1 || !latency_ms(n)) continue;
-    if (n.top1->percent.value >= top1 && (!best || latency_ms(n)->value < latency_ms(*best)->value))
+    if (assured(*n.top1) >= top1 && (!best || latency_ms(n)->value < latency_ms(*best)->value))
       best = &n;
   }
   if (!own || !latency_ms(*own) || !best) return gain;
   gain.proposal = best->name;
+  gain.probability = probability_of(*best->top1, top1);
   gain.latency_ratio = ratio(*latency_ms(*best), *latency_ms(*own));
   gain.holds.reset();
   if (is_measured(*best) && is_measured(*own)) {

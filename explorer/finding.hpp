@@ -7,8 +7,8 @@
 
 namespace cpubone {
 
-/// The fastest proposal of a result that is estimated at `top1` percent or more, against the
-/// published `network`.
+/// The fastest proposal of a result that reaches `top1` percent with `claim_probability`, against
+/// the published `network`.
 GainFinding find_gain(const Result& result, std::string_view network, double top1);
 
 /// How well the measured proposals were predicted; none where none was measured.

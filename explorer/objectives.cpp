@@ -7,8 +7,6 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "graph/passes.hpp"
-
 namespace cpubone {
 namespace {
 
@@ -17,24 +15,6 @@ constexpr std::array<std::string_view, objective_count> names{"latency", "top1",
 constexpr std::array<std::string_view, objective_count> units{"ms", "%", "M", "M", "MB", "MB"};
 
 }  // namespace
-
-Capacity capacity(const Network& network) {
-  Capacity total;
-  total.resolution = network.inputs[0].shape.h;
-  const std::vector<bool> in_backbone = backbone(network);
-  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
-    const Node& node = network.nodes[i];
-    double credit = 1;
-    const bool dense = node.op.kind == OpKind::conv2d || node.op.kind == OpKind::conv_transpose2d;
-    if (dense && !is_depthwise(node.op))
-      credit = (1 + std::log2(node.op.kernel_h)) / (node.op.kernel_h * node.op.kernel_w) *
-               std::sqrt(node.op.groups);
-    total.macs += credit * static_cast<double>(macs(node.op));
-    if (node.op.kind == OpKind::add) total.depth += 1;
-    if (in_backbone[i]) total.body_params += credit * static_cast<double>(params(node.op));
-  }
-  return total;
-}
 
 std::string_view name(Objective objective) {
   return names[static_cast<std::size_t>(objective)];
@@ -57,7 +37,7 @@ double value(const Evaluation& e, Objective objective) {
     case Objective::latency:
       return e.latency.ms;
     case Objective::top1:
-      return e.accuracy.top1;
+      return e.accuracy.assured;
     case Objective::macs:
       return static_cast<double>(e.macs) / 1e6;
     case Objective::params:

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "graph/network.hpp"
-#include "predictor/accuracy_model.hpp"
+#include "predictor/accuracy_posterior.hpp"
 #include "predictor/terms.hpp"
 #include "records/bound.hpp"
 
@@ -20,22 +20,6 @@ struct LatencyModel {
   /// What limits an executed operator; empty: arithmetic where it has MACs, else memory.
   std::function<Bound(const Op&)> bound;
 };
-
-/// What a network's accuracy is estimated from. A dense k x k convolution is credited with
-/// 1 + log2(k) of its k^2 taps and with 1 / sqrt(groups) of its channels: larger kernels, fused
-/// blocks and fewer groups are known to gain far less than their MACs.
-struct Capacity {
-  double macs = 0;          ///< credited
-  double body_params = 0;   ///< credited, without the classification head
-  double depth = 0;         ///< residual branches; 0: unknown
-  double resolution = 224;  ///< pixels
-  double prior_points = 0;  ///< sum of assumed effects of choices, points of top-1
-  double novelty = 0;       ///< variance that choices nobody published add, points squared
-  bool operator==(const Capacity&) const = default;
-};
-
-/// Capacity of a network; the head is its stage `head`. No priors, no novelty.
-Capacity capacity(const Network& network);
 
 /// All that a search may look at.
 struct Evaluation {
@@ -54,7 +38,7 @@ inline constexpr int objective_count = 6;
 std::string_view name(Objective objective);
 /// Throws std::invalid_argument listing the known ones.
 Objective parse_objective(std::string_view text);
-/// Value for people: ms, %, millions, millions, MB, MB.
+/// Value for people: ms, % that is assured, millions, millions, MB, MB.
 double value(const Evaluation& evaluation, Objective objective);
 std::string_view unit(Objective objective);
 /// The value as it is minimised: top-1 negated.

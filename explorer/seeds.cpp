@@ -4,11 +4,11 @@
 
 namespace cpubone {
 
-std::vector<Genome> search_seeds(const SearchSpace& space, std::span<const CpuboneConfig> members,
-                                 std::span<const Found> front, std::size_t room) {
+std::vector<Genome> search_seeds(std::span<const Member> members, std::span<const Found> front,
+                                 std::size_t room) {
   std::vector<Genome> seeds;
-  for (const CpuboneConfig& member : members)
-    if (seeds.size() < room && contains(space, member)) seeds.push_back(encode(space, member));
+  for (const Member& member : members)
+    if (seeds.size() < room && member.genome) seeds.push_back(*member.genome);
   const std::size_t count = std::min(room - seeds.size(), front.size());
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = count == 1 ? 0 : i * (front.size() - 1) / (count - 1);

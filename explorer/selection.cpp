@@ -81,7 +81,7 @@ std::vector<Found> choose(std::span<const Found> front, std::span<const Referenc
   for (const Reference& r : references) {
     const Found* best = nullptr;
     for (const Found& f : front)
-      if (f.evaluation.accuracy.top1 >= r.top1 &&
+      if (f.evaluation.accuracy.assured >= r.top1 &&
           (!best || f.evaluation.latency.ms < best->evaluation.latency.ms))
         best = &f;
     if (!best) continue;
@@ -90,7 +90,7 @@ std::vector<Found> choose(std::span<const Found> front, std::span<const Referenc
       const Found* next = nullptr;
       int farthest = -1;
       for (const Found& f : front) {
-        if (f.evaluation.accuracy.top1 < r.top1 || f.evaluation.latency.ms > limit ||
+        if (f.evaluation.accuracy.assured < r.top1 || f.evaluation.latency.ms > limit ||
             taken.has(f.genome))
           continue;
         const int nearest = k == 0 && &f == best ? 2000 : taken.nearest(f.genome);
@@ -153,7 +153,7 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
   for (const Reference& r : references) {
     const std::size_t* best = nullptr;
     for (const std::size_t& i : pool)
-      if (picks[i].evaluation.accuracy.top1 >= r.top1 &&
+      if (picks[i].evaluation.accuracy.assured >= r.top1 &&
           (!best || latency_of(picks[i]) < latency_of(picks[*best])))
         best = &i;
     if (best) take(*best);
@@ -161,7 +161,7 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
   while (chosen.size() < count && !pool.empty()) {
     std::vector<Costs> points;
     for (const std::size_t i : pool)
-      points.push_back({latency_of(picks[i]), -picks[i].evaluation.accuracy.top1});
+      points.push_back({latency_of(picks[i]), -picks[i].evaluation.accuracy.assured});
     std::vector<std::size_t> layer = front(points);
     for (const std::size_t k : layer) take(pool[k]);
     std::sort(layer.rbegin(), layer.rend());

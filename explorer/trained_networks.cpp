@@ -98,7 +98,7 @@ TrainedNetwork published(const PublishedAblation& row) {
 
 }  // namespace
 
-const std::vector<TrainedNetwork>& published_networks() {
+const std::vector<TrainedNetwork>& trained_networks() {
   static const std::vector<TrainedNetwork> all = [] {
     std::vector<TrainedNetwork> networks;
     for (const PublishedAccuracyRow& row : published_accuracies())

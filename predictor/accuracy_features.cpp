@@ -29,10 +29,11 @@ void set_plain(const AccuracyTerms& t, Features& f) {
     e(layers) = std::log(p.layers);
     e(squeeze) = p.squeeze / p.layers;
     e(attention) = p.attention / p.layers;
+    e(share) = std::log(p.macs / t.macs);
     e(expansion_layers) = e(expansion) * e(layers);
     e(expansion_squeeze) = e(expansion) * e(squeeze);
     e(layers_squeeze) = e(layers) * e(squeeze);
-    f.segment<effect_count>(shared_begin) += 0.378 * e;  // 1 / sqrt(7): of the order of one place's
+    f.segment<effect_count>(shared_begin) += shared_scale * e;
   }
 }
 
@@ -40,21 +41,18 @@ Factors factors_of(const Features& f) {
   Factors z;
   z(0) = f(log_macs);
   z(1) = f(log_params);
-  Eigen::Index at = 2;
+  Eigen::Index next = 2;
   for (Eigen::Index stride = 0; stride < stride_count; ++stride)
-    for (const Effect effect : multiplied) {
-      const Eigen::Index first = place_begin + 2 * stride * effect_count + effect;
-      z(at++) = f(first) + f(first + effect_count);
-    }
+    for (const Effect effect : multiplied)
+      z(next++) = f(at(2 * stride, effect)) + f(at(2 * stride + 1, effect));
   return z;
 }
 
 void complete(const Eigen::VectorXd& scale, Features& f) {
   const Factors z =
       factors_of(f).cwiseProduct(scale).cwiseMax(-most_product).cwiseMin(most_product);
-  Eigen::Index at = plain_count;
-  for (Eigen::Index i = 0; i < product_factors; ++i)
-    for (Eigen::Index k = i; k < product_factors; ++k) f(at++) = z(i) * z(k);
+  visit_products(
+      [&](Eigen::Index product, Eigen::Index i, Eigen::Index k) { f(product) = z(i) * z(k); });
 }
 
 }  // namespace cpubone::accuracy_features

@@ -43,6 +43,10 @@ bool is_convolution(const Op& op) {
          op.kind == OpKind::partial_conv2d;
 }
 
+bool is_gate(Activation activation) {
+  return activation == Activation::sigmoid || activation == Activation::hardsigmoid;
+}
+
 /// Name of the block that a node belongs to, e.g. `stage3.1`.
 std::string_view block_of(const Node& node) {
   const std::string_view name = node.name;
@@ -91,13 +95,14 @@ void visit(const Network& network, std::size_t begin, std::size_t end, Take take
       credit = (1 + std::log2(op.kernel_h)) / (op.kernel_h * op.kernel_w) * std::sqrt(op.groups);
     terms.macs = credit * static_cast<double>(macs(op));
     if (in_backbone[i]) terms.body_params = credit * static_cast<double>(params(op));
-    if (op.activation != Activation::none) {
+    if (op.activation != Activation::none && !is_gate(op.activation)) {
       terms.activations = 1;
       terms.relus = op.activation == Activation::relu || op.activation == Activation::relu6;
       terms.gelus = op.activation == Activation::gelu || op.activation == Activation::gelu_tanh;
     }
     if (place[i]) {
       terms.place = *place[i];
+      terms.blocks.macs = terms.macs;
       add(terms.blocks, network, network.nodes[i]);
     }
     take(terms);
@@ -105,6 +110,7 @@ void visit(const Network& network, std::size_t begin, std::size_t end, Take take
 }
 
 void add(PlaceTerms& total, double times, const PlaceTerms& part) {
+  total.macs += times * part.macs;
   total.layers += times * part.layers;
   total.log_expansion += times * part.log_expansion;
   total.log_kernel += times * part.log_kernel;

@@ -9,6 +9,7 @@ namespace cpubone {
 /// What the blocks of a place in a network are like, summed over its spatial layers: convolutions
 /// with kernels above 1 x 1 and attention.
 struct PlaceTerms {
+  double macs = 0;  ///< credited as in AccuracyTerms
   double layers = 0;
   double log_expansion = 0;  ///< of the widest over the narrowest tensor at the layer
   double log_kernel = 0;
@@ -41,7 +42,7 @@ struct AccuracyTerms {
   /// CPUBone's ablations).
   double macs = 0;
   double body_params = 0;  ///< credited the same way, without the classification head
-  double activations = 0;  ///< operators that apply one
+  double activations = 0;  ///< operators that apply one, but gates
   double relus = 0;        ///< those among them that are ReLU or ReLU6
   double gelus = 0;
   std::array<PlaceTerms, place_count> places{};

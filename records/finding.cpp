@@ -65,11 +65,15 @@ const Table<GainFinding>& table<GainFinding>() {
       .name = "finding `gain`",
       .fields = {field<&T::network>("network", "a published one"),
                  field<&T::top1>("top1", "percent that a proposal must reach", percents),
-                 optional<&T::proposal>("proposal", "the fastest that does; empty where none does"),
+                 optional<&T::proposal>(
+                     "proposal",
+                     "the fastest that does with a probability of 90 %; empty where none does"),
                  optional<&T::latency_ratio>("latency_ratio", "proposal over network"),
                  optional<&T::holds>("holds",
                                      "it saves at least 10 %, measured beyond noise; null "
-                                     "within noise")},
+                                     "within noise"),
+                 optional<&T::probability>("probability", "that the proposal reaches `top1`",
+                                           {0, 1})},
       .kind = "gain"};
   return gain;
 }

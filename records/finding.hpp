@@ -14,14 +14,15 @@
 /// where noise leaves it open.
 namespace cpubone {
 
-/// How much time the fastest proposal saves that is estimated to be as accurate as a published
-/// network. Holds where it is at least 10 %, measured beyond noise.
+/// How much time the fastest proposal saves that is, with a probability of 90 %, as accurate as a
+/// published network. Holds where it is at least 10 %, measured beyond noise.
 struct GainFinding {
   std::string network;                    ///< the published one
   double top1 = 0;                        ///< percent that a proposal must reach
   std::string proposal;                   ///< empty where none reaches it
   std::optional<Interval> latency_ratio;  ///< proposal over network
   std::optional<bool> holds;
+  std::optional<double> probability = std::nullopt;  ///< that the proposal reaches `top1`
   bool operator==(const GainFinding&) const = default;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <set>
 
 #include "records/tables.hpp"
@@ -197,9 +198,10 @@ const Table<ResultNetwork>& table<ResultNetwork>() {
        optional<&T::breakdown>("breakdown", "summed by stage and operator class"),
        optional<&T::nearest>("nearest", "proposals: the B-network nearest in latency"),
        optional<&T::difference>("difference", "proposals: what differs from it"),
-       optional<&T::better_than>(
-           "better_than",
-           "proposals: published networks of higher measured latency and no higher top-1")},
+       optional<&T::better_than>("better_than",
+                                 "proposals: published networks of higher measured latency and, "
+                                 "with a probability of 90 %, no "
+                                 "higher top-1")},
       check_network};
   return network;
 }
@@ -314,6 +316,31 @@ std::string_view name(Evidence evidence) {
 }
 std::string_view name(Origin origin) {
   return origin_names[static_cast<std::size_t>(origin)];
+}
+
+namespace {
+
+/// Of the logarithm of the error, in percent, that an estimate may have.
+struct LogError {
+  explicit LogError(const Interval& percent)
+      : mean(std::log(100 - percent.value)), sd((std::log(100 - percent.low) - mean) / 1.6449) {}
+  double mean;
+  double sd;
+};
+
+}  // namespace
+
+double probability_of(const Top1& top1, double percent) {
+  if (!top1.estimated || top1.percent.low >= top1.percent.value)
+    return top1.percent.value >= percent ? 1 : 0;
+  const LogError error(top1.percent);
+  return 0.5 * std::erfc((error.mean - std::log(100 - percent)) / error.sd / std::sqrt(2.0));
+}
+
+double assured(const Top1& top1) {
+  if (!top1.estimated || top1.percent.low >= top1.percent.value) return top1.percent.value;
+  const LogError error(top1.percent);
+  return 100 - std::exp(error.mean + 1.2816 * error.sd);
 }
 
 std::optional<Interval> latency_ms(const ResultNetwork& network) {

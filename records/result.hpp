@@ -56,6 +56,14 @@ struct Top1 {
   bool operator==(const Top1&) const = default;
 };
 
+/// The probability at which an accuracy is claimed.
+inline constexpr double claim_probability = 0.9;
+/// Probability that a top-1 is `percent` or more: of an estimate as its 90 % interval tells, the
+/// logarithm of the error being normal; of any other 0 or 1.
+double probability_of(const Top1& top1, double percent);
+/// The percent that it reaches with `claim_probability`.
+double assured(const Top1& top1);
+
 /// Median latency of a network with its 95 % interval, in milliseconds.
 struct MeasuredLatency {
   Interval ms;
@@ -112,7 +120,8 @@ struct ResultNetwork {
   std::vector<BreakdownRow> breakdown;
   std::string nearest;                   ///< proposals: the B-network nearest in latency
   std::string difference;                ///< proposals: what differs from `nearest`
-  std::vector<std::string> better_than;  ///< published networks that are slower and no better
+  std::vector<std::string> better_than;  ///< published networks that are slower and, with
+                                         ///< `claim_probability`, no more accurate
   bool operator==(const ResultNetwork&) const = default;
 };
 

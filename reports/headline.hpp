@@ -7,19 +7,16 @@ namespace cpubone {
 
 /// What a result lets say of its best proposal.
 ///
-/// A proposal is compared with every published network whose top-1 is not below the low end of what
-/// the proposal's is estimated to be, of which the fastest is its rival: were the estimate as wrong
-/// as its interval allows, that is what one could have used instead. The best of n proposals is the
-/// luckiest as well, so both its intervals are first widened to hold for all n at once (Šidák: each
-/// at the level `level^(1/n)`). The claim `shown` is made only where the proposal's latency is then
-/// below the rival's, beyond both intervals, and both were measured undisturbed.
+/// A proposal reaches the low end of its accuracy's interval with a probability of 95 %, its choice
+/// among many allowed for. Every published network that reaches it too could have been used instead;
+/// the fastest of them is the proposal's rival. The claim `shown` is made only where the proposal's latency is below the
+/// rival's, beyond both intervals, and both were measured undisturbed.
 struct Headline {
   const ResultNetwork* proposal = nullptr;  ///< the one that gains most, shown ones first; or null
   const ResultNetwork* rival = nullptr;     ///< its fastest published rival; null: there is none
-  Interval top1;                            ///< of the proposal, widened, in percent
+  double at_least = 0;                      ///< percent that the proposal reaches at 95 %
   double latency_ratio = 1;                 ///< proposal over rival
   double latency_ratio_high = 1;            ///< the same at the intervals' ends
-  int proposals = 0;                        ///< among which it was chosen
   bool shown = false;
 };
 Headline headline(const Result& result);

@@ -25,8 +25,9 @@ struct Table {
 std::string short_number(double value);
 /// Millions with one decimal: `10.3 M`.
 std::string millions(std::int64_t value);
-/// `10.2 (10.1–10.3)`, or `10 (6–15)` where it is known no better: three significant digits at most,
-/// and no more than tell the interval's ends from its value. The value alone where it is empty.
+/// `10.2 (10.1–10.3)`, or `10 (6–15)` where it is known no better: three significant digits at
+/// most, and no more than tell the interval's ends from its value. The value alone where it is
+/// empty.
 std::string with_interval(const Interval& interval);
 /// A fraction as percent with one decimal: `0.021` is `2.1 %`.
 std::string percent_text(double fraction);

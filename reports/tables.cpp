@@ -26,6 +26,20 @@ std::string top1_cell(const ResultNetwork& network) {
   return fmt::format("≈ {:.1f} ({:.1f}–{:.1f})", top.value, top.low, top.high);
 }
 
+/// The networks that a proposal is better than, with the probability that it is as accurate.
+std::string better_cell(const ResultNetwork& network, const Result& result) {
+  std::vector<std::string> cells;
+  for (const std::string& other : network.better_than) {
+    const ResultNetwork* n = find_network(result, other);
+    cells.push_back(
+        n != nullptr && n->top1 && network.top1
+            ? fmt::format("{} ({})", other,
+                          percent_text(probability_of(*network.top1, n->top1->percent.value)))
+            : other);
+  }
+  return fmt::format("{}", fmt::join(cells, ", "));
+}
+
 std::string optional_cell(const std::optional<double>& value) {
   return value ? short_number(*value) : "–";
 }
@@ -82,7 +96,7 @@ Table summary_table(const Result& result) {
                {"predicted ms", true},
                {"measured ms", true},
                {"GMACpS", true},
-               {"faster than"}},
+               {"faster than (probability)"}},
               {}};
   const auto measured = [](const ResultNetwork& n) {
     if (!n.measured_ms) return std::string();
@@ -99,8 +113,7 @@ Table summary_table(const Result& result) {
          fmt::format("{:.1f}", static_cast<double>(n->params) * 1e-6),
          fmt::format("{:.0f}", static_cast<double>(n->macs) * 1e-6),
          n->predicted_ms ? fmt::format("{:.2f}", n->predicted_ms->value) : "", measured(*n),
-         n->gmacps ? fmt::format("{:.1f}", *n->gmacps) : "",
-         fmt::format("{}", fmt::join(n->better_than, ", "))});
+         n->gmacps ? fmt::format("{:.1f}", *n->gmacps) : "", better_cell(*n, result)});
   }
   return table;
 }
@@ -297,13 +310,13 @@ Table proposal_table(const Result& result) {
                {"Top-1 %", true},
                {"Nearest"},
                {"What differs"},
-               {"Better than"}},
+               {"Better than (probability)"}},
               {}};
   for (const ResultNetwork* network : by_latency(result)) {
     if (network->origin != Origin::proposal) continue;
     table.rows.push_back({network->name, network->description, latency_cell(*network),
                           top1_cell(*network), network->nearest, network->difference,
-                          fmt::format("{}", fmt::join(network->better_than, ", "))});
+                          better_cell(*network, result)});
   }
   return table;
 }
@@ -405,8 +418,8 @@ Table pareto_table(std::span<const Result> results) {
   Table table{"Fronts", {}, {}};
   for (const char* title :
        {"device", "network", "family", "origin", "latency_ms", "latency_low_ms", "latency_high_ms",
-        "latency_kind", "top1_percent", "top1_low_percent", "top1_high_percent", "top1_kind",
-        "params", "macs", "gmacps", "description"})
+        "latency_kind", "top1_percent", "top1_low_percent", "top1_high_percent",
+        "top1_assured_percent", "top1_kind", "params", "macs", "gmacps", "description"})
     table.columns.push_back({title});
   const std::vector<std::string> names = result_names(results);
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -419,9 +432,10 @@ Table pareto_table(std::span<const Result> results) {
           {names[i], network->name, network->family, std::string(name(network->origin)),
            plain(latency.value), bound(latency.low), bound(latency.high),
            std::string(latency_source(*network)), plain(accuracy.value), plain(accuracy.low),
-           plain(accuracy.high), network->top1->estimated ? "estimated" : "published",
-           fmt::to_string(network->params), fmt::to_string(network->macs),
-           network->gmacps ? plain(*network->gmacps) : "", network->description});
+           plain(accuracy.high), plain(assured(*network->top1)),
+           network->top1->estimated ? "estimated" : "published", fmt::to_string(network->params),
+           fmt::to_string(network->macs), network->gmacps ? plain(*network->gmacps) : "",
+           network->description});
     }
   }
   return table;

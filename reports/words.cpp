@@ -42,8 +42,10 @@ Statement say(const GainFinding& gain, const Result& result) {
   const ResultNetwork* proposal = find_network(result, gain.proposal);
   if (published == nullptr || proposal == nullptr || !gain.latency_ratio ||
       !latency_ms(*published) || !latency_ms(*proposal) || !proposal->top1) {
-    said.sentence = fmt::format("No proposal reaches the {:.1f} % of {} within the constraints.",
-                                gain.top1, gain.network);
+    said.sentence = fmt::format(
+        "No proposal reaches the {:.1f} % of {} with a probability of {:.0f} % within the "
+        "constraints.",
+        gain.top1, gain.network, 100 * claim_probability);
     return said;
   }
   const std::string_view source = latency_source(*published) == latency_source(*proposal)
@@ -54,10 +56,12 @@ Statement say(const GainFinding& gain, const Result& result) {
   const Interval& top1 = proposal->top1->percent;
   said.sentence = fmt::format(
       "{} takes {:.2f} ms where {} takes {:.2f} ms ({}), {:.1f} % {}, at an estimated top-1 of "
-      "{:.1f} % ({:.1f} to {:.1f}) against {:.1f} %; training decides.",
+      "{:.1f} % ({:.1f} to {:.1f}); it reaches {:.1f} % with a probability of {:.0f} %, and "
+      "training "
+      "decides.",
       proposal->name, latency_ms(*proposal)->value, published->name, latency_ms(*published)->value,
       source, 100 * std::abs(saved), saved >= 0 ? "less" : "more", top1.value, top1.low, top1.high,
-      gain.top1);
+      gain.top1, 100 * gain.probability.value_or(probability_of(*proposal->top1, gain.top1)));
   const Share share = largest_share(*proposal);
   if (saved < 0.1 && share.share > 0)
     said.sentence +=
@@ -69,7 +73,7 @@ Statement say(const PredictionFinding& prediction, const Result&) {
   return {
       "Predicted and measured latency of the proposals",
       fmt::format("{} proposals were predicted, before they were measured, {:.1f} % off on "
-                  "average and {:.1f} % at worst, at the pace of B0 to B3 beside them.",
+                  "average and {:.1f} % at worst, at the pace of the networks measured beside them.",
                   prediction.networks, 100 * prediction.mean_error, 100 * prediction.worst_error),
       verdict_of(prediction.holds)};
 }

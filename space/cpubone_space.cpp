@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "space/difference.hpp"
+
 namespace cpubone {
 
 extern const std::string_view default_space_json;  // space/data/default_space.json
@@ -354,7 +356,26 @@ void units(const SearchSpace& space, const Genome& g, std::vector<UnitUse>& out)
 
 const Skeleton& cpubone_skeleton() {
   static const Skeleton skeleton{
-      "cpubone", genes, check_combinations, reduce, build_candidate, describe_candidate, units};
+      "cpubone",
+      genes,
+      check_combinations,
+      reduce,
+      build_candidate,
+      describe_candidate,
+      units,
+      "CPUBone",
+      {"cpubone-b0", "cpubone-b1", "cpubone-b2", "cpubone-b3"},
+      [](const SearchSpace& space) {
+        std::vector<Member> members;
+        for (const CpuboneConfig& config : cpubone_family())
+          members.push_back({config.name, contains(space, config)
+                                              ? std::optional(encode(space, config))
+                                              : std::nullopt});
+        return members;
+      },
+      [](const SearchSpace& space, const Genome& genome, std::string_view published) {
+        return difference(config_of(space, genome), cpubone_config(published));
+      }};
   return skeleton;
 }
 

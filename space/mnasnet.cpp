@@ -169,8 +169,19 @@ std::string describe(const MnasnetConfig& config) {
 }
 
 const Skeleton& mnasnet_skeleton() {
+  // Published ones have ReLU as these, but squeeze or widths of their own.
   static const Skeleton skeleton{
-      "mnasnet", genes, check_combinations, reduce, build_candidate, describe_candidate, units};
+      "mnasnet",
+      genes,
+      check_combinations,
+      reduce,
+      build_candidate,
+      describe_candidate,
+      units,
+      "MNASNet",
+      {"mnasnet-b1", "mnasnet-a1", "efficientnet-b0"},
+      [](const SearchSpace&) { return std::vector<Member>{}; },
+      [](const SearchSpace&, const Genome&, std::string_view) { return std::string(); }};
   return skeleton;
 }
 

@@ -69,6 +69,15 @@ const Skeleton& find_skeleton(std::string_view name) {
       fmt::format("skeleton: got \"{}\", expected cpubone or mnasnet", name));
 }
 
+SearchSpace named_search_space(const std::string& name_or_file) {
+  if (name_or_file == "default") return default_search_space();
+  if (name_or_file == "mnasnet") return make_space(name_or_file, mnasnet_skeleton());
+  if (!name_or_file.ends_with(".json") && !std::filesystem::exists(name_or_file))
+    throw std::invalid_argument(fmt::format(
+        "search space: got \"{}\", expected default, mnasnet or a file (.json)", name_or_file));
+  return load_search_space(name_or_file);
+}
+
 bool operator==(const SearchSpace& a, const SearchSpace& b) {
   return a.name == b.name && a.skeleton == b.skeleton &&
          std::equal(a.genes.begin(), a.genes.end(), b.genes.begin(), b.genes.end(),

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -46,6 +47,12 @@ struct UnitUse {
   int times = 1;  ///< in a row
 };
 
+/// A published network that a space may have.
+struct Member {
+  std::string name;
+  std::optional<Genome> genome;
+};
+
 /// What a space's genes are parts of: how choices become a network, and which make the same one.
 struct Skeleton {
   std::string_view name;
@@ -64,6 +71,14 @@ struct Skeleton {
   /// one before it, and is the nodes whose names agree up to the second dot, e.g. `stage3.1`; of
   /// the stage `head` all.
   void (*units)(const SearchSpace&, const Genome&, std::vector<UnitUse>&);
+
+  std::string_view family;  ///< of published networks, like which accuracies are estimated
+  /// Names in the zoo, fastest first: what proposals are compared with.
+  std::vector<std::string> references;
+  /// Published networks of this kind, with their genomes where the space has them.
+  std::vector<Member> (*members)(const SearchSpace&);
+  /// What differs in a canonical genome from a published network; empty: nothing can be told.
+  std::string (*difference)(const SearchSpace&, const Genome&, std::string_view published);
 };
 
 /// A skeleton by name: `cpubone` or `mnasnet`. Throws std::invalid_argument listing them.
@@ -156,6 +171,10 @@ class UnitKey {
   std::uint64_t key_;
   std::uint64_t radix_ = 64;  // units of a skeleton, at most
 };
+
+/// What a user means: `default`, `mnasnet` or a file (.json). Throws std::invalid_argument for a
+/// name that is not known, cpubone::Error for a file that is wrong.
+SearchSpace named_search_space(const std::string& name_or_file);
 
 /// Search space JSON (`cpubone/space/1`, docs/file-formats.md).
 nlohmann::json to_json(const SearchSpace& space);

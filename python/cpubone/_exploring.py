@@ -21,7 +21,7 @@ class Proposal(NamedTuple):
     """A network that an exploration proposes."""
 
     name: str
-    config: Config
+    config: Optional[Config]  #: of networks of CPUBone's kind
     network: Network
 
 
@@ -111,7 +111,10 @@ def explore(
         core, found = _core.explore(
             predictor._core, chosen._core, None if profile is None else profile._core, arguments, report
         )
-    made = [Proposal(built.name, Config._from_core(config), Network(built)) for config, built in found]
+    made = [
+        Proposal(built.name, None if config is None else Config._from_core(config), Network(built))
+        for config, built in found
+    ]
     return Exploration(Result(core), made)
 
 

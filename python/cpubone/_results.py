@@ -20,6 +20,7 @@ _COLUMNS = (
     "family",
     "origin",
     "top1",
+    "top1_assured",
     "estimated",
     "latency_ms",
     "measured",
@@ -69,9 +70,11 @@ class Result(Document[_core.Result]):
         ]
 
     def rows(self) -> Rows:
-        """One dict a network: name, family, origin, top1 in percent (`estimated` or published), latency and interval in
+        """One dict a network: name, family, origin, top1 in percent (`estimated` or published), the percent
+        that it reaches with a probability of 90 %, latency and interval in
         ms (`measured` undisturbed, `disturbed`, or neither: predicted), gmacps, params, macs, description; None where unknown."""
         rows = []
+        assured = self._core.assured_top1()
         for network in self.values["networks"]:
             top1 = network.get("top1") or {}
             measured = network.get("measured_ms")
@@ -84,6 +87,7 @@ class Result(Document[_core.Result]):
                     "family": network.get("family"),
                     "origin": network["origin"],
                     "top1": top1.get("value"),
+                    "top1_assured": assured.get(network["name"]),
                     "estimated": top1.get("kind") == "estimated",
                     "latency_ms": latency.get("value"),
                     "measured": measured is not None and not disturbed,

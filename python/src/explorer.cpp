@@ -4,7 +4,7 @@
 #include <future>
 #include <map>
 
-#include "explorer/accuracy.hpp"
+#include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "python/src/bindings.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
@@ -71,7 +71,7 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
 #endif
   ExploreRequest request;
   request.space = space;
-  request.accuracy = published_accuracy_model();
+  request.accuracy = published_accuracy_model(std::string(space.skeleton->family));
   request.options = arguments.options;
   request.form = arguments.form;
   request.budget = arguments.budget;
@@ -121,7 +121,8 @@ void register_explorer(py::module_& m) {
   m.def(
       "estimated_top1",
       [](const Network& network) -> py::object {
-        const AccuracyEstimate e = published_accuracy_model().estimate(capacity(network));
+        const AccuracyEstimate e =
+            estimate(published_accuracy_model().posterior, accuracy_terms(network));
         if (e.refused) return py::none();
         return py::make_tuple(e.top1, e.low, e.high);
       },

@@ -23,6 +23,13 @@ void register_reports(py::module_& m) {
           "save", [](const Result& r, const std::filesystem::path& path) { save_result(r, path); },
           "path"_a)
       .def("json", &json_text<Result>)
+      .def("assured_top1",
+           [](const Result& result) {
+             py::dict percents;
+             for (const ResultNetwork& n : result.networks)
+               if (n.top1) percents[py::str(n.name)] = assured(*n.top1);
+             return percents;
+           })
       .def("statements",
            [](const Result& result) {
              py::list said;

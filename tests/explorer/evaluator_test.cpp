@@ -28,18 +28,10 @@ TEST_CASE("evaluating equals building the network and counting", "[explorer]") {
     const LatencyEstimate whole = latency.combine(latency_terms(network, latency));
     CHECK(e.latency.ms == Approx(whole.ms).epsilon(1e-12));
     CHECK(e.latency.high_ms == Approx(whole.high_ms).epsilon(1e-12));
-    // Priors of choices are the genome's; the counted rest is the network's.
-    const Capacity counted = capacity(network);
-    Capacity with_priors = counted;
-    const Genome g = canonical(evaluator.space(), genome);
-    for (std::size_t p = 0; p < g.size(); ++p) {
-      const ChoicePrior prior = choice_prior(evaluator.space(), p, g[p]);
-      with_priors.prior_points += prior.points;
-      with_priors.novelty += prior.variance;
-    }
-    with_priors.novelty += width_novelty(evaluator.space(), g);
-    CHECK(e.accuracy.top1 ==
-          Approx(evaluator.accuracy().estimate(with_priors).top1).epsilon(1e-12));
+    const AccuracyEstimate whole_top1 =
+        estimate(evaluator.accuracy().posterior, accuracy_terms(network));
+    CHECK(e.accuracy.top1 == Approx(whole_top1.top1).epsilon(1e-6));
+    CHECK(e.accuracy.assured == Approx(whole_top1.assured).epsilon(1e-6));
   }
 }
 
@@ -75,7 +67,8 @@ TEST_CASE("networks of another skeleton are evaluated as if they were built", "[
     CHECK(e.params == params(network));
     CHECK(e.peak_activation_bytes == peak_activation_bytes(network));
     CHECK(e.latency.ms == Approx(latency.combine(latency_terms(network, latency)).ms));
-    CHECK(e.accuracy == evaluator.accuracy().estimate(capacity(network)));
+    CHECK(e.accuracy.top1 ==
+          Approx(estimate(evaluator.accuracy().posterior, accuracy_terms(network)).top1));
   }
   // Stem and head by resolution; in 7 stages 12 kinds of first and 12 of further layers.
   CHECK(evaluator.units() <= 2 * (2 + 7 * 24));

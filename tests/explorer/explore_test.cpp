@@ -7,7 +7,6 @@
 
 #include "explorer/assembly.hpp"
 #include "explorer/correction.hpp"
-#include "explorer/difference.hpp"
 #include "explorer/finding.hpp"
 #include "explorer/predicted_studies.hpp"
 #include "graph/passes.hpp"
@@ -54,7 +53,9 @@ ExploreOptions quick() {
 }  // namespace
 
 TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
-  const Exploration found = explore(input(true), quick());
+  ExploreInput in = input(true);
+  in.measured = {{"mobilenetv2-100", {{90, 89, 91}, 20, false}}};
+  const Exploration found = explore(in, quick());
   const Result& result = found.result;
   REQUIRE(found.proposals.size() >= 5);
   Result whole = result;
@@ -72,8 +73,8 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
     REQUIRE(n);
     CHECK(n->macs == macs(p.network));
     CHECK(n->params == params(p.network));
-    CHECK(n->description == describe(p.config));
-    CHECK(build(p.config) == p.network);
+    CHECK(n->description == describe(*p.config));
+    CHECK(build(*p.config) == p.network);
     CHECK_FALSE(n->difference.empty());
     CHECK(n->nearest.substr(0, 9) == "cpubone-b");
     REQUIRE(n->measured_ms);
@@ -86,7 +87,7 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
       const ResultNetwork* o = find_network(result, other);
       REQUIRE(o->measured_ms);
       CHECK(n->measured_ms->ms.value < o->measured_ms->ms.value);
-      CHECK(n->top1->percent.value >= o->top1->percent.value);
+      CHECK(probability_of(*n->top1, o->top1->percent.value) >= 0.899);
     }
   }
   CHECK(better > 0);
@@ -129,7 +130,7 @@ TEST_CASE("backbones of another resolution are proposed, measured and told as su
   const Exploration found = explore(in, options);
   CHECK(measured == std::set<std::pair<int, std::size_t>>{{320, 4}});
   for (const Proposal& p : found.proposals) {
-    CHECK(p.network == in_form(build(p.config), in.form));
+    CHECK(p.network == in_form(build(*p.config), in.form));
     CHECK(find_network(found.result, p.network.name)->resolution == 320);
   }
   const ResultNetwork* b0 = find_network(found.result, "cpubone-b0");
@@ -140,6 +141,28 @@ TEST_CASE("backbones of another resolution are proposed, measured and told as su
       std::any_of(found.result.warnings.begin(), found.result.warnings.end(), [](const Warning& w) {
         return w.what.find("(320x320 pixels, without heads)") != std::string::npos;
       }));
+}
+
+TEST_CASE("another space is explored from its own references to findings", "[explorer]") {
+  ExploreInput in = input(true);
+  in.space = named_search_space("mnasnet");
+  in.accuracy = published_accuracy_model("MNASNet");
+  const Exploration found = explore(in, quick());
+  REQUIRE(found.proposals.size() >= 5);
+  for (const Proposal& p : found.proposals) {
+    CHECK_FALSE(p.config);
+    const ResultNetwork* n = find_network(found.result, p.network.name);
+    CHECK(n->description.starts_with("e"));
+    CHECK((n->nearest == "mnasnet-a1" || n->nearest == "mnasnet-b1" ||
+           n->nearest == "efficientnet-b0"));
+    CHECK(n->top1->percent.value > 65);
+    CHECK(n->top1->percent.value < 80);
+    CHECK(n->measured_ms);
+  }
+  CHECK(find_network(found.result, "mnasnet-a1")->measured_ms);
+  CHECK_FALSE(find_network(found.result, "cpubone-b0")->measured_ms);
+  CHECK(std::get<GainFinding>(found.result.findings[0]).network == "mnasnet-b1");
+  CHECK(found.result.warnings.empty());
 }
 
 TEST_CASE("a limit on parameters that the head exceeds says so", "[explorer]") {
@@ -188,14 +211,17 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
     }
     return out;
   };
-  const auto worst_error = [&] {
-    double worst = 0;
-    for (const ResultNetwork& n : explore(in, quick()).result.networks)
-      if (n.origin == Origin::proposal)
-        worst = std::max(worst, std::abs(n.predicted_ms->value / n.measured_ms->ms.value - 1));
-    return worst;
+  const auto mean_error = [&] {
+    double sum = 0;
+    int count = 0;
+    for (const ResultNetwork& n : explore(in, quick()).result.networks) {
+      if (n.origin != Origin::proposal) continue;
+      sum += std::abs(n.predicted_ms->value / n.measured_ms->ms.value - 1);
+      ++count;
+    }
+    return sum / count;
   };
-  const double unlearnt = worst_error();
+  const double unlearnt = mean_error();
   std::size_t most = 0;
   in.learn = [&](std::span<const Op> ops) {
     most = std::max(most, ops.size());
@@ -210,7 +236,7 @@ TEST_CASE("operators of the candidates that are uncertain are learnt before they
     };
     return learnt;
   };
-  CHECK(worst_error() < unlearnt);
+  CHECK(mean_error() < unlearnt);
   CHECK(most <= 60);
   CHECK(known.size() > 20);
 }
@@ -367,23 +393,6 @@ TEST_CASE("a cancelled exploration ends with what it has", "[explorer]") {
   CHECK_FALSE(found.result.warnings.empty());
 }
 
-TEST_CASE("a difference names what changed and nothing else", "[explorer]") {
-  CpuboneConfig config = cpubone_config("b0");
-  CHECK(difference(config, cpubone_config("b0")).empty());
-  config.stages[3].blocks = 5;
-  config.stages[3].groups = 1;
-  config.resolution = 192;
-  config.stages[4].attention = false;
-  CHECK(difference(config, cpubone_config("b0")) ==
-        "input 224 -> 192; stage 3: blocks 3 -> 5, groups 2 -> 1; stage 4: attention with -> "
-        "without");
-  config = cpubone_config("b0");
-  config.stages[1].down_fused = false;
-  config.stages[4].fused = true;
-  CHECK(difference(config, cpubone_config("b0")) ==
-        "stage 1: strided block fused -> unfused; stage 4: blocks are unfused -> fused");
-}
-
 TEST_CASE("a correction follows measured networks and trusts few of them little", "[explorer]") {
   const LatencyModel model = fake_latency();
   std::vector<Confirmed> networks;
@@ -494,12 +503,13 @@ TEST_CASE("the gain at a network's accuracy is of the fastest proposal that reac
   };
   Result result;
   result.networks = {network("cpubone-b1", Origin::published, 10, 78.7),
-                     network("too-poor", Origin::proposal, 5, 78.6),
-                     network("slower", Origin::proposal, 8.5, 79.2),
-                     network("faster", Origin::proposal, 8, 78.7)};
+                     network("too-poor", Origin::proposal, 5, 78.9),
+                     network("slower", Origin::proposal, 8.5, 79.4),
+                     network("faster", Origin::proposal, 8, 79.2)};
   GainFinding gain = find_gain(result, "cpubone-b1", 78.7);
   CHECK(gain.proposal == "faster");
   CHECK(gain.latency_ratio->value == Approx(0.8));
+  CHECK(*gain.probability == Approx(0.95).margin(0.005));  // 78.7 is the low end of its interval
   CHECK(gain.holds == true);
   // Faster beyond noise, but not by 10 %.
   result.networks[3].measured_ms->ms = {9.5, 9.4, 9.6};

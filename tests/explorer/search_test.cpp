@@ -99,11 +99,11 @@ TEST_CASE("a search finds the front of a space that can be enumerated", "[explor
   const double exact = hypervolume(points, reference);
   for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::local}) {
     SearchOptions options = quick(algorithm);
-    options.evaluations = static_cast<std::int64_t>(all.size()) / 5;
+    options.evaluations = static_cast<std::int64_t>(all.size()) / 4;
     const SearchResult result = search(evaluator, options);
     INFO(name(algorithm) << ": " << result.distinct() << " of " << all.size());
     CHECK(hypervolume(front_costs(result), reference) >= 0.999 * exact);
-    CHECK(result.distinct() < static_cast<std::int64_t>(all.size()) / 4);
+    CHECK(result.distinct() < static_cast<std::int64_t>(all.size()) / 3);
   }
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("constraints on other quantities hold for the whole front", "[explorer
   for (const Found& f : result.front) {
     CHECK(f.evaluation.params <= 12'000'000);
     CHECK(f.evaluation.macs <= 900'000'000);
-    CHECK(f.evaluation.accuracy.top1 >= 74);
+    CHECK(f.evaluation.accuracy.assured >= 74);
   }
 }
 

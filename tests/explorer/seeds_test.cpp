@@ -17,12 +17,16 @@ std::vector<Found> some_front(const SearchSpace& space, int count) {
   return front;
 }
 
+std::vector<Member> members(const SearchSpace& space) {
+  return space.skeleton->members(space);
+}
+
 }  // namespace
 
 TEST_CASE("seeds are all members and then the front evenly from end to end", "[explorer]") {
   const SearchSpace space = default_search_space();
   const std::vector<Found> front = some_front(space, 41);
-  const std::vector<Genome> seeds = search_seeds(space, cpubone_family(), front, 12);
+  const std::vector<Genome> seeds = search_seeds(members(space), front, 12);
   REQUIRE(seeds.size() == 12);
   for (std::size_t i = 0; i < cpubone_family().size(); ++i)
     CHECK(seeds[i] == encode(space, cpubone_family()[i]));
@@ -33,17 +37,17 @@ TEST_CASE("little room is no hindrance to seeds", "[explorer]") {
   const SearchSpace space = default_search_space();
   const std::vector<Found> front = some_front(space, 3);
   for (const std::size_t room : {0, 1, 2, 3}) {
-    CHECK(search_seeds(space, cpubone_family(), front, room).size() == room);
-    CHECK(search_seeds(space, {}, front, room).size() == room);
+    CHECK(search_seeds(members(space), front, room).size() == room);
+    CHECK(search_seeds({}, front, room).size() == room);
   }
-  CHECK(search_seeds(space, {}, {}, 9).empty());
-  CHECK(search_seeds(space, {}, front, 9).size() == 3);
-  CHECK(search_seeds(space, {}, front, 1).front() == front.front().genome);
+  CHECK(search_seeds({}, {}, 9).empty());
+  CHECK(search_seeds({}, front, 9).size() == 3);
+  CHECK(search_seeds({}, front, 1).front() == front.front().genome);
 }
 
 TEST_CASE("members that the space lacks are no seeds", "[explorer]") {
   const SearchSpace space = tiny_space();
-  const std::vector<Genome> seeds = search_seeds(space, cpubone_family(), {}, 50);
+  const std::vector<Genome> seeds = search_seeds(members(space), {}, 50);
   const auto held = std::count_if(cpubone_family().begin(), cpubone_family().end(),
                                   [&](const CpuboneConfig& c) { return contains(space, c); });
   CHECK(static_cast<std::ptrdiff_t>(seeds.size()) == held);

@@ -11,7 +11,7 @@ using namespace cpubone;
 namespace {
 
 const AccuracyFit& fit() {
-  static const AccuracyFit of_cpubone(published_networks(), "CPUBone");
+  static const AccuracyFit of_cpubone(trained_networks(), "CPUBone");
   return of_cpubone;
 }
 
@@ -29,7 +29,7 @@ TEST_CASE("published networks are known by their blocks where the zoo has them",
   std::set<std::string> names;
   int blocks = 0;
   int proxies = 0;
-  for (const TrainedNetwork& n : published_networks()) {
+  for (const TrainedNetwork& n : trained_networks()) {
     INFO(n.network);
     CHECK(names.insert(n.network).second);
     proxies += n.proxy;
@@ -41,7 +41,7 @@ TEST_CASE("published networks are known by their blocks where the zoo has them",
 }
 
 TEST_CASE("members of CPUBone and LowFormer are estimated from the others", "[explorer]") {
-  const std::vector<TrainedNetwork>& all = published_networks();
+  const std::vector<TrainedNetwork>& all = trained_networks();
   const auto left_out = fit().leave_one_out();
   double error = 0;
   double covered = 0;
@@ -58,7 +58,7 @@ TEST_CASE("members of CPUBone and LowFormer are estimated from the others", "[ex
 }
 
 TEST_CASE("families that were never seen are put in order", "[explorer]") {
-  const std::vector<TrainedNetwork>& all = published_networks();
+  const std::vector<TrainedNetwork>& all = trained_networks();
   const auto left_out = fit().leave_family_out();
   double agree = 0;
   double pairs = 0;

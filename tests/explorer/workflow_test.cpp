@@ -299,7 +299,7 @@ TEST_CASE("networks in a form are explored from the machine's profile to the res
   CHECK(explored.result.predictor->networks->count ==
         static_cast<int>(published_networks(form).size()));
   for (const Proposal& p : explored.proposals) {
-    CHECK(p.config.resolution == 224);
+    CHECK(p.config->resolution == 224);
     CHECK(p.network.inputs[0].shape.h == 256);
   }
   // The whole networks are not known, for what was measured were others.

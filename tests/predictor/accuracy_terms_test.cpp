@@ -28,7 +28,8 @@ TEST_CASE("terms tell what each stage of a network is like", "[predictor]") {
   const double stem = 112.0 * 112 * 27 * 32;
   CHECK(terms.macs ==
         Approx(static_cast<double>(macs(network)) - stem * (1 - (1 + std::log2(3)) / 9)));
-  CHECK(terms.relus == terms.activations - 3);  // squeeze-excites end in sigmoids
+  CHECK(terms.relus == terms.activations);  // squeeze-excites end in gates
+  CHECK(p.macs > terms.places[6].macs);
 }
 
 TEST_CASE("groups and attention of CPUBone are counted where they stand", "[predictor]") {

@@ -1,5 +1,7 @@
 #include "records/result.hpp"
 
+#include <cmath>
+
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -142,4 +144,20 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[re
         "\"luck\"");
   CHECK_THAT(error_with("/findings/1/sentence", "s"),
              ContainsSubstring("r.json#/findings/1: unknown key \"sentence\", expected one of"));
+}
+
+TEST_CASE("an estimate's interval tells with what probability an accuracy is reached",
+          "[records]") {
+  // log(100 - top1) is normal: 1.645 deviations to the low end.
+  const double sd = 0.03;
+  const Top1 estimated{
+      {80, 100 - 20 * std::exp(1.6449 * sd), 100 - 20 * std::exp(-1.6449 * sd)}, true, ""};
+  CHECK(probability_of(estimated, 80) == Approx(0.5));
+  CHECK(probability_of(estimated, estimated.percent.low) == Approx(0.95).epsilon(1e-3));
+  CHECK(assured(estimated) == Approx(100 - 20 * std::exp(1.2816 * sd)));
+  CHECK(probability_of(estimated, assured(estimated)) == Approx(0.9).epsilon(1e-3));
+  const Top1 published{{80, 80, 80}, false, ""};
+  CHECK(probability_of(published, 80) == 1);
+  CHECK(probability_of(published, 80.1) == 0);
+  CHECK(assured(published) == 80);
 }

@@ -99,12 +99,12 @@ TEST_CASE("the summary tells the choice, how sure it is, and what MACs alone wou
           "[reports]") {
   const auto sentences = summary_sentences(small_result());
   REQUIRE(sentences.size() == 3);
-  // One proposal needs no widening; b1 alone has 78.5 % or more.
+  // b1 alone has 78.5 % or more.
   CHECK(
       sentences[0] ==
-      "Use p1 (15.0 ms at an estimated 79.2 % top-1, 78.5 to 79.9 % allowing for the choice among "
-      "1): 25 % faster than b1 (20.0 ms, 79.5 %), the fastest published network that may be no "
-      "less accurate, and at least 23 % at the ends of both intervals.");
+      "Use p1 (15.0 ms at an estimated 79.2 % top-1, with a probability of 95 % at least 78.5 %): "
+      "25 % faster than b1 (20.0 ms, 79.5 %), the fastest published network that reaches as "
+      "much, and at least 23 % at the ends of both intervals.");
   CHECK(sentences[1] ==
         "Latencies of 3 of 3 networks were measured here; accuracies of proposals are estimated "
         "(± 0.7 points), none was trained, so train before relying on a smaller difference.");
@@ -266,12 +266,14 @@ TEST_CASE("the front is a CSV with units, quoted where needed", "[reports]") {
   CHECK(
       csv ==
       "device,network,family,origin,latency_ms,latency_low_ms,latency_high_ms,latency_kind,"
-      "top1_percent,top1_low_percent,top1_high_percent,top1_kind,params,macs,gmacps,description\n"
-      "host,\"b0, \"\"small\"\"\",CPUBone,published,10,9.9,10.1,measured,77.5,77.3,77.7,published,"
+      "top1_percent,top1_low_percent,top1_high_percent,top1_assured_percent,top1_kind,params,macs,"
+      "gmacps,description\n"
+      "host,\"b0, "
+      "\"\"small\"\"\",CPUBone,published,10,9.9,10.1,measured,77.5,77.3,77.7,77.5,published,"
       "10000000,500000000,50,\n"
-      "host,p1,CPUBone,proposal,15,14.85,15.15,measured,79.2,78.5,79.9,estimated,10000000,"
+      "host,p1,CPUBone,proposal,15,14.85,15.15,measured,79.2,78.5,79.9,78.6566,estimated,10000000,"
       "700000000,46.6667,\n"
-      "host,b1,CPUBone,published,20,19.8,20.2,measured,79.5,79.3,79.7,published,10000000,"
+      "host,b1,CPUBone,published,20,19.8,20.2,measured,79.5,79.3,79.7,79.5,published,10000000,"
       "800000000,40,\n");
 }
 

@@ -43,13 +43,14 @@ TEST_CASE("a gain is told with both latencies and both accuracies", "[reports]")
   const GainFinding gain{"b1", 78.7, "p1", Interval{0.95, 0.94, 0.96}, false};
   const Statement said = statement(gain, result);
   CHECK(said.title == "Faster at the accuracy of b1");
-  CHECK(said.sentence ==
-        "p1 takes 9.50 ms where b1 takes 10.00 ms (measured), 5.0 % less, at an estimated top-1 of "
-        "78.7 % (78.0 to 79.4) against 78.7 %; training decides. 60 % of p1 is in pointwise "
-        "operators of stage4.");
+  CHECK(
+      said.sentence ==
+      "p1 takes 9.50 ms where b1 takes 10.00 ms (measured), 5.0 % less, at an estimated top-1 of "
+      "78.7 % (78.0 to 79.4); it reaches 78.7 % with a probability of 50 %, and training decides. "
+      "60 % of p1 is in pointwise operators of stage4.");
   CHECK(name(said.verdict) == "does not hold");
   CHECK(statement(GainFinding{"b1", 90, "", {}, false}, result).sentence ==
-        "No proposal reaches the 90.0 % of b1 within the constraints.");
+        "No proposal reaches the 90.0 % of b1 with a probability of 90 % within the constraints.");
 }
 
 TEST_CASE("a gain that was measured while disturbed is told so", "[reports]") {
@@ -64,7 +65,7 @@ TEST_CASE("how far predictions were off is told with the worst", "[reports]") {
   const Statement said = statement(PredictionFinding{8, 0.014, 0.038, true}, {});
   CHECK(said.sentence ==
         "8 proposals were predicted, before they were measured, 1.4 % off on average and 3.8 % at "
-        "worst, at the pace of B0 to B3 beside them.");
+        "worst, at the pace of the networks measured beside them.");
   CHECK(name(said.verdict) == "holds");
 }
 

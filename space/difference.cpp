@@ -1,4 +1,4 @@
-#include "explorer/difference.hpp"
+#include "space/difference.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

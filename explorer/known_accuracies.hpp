@@ -1,0 +1,37 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "predictor/accuracy_model.hpp"
+#include "records/result.hpp"
+
+namespace cpubone {
+
+/// The accuracy of a network that a user trained.
+struct OwnTop1 {
+  std::string network;   ///< as the table says
+  std::string zoo_name;  ///< empty where the zoo does not have it
+  double params = 0;
+  double macs = 0;
+  double top1 = 0;  ///< percent
+};
+
+/// What accuracies are estimated from, and what is known of it.
+struct AccuracyModel {
+  AccuracyPosterior posterior;
+  AccuracySummary summary;
+  /// What took the place of all that is published, whose scale may be another; empty: nothing did.
+  std::vector<OwnTop1> own;
+};
+
+/// Of networks like those of a published family, from `trained_networks`.
+const AccuracyModel& published_accuracy_model(const std::string& family = "CPUBone");
+/// The same at the scale of a user's table (docs/file-formats.md, "accuracy table"), whose networks
+/// are `own`: its levels are its own, what choices are worth is learnt from all. Throws
+/// cpubone::Error naming path, line and column, got and expected.
+AccuracyModel load_accuracy_model(const std::filesystem::path& path,
+                                  const std::string& family = "CPUBone");
+
+}  // namespace cpubone
