@@ -59,8 +59,8 @@ VectorXd feature_scale() {
                                                             "log2 kernel taps",
                                                             "kernel width",
                                                             "stride"};
-  VectorXd scale = VectorXd::Zero(static_cast<Index>(feature_count));
-  for (std::size_t i = 0; i < feature_count; ++i)
+  VectorXd scale = VectorXd::Zero(static_cast<Index>(op_feature_count));
+  for (std::size_t i = 0; i < op_feature_count; ++i)
     if (std::find(of_shape.begin(), of_shape.end(), feature_names()[i]) != of_shape.end())
       scale(static_cast<Index>(i)) = 1 / shape_length;
   return scale;
@@ -119,7 +119,7 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
       known->second = {model, std::move(f)};
     }
   const auto count = static_cast<Index>(ops.size());
-  features_.resize(static_cast<Index>(feature_count), count);
+  features_.resize(static_cast<Index>(op_feature_count), count);
   parts_ns_ = MatrixXd::Zero(count, part_count);
   for (Index model = 0, i = 0; model < static_cast<Index>(base.classes.size()); ++model) {
     const ClassModel& known_class = base.classes[static_cast<std::size_t>(model)];
@@ -129,8 +129,8 @@ Adaptation::Adaptation(const Predictor& base, const Device& device, int threads,
     for (auto& [name, op] : ops) {
       if (op.model != model) continue;
       op.index = i;
-      features_.col(i) =
-          Eigen::Map<const VectorXd>(op.facts.features.data(), static_cast<Index>(feature_count));
+      features_.col(i) = Eigen::Map<const VectorXd>(op.facts.features.data(),
+                                                    static_cast<Index>(op_feature_count));
       const double items = work_items(op.facts.work, known_class.engine);
       const double ratio = busiest_share(items, threads) / busiest_share(items, base_threads);
       const CostNs ns = parts(known_class, op.facts);

@@ -50,7 +50,7 @@ ClassModel described_class(const std::string& name, const DeviceDescription& dev
   model.cost.ns_per_activation_byte_beyond_llc = 2 * times_moved(name) * byte_ns;
   model.cost.ns_per_dispatch = device.settings.threads > 1 ? 5000 : 1000;
   // No shape is measured.
-  const auto inputs = static_cast<Index>(feature_count);
+  const auto inputs = static_cast<Index>(op_feature_count);
   model.factor.centre = VectorXd::Zero(inputs);
   model.factor.scale = VectorXd::Zero(inputs);
   model.factor.points.resize(inputs, 0);
