@@ -39,6 +39,7 @@ struct Arguments {
   std::string algorithm = "local";
   std::int64_t evaluations = 200'000;
   int proposals = 8;
+  int next = 0;
   std::vector<std::string> studies;
   std::string budget = "140s";
   std::optional<int> threads;
@@ -170,6 +171,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   ExploreRequest request;
   request.options.search = search_options(arguments);
   request.options.proposals = arguments.proposals;
+  request.options.next = arguments.next;
   check(request.options);
   request.space = named_search_space(arguments.space);
   const std::string family(request.space.skeleton->family);
@@ -201,6 +203,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     terminal.print(to_json(result).dump(1) + "\n");
   } else {
     terminal.print(summary_table(result), format);
+    if (!result.next.empty()) terminal.print(next_table(result), format);
   }
   for (const Warning& warning : result.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
@@ -266,6 +269,10 @@ int main(int argc, char** argv) {
   app.add_option("--proposals", a.proposals, "networks that are proposed, at most")
       ->capture_default_str()
       ->check(CLI::Range(5, 100));
+  app.add_option("--next", a.next,
+                 "also print so many networks to train next: what is expected to improve the front "
+                 "most, as little is known of latency and accuracy yet; --accuracy takes results")
+      ->check(CLI::Range(1, 100));
   app.add_option("--study", a.studies,
                  "run studies instead, or \"all\": operators, partial-conv, grouping, kernel, "
                  "fusion, upsampling, attention, "

@@ -34,7 +34,7 @@ ResultNetwork assemble(const Pick& p, const ExplorationState& state, const Searc
   n.weight_bytes = p.evaluation.weight_bytes;
   n.peak_activation_bytes = p.evaluation.peak_activation_bytes;
   const AccuracyEstimate& a = p.evaluation.accuracy;
-  n.top1 = Top1{{a.top1, a.low, a.high}, true, "accuracy model; training decides"};
+  n.top1 = Top1{{a.top1, a.low, a.high}, true, estimate_source};
   n.predicted_ms = interval(p.evaluation.latency);
   n.measured_ms = measured_of(p);
   n.gmacps = static_cast<double>(n.macs) / latency_of(p) / 1e6;

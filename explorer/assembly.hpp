@@ -8,6 +8,9 @@
 
 namespace cpubone {
 
+/// Where estimated accuracies are from.
+inline constexpr const char* estimate_source = "accuracy model; training decides";
+
 /// What an exploration has come to.
 struct ExplorationState {
   LatencyModel latency;  ///< with what was learnt

@@ -10,6 +10,7 @@
 
 #include "explorer/assembly.hpp"
 #include "explorer/confirmation.hpp"
+#include "explorer/next.hpp"
 #include "explorer/seeds.hpp"
 #include "explorer/selection.hpp"
 #include "runtime/steady_clock.hpp"
@@ -19,6 +20,7 @@ namespace cpubone {
 namespace {
 
 constexpr std::size_t most_compared = 300;  // beside the front, to tell what choosing does
+constexpr std::size_t most_trained = 150;   // candidates for training
 constexpr int choice_draws = 100;
 constexpr double settled = 0.005;  // growth of the confirmed front that is no improvement
 
@@ -55,7 +57,9 @@ class Explorer {
     }
     measure_finally();
     report(1, "writing down");
-    return assemble(state_, input_, options_, *evaluator_);
+    Exploration found = assemble(state_, input_, options_, *evaluator_);
+    choose_next(found);
+    return found;
   }
 
  private:
@@ -181,6 +185,38 @@ class Explorer {
     return chosen;
   }
 
+  /// What to train next, of the last search's front.
+  void choose_next(Exploration& found) const {
+    if (options_.next == 0 || cancelled()) return;
+    std::vector<TrainingCandidate> candidates;
+    std::vector<const Found*> members;
+    const std::size_t step = search_.front.size() / most_trained + 1;
+    for (std::size_t i = 0; i < search_.front.size(); i += step) {
+      const Found& f = search_.front[i];
+      members.push_back(&f);
+      candidates.push_back({accuracy_terms(build(input_.space, f.genome)), f.evaluation.latency});
+    }
+    std::vector<std::pair<double, double>> known;
+    for (const ResultNetwork& n : found.result.networks)
+      if (n.top1 && !n.top1->estimated && latency_ms(n))
+        known.emplace_back(latency_ms(n)->value, n.top1->percent.value);
+    for (const TrainingChoice& choice :
+         train_next(input_.accuracy.posterior, candidates, known,
+                    static_cast<std::size_t>(options_.next), options_.search.seed)) {
+      const Found& f = *members[choice.candidate];
+      const LatencyEstimate& ms = f.evaluation.latency;
+      const AccuracyEstimate& a = f.evaluation.accuracy;
+      NextNetwork next{fmt::format("next-{}", found.next.size() + 1),
+                       describe(input_.space, f.genome),
+                       {ms.ms, std::min(ms.low_ms, ms.ms), std::max(ms.high_ms, ms.ms)},
+                       Top1{{a.top1, a.low, a.high}, true, estimate_source},
+                       choice.improvement};
+      found.next.push_back(in_form(build(input_.space, f.genome), input_.form));
+      found.next.back().name = next.name;
+      found.result.next.push_back(std::move(next));
+    }
+  }
+
   void note_prediction(Pick& p) const {
     p.predicted = p.evaluation.latency;
     std::vector<double> ms;
@@ -269,6 +305,9 @@ void check(const ExploreOptions& options) {
   if (options.proposals < 5 || options.proposals > 100)
     throw std::invalid_argument(
         fmt::format("explore: proposals must be in 5..100, got {}", options.proposals));
+  if (options.next < 0 || options.next > 100)
+    throw std::invalid_argument(
+        fmt::format("explore: next must be in 0..100, got {}", options.next));
   if (options.rounds < 1)
     throw std::invalid_argument(
         fmt::format("explore: rounds must be >= 1, got {}", options.rounds));

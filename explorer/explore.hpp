@@ -41,6 +41,7 @@ struct ExploreOptions {
   int proposals = 8;    ///< at least five, at most
   int round_size = 10;  ///< networks that a round of confirmation measures beside the references
   int rounds = 3;       ///< at most
+  int next = 0;         ///< networks to train next, at most
   int learnt_ops = 60;  ///< operators that a round learns, at most
   double budget_seconds = 90;     ///< no round and no epoch of a search starts after it
   std::function<double()> now_s;  ///< the clock of that budget, in seconds; empty: a steady one
@@ -62,6 +63,7 @@ struct Exploration {
   /// measured fills tool, device and predictor.
   Result result;
   std::vector<Proposal> proposals;  ///< fastest first
+  std::vector<Network> next;        ///< those to train next, as the result names them
 };
 
 /// The main job: rebuilds the published networks, searches, learns the operators of what it found,

@@ -31,12 +31,15 @@ FolderLock::~FolderLock() {
 
 namespace {
 
-/// Names of proposals of the result that is there; none where it cannot be read.
+/// Names of proposals, and of what to train next, of the result that is there; none where it cannot
+/// be read.
 std::set<std::string> proposals_in(const fs::path& folder) {
   std::set<std::string> names;
   try {
-    for (const ResultNetwork& network : load_result(folder / "result.json").networks)
+    const Result result = load_result(folder / "result.json");
+    for (const ResultNetwork& network : result.networks)
       if (network.origin == Origin::proposal) names.insert(network.name);
+    for (const NextNetwork& network : result.next) names.insert(network.name);
   } catch (const Error&) {
     // There is none, or it is another version's: nothing is known to be one's own.
   }

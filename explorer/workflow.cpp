@@ -299,6 +299,7 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
   explored.is_complete = !is_cancelled(hooks);
   explored.result = std::move(exploration.result);
   explored.proposals = std::move(exploration.proposals);
+  explored.next = std::move(exploration.next);
   // Predicted, so that they cost no time; `run_studies` measures them where it is asked to.
   const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
   if (explored.is_complete)
@@ -314,6 +315,7 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
 void save(const Explored& explored, const Target& target, const fs::path& folder) {
   std::vector<Network> networks;
   for (const Proposal& proposal : explored.proposals) networks.push_back(proposal.network);
+  networks.insert(networks.end(), explored.next.begin(), explored.next.end());
   save_result(explored.result, networks, folder);
   if (!explored.is_complete) return;
   if (!target.file.empty() && explored.profile != target.profile)

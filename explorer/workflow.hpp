@@ -85,6 +85,7 @@ struct ExploreRequest {
 struct Explored {
   Result result;
   std::vector<Proposal> proposals;  ///< fastest first
+  std::vector<Network> next;        ///< those to train next
   Profile profile;                  ///< the target's, with what was learnt
   bool is_complete = false;         ///< nobody stopped it
 };

@@ -209,6 +209,13 @@ double probability_of(const AccuracyPosterior& posterior, const AccuracyTerms& t
   return 0.5 * std::erfc(-z / std::numbers::sqrt2);
 }
 
+std::vector<double> normal_numbers(int count, std::uint64_t seed) {
+  Normal normal(seed);
+  std::vector<double> numbers(static_cast<std::size_t>(count));
+  for (double& number : numbers) number = normal();
+  return numbers;
+}
+
 Eigen::MatrixXd draw(const AccuracyPosterior& posterior, std::span<const AccuracyTerms> networks,
                      int draws, std::uint64_t seed) {
   const Joint joint(posterior, networks);

@@ -71,6 +71,9 @@ AccuracyEstimate estimate(const AccuracyPosterior& posterior, const AccuracyTerm
 double probability_of(const AccuracyPosterior& posterior, const AccuracyTerms& terms,
                       const SelectionEffect& effect, double top1);
 
+/// Standard normal numbers, the same on every platform.
+std::vector<double> normal_numbers(int count, std::uint64_t seed);
+
 /// Draws of the true accuracies of several networks from their joint posterior, in percent: a row a
 /// draw, a column a network.
 Eigen::MatrixXd draw(const AccuracyPosterior& posterior, std::span<const AccuracyTerms> networks,

@@ -207,6 +207,20 @@ const Table<ResultNetwork>& table<ResultNetwork>() {
 }
 
 template <>
+const Table<NextNetwork>& table<NextNetwork>() {
+  using T = NextNetwork;
+  static const Table<T> next{
+      "next network",
+      {field<&T::name>("name", "of its file in `networks/`"),
+       optional<&T::description>("description", ""),
+       field<&T::predicted_ms>("predicted_ms", "90 % interval", not_negative),
+       field<&T::top1>("top1", "percent on ImageNet-1k"),
+       field<&T::improvement>("improvement",
+                              "expected growth of the front's hypervolume, a fraction of it")}};
+  return next;
+}
+
+template <>
 const Table<HypervolumePoint>& table<HypervolumePoint>() {
   using T = HypervolumePoint;
   static const Table<T> point{.name = "hypervolume",
@@ -296,7 +310,8 @@ const Table<Result>& table<Result>() {
                  optional<&T::search>("search", ""), optional<&T::predictor>("predictor", ""),
                  optional<&T::accuracy_model>("accuracy_model", ""),
                  optional<&T::findings>("findings", "what was found out; `cpubone-report` says it"),
-                 optional<&T::studies>("studies", "controlled comparisons")},
+                 optional<&T::studies>("studies", "controlled comparisons"),
+                 optional<&T::next>("next", "what to train next, the first first")},
       .check = check_result,
       .schema = "result",
       .version = 2};
@@ -371,7 +386,7 @@ std::string describe_result_file() {
                       MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
                       SearchSummary, HypervolumePoint, PredictorSummary, ClassError, NetworkError,
                       AccuracySummary, GainFinding, PredictionFinding, LostTimeFinding, Study,
-                      StudyColumn, StudyNumber>();
+                      StudyColumn, StudyNumber, NextNetwork>();
 }
 
 Result load_result(const std::filesystem::path& path) {

@@ -133,6 +133,16 @@ std::optional<Interval> latency_ms(const ResultNetwork& network);
 bool is_measured(const MeasuredLatency& latency);
 bool is_measured(const ResultNetwork& network);
 
+/// A network that is worth training next.
+struct NextNetwork {
+  std::string name;
+  std::string description;
+  Interval predicted_ms;  ///< 90 % interval
+  Top1 top1;
+  double improvement = 0;  ///< expected growth of the front's hypervolume, a fraction
+  bool operator==(const NextNetwork&) const = default;
+};
+
 /// Hypervolume of the front after so many evaluations.
 struct HypervolumePoint {
   std::int64_t evaluations = 0;
@@ -203,6 +213,7 @@ struct Result {
   std::optional<AccuracySummary> accuracy_model;
   std::vector<Finding> findings;
   std::vector<Study> studies;
+  std::vector<NextNetwork> next;  ///< the first first
   bool operator==(const Result&) const = default;
 };
 

@@ -118,6 +118,22 @@ Table summary_table(const Result& result) {
   return table;
 }
 
+Table next_table(const Result& result) {
+  Table table{"What to train next",
+              {{"network"},
+               {"description"},
+               {"predicted ms", true},
+               {"top-1 %", true},
+               {"expected improvement of the front", true}},
+              {}};
+  for (const NextNetwork& n : result.next)
+    table.rows.push_back({n.name, n.description, with_interval(n.predicted_ms),
+                          fmt::format("~{:.1f} ({:.1f}–{:.1f})", n.top1.percent.value,
+                                      n.top1.percent.low, n.top1.percent.high),
+                          percent_text(n.improvement)});
+  return table;
+}
+
 Table choice_table(const Result& result) {
   Table table{"Fastest network at each accuracy",
               {{"At least"},

@@ -10,6 +10,9 @@ namespace cpubone {
 /// comparing with, fastest first.
 Table summary_table(const Result& result);
 
+/// What to train next; without rows where nothing was asked for.
+Table next_table(const Result& result);
+
 /// Tables of the report, each whole without a chart.
 Table choice_table(const Result& result);
 Table network_table(const Result& result);

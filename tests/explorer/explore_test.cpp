@@ -147,7 +147,13 @@ TEST_CASE("another space is explored from its own references to findings", "[exp
   ExploreInput in = input(true);
   in.space = named_search_space("mnasnet");
   in.accuracy = published_accuracy_model("MNASNet");
-  const Exploration found = explore(in, quick());
+  ExploreOptions options = quick();
+  options.next = 2;
+  const Exploration found = explore(in, options);
+  REQUIRE(found.next.size() == 2);
+  CHECK(found.next[1].name == "next-2");
+  CHECK(found.result.next[1].name == "next-2");
+  CHECK(found.result.next[0].improvement >= found.result.next[1].improvement);
   REQUIRE(found.proposals.size() >= 5);
   for (const Proposal& p : found.proposals) {
     CHECK_FALSE(p.config);

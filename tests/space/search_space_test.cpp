@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "space/mnasnet.hpp"
 #include "tests/catch.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -252,4 +253,12 @@ TEST_CASE("a genome out of range is refused by its gene", "[space]") {
   g[gene::of(3, gene::kernel)] = 9;
   CHECK_THROWS_WITH(decode(space, g),
                     "search space \"default\": gene stage3.kernel must be in 0..2, got 9");
+}
+
+TEST_CASE("spaces that come with the toolkit are known by name", "[space]") {
+  CHECK(named_search_space("default") == default_search_space());
+  CHECK(named_search_space("mnasnet").skeleton == &mnasnet_skeleton());
+  CHECK_THROWS_WITH(named_search_space("resnet"),
+                    "search space: got \"resnet\", expected default, mnasnet or a file (.json)");
+  CHECK_THROWS_WITH(named_search_space("/no/such.json"), ContainsSubstring("/no/such.json"));
 }
