@@ -247,34 +247,6 @@ void set_covariance(const Eigen::MatrixXd& covariance, const Has& has,
   posterior.root = Eigen::MatrixXd(ridge.llt().matrixU()).cast<float>();
 }
 
-/// What left-out networks say of the doubt: where a linear model does not fit, it is off by more
-/// the farther a network is from those that it was fitted to. Factors of the variances.
-struct Doubt {
-  double noise = 1;
-  double weights = 1;
-};
-
-/// Maximises the predictive likelihood of left-out networks, with normal priors around no change.
-Doubt fit_doubt(const BayesianRegression& fitted, const RegressionData& data) {
-  const CrossValidation left = cpubone::leave_one_out(fitted, data);
-  Doubt best;
-  double best_score = -infinity;
-  for (const double log_noise : {-0.6, -0.3, 0.0, 0.3, 0.6})
-    for (const double log_weights : {0.0, 0.35, 0.7, 1.05, 1.4}) {
-      double score = -0.5 * (std::pow(log_noise / 0.5, 2) + std::pow(log_weights / 0.7, 2));
-      for (Eigen::Index i = 0; i < left.mean.size(); ++i) {
-        const double noise = fitted.noise / data.precision(i);
-        const double variance =
-            noise * std::exp(log_noise) + (left.variance(i) - noise) * std::exp(log_weights);
-        score -= 0.5 * (std::log(variance) + std::pow(data.y(i) - left.mean(i), 2) / variance);
-      }
-      if (score <= best_score) continue;
-      best_score = score;
-      best = {std::exp(log_noise), std::exp(log_weights)};
-    }
-  return best;
-}
-
 }  // namespace
 
 AccuracyFit::AccuracyFit(std::span<const TrainedNetwork> networks, std::string_view family,
@@ -376,7 +348,7 @@ AccuracyFit::AccuracyFit(std::span<const TrainedNetwork> networks, std::string_v
   posterior_.trend_high = along.maxCoeff();
   data_.x.col(curvature) = along.cwiseAbs2();
   regression_ = fit_bayesian_regression(data_, group_priors, noise_prior);
-  const Doubt doubt = fit_doubt(regression_, data_);
+  const VarianceFactors doubt = fit_variance_factors(regression_, data_);
 
   // What is constant in the family becomes its level; what is shared becomes the places' own.
   const auto member = std::find_if(networks_.begin(), networks_.end(),

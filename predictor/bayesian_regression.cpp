@@ -5,6 +5,7 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 namespace cpubone {
@@ -118,6 +119,26 @@ CrossValidation leave_one_out(const BayesianRegression& fitted, const Regression
     out.variance(i) = noise / (1 - leverage);
   }
   return out;
+}
+
+VarianceFactors fit_variance_factors(const BayesianRegression& fitted, const RegressionData& data) {
+  const CrossValidation left = leave_one_out(fitted, data);
+  VarianceFactors best;
+  double best_score = -std::numeric_limits<double>::infinity();
+  for (const double log_noise : {-0.6, -0.3, 0.0, 0.3, 0.6})
+    for (const double log_weights : {0.0, 0.35, 0.7, 1.05, 1.4}) {
+      double score = -0.5 * (std::pow(log_noise / 0.5, 2) + std::pow(log_weights / 0.7, 2));
+      for (Eigen::Index i = 0; i < left.mean.size(); ++i) {
+        const double noise = fitted.noise / data.precision(i);
+        const double variance =
+            noise * std::exp(log_noise) + (left.variance(i) - noise) * std::exp(log_weights);
+        score -= 0.5 * (std::log(variance) + std::pow(data.y(i) - left.mean(i), 2) / variance);
+      }
+      if (score <= best_score) continue;
+      best_score = score;
+      best = {std::exp(log_noise), std::exp(log_weights)};
+    }
+  return best;
 }
 
 }  // namespace cpubone

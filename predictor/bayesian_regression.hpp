@@ -47,4 +47,14 @@ struct CrossValidation {
 };
 CrossValidation leave_one_out(const BayesianRegression& fitted, const RegressionData& data);
 
+/// What left-out observations say of the variances: where a linear model does not fit, it is off by
+/// more the farther an observation is from those that it was fitted to.
+struct VarianceFactors {
+  double noise = 1;
+  double weights = 1;
+};
+/// Maximises the predictive likelihood of left-out observations, with normal priors around no
+/// change of the factors' logarithms.
+VarianceFactors fit_variance_factors(const BayesianRegression& fitted, const RegressionData& data);
+
 }  // namespace cpubone

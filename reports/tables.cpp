@@ -118,22 +118,6 @@ Table summary_table(const Result& result) {
   return table;
 }
 
-Table next_table(const Result& result) {
-  Table table{"What to train next",
-              {{"network"},
-               {"description"},
-               {"predicted ms", true},
-               {"top-1 %", true},
-               {"expected improvement of the front", true}},
-              {}};
-  for (const NextNetwork& n : result.next)
-    table.rows.push_back({n.name, n.description, with_interval(n.predicted_ms),
-                          fmt::format("~{:.1f} ({:.1f}–{:.1f})", n.top1.percent.value,
-                                      n.top1.percent.low, n.top1.percent.high),
-                          percent_text(n.improvement)});
-  return table;
-}
-
 Table choice_table(const Result& result) {
   Table table{"Fastest network at each accuracy",
               {{"At least"},
@@ -334,14 +318,6 @@ Table proposal_table(const Result& result) {
                           top1_cell(*network), network->nearest, network->difference,
                           better_cell(*network, result)});
   }
-  return table;
-}
-
-Table search_table(const Result& result) {
-  Table table{"Hypervolume over the search", {{"Evaluations", true}, {"Hypervolume", true}}, {}};
-  if (result.search)
-    for (const HypervolumePoint& point : result.search->hypervolume)
-      table.rows.push_back({fmt::to_string(point.evaluations), plain(point.value)});
   return table;
 }
 

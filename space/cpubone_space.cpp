@@ -11,8 +11,6 @@
 
 namespace cpubone {
 
-extern const std::string_view default_space_json;  // space/data/default_space.json
-
 namespace {
 
 constexpr int stages = 5;
@@ -443,14 +441,6 @@ bool contains(const SearchSpace& space, const CpuboneConfig& config) {
   } catch (const std::invalid_argument&) {
     return false;
   }
-}
-
-SearchSpace default_search_space() {
-  static const SearchSpace space = [] {
-    const nlohmann::json json = parse_json(default_space_json, "default_space.json");
-    return read_search_space(JsonReader(json, "default_space.json#"));
-  }();
-  return space;
 }
 
 }  // namespace cpubone

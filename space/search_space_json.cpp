@@ -9,6 +9,9 @@
 #include "space/search_space.hpp"
 
 namespace cpubone {
+
+extern const std::string_view default_space_json;  // space/data/default_space.json
+
 namespace {
 
 /// `stage3` of `stage3.kernel`; empty for a gene of the whole network.
@@ -158,6 +161,14 @@ SearchSpace load_search_space(const std::filesystem::path& path) {
 
 void save_search_space(const SearchSpace& space, const std::filesystem::path& path) {
   write_json_file(to_json(space), path);
+}
+
+SearchSpace default_search_space() {
+  static const SearchSpace space = [] {
+    const nlohmann::json json = parse_json(default_space_json, "default_space.json");
+    return read_search_space(JsonReader(json, "default_space.json#"));
+  }();
+  return space;
 }
 
 }  // namespace cpubone
