@@ -25,7 +25,7 @@ const std::vector<TrainedNetwork>& trained() {
   return all;
 }
 
-std::span<const TrainedNetwork> first(std::size_t count) {
+std::span<const TrainedNetwork> first_trained(std::size_t count) {
   return std::span(trained()).first(count);
 }
 
@@ -33,7 +33,7 @@ std::span<const TrainedNetwork> first(std::size_t count) {
 
 TEST_CASE("fifty trained networks tell the order of the others", "[predictor]") {
   REQUIRE(trained().size() == 300);
-  const AccuracyPosterior posterior = AccuracyFit(first(50), "Accel-NASBench").posterior();
+  const AccuracyPosterior posterior = AccuracyFit(first_trained(50), "Accel-NASBench").posterior();
   double error = 0;
   double covered = 0;
   double agree = 0;
@@ -55,7 +55,7 @@ TEST_CASE("fifty trained networks tell the order of the others", "[predictor]") 
 }
 
 TEST_CASE("left out networks are estimated as if they had never been there", "[predictor]") {
-  const AccuracyFit fit(first(60), "Accel-NASBench");
+  const AccuracyFit fit(first_trained(60), "Accel-NASBench");
   const auto left = fit.leave_one_out();
   double error = 0;
   double seen = 0;
@@ -68,7 +68,7 @@ TEST_CASE("left out networks are estimated as if they had never been there", "[p
 }
 
 TEST_CASE("draws have the mean and the spread of the estimate", "[predictor]") {
-  const AccuracyPosterior posterior = AccuracyFit(first(60), "Accel-NASBench").posterior();
+  const AccuracyPosterior posterior = AccuracyFit(first_trained(60), "Accel-NASBench").posterior();
   const std::vector<AccuracyTerms> two{trained()[70].terms, trained()[70].terms};
   const Eigen::MatrixXd drawn = draw(posterior, two, 4000, 1);
   const AccuracyEstimate e = estimate(posterior, two[0]);
@@ -84,7 +84,7 @@ TEST_CASE("draws have the mean and the spread of the estimate", "[predictor]") {
 }
 
 TEST_CASE("estimates of networks that were chosen for them flatter these", "[predictor]") {
-  const AccuracyPosterior posterior = AccuracyFit(first(50), "Accel-NASBench").posterior();
+  const AccuracyPosterior posterior = AccuracyFit(first_trained(50), "Accel-NASBench").posterior();
   std::vector<AccuracyTerms> compared;
   std::vector<double> costs;
   for (std::size_t i = 50; i < 150; ++i) {
@@ -111,7 +111,7 @@ TEST_CASE("estimates of networks that were chosen for them flatter these", "[pre
 }
 
 TEST_CASE("doubt grows away from what was trained, until it refuses", "[predictor]") {
-  const AccuracyPosterior posterior = AccuracyFit(first(100), "Accel-NASBench").posterior();
+  const AccuracyPosterior posterior = AccuracyFit(first_trained(100), "Accel-NASBench").posterior();
   AccuracyTerms terms = trained()[0].terms;
   const auto width = [&] {
     const AccuracyEstimate e = estimate(posterior, terms);
@@ -129,8 +129,8 @@ TEST_CASE("doubt grows away from what was trained, until it refuses", "[predicto
 }
 
 TEST_CASE("a fit refuses a family without networks and impossible values", "[predictor]") {
-  CHECK_THROWS_WITH(AccuracyFit(first(5), "other"), ContainsSubstring("\"other\", got 0"));
-  std::vector<TrainedNetwork> wrong(first(5).begin(), first(5).end());
+  CHECK_THROWS_WITH(AccuracyFit(first_trained(5), "other"), ContainsSubstring("\"other\", got 0"));
+  std::vector<TrainedNetwork> wrong(first_trained(5).begin(), first_trained(5).end());
   wrong[2].top1 = 100;
   CHECK_THROWS_WITH(AccuracyFit(wrong, "Accel-NASBench"),
                     ContainsSubstring("top1 must be between 0 and 100 percent, got 100"));

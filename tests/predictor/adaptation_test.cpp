@@ -69,7 +69,7 @@ double mape(const Adaptation& adaptation, const std::vector<Adaptation::Subject>
   return sum / static_cast<double>(subjects.size());
 }
 
-std::vector<std::size_t> first(std::size_t count) {
+std::vector<std::size_t> indices_below(std::size_t count) {
   std::vector<std::size_t> all(count);
   std::iota(all.begin(), all.end(), std::size_t{0});
   return all;
@@ -81,13 +81,13 @@ TEST_CASE("few networks tell what another device takes for others", "[predictor]
   const auto networks = random_networks(60);
   const Adaptation adaptation(description(), described_device().device, 1, networks);
   CHECK(mape(adaptation, networks, {}) > 0.3);
-  CHECK(mape(adaptation, networks, observed(networks, first(10))) < 0.05);
+  CHECK(mape(adaptation, networks, observed(networks, indices_below(10))) < 0.05);
 }
 
 TEST_CASE("an adapted predictor predicts what the adaptation found", "[predictor]") {
   const auto networks = random_networks(12);
   const Adaptation adaptation(description(), described_device().device, 1, networks);
-  const Adaptation::Fit fit = adaptation.fit(observed(networks, first(10)));
+  const Adaptation::Fit fit = adaptation.fit(observed(networks, indices_below(10)));
   const Predictor adapted = adaptation.predictor(fit);
   for (const std::uint64_t seed : {3, 11})
     CHECK(terms(adapted, random_network(seed)).ops_ns ==
@@ -110,7 +110,7 @@ TEST_CASE("operators take within networks what the base knows that they do", "[p
 TEST_CASE("an observation that is far off barely counts", "[predictor]") {
   const auto networks = random_networks(40);
   const Adaptation adaptation(description(), described_device().device, 1, networks);
-  Observations known = observed(networks, first(12));
+  Observations known = observed(networks, indices_below(12));
   known[5].ns *= 2;
   CHECK(mape(adaptation, networks, known) < 0.08);
 }
@@ -120,11 +120,11 @@ TEST_CASE("the networks that tell most tell more than the first ones", "[predict
   const Adaptation adaptation(description(), described_device().device, 1, networks);
   constexpr std::size_t few = 4;
   std::vector<std::size_t> chosen;
-  const std::vector<std::size_t> all = first(networks.size());
+  const std::vector<std::size_t> all = indices_below(networks.size());
   while (chosen.size() < few)
     chosen.push_back(adaptation.most_informative(all, all, observed(networks, chosen)));
   CHECK(mape(adaptation, networks, observed(networks, chosen)) <
-        0.9 * mape(adaptation, networks, observed(networks, first(few))));
+        0.9 * mape(adaptation, networks, observed(networks, indices_below(few))));
   std::sort(chosen.begin(), chosen.end());
   CHECK(std::adjacent_find(chosen.begin(), chosen.end()) == chosen.end());
   CHECK_THROWS_WITH(
@@ -180,7 +180,7 @@ TEST_CASE("ten chosen networks rank a Raspberry Pi 4's latencies that others mea
   for (std::size_t i = 0; i < 200; ++i) networks.push_back(subject_of(table.networks[i]));
   const Adaptation adaptation(description(), described_device().device, 1, networks);
   Observations known;
-  const std::vector<std::size_t> all = first(networks.size());
+  const std::vector<std::size_t> all = indices_below(networks.size());
   while (known.size() < 10) {
     const std::size_t i = adaptation.most_informative(all, all, known);
     known.push_back({i, table.devices[0].ms[i] * 1e6, 0});
