@@ -12,6 +12,7 @@ namespace {
 
 /// The type that all tensors have, so that it stands once at the end of the line.
 std::optional<DType> common_dtype(const Op& op) {
+  if (op.inputs.empty() && op.outputs.empty()) return std::nullopt;
   for (const auto* tensors : {&op.inputs, &op.outputs})
     for (const Tensor& tensor : *tensors)
       if (tensor.dtype != op.dtype() || tensor.quantisation) return std::nullopt;

@@ -88,13 +88,13 @@ void pad(const float* in, const Extent& in_size, float* out, const Extent& out_s
 
 void transpose(const float* in, const std::array<std::size_t, 4>& size, float* out,
                const std::array<int, 4>& permutation) {
-  const std::array<std::size_t, 4>& extents = size;
   const std::size_t strides[] = {size[1] * size[2] * size[3], size[2] * size[3], size[3], 1};
   std::array<std::size_t, 4> length{};
   std::array<std::size_t, 4> step{};
   for (std::size_t i = 0; i < length.size(); ++i) {
-    length[i] = extents[permutation[i]];
-    step[i] = strides[permutation[i]];
+    const auto from = static_cast<std::size_t>(permutation[i]);
+    length[i] = size[from];
+    step[i] = strides[from];
   }
   for (std::size_t a = 0; a < length[0]; ++a)
     for (std::size_t b = 0; b < length[1]; ++b)

@@ -68,6 +68,7 @@ Value with_rank(const Value& value, std::size_t rank) {
 }
 
 Shape Lowering::shape_of(const std::vector<std::int64_t>& extents) {
+  count(extents);  // throws where products of dimensions would overflow
   std::vector<std::int64_t> dims = extents;
   while (dims.size() > 3) {
     dims[1] *= dims[0];

@@ -166,7 +166,7 @@ std::vector<Value> matmul(const NodeContext& node) {
     if (left.dims().back() != inner)
       throw Unsupported(fmt::format("matrices of {} and {}", text(left.dims()), text(dims)));
     result = linear(node, left,
-                    swapped(right.constant->reals, static_cast<std::size_t>(inner),
+                    swapped(reals_of(*right.constant), static_cast<std::size_t>(inner),
                             static_cast<std::size_t>(dims.back())),
                     dims.back(), {});
     if (dims.size() > result.layout.dims.size()) result = with_rank(result, dims.size());
@@ -198,7 +198,7 @@ std::vector<Value> gemm(const NodeContext& node) {
     const auto rows = static_cast<std::size_t>(b.dims()[0]);
     const auto columns = static_cast<std::size_t>(b.dims()[1]);
     std::vector<float> weight =
-        turns_b ? b.constant->reals : swapped(b.constant->reals, rows, columns);
+        turns_b ? reals_of(*b.constant) : swapped(reals_of(*b.constant), rows, columns);
     for (float& w : weight) w *= alpha;
     const std::int64_t outputs = b.dims()[turns_b ? 0 : 1];
     if (b.dims()[turns_b ? 1 : 0] != a.dims()[1])
@@ -207,7 +207,7 @@ std::vector<Value> gemm(const NodeContext& node) {
       if (!has_c || !node.input(2).known()) return {};
       const Array& c = *node.input(2).constant;
       if (c.dims.empty() || c.dims.back() != outputs || count(c.dims) != outputs) return {};
-      std::vector<float> bias = c.reals;
+      std::vector<float> bias = reals_of(c);
       for (float& value : bias) value *= beta;
       return bias;
     };
@@ -329,9 +329,9 @@ std::vector<Value> layer_norm(const NodeContext& node) {
   std::iota(axes.begin(), axes.end(), axis);
   const Value last = node.lower.with_last(x, axes);
   const std::int64_t width = product(dims, axis, dims.size());
-  Parameters p{node.known(1).reals, {}, {}, {}};
+  Parameters p{reals_of(node.known(1)), {}, {}, {}};
   if (node.has(2))
-    p.bias = node.known(2).reals;
+    p.bias = reals_of(node.known(2));
   else
     p.bias.assign(static_cast<std::size_t>(width), 0.0F);
   Op op;

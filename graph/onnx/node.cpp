@@ -42,6 +42,11 @@ std::optional<std::vector<std::int64_t>> NodeAttributes::integers(std::string_vi
   return std::vector<std::int64_t>(a->ints().begin(), a->ints().end());
 }
 
+const std::vector<float>& reals_of(const Array& array) {
+  if (array.integer) throw Unsupported("integers for weights");
+  return array.reals;
+}
+
 std::optional<std::vector<float>> NodeAttributes::reals(std::string_view name) const {
   const AttributeProto* const a = find(name);
   if (a == nullptr) return std::nullopt;

@@ -15,6 +15,9 @@ struct Unsupported : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The values of a tensor of reals. Throws Unsupported for one of integers.
+const std::vector<float>& reals_of(const Array& array);
+
 /// Attributes of a node of the model, with the defaults of the operator's definition.
 class NodeAttributes {
  public:

@@ -44,7 +44,7 @@ bool layer_norm(Editor& editor, int i) {
   const Node& node = editor.node(i);
   const bool divides = node.op.kind == OpKind::div;
   if (!divides && node.op.kind != OpKind::mul) return false;
-  for (const std::size_t which : {0, 1}) {
+  for (const std::size_t which : {std::size_t{0}, std::size_t{1}}) {
     if (divides && which == 1) break;
     const Edge difference = node.inputs[which];
     Edge scale = node.inputs[1 - which];

@@ -80,9 +80,9 @@ void set_window(const NodeContext& node, const Image& in, Op& op) {
 }
 
 Parameters weights(const NodeContext& node, Op& op) {
-  Parameters p{node.known(1).reals, {}, {}, {}};
+  Parameters p{reals_of(node.known(1)), {}, {}, {}};
   op.bias = node.has(2);
-  if (op.bias) p.bias = node.known(2).reals;
+  if (op.bias) p.bias = reals_of(node.known(2));
   return p;
 }
 
@@ -208,7 +208,8 @@ std::vector<Value> batch_norm(const NodeContext& node) {
   op.epsilon = node.attributes.decimal("epsilon", 1e-5);
   const Shape& now = node.lower.shape(last.edge);
   const Shape shape = now.c == dims[1] ? now : Shape{1, 1, to_int(pixels), to_int(dims[1])};
-  Parameters p{node.known(1).reals, node.known(2).reals, node.known(3).reals, node.known(4).reals};
+  Parameters p{reals_of(node.known(1)), reals_of(node.known(2)), reals_of(node.known(3)),
+               reals_of(node.known(4))};
   return {{nullptr,
            node.lower.append(std::move(op), {node.lower.view(last.edge, shape)}, "", std::move(p)),
            last.layout}};
@@ -222,6 +223,9 @@ std::vector<Value> instance_norm(const NodeContext& node) {
   if (dims.size() < 2) throw Unsupported("a tensor without channels");
   const Array& scale = node.known(1);
   const Array& shift = node.known(2);
+  const std::size_t channels = static_cast<std::size_t>(dims[1]);
+  if (count(dims) == 0 || reals_of(scale).size() != channels || reals_of(shift).size() != channels)
+    throw Unsupported("scale and bias that are not one a channel");
   const std::int64_t rows = dims[0] * dims[1];
   const std::int64_t width = count(dims) / rows;
   std::vector<std::size_t> pixels(dims.size() - 2);
@@ -248,9 +252,9 @@ std::vector<Value> instance_norm(const NodeContext& node) {
   if (plain) return {result};
   Dims by_channel(dims.size(), 1);
   by_channel[1] = dims[1];
-  result =
-      elementwise(lower, OpKind::mul, result, {real(by_channel, scale.reals), {}, {}}, "scaled");
-  return {elementwise(lower, OpKind::add, result, {real(by_channel, shift.reals), {}, {}})};
+  result = elementwise(lower, OpKind::mul, result, {real(by_channel, reals_of(scale)), {}, {}},
+                       "scaled");
+  return {elementwise(lower, OpKind::add, result, {real(by_channel, reals_of(shift)), {}, {}})};
 }
 
 std::vector<Value> pad(const NodeContext& node) {

@@ -91,6 +91,7 @@ TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") 
   refuses("", "operator kind: got \"\", expected one of conv2d");
   refuses("conv3d 1x8x8x4->1x8x8x4", "operator kind: got \"conv3d\"");
   refuses("conv2d 1x8x8x4", "expected INPUT[,INPUT...]->OUTPUT");
+  refuses("add ->", "add takes 2 inputs, got 0");
   refuses("conv2d 1x8x8->1x8x8x4", "expected NxHxWxC");
   refuses("conv2d 1x8x8x4->1x8x8x4 k3", "kernel: got \"3\", expected kHxW");
   refuses("conv2d 1x8x8x4->1x8x8x4 k0x0", "kernel height must be in 1..128, got 0");
