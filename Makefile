@@ -25,7 +25,7 @@ test:
 	@cmake --build --preset $(preset)
 	@ctest --preset $(preset) -j $(jobs)
 
-# Memory and arithmetic are watched in the tests, then each parser meets 60 s of made-up input.
+# Memory and arithmetic are watched in the tests, then parsers meet 60 s of made-up input.
 check:
 	@scripts/install-dependencies --test --check
 	@cmake --preset asan

@@ -176,6 +176,7 @@ Value Lowering::row_major(const Value& value) {
 }
 
 Value Lowering::with_last(const Value& value, const std::vector<std::size_t>& axes) {
+  if (value.known() && !axes.empty()) throw Unsupported("an input that is known");
   std::vector<int> inner;
   for (const std::size_t axis : axes)
     inner.insert(inner.end(), value.layout.dims[axis].begin(), value.layout.dims[axis].end());
@@ -183,6 +184,7 @@ Value Lowering::with_last(const Value& value, const std::vector<std::size_t>& ax
 }
 
 Value Lowering::with_somehow_last(const Value& value, const std::vector<std::size_t>& axes) {
+  if (value.known() && !axes.empty()) throw Unsupported("an input that is known");
   std::vector<int> inner;
   for (const std::size_t axis : axes)
     inner.insert(inner.end(), value.layout.dims[axis].begin(), value.layout.dims[axis].end());
