@@ -9,6 +9,7 @@
 #include "cli/device.hpp"
 #include "cli/host_measurer.hpp"
 #include "cli/terminal.hpp"
+#include "explorer/inputs.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "explorer/study.hpp"
@@ -16,9 +17,11 @@
 #include "graph/error.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
+#include "reports/headline.hpp"
 #include "reports/report.hpp"
 #include "reports/tables.hpp"
 #include "reports/words.hpp"
+#include "space/zoo.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -35,6 +38,7 @@ struct Arguments {
   std::string macs_m;
   std::string top1;
   cli::FormOptions form;
+  std::vector<std::string> compare;
   std::string objectives = "latency,top1";
   std::string algorithm = "local";
   std::int64_t evaluations = 200'000;
@@ -86,7 +90,8 @@ struct Subject {
   std::unique_ptr<Measurer> machine;
 };
 
-Subject subject_of(const Arguments& arguments, const cli::Terminal& terminal) {
+Subject subject_of(const Arguments& arguments, std::span<const Network> compared,
+                   const cli::Terminal& terminal) {
   const cli::Conditions conditions = conditions_of(arguments);
   if (arguments.device != "host")
     return {predicted_target(cli::device_predictor(arguments.device, conditions, terminal)),
@@ -96,7 +101,7 @@ Subject subject_of(const Arguments& arguments, const cli::Terminal& terminal) {
                                   [] { return cli::interrupted().load(); });
   subject.target =
       machine_target(*subject.machine, cli::parse_seconds("--budget", arguments.budget),
-                     arguments.fresh, hooks_of(terminal), cli::form_of(arguments.form));
+                     arguments.fresh, hooks_of(terminal), compared);
   const Profile& profile = subject.target.profile;
   if (subject.target.is_known)
     terminal.note(fmt::format("profile of this machine: {} ({} operators, {})",
@@ -148,7 +153,7 @@ void study_tool(const Arguments& arguments, const std::string& command,
   if (names == std::vector<std::string>{"all"})
     names.assign(study_names().begin(), study_names().end());
   for (const std::string& name : names) check_study_name(name);
-  const Subject subject = subject_of(arguments, terminal);
+  const Subject subject = subject_of(arguments, published_networks(), terminal);
   Result result;
   result.studies = run_studies(subject.target, subject.machine.get(), names, hooks_of(terminal));
   describe(result, subject.target, {utc_now(), command, seed_of(arguments)});
@@ -181,6 +186,16 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   if (!arguments.studies.empty() && request.form != NetworkForm{})
     throw std::invalid_argument(
         "--study: has networks of its own; leave out --resolution and --features");
+  std::vector<Warning> incomplete;
+  for (const std::string& name : arguments.compare) {
+    NamedNetwork named = cli::named_network(name, arguments.form.input_shapes, terminal);
+    for (const UnsupportedNode& node : named.unsupported)
+      incomplete.push_back(
+          {fmt::format("{}: {}", named.network.name, text(node)), "its latency is of the rest"});
+    request.own.push_back(std::move(named.network));
+  }
+  if (!arguments.studies.empty() && !request.own.empty())
+    throw std::invalid_argument("--study: has networks of its own; leave out --compare");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
@@ -190,11 +205,13 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   cli::interrupted();
   if (!arguments.studies.empty()) return study_tool(arguments, command, terminal, format);
 
-  const Subject subject = subject_of(arguments, terminal);
+  const Subject subject =
+      subject_of(arguments, compared_networks(request.form, request.own), terminal);
   request.budget =
       subject.machine ? share_out(budget_s, subject.target.is_known) : predicting_budget(budget_s);
-  const Explored explored =
+  Explored explored =
       explore_target(subject.target, subject.machine.get(), request, hooks_of(terminal));
+  for (Warning& warning : incomplete) explored.result.warnings.push_back(std::move(warning));
   save(explored, subject.target, request.folder);
   const Result& result = explored.result;
   // Drawing charts takes seconds.
@@ -204,6 +221,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   } else {
     terminal.print(summary_table(result), format);
     if (!result.next.empty()) terminal.print(next_table(result), format);
+    if (format == cli::Format::table) terminal.line(headline_sentence(result));
   }
   for (const Warning& warning : result.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
@@ -257,6 +275,9 @@ int main(int argc, char** argv) {
   app.add_option("--top1", a.top1,
                  "reached with a probability of 90 %, at least, in percent, as it is estimated");
   cli::add_form_options(app, a.form);
+  app.add_option("--compare", a.compare,
+                 "your own networks (.onnx, or .json), told beside the published ones; --accuracy "
+                 "takes their top-1");
   app.add_option("--objectives", a.objectives,
                  "latency, top1 and one more of macs, params, memory, file-size")
       ->capture_default_str();

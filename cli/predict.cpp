@@ -6,10 +6,10 @@
 
 #include "cli/arguments.hpp"
 #include "cli/device.hpp"
+#include "cli/prediction_output.hpp"
 #include "cli/terminal.hpp"
 #include "predictor/evaluation.hpp"
 #include "predictor/predictor.hpp"
-#include "predictor/suggestions.hpp"
 #include "space/published.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
@@ -23,10 +23,6 @@ using namespace cpubone;
 using cli::Format;
 
 namespace {
-
-void print_json(const cli::Terminal& terminal, const nlohmann::json& json) {
-  terminal.print(json.dump(1) + "\n");
-}
 
 /// Every network by name, or what `--list` shows of it.
 void list_networks(const cli::Terminal& terminal, Format format) {
@@ -55,191 +51,8 @@ void list_networks(const cli::Terminal& terminal, Format format) {
     table.rows.push_back({entry.name, entry.family, count(params(network)), count(macs(network)),
                           has_top1 ? fmt::format("{:.2f}", published->top1) : "", entry.source});
   }
-  if (format == Format::json) return print_json(terminal, list);
+  if (format == Format::json) return cli::print_json(terminal, list);
   terminal.print(table, format);
-}
-
-struct Predicted {
-  Network network;
-  NetworkPrediction prediction;
-};
-
-double gmacps(std::int64_t macs, double ms) {
-  return ms > 0 ? static_cast<double>(macs) * 1e-6 / ms : 0;
-}
-
-/// Operators of a prediction that are shown as one.
-struct Part {
-  std::string name;
-  std::int64_t macs = 0;
-  LatencyTerms terms;
-  std::array<double, bound_count> bound_ns{};
-};
-
-std::string interval_text(const LatencyEstimate& e) {
-  return with_interval({e.ms, e.low_ms, e.high_ms});
-}
-
-Table breakdown(const Predictor& predictor, const Predicted& p, bool by_operator) {
-  std::vector<Part> parts;
-  for (const OpPrediction& op : p.prediction.ops) {
-    const std::string name = by_operator ? text(op.op) : op.stage;
-    auto part = std::find_if(parts.begin(), parts.end(),
-                             [&](const Part& known) { return known.name == name; });
-    if (part == parts.end()) part = parts.insert(parts.end(), Part{name, 0, {}, {}});
-    part->macs += macs(op.op);
-    part->terms += terms(predictor, op.op);
-    part->bound_ns.at(static_cast<std::size_t>(op.bound)) += op.latency_ns;
-  }
-  if (by_operator)
-    std::stable_sort(parts.begin(), parts.end(),
-                     [](const Part& a, const Part& b) { return a.terms.ops_ns > b.terms.ops_ns; });
-  const double best = predictor.best_macps;
-  Table table{"Where the time goes",
-              {{by_operator ? "operator" : "stage"},
-               {"MACs M", true},
-               {"ms (90 % interval)", true},
-               {"share", true},
-               {"GMACpS", true},
-               {"bound"},
-               {"ms at best MACpS", true}},
-              {}};
-  // Of devices that were not measured the peak is not known.
-  const bool known_peak = predictor.roofline.f32_macps > 0;
-  if (known_peak) table.columns.push_back({"of peak", true});
-  for (const Part& part : parts) {
-    const LatencyEstimate latency = combine_part(part.terms);
-    const auto most = std::max_element(part.bound_ns.begin(), part.bound_ns.end());
-    table.rows.push_back({part.name, fmt::format("{:.2f}", static_cast<double>(part.macs) * 1e-6),
-                          interval_text(latency),
-                          percent_text(latency.ms / p.prediction.latency.ms),
-                          short_number(gmacps(part.macs, latency.ms)),
-                          std::string(name(static_cast<Bound>(most - part.bound_ns.begin()))),
-                          short_number(static_cast<double>(part.macs) / best * 1e3)});
-    if (known_peak)
-      table.rows.back().push_back(percent_text(static_cast<double>(part.macs) /
-                                               (latency.ms * 1e-3 * predictor.roofline.f32_macps)));
-  }
-  return table;
-}
-
-Table suggestion_table(const Predicted& p, const std::vector<Suggestion>& found) {
-  Table table{"Changes that would save time",
-              {{"change"},
-               {"operators", true},
-               {"ms saved", true},
-               {"share", true},
-               {"MACs M saved", true}},
-              {}};
-  for (const Suggestion& s : found)
-    table.rows.push_back({s.change, fmt::to_string(s.operators), short_number(s.saved_ms),
-                          percent_text(s.saved_ms / p.prediction.latency.ms),
-                          fmt::format("{:.1f}", static_cast<double>(s.saved_macs) * 1e-6)});
-  return table;
-}
-
-nlohmann::json prediction_json(const Predictor& predictor, const Predicted& p) {
-  const LatencyEstimate& latency = p.prediction.latency;
-  const double best = predictor.best_macps;
-  const bool known_peak = predictor.roofline.f32_macps > 0;
-  nlohmann::json ops = nlohmann::json::array();
-  for (const OpPrediction& op : p.prediction.ops)
-    ops.push_back({{"op", text(op.op)},
-                   {"node", op.node},
-                   {"stage", op.stage},
-                   {"engine", op.engine},
-                   {"macs", macs(op.op)},
-                   {"latency_ms", op.latency_ns * 1e-6},
-                   {"spread_ms", op.spread_ns * 1e-6},
-                   {"share", op.latency_ns * 1e-6 / latency.ms},
-                   {"gmacps", gmacps(macs(op.op), op.latency_ns * 1e-6)},
-                   {"bound", name(op.bound)},
-                   {"share_of_peak", known_peak ? nlohmann::json(share_of_peak(
-                                                      predictor.roofline, op.op, op.latency_ns))
-                                                : nlohmann::json()},
-                   {"at_best_macps_ms", static_cast<double>(macs(op.op)) / best * 1e3}});
-  nlohmann::json changes = nlohmann::json::array();
-  for (const Suggestion& s : suggestions(predictor, p.network))
-    changes.push_back({{"change", s.change},
-                       {"operators", s.operators},
-                       {"saved_ms", s.saved_ms},
-                       {"saved_macs", s.saved_macs}});
-  return {{"name", p.network.name},
-          {"params", params(p.network)},
-          {"macs", macs(p.network)},
-          {"latency_ms", latency.ms},
-          {"latency_low_ms", latency.low_ms},
-          {"latency_high_ms", latency.high_ms},
-          {"gmacps", gmacps(macs(p.network), latency.ms)},
-          {"at_best_macps_ms", p.prediction.at_best_macps_ms},
-          {"source", "predicted"},
-          {"ops", std::move(ops)},
-          {"changes", std::move(changes)}};
-}
-
-void print_predictions(const cli::Terminal& terminal, const Predictor& predictor,
-                       const std::vector<Predicted>& predicted, Format format,
-                       const std::string& by, bool explains) {
-  if (format == Format::json) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Predicted& p : predicted) list.push_back(prediction_json(predictor, p));
-    return print_json(terminal, list);
-  }
-  const bool csv = format == Format::csv;
-  Table table{"Predicted latency", {}, {}};
-  if (csv)
-    table.columns = {{"name"},
-                     {"params", true},
-                     {"macs", true},
-                     {"latency_ms", true},
-                     {"latency_low_ms", true},
-                     {"latency_high_ms", true},
-                     {"gmacps", true},
-                     {"at_best_macps_ms", true},
-                     {"source"}};
-  else
-    table.columns = {{"network"},      {"params M", true},
-                     {"MACs M", true}, {"ms (90 % interval)", true},
-                     {"GMACpS", true}, {"ms at best MACpS", true}};
-  for (const Predicted& p : predicted) {
-    const LatencyEstimate& t = p.prediction.latency;
-    const double speed = gmacps(macs(p.network), t.ms);
-    if (csv)
-      table.rows.push_back({p.network.name, fmt::to_string(params(p.network)),
-                            fmt::to_string(macs(p.network)), fmt::format("{:.6g}", t.ms),
-                            fmt::format("{:.6g}", t.low_ms), fmt::format("{:.6g}", t.high_ms),
-                            fmt::format("{:.6g}", speed),
-                            fmt::format("{:.6g}", p.prediction.at_best_macps_ms), "predicted"});
-    else
-      table.rows.push_back(
-          {p.network.name, fmt::format("{:.2f}", static_cast<double>(params(p.network)) * 1e-6),
-           fmt::format("{:.1f}", static_cast<double>(macs(p.network)) * 1e-6), interval_text(t),
-           short_number(speed), short_number(p.prediction.at_best_macps_ms)});
-  }
-  terminal.print(table, format);
-  if (csv) return;
-  const bool breaks_down = by != "none" && (by != "auto" || predicted.size() == 1 || explains);
-  for (const Predicted& p : predicted) {
-    if (breaks_down && by != "op") {
-      terminal.print("\n");
-      terminal.line(p.network.name + " by stage");
-      terminal.print(breakdown(predictor, p, false), format);
-    }
-    if (breaks_down && by != "stage") {
-      terminal.print("\n");
-      terminal.line(p.network.name + " by operator");
-      terminal.print(breakdown(predictor, p, true), format);
-    }
-    if (explains) {
-      const std::vector<Suggestion> found = suggestions(predictor, p.network);
-      terminal.print("\n");
-      terminal.line(found.empty() ? "No change of its operators alone is predicted to make " +
-                                        p.network.name + " a hundredth faster."
-                                  : "Changes that would make " + p.network.name +
-                                        " faster, as predicted; their accuracy is not known");
-      if (!found.empty()) terminal.print(suggestion_table(p, found), format);
-    }
-  }
 }
 
 #ifdef CPUBONE_WITH_PROFILER
@@ -386,11 +199,12 @@ int main(int argc, char** argv) {
     [[maybe_unused]] const double budget_s = cli::parse_seconds("--budget", budget);
     if (names.empty() && !evaluates)
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
-    std::vector<Network> networks;
+    std::vector<NamedNetwork> networks;
     const NetworkForm form = cli::form_of(form_options);
-    for (const std::string& name : names)
-      networks.push_back(
-          in_form(cli::named_network(name, form_options.input_shapes, terminal).network, form));
+    for (const std::string& name : names) {
+      networks.push_back(cli::named_network(name, form_options.input_shapes, terminal));
+      networks.back().network = in_form(std::move(networks.back().network), form);
+    }
     Predictor predictor = cli::device_predictor(device, conditions, terminal);
     if (!latencies.empty()) {
       if (evaluates)
@@ -407,17 +221,20 @@ int main(int argc, char** argv) {
       if (device != "host")
         throw std::invalid_argument(
             "--evaluate measures this machine: expected --device host, got \"" + device + "\"");
-      if (networks.empty()) networks = published_networks(form);
-      return evaluate(terminal, predictor, networks, budget_s, format);
+      std::vector<Network> measured;
+      for (NamedNetwork& named : networks) measured.push_back(std::move(named.network));
+      if (measured.empty()) measured = published_networks(form);
+      return evaluate(terminal, predictor, measured, budget_s, format);
 #else
       throw Error("--evaluate: built without XNNPACK, so nothing can be measured");
 #endif
     }
-    std::vector<Predicted> predicted;
-    for (Network& network : networks) {
-      NetworkPrediction prediction = predict(predictor, network);
-      predicted.push_back({std::move(network), std::move(prediction)});
+    std::vector<cli::Predicted> predicted;
+    for (NamedNetwork& named : networks) {
+      NetworkPrediction prediction = predict(predictor, named.network);
+      predicted.push_back(
+          {std::move(named.network), std::move(named.sources), std::move(prediction)});
     }
-    print_predictions(terminal, predictor, predicted, format, by, explains);
+    cli::print_predictions(terminal, predictor, predicted, format, by, explains);
   });
 }

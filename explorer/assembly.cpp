@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "explorer/finding.hpp"
+#include "explorer/inputs.hpp"
 #include "explorer/pareto.hpp"
 #include "explorer/predicted_studies.hpp"
 #include "predictor/features.hpp"
@@ -114,6 +115,8 @@ void assemble_front(Result& result) {
 void assemble_search(const ExplorationState& state, const ExploreOptions& options, Result& result) {
   SearchSummary s;
   s.algorithm = name(options.search.algorithm);
+  for (const Constraint& c : options.search.constraints)
+    s.limits.push_back({std::string(name(c.objective)), c.limit, std::string(unit(c.objective))});
   s.evaluations = state.searched.evaluations;
   s.distinct = state.searched.distinct();
   s.hypervolume = state.searched.hypervolume;
@@ -123,12 +126,14 @@ void assemble_search(const ExplorationState& state, const ExploreOptions& option
                                  f.evaluation.macs, f.evaluation.params});
 }
 
+constexpr const char* own_family = "own";
+
 /// A user's own network, of which no more is known than the table says.
 ResultNetwork own_network(const OwnTop1& own) {
   ResultNetwork n;
   n.name = own.network;
-  n.family = "own";
-  n.description = "own; only its totals are known";
+  n.family = own_family;
+  n.description = "only its totals are known";
   n.params = std::llround(own.params);
   n.macs = std::llround(own.macs);
   n.top1 = Top1{{own.top1, own.top1, own.top1}, false, "own"};
@@ -191,10 +196,15 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   Result& result = out.result;
   result.seed = static_cast<std::int64_t>(options.search.seed);
   const auto measured = latencies_of(state, input.measured);
-  for (const Network& network : published_networks(input.form)) {
+  const auto is_own = [&](const Network& network) {
+    return std::any_of(input.own.begin(), input.own.end(),
+                       [&](const Network& own) { return own.name == network.name; });
+  };
+  for (const Network& network : compared_networks(input.form, input.own)) {
     ResultNetwork n = rebuild(network.name, network, state.latency);
     n.top1 = known_top1(input.accuracy, n.name);
     if (input.form != NetworkForm{}) n.published.reset();  // of the whole networks at 224 pixels
+    if (is_own(network)) n.family = own_family;
     if (const auto known = measured.find(n.name); known != measured.end()) {
       n.measured_ms = known->second;
       n.gmacps = static_cast<double>(n.macs) / known->second.ms.value / 1e6;
@@ -202,7 +212,8 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
     result.networks.push_back(std::move(n));
   }
   for (const OwnTop1& own : input.accuracy.own)
-    if (own.zoo_name.empty()) result.networks.push_back(own_network(own));
+    if (own.zoo_name.empty() && find_network(result, own.network) == nullptr)
+      result.networks.push_back(own_network(own));
   const double pace = pace_since(state, input.measured);
   int number = 0;
   for (const std::size_t i : state.proposals) {
@@ -241,10 +252,11 @@ Exploration assemble(const ExplorationState& state, const ExploreInput& input,
   return out;
 }
 
-std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view zoo_name) {
+std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view name) {
   for (const OwnTop1& own : accuracy.own)
-    if (own.zoo_name == zoo_name) return Top1{{own.top1, own.top1, own.top1}, false, "own"};
-  const auto row = published_accuracy(zoo_name);
+    if (own.zoo_name == name || (own.zoo_name.empty() && own.network == name))
+      return Top1{{own.top1, own.top1, own.top1}, false, "own"};
+  const auto row = published_accuracy(name);
   if (!accuracy.own.empty() || !row) return std::nullopt;
   return Top1{{row->top1, row->top1, row->top1}, false, row->source};
 }

@@ -26,9 +26,10 @@ struct ExplorationState {
 Exploration assemble(const ExplorationState& state, const ExploreInput& input,
                      const ExploreOptions& options, const Evaluator& evaluator);
 
-/// The accuracy of a network of the zoo: as its authors published it, or where a user's own take
-/// the place of these, the own one. Nothing where there is none.
-std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view zoo_name);
+/// The accuracy of a network of the zoo as its authors published it, or, where a user's own take
+/// the place of these, the own one; of a user's own network that of the table. Nothing where there
+/// is none.
+std::optional<Top1> known_top1(const AccuracyModel& accuracy, std::string_view name);
 
 /// A published network of the zoo as a result tells it: counts, prediction, published facts.
 ResultNetwork rebuild(const std::string& zoo_name, const Network& network,

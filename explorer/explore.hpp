@@ -19,7 +19,7 @@ using LearnOps = std::function<LatencyModel(std::span<const Op>)>;
 
 /// A latency that was measured before the exploration.
 struct KnownLatency {
-  std::string network;  ///< name in the zoo
+  std::string network;
   MeasuredLatency latency;
 };
 
@@ -30,8 +30,9 @@ struct ExploreInput {
   AccuracyModel accuracy;
   MeasureNetworks measure;             ///< empty: predictions only, and nothing is called better
   LearnOps learn;                      ///< empty: the latency model stays as it is
-  std::vector<KnownLatency> measured;  ///< of published networks
+  std::vector<KnownLatency> measured;  ///< of published networks and of `own`
   NetworkForm form;                    ///< of all networks, but for their accuracies
+  std::vector<Network> own;            ///< a user's, told beside the published ones as they are
 };
 
 struct ExploreOptions {

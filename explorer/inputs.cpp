@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include "space/zoo.hpp"
@@ -29,10 +30,22 @@ std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings)
   return latencies;
 }
 
-std::vector<KnownLatency> known_latencies(const Profile& profile, const NetworkForm& form) {
+std::vector<Network> compared_networks(const NetworkForm& form, std::span<const Network> own) {
+  std::vector<Network> networks = published_networks(form);
+  for (const Network& network : own) {
+    for (const Network& other : networks)
+      if (other.name == network.name)
+        throw std::invalid_argument(fmt::format(
+            "networks to compare with: two are called \"{}\"; rename a file", network.name));
+    networks.push_back(network);
+  }
+  return networks;
+}
+
+std::vector<KnownLatency> known_latencies(const Profile& profile,
+                                          std::span<const Network> networks) {
   std::vector<KnownLatency> known;
-  if (profile.networks.empty()) return known;
-  for (const Network& network : published_networks(form))
+  for (const Network& network : networks)
     if (const NetworkRecord* record = find_record(profile, network))
       known.push_back({network.name, measured_latency(record->timing)});
   return known;

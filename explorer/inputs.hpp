@@ -14,8 +14,12 @@ LatencyModel latency_model(Predictor predictor);
 MeasuredLatency measured_latency(const Timing& timing);
 std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings);
 
-/// Latencies of the zoo's networks in a form that a profile has.
-std::vector<KnownLatency> known_latencies(const Profile& profile, const NetworkForm& form = {});
+/// What proposals are compared with: the published networks in a form, then a user's own. Throws
+/// std::invalid_argument where two of them have one name.
+std::vector<Network> compared_networks(const NetworkForm& form, std::span<const Network> own);
+/// Latencies of networks that a profile has.
+std::vector<KnownLatency> known_latencies(const Profile& profile,
+                                          std::span<const Network> networks);
 
 /// Sets what a result tells of the device and of the predictor that it stands on.
 void describe_predictor(Result& result, const Predictor& predictor);

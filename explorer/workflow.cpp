@@ -202,7 +202,7 @@ void measure_disturbed(Measurer& machine, double budget_s, const WorkHooks& hook
 }  // namespace
 
 Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks,
-                      const NetworkForm& form) {
+                      std::span<const Network> compared) {
   Target target;
   target.name = "host";
   target.file = machine.profile_file();
@@ -229,15 +229,14 @@ Target machine_target(Measurer& machine, double budget_s, bool afresh, const Wor
     }
   }
   keep();
-  // Published networks, so that proposals are compared with measurements; never used to fit.
-  std::vector<Network> missing = published_networks(form);
-  const auto published = static_cast<double>(missing.size());
+  // So that proposals are compared with measurements; never used to fit.
+  std::vector<Network> missing(compared.begin(), compared.end());
   std::erase_if(missing, [&](const Network& network) {
     const NetworkRecord* record = find_record(target.profile, network);
     return record != nullptr && is_good(record->timing);
   });
   if (!missing.empty()) {
-    const double share = static_cast<double>(missing.size()) / published;
+    const double share = static_cast<double>(missing.size()) / static_cast<double>(compared.size());
     machine.networks(missing, share * budget.published_s,
                      progress_of(hooks, "measuring published networks"), target.profile);
     keep();
@@ -271,8 +270,9 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
       .accuracy = request.accuracy,
       .measure = {},
       .learn = {},
-      .measured = known_latencies(target.profile, request.form),
-      .form = request.form};
+      .measured = known_latencies(target.profile, compared_networks(request.form, request.own)),
+      .form = request.form,
+      .own = request.own};
   ExploreOptions options = request.options;
   options.budget_seconds = request.budget.explore_s;
   options.cancel = hooks.cancel;

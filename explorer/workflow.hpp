@@ -57,10 +57,11 @@ struct Target {
 /// A device that is not here, or nobody wants to measure.
 Target predicted_target(Predictor predictor);
 /// This machine: its profile, measured now where there is none yet, all of it was disturbed or it
-/// is wanted `afresh`, with the published networks, and a predictor of it. Of a known machine what
-/// was disturbed is measured again. Throws cpubone::Error where it is interrupted.
+/// is wanted `afresh`, with the networks that proposals are compared with (`compared_networks`),
+/// and a predictor of it. Of a known machine what was disturbed is measured again. Throws
+/// cpubone::Error where it is interrupted.
 Target machine_target(Measurer& machine, double budget_s, bool afresh, const WorkHooks& hooks,
-                      const NetworkForm& form = {});
+                      std::span<const Network> compared);
 
 /// When and how a result was made.
 struct Provenance {
@@ -73,8 +74,9 @@ struct Provenance {
 struct ExploreRequest {
   SearchSpace space;
   AccuracyModel accuracy;
-  NetworkForm form;        ///< of the networks
-  ExploreOptions options;  ///< but for budget, clock, progress and cancel, which are set here
+  NetworkForm form;          ///< of the networks
+  std::vector<Network> own;  ///< a user's, told beside the published ones as they are
+  ExploreOptions options;    ///< but for budget, clock, progress and cancel, which are set here
   Budget budget;
   std::filesystem::path folder;  ///< for what an interrupted exploration leaves; empty: nothing
   bool afresh = false;           ///< forget what an interrupted exploration measured

@@ -76,6 +76,19 @@ CostNs parts(const ClassModel& model, const OpFacts& facts) {
   return parts(model, facts, std::exp(predict(model.factor, inputs_of(facts)).mean));
 }
 
+bool is_beyond_measured(const ClassModel& model, const OpFacts& facts) {
+  const GaussianProcess& known = model.factor;
+  if (known.size() == 0) return false;
+  const VectorXd input = inputs_of(facts);
+  for (Index i = 0; i < input.size(); ++i) {
+    const double scale = known.scale(i);  // 0: alike in all
+    const auto row = known.points.row(i);
+    const auto at = [&](float point) { return known.centre(i) + (scale > 0 ? point / scale : 0); };
+    if (input(i) < at(row.minCoeff()) - 1 || input(i) > at(row.maxCoeff()) + 1) return true;
+  }
+  return false;
+}
+
 OpEstimate estimate(const ClassModel& model, const OpFacts& facts) {
   const Prediction factor = predict(model.factor, inputs_of(facts));
   const CostNs ns = parts(model, facts, std::exp(factor.mean));

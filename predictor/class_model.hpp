@@ -57,6 +57,11 @@ struct OpEstimate {
 };
 OpEstimate estimate(const ClassModel& model, const OpFacts& facts);
 
+/// Whether it is more than twice as large, or less than half as large, as all operators that the
+/// class was fitted on, in one of the sizes that its features are logarithms of; a kernel's width
+/// or a stride by more than one. Never where nothing was measured.
+bool is_beyond_measured(const ClassModel& model, const OpFacts& facts);
+
 /// The parts of an operator's latency on its own.
 CostNs parts(const ClassModel& model, const OpFacts& facts);
 

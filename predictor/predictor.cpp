@@ -140,7 +140,8 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
     total += terms(model, e, f);
     const double ns = e.ns * model.network_scale;
     prediction.ops.push_back({node.name, node.stage, node.op, model.engine, ns,
-                              ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e)});
+                              ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e),
+                              is_beyond_measured(model, f)});
   }
   prediction.latency = combine(predictor, total);
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;

@@ -86,6 +86,7 @@ struct OpPrediction {
   double latency_ns = 0;         ///< the operators' latencies sum to the network's
   double spread_ns = 0;          ///< standard deviation
   Bound bound = Bound::compute;  ///< the largest of its cost model's terms, or the kernel
+  bool beyond_measured = false;  ///< unlike all that were measured in size: `is_beyond_measured`
 };
 
 struct NetworkPrediction {

@@ -231,10 +231,21 @@ const Table<HypervolumePoint>& table<HypervolumePoint>() {
 }
 
 template <>
+const Table<SearchLimit>& table<SearchLimit>() {
+  using T = SearchLimit;
+  static const Table<T> limit{"limit",
+                              {field<&T::objective>("objective", "e.g. `latency`"),
+                               field<&T::limit>("limit", "at most; of `top1` at least"),
+                               field<&T::unit>("unit", "e.g. `ms`")}};
+  return limit;
+}
+
+template <>
 const Table<SearchSummary>& table<SearchSummary>() {
   using T = SearchSummary;
   static const Table<T> search{"search",
                                {field<&T::algorithm>("algorithm", ""),
+                                optional<&T::limits>("limits", "that the search kept to"),
                                 field<&T::evaluations>("evaluations", "", not_negative),
                                 field<&T::distinct>("distinct", "networks evaluated", not_negative),
                                 optional<&T::hypervolume>("hypervolume", "while it went on")}};
@@ -384,9 +395,9 @@ std::string describe_result_file() {
   using namespace records;
   return describe_all<Result, ResultDevice, Labelled, Warning, ResultNetwork, Top1, Interval,
                       MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
-                      SearchSummary, HypervolumePoint, PredictorSummary, ClassError, NetworkError,
-                      AccuracySummary, GainFinding, PredictionFinding, LostTimeFinding, Study,
-                      StudyColumn, StudyNumber, NextNetwork>();
+                      SearchSummary, SearchLimit, HypervolumePoint, PredictorSummary, ClassError,
+                      NetworkError, AccuracySummary, GainFinding, PredictionFinding,
+                      LostTimeFinding, Study, StudyColumn, StudyNumber, NextNetwork>();
 }
 
 Result load_result(const std::filesystem::path& path) {

@@ -150,9 +150,18 @@ struct HypervolumePoint {
   bool operator==(const HypervolumePoint&) const = default;
 };
 
+/// A bound that the search kept to: at most, of top-1 at least.
+struct SearchLimit {
+  std::string objective;  ///< e.g. `latency`
+  double limit = 0;
+  std::string unit;  ///< e.g. `ms`
+  bool operator==(const SearchLimit&) const = default;
+};
+
 /// How the candidates were found.
 struct SearchSummary {
   std::string algorithm;
+  std::vector<SearchLimit> limits;
   std::int64_t evaluations = 0;
   std::int64_t distinct = 0;
   std::vector<HypervolumePoint> hypervolume;

@@ -69,11 +69,19 @@ json zoom() {
   return {{"name", "view"}, {"select", "interval"}, {"bind", "scales"}};
 }
 
-json shape() {
-  return {{"field", "origin"},
-          {"type", "nominal"},
-          {"scale", {{"domain", {"published", "proposal"}}, {"range", {"circle", "diamond"}}}},
-          {"legend", nullptr}};
+/// A point a network, coloured by series; diamonds are proposals.
+json network_points(const ChartFrame& r, const json& x, const json& y, const json& transform,
+                    const json& tooltips) {
+  const json shape = {
+      {"field", "origin"},
+      {"type", "nominal"},
+      {"scale", {{"domain", {"published", "proposal"}}, {"range", {"circle", "diamond"}}}},
+      {"legend", nullptr}};
+  return {{"data", data_name("networks")},
+          {"transform", transform},
+          {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
+          {"encoding",
+           {{"x", x}, {"y", y}, {"color", colour(r)}, {"shape", shape}, {"tooltip", tooltips}}}};
 }
 
 }  // namespace
@@ -111,17 +119,10 @@ json front_spec(const ChartFrame& r) {
                       {"mark", {{"type", "rule"}, {"style", "interval"}, {"clip", true}}},
                       {"encoding", encoding}});
   }
-  layers.push_back({{"name", "points"},
-                    {"data", data_name("networks")},
-                    {"transform", {known, shown_series()}},
-                    {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
-                    {"encoding",
-                     {{"x", x},
-                      {"y", y},
-                      {"color", colour(r)},
-                      {"shape", shape()},
-                      {"opacity", within},
-                      {"tooltip", network_tooltip()}}}});
+  json points = network_points(r, x, y, {known, shown_series()}, network_tooltip());
+  points["name"] = "points";
+  points["encoding"]["opacity"] = within;
+  layers.push_back(points);
   // A label that would leave the chart on the right stands on the left of its point.
   const double edge_ms = r.latency_high_ms / std::pow(r.latency_high_ms / r.latency_low_ms, 0.16);
   const auto beside = [&](const char* at_edge, const char* elsewhere) {
@@ -183,15 +184,8 @@ json macs_spec(const ChartFrame& r) {
        {"encoding",
         {{"x", cloud_x}, {"y", cloud_y}, {"text", {{"field", "label"}, {"type", "nominal"}}}}}});
   layers.push_back(cloud);
-  layers.push_back({{"data", data_name("networks")},
-                    {"transform", {{{"filter", "datum.gmacps !== null"}}, shown_series()}},
-                    {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
-                    {"encoding",
-                     {{"x", x},
-                      {"y", y},
-                      {"color", colour(r)},
-                      {"shape", shape()},
-                      {"tooltip", network_tooltip()}}}});
+  layers.push_back(network_points(r, x, y, {{{"filter", "datum.gmacps !== null"}}, shown_series()},
+                                  network_tooltip()));
   return {{"params", json::array({{{"name", "hidden"}, {"value", json::array()}}})},
           {"height", 380},
           {"layer", layers}};
@@ -231,18 +225,10 @@ json predicted_spec(const Result& result, const ChartFrame& r) {
        {"mark", {{"type", "rule"}, {"style", "interval"}, {"clip", true}}},
        {"encoding",
         {{"x", x}, {"y", interval_y}, {"y2", edge("predicted_high")}, {"color", colour(r)}}}});
-  layers.push_back(
-      {{"data", data_name("networks")},
-       {"transform", json::array({both})},
-       {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
-       {"encoding",
-        {{"x", x},
-         {"y", y},
-         {"color", colour(r)},
-         {"shape", shape()},
-         {"tooltip",
-          {tooltip("name", "network", "nominal"), tooltip("measured", "measured, ms"),
-           tooltip("predicted", "predicted, ms"), tooltip("error", "error", "nominal")}}}}});
+  layers.push_back(network_points(
+      r, x, y, json::array({both}),
+      {tooltip("name", "network", "nominal"), tooltip("measured", "measured, ms"),
+       tooltip("predicted", "predicted, ms"), tooltip("error", "error", "nominal")}));
   return {{"height", 380}, {"layer", layers}};
 }
 

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "reports/summary.hpp"
 
@@ -19,10 +21,24 @@ std::string described(const ResultNetwork& network) {
   return fmt::format("{} ms, {:.1f} %", short_number(ms(network)), network.top1->percent.value);
 }
 
+double latency_limit_ms(const Result& result) {
+  double limit = std::numeric_limits<double>::infinity();
+  if (!result.search) return limit;
+  for (const SearchLimit& l : result.search->limits)
+    if (l.objective == "latency") limit = std::min(limit, l.limit);
+  return limit;
+}
+
+bool is_within(const ResultNetwork& network, double limit_ms) {
+  return latency_ms(network)->high <= limit_ms;
+}
+
 }  // namespace
 
 Headline headline(const Result& result) {
   Headline best;
+  const double limit_ms = latency_limit_ms(result);
+  const bool limited = std::isfinite(limit_ms);
   for (const ResultNetwork& proposal : result.networks) {
     if (proposal.origin != Origin::proposal || !comparable(proposal)) continue;
     Headline one;
@@ -40,24 +56,25 @@ Headline headline(const Result& result) {
                                                 : std::numeric_limits<double>::infinity();
       one.shown = is_measured(proposal) && is_measured(*one.rival) && one.latency_ratio_high < 1;
     }
-    const auto rank = [](const Headline& h) {
-      return std::pair(h.shown ? 0 : 1, h.rival != nullptr ? h.latency_ratio : 1.0);
+    const auto rank = [&](const Headline& h) {
+      return std::tuple(is_within(*h.proposal, limit_ms) ? 0 : 1, limited ? -h.at_least : 0,
+                        h.shown ? 0 : 1, h.rival != nullptr ? h.latency_ratio : 1);
     };
     if (best.proposal == nullptr || rank(one) < rank(best)) best = one;
+  }
+  best.limit_ms = limit_ms;
+  if (!limited) return best;
+  for (const ResultNetwork& n : result.networks) {
+    if (n.origin != Origin::published || !comparable(n) || !is_within(n, limit_ms)) continue;
+    const ResultNetwork*& within = best.published_within;
+    if (within == nullptr || n.top1->percent.value > within->top1->percent.value) within = &n;
   }
   return best;
 }
 
-std::string headline_sentence(const Result& result) {
-  const Headline h = headline(result);
-  if (h.proposal == nullptr) {
-    const auto choices = fastest_at_each_accuracy(result);
-    if (choices.empty())
-      return "No network here has both a latency and an accuracy, so none can be recommended.";
-    const Choice& middle = choices[choices.size() / 2];
-    return fmt::format("Use {} ({}): the fastest of these networks that reaches {:.0f} %.",
-                       middle.fastest->name, described(*middle.fastest), middle.at_least);
-  }
+namespace {
+
+std::string proposal_sentence(const Headline& h) {
   const std::string proposal = fmt::format(
       "{} ({} ms at an estimated {:.1f} % top-1, with a probability of 95 % at least {:.1f} %)",
       h.proposal->name, short_number(ms(*h.proposal)), h.proposal->top1->percent.value, h.at_least);
@@ -82,6 +99,33 @@ std::string headline_sentence(const Result& result) {
                         : "other processes disturbed the measuring";
   return fmt::format("Most promising is {}: {} {}. That is not shown: {}.", proposal, faster, rival,
                      why);
+}
+
+}  // namespace
+
+std::string headline_sentence(const Result& result) {
+  const Headline h = headline(result);
+  if (h.proposal == nullptr) {
+    const auto choices = fastest_at_each_accuracy(result);
+    if (choices.empty())
+      return "No network here has both a latency and an accuracy, so none can be recommended.";
+    const Choice& middle = choices[choices.size() / 2];
+    return fmt::format("Use {} ({}): the fastest of these networks that reaches {:.0f} %.",
+                       middle.fastest->name, described(*middle.fastest), middle.at_least);
+  }
+  if (std::isinf(h.limit_ms)) return proposal_sentence(h);
+  if (h.published_within != nullptr &&
+      (!is_within(*h.proposal, h.limit_ms) ||
+       h.published_within->top1->percent.value >= h.proposal->top1->percent.value))
+    return fmt::format(
+        "Within {:g} ms use {} ({}), the most accurate published network there; no proposal within "
+        "it is estimated to reach as much.",
+        h.limit_ms, h.published_within->name, described(*h.published_within));
+  std::string sentence = proposal_sentence(h);
+  if (!is_within(*h.proposal, h.limit_ms))
+    return fmt::format("No network here is surely within {:g} ms. {}", h.limit_ms, sentence);
+  sentence[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(sentence[0])));
+  return fmt::format("Within {:g} ms: {}", h.limit_ms, sentence);
 }
 
 }  // namespace cpubone

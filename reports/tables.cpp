@@ -44,10 +44,10 @@ std::string optional_cell(const std::optional<double>& value) {
   return value ? short_number(*value) : "–";
 }
 
-/// Whether it stands among the published that are worth comparing with: CPUBone's, and those that
-/// no published network beats in latency and top-1.
+/// Whether it stands among the published that are worth comparing with: CPUBone's, a user's own,
+/// and those that no published network beats in latency and top-1.
 bool is_competitor(const ResultNetwork& network, const Result& result) {
-  if (network.family == "CPUBone") return true;
+  if (network.family == "CPUBone" || network.family == "own") return true;
   if (!comparable(network)) return false;
   return std::none_of(result.networks.begin(), result.networks.end(),
                       [&](const ResultNetwork& other) {
@@ -55,6 +55,11 @@ bool is_competitor(const ResultNetwork& network, const Result& result) {
                                latency_ms(other)->value < latency_ms(network)->value &&
                                other.top1->percent.value >= network.top1->percent.value;
                       });
+}
+
+std::string limit_text(const SearchLimit& limit) {
+  return fmt::format("{} at {} {:g} {}", limit.objective,
+                     limit.objective == "top1" ? "least" : "most", limit.limit, limit.unit);
 }
 
 std::string bytes_cell(std::int64_t bytes) {
@@ -350,10 +355,13 @@ Table device_table(const Result& result) {
         {"operators measured", fmt::format("{} in {:.0f} s", result.predictor->operators_measured,
                                            result.predictor->profile_seconds)});
   }
-  if (result.search)
+  if (result.search) {
     table.rows.push_back(
         {"search", fmt::format("{}: {} evaluations, {} distinct networks", result.search->algorithm,
                                result.search->evaluations, result.search->distinct)});
+    for (const SearchLimit& limit : result.search->limits)
+      table.rows.push_back({"limit", limit_text(limit)});
+  }
   if (const auto& accuracy = result.accuracy_model) {
     std::string text = fmt::format("{}; {} points", accuracy->description, accuracy->points);
     if (accuracy->loo_mae)

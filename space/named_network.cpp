@@ -15,15 +15,15 @@ NamedNetwork named_network(const std::string& name_or_file, const OnnxOptions& o
     // Exporters call every graph alike; a file's name is its user's.
     imported.model.network.name = path.stem().string();
     return {std::move(imported.model.network), std::move(imported.model.parameters),
-            std::move(imported.unsupported)};
+            std::move(imported.unsupported), std::move(imported.sources)};
   }
   if (!options.input_shapes.empty())
     throw std::invalid_argument(
         fmt::format("{}: --input-shape is for ONNX models; expected a .onnx file, or --resolution",
                     name_or_file));
   if (path.extension() == ".json" || std::filesystem::is_regular_file(path))
-    return {load_network(path), {}, {}};
-  return {find_network(name_or_file), {}, {}};
+    return {load_network(path), {}, {}, {}};
+  return {find_network(name_or_file), {}, {}, {}};
 }
 
 std::string text(const UnsupportedNode& node) {

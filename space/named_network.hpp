@@ -12,6 +12,8 @@ struct NamedNetwork {
   Network network;
   std::map<std::string, Parameters> parameters;  ///< by node; empty: it has none of its own
   std::vector<UnsupportedNode> unsupported;      ///< of an ONNX model
+  /// Of an ONNX model: by node, the model's nodes whose work it does, e.g. `Conv "/stem/conv"`.
+  std::map<std::string, std::vector<std::string>> sources;
 };
 
 /// What a user means: a name of the zoo, a network file (.json) or an ONNX model (.onnx), for which

@@ -5,7 +5,7 @@
 
 namespace cpubone::onnx {
 
-Editor::Editor(Model& model) : model_(model) {
+Editor::Editor(Model& model, Sources& sources) : model_(model), sources_(sources) {
   count_readers();
 }
 
@@ -45,7 +45,23 @@ const std::vector<float>* Editor::by_channel(const Edge& edge, int channels) {
   return &parameters(edge.node).weight;
 }
 
+/// Nodes on the way from those inputs to a node.
+std::vector<int> Editor::between(int last, const std::vector<Edge>& inputs) const {
+  constexpr std::size_t most = 64;  // of no pattern that a pass knows
+  std::vector<int> found{last};
+  for (std::size_t k = 0; k < found.size() && found.size() < most; ++k)
+    for (const Edge& edge : model_.network.nodes[static_cast<std::size_t>(found[k])].inputs)
+      if (edge.node != network_input &&
+          std::find(inputs.begin(), inputs.end(), edge) == inputs.end() &&
+          std::find(found.begin(), found.end(), edge.node) == found.end())
+        found.push_back(edge.node);
+  found.erase(found.begin());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 void Editor::become(int i, Op op, std::vector<Edge> inputs, Parameters values) {
+  replacements_.push_back({i, between(i, inputs)});
   Node& changed = node(i);
   for (const Edge& edge : changed.inputs) --readers_[{edge.node, edge.output}];
   op.inputs.clear();
@@ -76,6 +92,22 @@ bool Editor::leads_only_through(const Edge& edge, int through) const {
   return true;
 }
 
+void Editor::move_sources(const std::vector<bool>& needed) {
+  for (const Replacement& replacement : replacements_) {
+    std::vector<std::string> all;
+    for (const int i : replacement.pattern) {
+      if (needed[static_cast<std::size_t>(i)]) continue;
+      if (const auto found = sources_.find(node(i).name); found != sources_.end()) {
+        all.insert(all.end(), found->second.begin(), found->second.end());
+        sources_.erase(found);
+      }
+    }
+    std::vector<std::string>& own = sources_[node(replacement.by).name];
+    own.insert(own.begin(), all.begin(), all.end());
+  }
+  replacements_.clear();
+}
+
 void Editor::sweep() {
   Network& net = network();
   std::vector<bool> needed(net.nodes.size(), false);
@@ -85,6 +117,7 @@ void Editor::sweep() {
     if (needed[i])
       for (const Edge& edge : net.nodes[i].inputs)
         if (edge.node != network_input) needed[static_cast<std::size_t>(edge.node)] = true;
+  move_sources(needed);
   std::vector<int> moved(net.nodes.size(), network_input);
   std::vector<Node> kept;
   const auto move = [&](std::vector<Edge>& edges) {
@@ -94,6 +127,7 @@ void Editor::sweep() {
   for (std::size_t i = 0; i < net.nodes.size(); ++i) {
     if (!needed[i]) {
       model_.parameters.erase(net.nodes[i].name);
+      sources_.erase(net.nodes[i].name);
       continue;
     }
     moved[i] = static_cast<int>(kept.size());

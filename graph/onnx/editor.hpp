@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "graph/reparameterise.hpp"
+#include "graph/onnx/simplify.hpp"
 
 namespace cpubone::onnx {
 
@@ -14,7 +14,7 @@ namespace cpubone::onnx {
 /// what nobody reads any more is removed at the end.
 class Editor {
  public:
-  explicit Editor(Model& model);
+  Editor(Model& model, Sources& sources);
 
   Network& network() { return model_.network; }
   std::size_t size() const { return model_.network.nodes.size(); }
@@ -35,13 +35,22 @@ class Editor {
 
   /// Node `i` becomes another operator of other inputs, with those parameters.
   void become(int i, Op op, std::vector<Edge> inputs, Parameters parameters = {});
-  /// Removes what no output depends on.
+  /// Removes what no output depends on; what it did is done by the nodes that replaced it.
   void sweep();
 
  private:
+  struct Replacement {
+    int by = 0;
+    std::vector<int> pattern;  ///< nodes that it may replace
+  };
+
   void count_readers();
+  std::vector<int> between(int last, const std::vector<Edge>& inputs) const;
+  void move_sources(const std::vector<bool>& needed);
   Model& model_;
+  Sources& sources_;
   std::map<std::pair<int, int>, int> readers_;
+  std::vector<Replacement> replacements_;  ///< since the last sweep
 };
 
 // Passes, one a file. Each says whether it changed something.

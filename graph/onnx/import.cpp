@@ -90,7 +90,8 @@ class Importer {
     for (const auto& entry : model_.metadata_props())
       if (entry.key() == onnx_metadata_key)
         read_metadata(entry.value(), values_, lower_.model.network);
-    result_.model = simplified(std::move(lower_.model));
+    result_.model = simplified(std::move(lower_.model), lower_.sources);
+    result_.sources = std::move(lower_.sources);
     check(result_.model.network);
     return std::move(result_);
   }
@@ -231,7 +232,7 @@ class Importer {
   }
 
   void import(const NodeProto& node) {
-    lower_.begin_node(name_of(node));
+    lower_.begin_node(name_of(node), fmt::format("{} \"{}\"", node.op_type(), name_of(node)));
     try {
       store(node, results(context(node)));
     } catch (const Unsupported& e) {
@@ -349,7 +350,7 @@ class Importer {
       }
       if (found->second.known()) continue;  // takes no time
       Value value = found->second;
-      lower_.begin_node(output.name() + "/output");
+      lower_.begin_node(output.name() + "/output", "the order of an output's dimensions");
       // Each dimension in one piece, so that an order of dimensions tells how it lies.
       if (std::any_of(value.layout.dims.begin(), value.layout.dims.end(),
                       [](const auto& dim) { return dim.size() > 1; }))

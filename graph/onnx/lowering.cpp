@@ -99,6 +99,7 @@ Edge Lowering::append(Op op, std::vector<Edge> inputs, const std::string& part,
     check(node, parameters);
     model.parameters.emplace(node.name, std::move(parameters));
   }
+  if (node.op.kind != OpKind::constant) sources[node.name] = {source_};
   model.network.nodes.push_back(std::move(node));
   return static_cast<int>(model.network.nodes.size()) - 1;
 }

@@ -6,7 +6,7 @@
 
 #include "graph/onnx/layout.hpp"
 #include "graph/onnx/node.hpp"
-#include "graph/reparameterise.hpp"
+#include "graph/onnx/simplify.hpp"
 
 namespace cpubone::onnx {
 
@@ -25,9 +25,14 @@ struct Value {
 class Lowering {
  public:
   Model model;
+  Sources sources;  ///< of the network's nodes
 
-  /// Nodes that follow are called like this one, those that lead to it have names below.
-  void begin_node(const std::string& name) { node_ = name; }
+  /// Nodes that follow are called like this one, those that lead to it have names below. `source`
+  /// is what they do the work of.
+  void begin_node(const std::string& name, const std::string& source) {
+    node_ = name;
+    source_ = source;
+  }
   /// Appends an operator and returns its first output. `part` is empty for what stands for the
   /// node. Shapes of outputs are inferred. Throws std::invalid_argument where it is wrong.
   Edge append(Op op, std::vector<Edge> inputs, const std::string& part = "",
@@ -60,6 +65,7 @@ class Lowering {
   std::string unique(const std::string& part);
 
   std::string node_;
+  std::string source_;
   std::map<std::string, int> names_;
   std::map<std::pair<int, int>, std::vector<Edge>> views_;  ///< reshapes of each edge
 };

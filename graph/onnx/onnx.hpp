@@ -69,6 +69,8 @@ struct OnnxImport {
   std::vector<OnnxTensor> inputs;
   std::vector<OnnxTensor> outputs;
   std::vector<UnsupportedNode> unsupported;
+  /// By node of the network: the model's nodes whose work it does, e.g. `Conv "/stem/conv"`.
+  std::map<std::string, std::vector<std::string>> sources;
 };
 
 /// The model of an ONNX file, opset 7 or later, with data in files beside it where it has some.

@@ -6,6 +6,7 @@
 #include "graph/passes.hpp"
 #include "predictor/calibration.hpp"
 #include "space/cpubone.hpp"
+#include "space/zoo.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -50,7 +51,7 @@ TEST_CASE("latencies of the zoo's networks are known as published, at no other r
   };
   profile.networks = {record(b0), record(with_resolution(build(cpubone_config("b1")), 256, 256)),
                       record(feature_network(build(cpubone_config("b2"))))};
-  const std::vector<KnownLatency> known = known_latencies(profile);
+  const std::vector<KnownLatency> known = known_latencies(profile, published_networks());
   REQUIRE(known.size() == 1);
   CHECK(known[0].network == "cpubone-b0");
   CHECK(known[0].latency.ms.value == Approx(2));

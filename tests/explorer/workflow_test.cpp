@@ -161,7 +161,7 @@ const Target& known_target() {
   static const Target target = [] {
     const fs::path path = empty_folder("known");
     FakeMachine machine(path);
-    Target made = machine_target(machine, 140, false, {});
+    Target made = machine_target(machine, 140, false, {}, published_networks());
     fs::remove_all(path);
     made.file.clear();
     return made;
@@ -183,23 +183,23 @@ TEST_CASE("a budget goes half into the profile, and all into exploring where the
 TEST_CASE("a machine is profiled once, and its published networks measured once", "[explorer]") {
   const fs::path path = empty_folder("profile");
   FakeMachine machine(path);
-  const Target first = machine_target(machine, 140, false, machine.hooks());
+  const Target first = machine_target(machine, 140, false, machine.hooks(), published_networks());
   CHECK_FALSE(first.is_known);
   CHECK(machine.profiles == 1);
   CHECK(machine.published == zoo().size());
   CHECK(machine.now_s == Approx(91));
   CHECK(first.file == machine.profile_file());
-  const Target second = machine_target(machine, 140, false, machine.hooks());
+  const Target second = machine_target(machine, 140, false, machine.hooks(), published_networks());
   CHECK(second.is_known);
   CHECK(machine.profiles == 1);
   CHECK(machine.published == zoo().size());
   CHECK(second.profile == first.profile);
-  machine_target(machine, 140, true, machine.hooks());
+  machine_target(machine, 140, true, machine.hooks(), published_networks());
   CHECK(machine.profiles == 2);
   const std::atomic<bool> stop = true;
   WorkHooks hooks = machine.hooks();
   hooks.cancel = &stop;
-  CHECK_THROWS_WITH(machine_target(machine, 140, false, hooks),
+  CHECK_THROWS_WITH(machine_target(machine, 140, false, hooks, published_networks()),
                     "interrupted; what was measured is kept, the same command goes on");
   fs::remove_all(path);
 }
@@ -209,7 +209,7 @@ TEST_CASE("what was disturbed is measured again on the next run, and what was go
   const fs::path path = empty_folder("disturbed");
   FakeMachine busy(path);
   busy.is_disturbed = [n = 0]() mutable { return n++ % 4 == 0; };
-  Profile first = machine_target(busy, 140, false, busy.hooks()).profile;
+  Profile first = machine_target(busy, 140, false, busy.hooks(), published_networks()).profile;
   first.warnings = {{"some measurements stayed disturbed", "measure again"}};
   save_profile(first, busy.profile_file());
   const auto disturbed = [](const auto& records) {
@@ -220,7 +220,7 @@ TEST_CASE("what was disturbed is measured again on the next run, and what was go
   REQUIRE(disturbed(first.networks) > 10);
 
   FakeMachine quiet(path);
-  const Target second = machine_target(quiet, 140, false, quiet.hooks());
+  const Target second = machine_target(quiet, 140, false, quiet.hooks(), published_networks());
   CHECK(second.is_known);
   CHECK(quiet.profiles == 0);
   CHECK(quiet.learnt == disturbed(first.ops));
@@ -237,10 +237,11 @@ TEST_CASE("a machine of which all was disturbed is not known", "[explorer]") {
   const fs::path path = empty_folder("all-disturbed");
   FakeMachine machine(path);
   machine.is_disturbed = [] { return true; };
-  const Profile first = machine_target(machine, 140, false, machine.hooks()).profile;
+  const Profile first =
+      machine_target(machine, 140, false, machine.hooks(), published_networks()).profile;
   machine.is_disturbed = [] { return false; };
   machine.most_ops = 10;
-  const Target second = machine_target(machine, 140, false, machine.hooks());
+  const Target second = machine_target(machine, 140, false, machine.hooks(), published_networks());
   CHECK_FALSE(second.is_known);
   CHECK(machine.profiles == 2);
   // What there was no time for is known from the first time, if only disturbed.
@@ -287,9 +288,11 @@ TEST_CASE("networks in a form are explored from the machine's profile to the res
   const fs::path path = empty_folder("form");
   FakeMachine machine(path);
   const NetworkForm form{.height = 256, .width = 256, .features = true};
-  const Target target = machine_target(machine, 140, false, machine.hooks(), form);
-  CHECK(known_latencies(target.profile).empty());
-  CHECK(known_latencies(target.profile, form).size() == published_networks(form).size());
+  const Target target =
+      machine_target(machine, 140, false, machine.hooks(), published_networks(form));
+  CHECK(known_latencies(target.profile, published_networks()).empty());
+  CHECK(known_latencies(target.profile, published_networks(form)).size() ==
+        published_networks(form).size());
   CHECK(published_networks(form).size() > 40);
   ExploreRequest r = request({});
   r.form = form;
@@ -304,8 +307,34 @@ TEST_CASE("networks in a form are explored from the machine's profile to the res
   }
   // The whole networks are not known, for what was measured were others.
   FakeMachine other(path);
-  machine_target(other, 140, false, other.hooks());
+  machine_target(other, 140, false, other.hooks(), published_networks());
   CHECK(other.published == zoo().size());
+  fs::remove_all(path);
+}
+
+TEST_CASE("a user's own networks are measured and told beside the published ones", "[explorer]") {
+  const fs::path path = empty_folder("own");
+  FakeMachine machine(path);
+  Network mine = find_network("mobilenetv2-100");
+  mine.name = "mine";
+  ExploreRequest r = request({});
+  r.own = {mine};
+  r.accuracy.own = {{"mine", "", 3.5e6, 300e6, 73.2}};
+  const std::vector<Network> compared = compared_networks(r.form, r.own);
+  const Target target = machine_target(machine, 140, false, machine.hooks(), compared);
+  CHECK(machine.published == zoo().size() + 1);
+  const Explored explored = explore_target(target, &machine, r, machine.hooks());
+  const ResultNetwork* told = find_network(explored.result, "mine");
+  REQUIRE(told != nullptr);
+  CHECK(told->family == "own");
+  CHECK(told->macs == macs(mine));
+  CHECK(is_measured(*told));
+  CHECK(told->predicted_ms);
+  CHECK(told->top1->percent.value == 73.2);
+  CHECK(find_network(explored.result, "mobilenetv2-100")->family == "MobileNetV2");
+  r.own = {find_network("mobilenetv2-100")};
+  CHECK_THROWS_WITH(explore_target(target, &machine, r, machine.hooks()),
+                    ContainsSubstring("two are called \"mobilenetv2-100\"; rename a file"));
   fs::remove_all(path);
 }
 

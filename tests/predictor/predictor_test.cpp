@@ -144,6 +144,25 @@ TEST_CASE("the bound is the largest term of the cost model", "[predictor]") {
   CHECK(seen > 2);
 }
 
+TEST_CASE("operators larger or smaller than all that were measured are told apart", "[predictor]") {
+  Profile profile = exact_profile();
+  profile.ops.clear();
+  for (const char* op : {"conv2d 1x28x28x32->1x28x28x64 k1x1 s1 p0,0,0,0 g1 f32",
+                         "conv2d 1x56x56x64->1x56x56x128 k1x1 s1 p0,0,0,0 g1 f32"})
+    profile.ops.push_back({parse_op(op), "xnnpack", timing(imagined_ns(parse_op(op)))});
+  const Predictor predictor = fit_predictor(profile);
+  const auto is_beyond = [&](int side, int channels) {
+    const Op op = parse_op(fmt::format(
+        "conv2d 1x{0}x{0}x64->1x{0}x{0}x{1} k1x1 s1 p0,0,0,0 g1 f32", side, channels));
+    return is_beyond_measured(predictor.classes.at(0), facts(op, cpu_traits(imaginary_device())));
+  };
+  CHECK_FALSE(is_beyond(56, 128));
+  CHECK_FALSE(is_beyond(40, 100));
+  CHECK_FALSE(is_beyond(56, 200));  // not twice
+  CHECK(is_beyond(56, 300));
+  CHECK(is_beyond(14, 64));
+}
+
 TEST_CASE("terms of operators add up to the network's", "[predictor]") {
   const Network network = random_network(501);
   LatencyTerms sum;

@@ -21,6 +21,14 @@ Result result_of(std::vector<ResultNetwork> networks) {
   return result;
 }
 
+/// The same, searched for within so many milliseconds.
+Result result_within(double ms, std::vector<ResultNetwork> networks) {
+  Result result = result_of(std::move(networks));
+  result.search.emplace();
+  result.search->limits = {{"latency", ms, "ms"}, {"params", 9, "M"}};
+  return result;
+}
+
 }  // namespace
 
 TEST_CASE("a proposal's rival is the fastest published network that reaches the low end",
@@ -69,4 +77,28 @@ TEST_CASE("without proposals the middle of the published ones is told", "[report
   CHECK(headline_sentence(result_of({network("a", 10, 75.5, 0), network("b", 20, 76.2, 0)})) ==
         "Use b (20.0 ms, 76.2 %): the fastest of these networks that reaches 76 %.");
   CHECK_THAT(headline_sentence({}), ContainsSubstring("none can be recommended"));
+}
+
+TEST_CASE("under a limit of latency the most accurate proposal within it is named", "[reports]") {
+  // q gains more, p reaches more, r reaches most but may pass the limit: 14.9 ms + 1 %.
+  const std::vector<ResultNetwork> networks{
+      network("a", 16.5, 75.9, 0), network("b", 9.2, 73.8, 0), network("q", 6, 73.0, 0.6),
+      network("p", 11.9, 75.5, 0.6), network("r", 14.9, 76.0, 0.6)};
+  CHECK(headline(result_of(networks)).proposal->name == "q");
+  const Result result = result_within(15, networks);
+  CHECK(headline(result).proposal->name == "p");
+  CHECK(headline(result).published_within->name == "b");
+  CHECK_THAT(headline_sentence(result),
+             Matchers::StartsWith("Within 15 ms: use p (11.9 ms at an estimated 75.5 % top-1") &&
+                 ContainsSubstring("faster than a (16.5 ms, 75.9 %)"));
+}
+
+TEST_CASE("a published network that reaches most within the limit is named", "[reports]") {
+  CHECK(
+      headline_sentence(result_within(15, {network("a", 14, 76, 0), network("p", 12, 75.5, 1)})) ==
+      "Within 15 ms use a (14.0 ms, 76.0 %), the most accurate published network there; no "
+      "proposal within it is estimated to reach as much.");
+  CHECK_THAT(
+      headline_sentence(result_within(11, {network("a", 14, 76, 0), network("p", 12, 75.5, 1)})),
+      Matchers::StartsWith("No network here is surely within 11 ms. Use p"));
 }

@@ -162,10 +162,14 @@ TEST_CASE("a terminal shows proposals among those published that none published 
   own.name = "cpubone-b0";
   own.family = "CPUBone";
   result.networks.push_back(own);
+  ResultNetwork only_totals;
+  only_totals.name = "my-net";
+  only_totals.family = "own";
+  result.networks.push_back(only_totals);
   const Table table = summary_table(result);
   std::vector<std::string> names;
   for (const auto& row : table.rows) names.push_back(row[0]);
-  CHECK(names == std::vector<std::string>{"b0", "p1", "b1", "cpubone-b0"});
+  CHECK(names == std::vector<std::string>{"b0", "p1", "b1", "cpubone-b0", "my-net"});
   CHECK(table.rows[0][6] == "10.00 ± 0.10");
 }
 

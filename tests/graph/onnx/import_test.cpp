@@ -96,6 +96,28 @@ TEST_CASE("activations are known however they are written", "[onnx]") {
         }) == "y: activation 1x1x1x3->1x1x1x3 act=mish f32\n");
 }
 
+TEST_CASE("an operator knows which nodes of the model it does the work of", "[onnx]") {
+  const OnnxImport import = imported({1, 1, 2, 2}, [](GraphWriter& g) {
+    g.add("Conv", {"x", g.tensor("w", {1, 1, 1, 1}, {3})}, "c");
+    g.add("BatchNormalization",
+          {"c", g.tensor("scale", {1}, {2}), g.tensor("shift", {1}, {5}),
+           g.tensor("mean", {1}, {1}), g.tensor("variance", {1}, {4})},
+          "n", {{"epsilon", 0.0F}});
+    g.add("Div", {"n", g.tensor("root", {}, {1.41421356F})}, "divided");
+    g.add("Erf", {"divided"}, "erf");
+    g.add("Add", {"erf", g.tensor("one", {}, {1})}, "sum");
+    g.add("Mul", {"n", "sum"}, "product");
+    g.add("Mul", {"product", g.tensor("half", {}, {0.5F})}, "gelu");
+    g.add("GlobalAveragePool", {"gelu"}, "y");
+  });
+  using Names = std::vector<std::string>;
+  CHECK(import.sources == std::map<std::string, Names>{
+                              {"gelu",
+                               {"Conv \"c\"", "BatchNormalization \"n\"", "Div \"divided\"",
+                                "Erf \"erf\"", "Add \"sum\"", "Mul \"product\"", "Mul \"gelu\""}},
+                              {"y", {"GlobalAveragePool \"y\""}}});
+}
+
 TEST_CASE("a layer norm is known when it is taken apart", "[onnx]") {
   const OnnxImport import = imported({1, 5, 4}, [](GraphWriter& g) {
     const auto scalar = [&](const char* name, float value) { return g.tensor(name, {}, {value}); };
