@@ -13,6 +13,8 @@
 #include "explorer/inputs.hpp"
 #include "graph/error.hpp"
 #include "predictor/adaptation.hpp"
+#include "predictor/features.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/random_network.hpp"
 
 using namespace cpubone;
@@ -36,13 +38,24 @@ std::vector<std::size_t> spread_evenly(std::size_t count, std::size_t of) {
   return which;
 }
 
+/// Recordings that were made by older plans lack classes of operators.
+bool knows(const Predictor& predictor, const Op& op) {
+  return std::any_of(predictor.classes.begin(), predictor.classes.end(),
+                     [&](const ClassModel& model) { return model.name == op_class(op); });
+}
+
 /// The operators of a profile in the order in which one would measure them there: each tells most
 /// about the networks that profiles calibrate on, after those before it.
 std::vector<std::size_t> chosen_actively(const Predictor& from, const Profile& to,
                                          std::size_t count) {
   std::vector<Adaptation::Subject> subjects;
   for (const OpRecord& record : to.ops) subjects.push_back({{record.op}, false});
-  for (const Network& network : calibration_networks()) subjects.push_back(subject_of(network));
+  for (const Network& network : calibration_networks()) {
+    const Network executed = lowered(network);
+    if (std::all_of(executed.nodes.begin(), executed.nodes.end(),
+                    [&](const Node& node) { return knows(from, node.op); }))
+      subjects.push_back(subject_of(network));
+  }
   const Adaptation adaptation(from, to.device, to.settings.threads, subjects);
   std::vector<std::size_t> all(subjects.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
@@ -121,8 +134,8 @@ void tell_correction(Rows& rows, const Recording& recording, const Predictor& pr
   row("corrected by them", by_correction);
 }
 
-void tell_transfer(Rows& rows, const Predictor& from, const std::string& from_name,
-                   const Recording& to) {
+void tell_transfer(Rows& rows, const Predictor& from, const std::string& from_name, Recording to) {
+  std::erase_if(to.profile.ops, [&](const OpRecord& record) { return !knows(from, record.op); });
   if (to.networks.empty()) return;
   const std::size_t most = std::min(few_ops.back(), to.profile.ops.size());
   const std::vector<std::size_t> chosen = chosen_actively(from, to.profile, most);

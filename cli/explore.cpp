@@ -84,6 +84,30 @@ WorkHooks hooks_of(const cli::Terminal& terminal) {
   return hooks;
 }
 
+/// What an exploration will do, how long it takes, and what it writes.
+std::string announcement(const Arguments& arguments, double budget_s, const Measurer* machine) {
+  const std::string written =
+      fmt::format("writes {}: result.json, report.html, report.md, pareto.csv, networks/",
+                  (fs::path(arguments.output) / "").string());
+  if (machine == nullptr)
+    return fmt::format(
+        "Searches {} networks, of which nothing is measured, for {:.0f} s at most; {}.",
+        arguments.evaluations, budget_s, written);
+  const fs::path profile = machine->profile_file();
+  const bool is_known = !arguments.fresh && fs::exists(profile);
+  const Budget budget = share_out(budget_s, is_known);
+  if (is_known)
+    return fmt::format(
+        "Searches, and measures what it proposes, for {:.0f} s or little more, with the profile of "
+        "this machine {}; {}. Ctrl-C stops.",
+        budget.explore_s, profile.string(), written);
+  return fmt::format(
+      "Measures this machine's operators for {:.0f} s and published networks for {:.0f} s, then "
+      "searches and measures what it proposes for {:.0f} s; {}, and keeps the machine's profile in "
+      "{}. Ctrl-C stops, and the same command goes on; an idle machine is measured best.",
+      budget.profile_s, budget.published_s, budget.explore_s, written, profile.string());
+}
+
 /// A device with what measures it, which is nothing where it is not this machine.
 struct Subject {
   Target target;
@@ -93,15 +117,20 @@ struct Subject {
 Subject subject_of(const Arguments& arguments, std::span<const Network> compared,
                    const cli::Terminal& terminal) {
   const cli::Conditions conditions = conditions_of(arguments);
-  if (arguments.device != "host")
-    return {predicted_target(cli::device_predictor(arguments.device, conditions, terminal)),
-            nullptr};
+  const double budget_s = cli::parse_seconds("--budget", arguments.budget);
+  const bool announces = arguments.studies.empty();
   Subject subject;
+  if (arguments.device != "host") {
+    subject.target =
+        predicted_target(cli::device_predictor(arguments.device, conditions, terminal));
+    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
+    return subject;
+  }
   subject.machine = host_measurer(cli::settings_of(conditions), seed_of(arguments),
                                   [] { return cli::interrupted().load(); });
+  if (announces) terminal.note(announcement(arguments, budget_s, subject.machine.get()));
   subject.target =
-      machine_target(*subject.machine, cli::parse_seconds("--budget", arguments.budget),
-                     arguments.fresh, hooks_of(terminal), compared);
+      machine_target(*subject.machine, budget_s, arguments.fresh, hooks_of(terminal), compared);
   const Profile& profile = subject.target.profile;
   if (subject.target.is_known)
     terminal.note(fmt::format("profile of this machine: {} ({} operators, {})",

@@ -61,12 +61,15 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
     ops.push_back(measured_op(record, cpu));
     const MeasuredOp& op = ops.back();
     by_class[op.facts.op_class].push_back(&op);
-    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
-    predictor.best_macps = std::max(predictor.best_macps, op.facts.work.macs / op.ns * 1e9);
     if (op.facts.work.macs == 0) without_macs.push_back(&op);
     if (op.facts.matrix_product) matrix_products.push_back(&op);
+    training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
+    predictor.best_macps = std::max(predictor.best_macps, op.facts.work.macs / op.ns * 1e9);
   }
-  if (ops.empty()) throw Error("the profile has no operator to fit a predictor to");
+  if (ops.empty())
+    throw Error(
+        "the profile has no operator to fit a predictor to; measure it again and allow more time "
+        "(--budget)");
   predictor.training_hash = hash_text(training);
   const int threads = profile.settings.threads;
   const auto cost_model_of = [&](const Ops& some) {
