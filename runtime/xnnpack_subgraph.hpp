@@ -10,6 +10,7 @@
 
 #include "runtime/backend.hpp"
 #include "runtime/thread_pool.hpp"
+#include "runtime/xnnpack_weights.hpp"
 
 namespace cpubone {
 
@@ -51,6 +52,7 @@ class XnnpackSubgraph {
   std::vector<std::vector<std::int8_t>> bytes_;
   std::vector<std::vector<std::int32_t>> integers_;
   const PartOp* node_ = nullptr;
+  QuantisedWeights weights_;  ///< of the last int8 filter, whose scales its bias shares
 };
 
 }  // namespace cpubone

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "graph/size.hpp"
 
 namespace cpubone {
 namespace {
@@ -47,36 +48,69 @@ std::vector<float> transposed_weights(const std::vector<float>& in, const Op& op
   return out;
 }
 
+Op with_unrolled_window(const Op& depthwise, std::vector<float>& weights) {
+  const int longest = std::max(depthwise.kernel_h, depthwise.kernel_w);
+  const int side = longest <= 3 ? 3 : 5;
+  if (longest > side) return depthwise;
+  Op op = depthwise;
+  op.kernel_h = op.kernel_w = side;
+  op.padding.bottom += (side - depthwise.kernel_h) * op.dilation_h;
+  op.padding.right += (side - depthwise.kernel_w) * op.dilation_w;
+  const std::size_t rows = weights.size() / z(depthwise.kernel_w);
+  std::vector<float> wide = room_for(z(op.output().c) * z(side) * z(side));
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::size_t channel = row / z(depthwise.kernel_h);
+    const std::size_t at = row % z(depthwise.kernel_h);
+    std::copy_n(&weights[row * z(depthwise.kernel_w)], depthwise.kernel_w,
+                &wide[(channel * z(side) + at) * z(side)]);
+  }
+  weights = std::move(wide);
+  return op;
+}
+
 std::vector<float> with_room(std::vector<float>&& values) {
   values.resize(values.size() + extra_floats);
   return std::move(values);
 }
 
-QuantisedWeights quantised_weights(const std::vector<float>& in, std::size_t channels,
+QuantisedWeights quantised_weights(const Op& op, const Parameters& parameters,
+                                   const std::vector<float>& values, std::size_t channels,
                                    std::size_t channel_stride) {
+  // XNNPACK refuses factors from a sum's steps to the output's outside of 2^-32 to 2^8.
+  constexpr float least_factor = 0x1p-31F;
+  constexpr float most_factor = 0x1p7F;
+  constexpr float most_bias_steps = 0x1p30F;
+  const float in_scale = quantisation_of(op.inputs[0]).scale;
+  const float of_factor = quantisation_of(op.outputs[0]).scale / in_scale;
   QuantisedWeights weights;
+  weights.scales.assign(channels, least_factor * of_factor);
   const auto channel_of = [&](std::size_t i) { return i / channel_stride % channels; };
-  weights.scales.assign(channels, std::numeric_limits<float>::min());
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    float& scale = weights.scales[channel_of(i)];
-    scale = std::max(scale, std::abs(in[i]) / largest_int8);
-  }
-  weights.values.resize(in.size() + XNN_EXTRA_BYTES);
-  for (std::size_t i = 0; i < in.size(); ++i)
+  const auto raise = [&](std::size_t channel, float least) {
+    weights.scales[channel] = std::max(weights.scales[channel], least);
+  };
+  for (std::size_t i = 0; i < values.size(); ++i)
+    raise(channel_of(i), std::abs(values[i]) / largest_int8);
+  for (std::size_t c = 0; c < parameters.bias.size(); ++c)
+    raise(c, std::abs(parameters.bias[c]) / most_bias_steps / in_scale);
+  // At the most, too, any sum but zero is beyond the output's range.
+  weights.told_scales = weights.scales;
+  for (float& scale : weights.told_scales) scale = std::min(scale, most_factor * of_factor);
+  weights.values.resize(values.size() + XNN_EXTRA_BYTES);
+  for (std::size_t i = 0; i < values.size(); ++i)
     weights.values[i] =
-        static_cast<std::int8_t>(std::lround(in[i] / weights.scales[channel_of(i)]));
+        static_cast<std::int8_t>(std::lround(values[i] / weights.scales[channel_of(i)]));
   return weights;
 }
 
-QuantisedBias quantised_bias(const std::vector<float>& in, const std::vector<float>& weight_scales,
+QuantisedBias quantised_bias(const std::vector<float>& in, const QuantisedWeights& weights,
                              float input_scale) {
   QuantisedBias bias;
-  bias.scales = weight_scales;
+  bias.scales = weights.told_scales;
+  for (float& scale : bias.scales) scale *= input_scale;
   bias.values.resize(in.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    bias.scales[i] *= input_scale;
-    bias.values[i] = static_cast<std::int32_t>(std::lround(in[i] / bias.scales[i]));
-  }
+  for (std::size_t i = 0; i < in.size(); ++i)
+    bias.values[i] =
+        static_cast<std::int32_t>(std::lround(in[i] / (weights.scales[i] * input_scale)));
   return bias;
 }
 
