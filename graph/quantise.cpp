@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "graph/schema.hpp"
+#include "graph/size.hpp"
 
 namespace cpubone {
 namespace {
@@ -227,6 +228,36 @@ QuantisedNetwork quantise(const Network& network, const Calibration& calibration
           fail(network, fmt::format("node \"{}\" is {}, only f32 can be quantised", node.name,
                                     name(tensor.dtype)));
   return Quantiser(network, calibration, runs).finish();
+}
+
+std::size_t channel_of_weight(const Op& op, std::size_t weight) {
+  const std::size_t window = z(op.kernel_h) * z(op.kernel_w);
+  if (op.kind != OpKind::conv_transpose2d) {
+    const std::size_t read =
+        op.kind == OpKind::partial_conv2d ? z(op.conv_channels) : z(op.input().c / op.groups);
+    return weight / (read * window);
+  }
+  const std::size_t group_out = z(op.output().c / op.groups);
+  const std::size_t in_channel = weight / (group_out * window);
+  return in_channel / z(op.input().c / op.groups) * group_out + weight / window % group_out;
+}
+
+std::vector<float> weight_scales(const Op& op, const Parameters& parameters) {
+  constexpr float largest = 127;
+  constexpr float least_factor = 0x1p-31F;
+  constexpr float most_bias_steps = 0x1p30F;
+  const float in_scale = quantisation_of(op.inputs[0]).scale;
+  const int channels = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c;
+  std::vector<float> scales(z(channels),
+                            least_factor * quantisation_of(op.outputs[0]).scale / in_scale);
+  const auto raise = [&](std::size_t channel, float least) {
+    scales[channel] = std::max(scales[channel], least);
+  };
+  for (std::size_t i = 0; i < parameters.weight.size(); ++i)
+    raise(channel_of_weight(op, i), std::abs(parameters.weight[i]) / largest);
+  for (std::size_t c = 0; c < parameters.bias.size(); ++c)
+    raise(c, std::abs(parameters.bias[c]) / most_bias_steps / in_scale);
+  return scales;
 }
 
 bool is_quantised(const Network& network) {

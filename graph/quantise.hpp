@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "graph/network.hpp"
+#include "graph/parameters.hpp"
 
 namespace cpubone {
 
@@ -44,6 +45,14 @@ struct QuantisedNetwork {
 /// calibration is of another network.
 QuantisedNetwork quantise(const Network& network, const Calibration& calibration,
                           const std::function<bool(const Op&)>& runs);
+
+/// Scales of an operator's int8 weights, one an output channel: the largest weight is 127, or less
+/// where its steps would be too small for its products to be scaled to the output (by 2^-31), or
+/// for its bias to fit into 32 bits. Channels whose weights are all zero, or next to nothing beside
+/// their bias, are common.
+std::vector<float> weight_scales(const Op& op, const Parameters& parameters);
+/// The output channel of a weight.
+std::size_t channel_of_weight(const Op& op, std::size_t weight);
 
 /// Whether a tensor of the network is int8.
 bool is_quantised(const Network& network);

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "graph/error.hpp"
+#include "graph/quantise.hpp"
+#include "graph/schema.hpp"
 #include "runtime/xnnpack_versions.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
@@ -71,6 +73,8 @@ void XnnpackSubgraph::add(PartOp& node) {
   node_ = &node;
   std::vector<float>& weight = node.parameters.weight;
   const Op& op = node.op;
+  if (op.dtype() == DType::qs8 && schema(op.kind).has_weights)
+    weight_scales_ = weight_scales(op, node.parameters);
   std::vector<std::uint32_t> inputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i)
     inputs.push_back(tensor(node.inputs[i], op.inputs[i], XNN_VALUE_FLAG_EXTERNAL_INPUT));
@@ -265,10 +269,9 @@ std::uint32_t XnnpackSubgraph::quantised_filter(const std::vector<float>& values
                                                 std::span<const std::size_t> dims,
                                                 std::size_t channel_dim) {
   const std::size_t channels = dims[channel_dim];
-  weights_ = quantised_weights(node_->op, node_->parameters, values, channels,
-                               channel_dim == 0 ? values.size() / channels : 1);
-  bytes_.push_back(std::move(weights_.values));
-  scales_.push_back(weights_.told_scales);
+  bytes_.push_back(
+      quantised_weights(values, weight_scales_, channel_dim == 0 ? values.size() / channels : 1));
+  scales_.push_back(accepted_scales(node_->op, weight_scales_));
   std::uint32_t id = 0;
   checked(xnn_define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,
@@ -284,9 +287,10 @@ std::uint32_t XnnpackSubgraph::bias() {
     throw Error(fmt::format("op \"{}\": bias must have {} values, got {}", text(node_->op), dims[0],
                             values.size()));
   if (node_->op.dtype() != DType::qs8) return constant(std::vector(values), dims);
-  QuantisedBias bias = quantised_bias(values, weights_, quantisation_of(node_->op.inputs[0]).scale);
-  integers_.push_back(std::move(bias.values));
-  scales_.push_back(std::move(bias.scales));
+  const float input_scale = quantisation_of(node_->op.inputs[0]).scale;
+  integers_.push_back(quantised_bias(values, weight_scales_, input_scale));
+  scales_.push_back(accepted_scales(node_->op, weight_scales_));
+  for (float& scale : scales_.back()) scale *= input_scale;
   std::uint32_t id = 0;
   checked(xnn_define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint32, scales_.back().data(), 1, 0, dims,

@@ -10,7 +10,6 @@
 
 #include "runtime/backend.hpp"
 #include "runtime/thread_pool.hpp"
-#include "runtime/xnnpack_weights.hpp"
 
 namespace cpubone {
 
@@ -52,7 +51,7 @@ class XnnpackSubgraph {
   std::vector<std::vector<std::int8_t>> bytes_;
   std::vector<std::vector<std::int32_t>> integers_;
   const PartOp* node_ = nullptr;
-  QuantisedWeights weights_;  ///< of the last int8 filter, whose scales its bias shares
+  std::vector<float> weight_scales_;  ///< of `node_`, where it is int8
 };
 
 }  // namespace cpubone

@@ -11,7 +11,6 @@ namespace cpubone {
 namespace {
 
 constexpr std::size_t extra_floats = XNN_EXTRA_BYTES / sizeof(float);
-constexpr float largest_int8 = 127.0F;
 
 std::vector<float> room_for(std::size_t size) {
   std::vector<float> values;
@@ -73,45 +72,31 @@ std::vector<float> with_room(std::vector<float>&& values) {
   return std::move(values);
 }
 
-QuantisedWeights quantised_weights(const Op& op, const Parameters& parameters,
-                                   const std::vector<float>& values, std::size_t channels,
-                                   std::size_t channel_stride) {
-  // XNNPACK refuses factors from a sum's steps to the output's outside of 2^-32 to 2^8.
-  constexpr float least_factor = 0x1p-31F;
-  constexpr float most_factor = 0x1p7F;
-  constexpr float most_bias_steps = 0x1p30F;
-  const float in_scale = quantisation_of(op.inputs[0]).scale;
-  const float of_factor = quantisation_of(op.outputs[0]).scale / in_scale;
-  QuantisedWeights weights;
-  weights.scales.assign(channels, least_factor * of_factor);
-  const auto channel_of = [&](std::size_t i) { return i / channel_stride % channels; };
-  const auto raise = [&](std::size_t channel, float least) {
-    weights.scales[channel] = std::max(weights.scales[channel], least);
-  };
+std::vector<std::int8_t> quantised_weights(const std::vector<float>& values,
+                                           const std::vector<float>& scales,
+                                           std::size_t channel_stride) {
+  std::vector<std::int8_t> steps(values.size() + XNN_EXTRA_BYTES);
   for (std::size_t i = 0; i < values.size(); ++i)
-    raise(channel_of(i), std::abs(values[i]) / largest_int8);
-  for (std::size_t c = 0; c < parameters.bias.size(); ++c)
-    raise(c, std::abs(parameters.bias[c]) / most_bias_steps / in_scale);
-  // At the most, too, any sum but zero is beyond the output's range.
-  weights.told_scales = weights.scales;
-  for (float& scale : weights.told_scales) scale = std::min(scale, most_factor * of_factor);
-  weights.values.resize(values.size() + XNN_EXTRA_BYTES);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    weights.values[i] =
-        static_cast<std::int8_t>(std::lround(values[i] / weights.scales[channel_of(i)]));
-  return weights;
+    steps[i] = static_cast<std::int8_t>(
+        std::lround(values[i] / scales[i / channel_stride % scales.size()]));
+  return steps;
 }
 
-QuantisedBias quantised_bias(const std::vector<float>& in, const QuantisedWeights& weights,
-                             float input_scale) {
-  QuantisedBias bias;
-  bias.scales = weights.told_scales;
-  for (float& scale : bias.scales) scale *= input_scale;
-  bias.values.resize(in.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
-  for (std::size_t i = 0; i < in.size(); ++i)
-    bias.values[i] =
-        static_cast<std::int32_t>(std::lround(in[i] / (weights.scales[i] * input_scale)));
-  return bias;
+std::vector<std::int32_t> quantised_bias(const std::vector<float>& values,
+                                         const std::vector<float>& weight_scales,
+                                         float input_scale) {
+  std::vector<std::int32_t> steps(values.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    steps[i] = static_cast<std::int32_t>(std::lround(values[i] / (weight_scales[i] * input_scale)));
+  return steps;
+}
+
+std::vector<float> accepted_scales(const Op& op, std::vector<float> weight_scales) {
+  constexpr float most_factor = 0x1p7F;  // XNNPACK takes less than twice as much
+  const float most =
+      most_factor * quantisation_of(op.outputs[0]).scale / quantisation_of(op.inputs[0]).scale;
+  for (float& scale : weight_scales) scale = std::min(scale, most);
+  return weight_scales;
 }
 
 }  // namespace cpubone

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "graph/op.hpp"
-#include "graph/parameters.hpp"
 
 namespace cpubone {
 
@@ -23,25 +22,17 @@ Op with_unrolled_window(const Op& depthwise, std::vector<float>& weights);
 /// The values and room behind them.
 std::vector<float> with_room(std::vector<float>&& values);
 
-struct QuantisedWeights {
-  std::vector<std::int8_t> values;
-  std::vector<float> scales;       ///< of each channel
-  std::vector<float> told_scales;  ///< no larger than XNNPACK takes, with the same results
-};
-/// Symmetric, with the largest weight of each output channel at 127 where XNNPACK can scale sums of
-/// such steps to the output's, and the bias fits into 32 bits: channels whose weights are all zero,
-/// or next to nothing beside their bias, are common. Consecutive values are `channel_stride` of one
+/// Symmetric, in steps of each channel's scale. Consecutive values are `channel_stride` of one
 /// channel, then of the next.
-QuantisedWeights quantised_weights(const Op& op, const Parameters& parameters,
-                                   const std::vector<float>& values, std::size_t channels,
-                                   std::size_t channel_stride);
-
-struct QuantisedBias {
-  std::vector<std::int32_t> values;
-  std::vector<float> scales;
-};
+std::vector<std::int8_t> quantised_weights(const std::vector<float>& values,
+                                           const std::vector<float>& scales,
+                                           std::size_t channel_stride);
 /// In steps of the input's times the weights' of each channel.
-QuantisedBias quantised_bias(const std::vector<float>& in, const QuantisedWeights& weights,
-                             float input_scale);
+std::vector<std::int32_t> quantised_bias(const std::vector<float>& values,
+                                         const std::vector<float>& weight_scales,
+                                         float input_scale);
+/// Scales of weights, no larger than XNNPACK takes: beyond that any sum but zero is out of the
+/// output's range, so that results are the same.
+std::vector<float> accepted_scales(const Op& op, std::vector<float> weight_scales);
 
 }  // namespace cpubone

@@ -187,12 +187,12 @@ TEST_CASE("outputs that are next to nothing do not stop an int8 convolution", "[
 }
 
 TEST_CASE("values of a tensor are to be had in its type only", "[int8]") {
-  Executor executor(network_of(parse_op("reshape 1x2x2x8->1x4x1x8 qs8")), random_parameters(),
-                    one_thread());
-  CHECK(executor.input<std::int8_t>().size() == 32);
+  const Op op = parse_op("reshape 1x32x32x8->1x32x1x256 qs8");
+  Executor executor(network_of(op), random_parameters(), one_thread());
+  CHECK(executor.input<std::int8_t>().size() == 8192);
   CHECK_THROWS_WITH(executor.input(),
-                    ContainsSubstring("1x2x2x8:qs8") && ContainsSubstring("asked for as floats"));
-  CHECK(executor.arena_bytes() < 512);  // bytes, not floats
+                    ContainsSubstring("1x32x32x8:qs8") && ContainsSubstring("asked for as floats"));
+  CHECK(executor.arena_bytes() < 3 * 8192);  // two tensors at most, of bytes
 }
 
 TEST_CASE("a calibration holds what images and tensors contain", "[int8]") {
@@ -236,6 +236,8 @@ TEST_CASE("a comparison names the node that spoils a network", "[int8]") {
   const QuantisedNetwork q = quantise(network, weights, images, one_thread());
   const Comparison all = compare(network, q, weights, images, one_thread());
   CHECK(all.worst().node == "stem.third");
+  CHECK(all.worst().added_error ==
+        Approx(all.tensors[2].relative_error - all.tensors[1].relative_error));
   CHECK(all.tensors.size() == 3);
   CHECK(all.output.cosine < 0.99);
   CHECK(all.tensors[0].cosine > 0.999);
