@@ -275,15 +275,19 @@ void look_up(const std::int8_t* table, const std::int8_t* in, std::int8_t* out, 
 void quantise(const float* in, std::int8_t* out, std::size_t count, float scale, int zero_point) {
   const float steps_of_one = 1.0F / scale;
   const auto zero = static_cast<float>(zero_point);
+  const float low = -128.0F - zero;
+  const float high = 127.0F - zero;
+  constexpr float without_fraction = 0x1.8p23F;  // what is added to it is rounded
   // In blocks, since compilers do not narrow floats to bytes in vectors, but integers.
   constexpr std::size_t block = 64;
   std::int32_t steps[block];
   for (std::size_t begin = 0; begin < count; begin += block) {
     const std::size_t size = std::min(block, count - begin);
     for (std::size_t i = 0; i < size; ++i) {
-      const float value = std::nearbyint(in[begin + i] * steps_of_one) + zero;
       // In this order what is not a number becomes one.
-      steps[i] = static_cast<std::int32_t>(std::min(std::max(-128.0F, value), 127.0F));
+      const float value = std::min(std::max(low, in[begin + i] * steps_of_one), high);
+      const float rounded = (value + without_fraction) - without_fraction;
+      steps[i] = static_cast<std::int32_t>(rounded) + zero_point;
     }
     for (std::size_t i = 0; i < size; ++i) out[begin + i] = static_cast<std::int8_t>(steps[i]);
   }
