@@ -44,6 +44,7 @@ struct Arguments {
   bool list_devices = false;
   std::string agent;
   bool serve = false;
+  bool beside_f32 = false;
 };
 
 MeasureSettings settings_of(const Arguments& arguments) {
@@ -129,14 +130,30 @@ RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings) {
   const NetworkForm form = cli::form_of(arguments.form);
   const cli::Terminal terminal(arguments.quiet);
   for (const std::string& name : arguments.networks)
-    job.networks.push_back(with_dtype(
-        in_form(cli::named_network(name, arguments.form.input_shapes, terminal).network, form),
-        settings.dtype));
+    job.networks.push_back(
+        in_form(cli::named_network(name, arguments.form.input_shapes, terminal).network, form));
   if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype);
-  if (!job.networks.empty() && settings.dtype == DType::qs8)
-    throw std::invalid_argument(
-        "--precision: in int8 only conv2d and linear operators can be measured, no whole networks");
   return job;
+}
+
+/// Why is int8 slower, or not faster, than f32: operator by operator.
+void compare_with_f32(const Arguments& arguments, cli::Format format) {
+  if (arguments.networks.empty() || arguments.precision != "qs8" || arguments.device != "host" ||
+      !arguments.output.empty())
+    throw std::invalid_argument(
+        "--beside-f32 compares networks on this machine: expected --network and --precision qs8, "
+        "no other --device and no -o");
+  const MeasureSettings settings = settings_of(arguments);
+  const PinnedThread pinned(settings.cpus);
+  const std::vector<Network> networks = job_of(arguments, settings).networks;
+  const double seconds =
+      cli::parse_seconds("--budget", arguments.budget) / static_cast<double>(networks.size());
+  std::vector<PrecisionComparison> comparisons;
+  for (const Network& network : networks) {
+    comparisons.push_back(compare_precisions(network, settings.threads, seconds));
+    if (cli::interrupted()) throw Error("interrupted");
+  }
+  print(cli::Terminal(arguments.quiet), comparisons, format);
 }
 
 bool is_whole(const RemoteJob& job) {
@@ -239,6 +256,8 @@ void profile(const Arguments& arguments) {
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
 
+  if (arguments.beside_f32) return compare_with_f32(arguments, format);
+
   MeasureOptions options;
   options.settings = settings_of(arguments);
   options.budget_s = cli::parse_seconds("--budget", arguments.budget);
@@ -307,8 +326,10 @@ int main(int argc, char** argv) {
   app.add_option("--cpus", a.cpus, "pin to these CPUs: a list such as 0-3,6, or big, little, all");
   app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
       ->capture_default_str();
-  app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8, operators only)")
-      ->capture_default_str();
+  app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8)")->capture_default_str();
+  app.add_flag("--beside-f32", a.beside_f32,
+               "with --network and --precision qs8: each operator in f32 beside int8, what stays "
+               "f32 and why, and conversions; takes --budget");
   app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
       ->capture_default_str();
   app.add_option("-o,--output", a.output,

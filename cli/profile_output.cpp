@@ -123,6 +123,73 @@ Table table_of(const std::vector<OpRecord>& ops) {
   return table;
 }
 
+nlohmann::json to_contract(const PrecisionComparison& comparison) {
+  nlohmann::json parts = nlohmann::json::array();
+  for (const PrecisionPart& part : comparison.parts)
+    parts.push_back({{"node", part.node},
+                     {"stage", part.stage},
+                     {"op", text(part.op)},
+                     {"engine", part.engine},
+                     {"f32_ms", part.f32_ns * 1e-6},
+                     {"int8_ms", part.int8_ns * 1e-6},
+                     {"reason", part.reason}});
+  return {{"name", comparison.network},
+          {"f32_ms", comparison.f32_ns * 1e-6},
+          {"int8_ms", comparison.int8_ns * 1e-6},
+          {"speedup", comparison.speedup},
+          {"conversions_ms", conversion_ns(comparison) * 1e-6},
+          {"stays_f32_ms", fallback_ns(comparison) * 1e-6},
+          {"f32_memory_bytes", comparison.f32_memory_bytes},
+          {"int8_memory_bytes", comparison.int8_memory_bytes},
+          {"ops", std::move(parts)}};
+}
+
+Table table_of(const std::vector<PrecisionComparison>& comparisons) {
+  Table table{"f32 beside int8",
+              {{"network"},
+               {"f32 ms", true},
+               {"int8 ms", true},
+               {"f32 / int8", true},
+               {"conversions %", true},
+               {"stays f32 %", true},
+               {"f32 MiB", true},
+               {"int8 MiB", true}},
+              {}};
+  const auto mib = [](std::int64_t bytes) {
+    return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
+  };
+  for (const PrecisionComparison& c : comparisons)
+    table.rows.push_back({c.network, fmt::format("{:.3f}", c.f32_ns * 1e-6),
+                          fmt::format("{:.3f}", c.int8_ns * 1e-6), fmt::format("{:.2f}", c.speedup),
+                          fmt::format("{:.1f}", 100 * conversion_ns(c) / c.int8_ns),
+                          fmt::format("{:.1f}", 100 * fallback_ns(c) / c.int8_ns),
+                          mib(c.f32_memory_bytes), mib(c.int8_memory_bytes)});
+  return table;
+}
+
+Table breakdown_of(const PrecisionComparison& comparison) {
+  Table table{comparison.network,
+              {{"node"},
+               {"operator"},
+               {"engine"},
+               {"f32 us", true},
+               {"int8 us", true},
+               {"f32 / int8", true},
+               {"remark"}},
+              {}};
+  for (const PrecisionPart& part : comparison.parts) {
+    const bool conversion = part.f32_ns == 0;
+    table.rows.push_back({part.node, text(part.op), part.engine,
+                          conversion ? "" : fmt::format("{:.1f}", part.f32_ns * 1e-3),
+                          fmt::format("{:.1f}", part.int8_ns * 1e-3),
+                          conversion ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
+                          conversion            ? "conversion"
+                          : part.reason.empty() ? ""
+                                                : "stays f32: " + part.reason});
+  }
+  return table;
+}
+
 /// What people call an operator's class in a summary.
 std::string class_of(const Op& op) {
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
@@ -181,6 +248,14 @@ void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks,
   if (format != Format::table || networks.size() != 1) return;
   terminal.print("\n");
   terminal.print(breakdown_of(networks[0]), format);
+}
+
+void print(const Terminal& terminal, const std::vector<PrecisionComparison>& comparisons,
+           Format format) {
+  print_records(terminal, comparisons, format);
+  if (format != Format::table || comparisons.size() != 1) return;
+  terminal.print("\n");
+  terminal.print(breakdown_of(comparisons[0]), format);
 }
 
 void print_summary(const Terminal& terminal, const Profile& profile, Format format) {

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "cli/terminal.hpp"
+#include "profiler/compare_precisions.hpp"
 #include "records/profile.hpp"
 
 /// What cpubone-profile prints.
@@ -12,6 +13,10 @@ void print(const Terminal& terminal, const std::vector<OpRecord>& ops, Format fo
 
 /// Networks; a single one as a table also operator by operator.
 void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks, Format format);
+
+/// Networks in f32 beside int8; a single one as a table also operator by operator.
+void print(const Terminal& terminal, const std::vector<PrecisionComparison>& comparisons,
+           Format format);
 
 /// Operators by class.
 void print_summary(const Terminal& terminal, const Profile& profile, Format format);

@@ -122,6 +122,12 @@ Op with_dtype(Op op, DType dtype) {
   return op;
 }
 
+Op without_quantisation(Op op) {
+  for (auto* tensors : {&op.inputs, &op.outputs})
+    for (Tensor& tensor : *tensors) tensor.quantisation.reset();
+  return op;
+}
+
 bool is_norm(OpKind kind) {
   return schema(kind).takes.has(Attribute::epsilon);
 }

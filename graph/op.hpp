@@ -154,6 +154,9 @@ Op with_inferred_outputs(Op op);
 /// The same operator with all tensors in another data type.
 Op with_dtype(Op op, DType dtype);
 
+/// The same operator with data types, but without scales and zero points.
+Op without_quantisation(Op op);
+
 /// A normalisation: its parameters are a scale and a shift a channel.
 bool is_norm(OpKind kind);
 /// conv2d whose groups are its input and output channels, more than one of them.

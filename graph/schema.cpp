@@ -47,6 +47,7 @@ constexpr OpSchema op_table[] = {
      .takes = {A::kernel, A::stride, A::padding, A::conv_channels, A::partial_form, A::bias,
                A::activation},
      .has_weights = true,
+     .keeps_values = true,
      .infer = same,
      .wrong = partial_wrong,
      .macs =
@@ -135,12 +136,14 @@ constexpr OpSchema op_table[] = {
      .name = "max_pool2d",
      .meaning = "largest of each window",
      .takes = pool_takes,
+     .keeps_values = true,
      .infer = [](const Op& op) { return Outputs{windows(op)}; },
      .wrong = window_wrong},
     {.kind = OpKind::upsample_nearest,
      .name = "upsample_nearest",
      .meaning = "repeats pixels `stride` times",
      .takes = {A::stride, A::activation},
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            Shape out = op.input();
@@ -152,6 +155,7 @@ constexpr OpSchema op_table[] = {
      .name = "slice",
      .meaning = "the output's number of channels from channel `begin` on",
      .takes = {A::begin},
+     .keeps_values = true,
      .infer = [](const Op& op) { return own_channels(op.input(), op); },
      .wrong = slice_wrong},
     {.kind = OpKind::concat,
@@ -159,6 +163,7 @@ constexpr OpSchema op_table[] = {
      .meaning = "joins channels",
      .least_inputs = 2,
      .most_inputs = 1024,
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            Shape out = op.input();
@@ -171,6 +176,7 @@ constexpr OpSchema op_table[] = {
      .name = "channel_shuffle",
      .meaning = "channels seen as groups x c/groups, transposed (ShuffleNet)",
      .takes = {A::groups},
+     .keeps_values = true,
      .infer = same,
      .wrong = groups_wrong},
     {.kind = OpKind::batch_norm,
@@ -195,6 +201,7 @@ constexpr OpSchema op_table[] = {
      .name = "split",
      .meaning = "cuts channels into the outputs",
      .most_outputs = 1024,
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            Outputs outputs;
@@ -209,12 +216,14 @@ constexpr OpSchema op_table[] = {
      .name = "reshape",
      .meaning = "the same elements in another shape; costs nothing",
      .in_place = true,
+     .keeps_values = true,
      .infer = [](const Op& op) { return Outputs{op.output()}; },
      .wrong = reshape_wrong},
     {.kind = OpKind::transpose,
      .name = "transpose",
      .meaning = "permutes dimensions",
      .takes = {A::permutation},
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            const Shape& in = op.input();
@@ -282,6 +291,7 @@ constexpr OpSchema op_table[] = {
      .name = "resize",
      .meaning = "an image in the output's height and width",
      .takes = {A::resize_mode},
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            return Outputs{{1, op.output().h, op.output().w, op.input().c}};
@@ -290,6 +300,7 @@ constexpr OpSchema op_table[] = {
      .name = "pad",
      .meaning = "zeros around each channel",
      .takes = {A::padding},
+     .keeps_values = true,
      .infer =
          [](const Op& op) {
            Shape out = op.input();

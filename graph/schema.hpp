@@ -80,6 +80,8 @@ struct OpSchema {
   bool in_place = false;
   /// Inputs and outputs may differ in data type.
   bool converts = false;
+  /// Moves values, or chooses among them: in int8 all its tensors have one scale and zero point.
+  bool keeps_values = false;
   std::vector<Shape> (*infer)(const Op& op);
   /// What is wrong beyond attributes' ranges and the outputs' shapes; empty where all is well.
   std::string (*wrong)(const Op& op) = [](const Op&) { return std::string(); };

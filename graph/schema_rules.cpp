@@ -154,9 +154,9 @@ std::string quantise_wrong(const Op& op) {
   const bool to = op.kind == OpKind::quantise;
   const Tensor& integer = to ? op.outputs[0] : op.inputs[0];
   const Tensor& real = to ? op.inputs[0] : op.outputs[0];
-  if (integer.dtype == DType::qs8 && integer.quantisation && real.dtype != DType::qs8) return {};
-  return fmt::format("{} must be qs8 with scale and zero point, {} f32 or f16",
-                     to ? "output" : "input", to ? "input" : "output");
+  if (integer.dtype == DType::qs8 && real.dtype != DType::qs8) return {};
+  return fmt::format("{} must be qs8, {} f32 or f16", to ? "output" : "input",
+                     to ? "input" : "output");
 }
 
 std::string activation_wrong(const Op& op) {

@@ -83,6 +83,10 @@ std::int64_t bytes(const Tensor& tensor) {
   return elements(tensor.shape) * bytes_per_element(tensor.dtype);
 }
 
+Quantisation quantisation_of(const Tensor& tensor) {
+  return tensor.quantisation.value_or(Quantisation{1.0F / 32.0F, 0});
+}
+
 std::string text(const Tensor& tensor) {
   std::string word = text(tensor.shape);
   if (tensor.dtype != DType::f32) word += fmt::format(":{}", name(tensor.dtype));

@@ -52,6 +52,9 @@ struct Tensor {
 };
 
 std::int64_t bytes(const Tensor& tensor);
+/// Of an int8 tensor; where it has none, steps of 1/32 around 0, as activations of networks with
+/// normalised layers stay within +-4.
+Quantisation quantisation_of(const Tensor& tensor);
 /// e.g. `1x56x56x32`, `1x56x56x32:f16`, `1x56x56x32:qs8/0.05/-3` (scale, zero point); f32 is left
 /// out.
 std::string text(const Tensor& tensor);

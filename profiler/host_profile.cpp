@@ -80,7 +80,8 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
     return one;
   };
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
-  const bool only_ops = options.settings.dtype == DType::qs8;  // networks do not run in int8
+  // What int8 networks keep in f32, and conversions, predictors of int8 do not know.
+  const bool only_ops = options.settings.dtype == DType::qs8;
   measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype),
               part(".ops", share_of_spread), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))

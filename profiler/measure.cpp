@@ -18,6 +18,7 @@
 #include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
+#include "runtime/calibration.hpp"
 #include "runtime/executor.hpp"
 
 namespace cpubone {
@@ -229,16 +230,14 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   merge(profile, measured);
 }
 
-namespace {
-
-/// Everything that a network holds while it runs: packed weights, activations and what XNNPACK
-/// allocates beside them.
 std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool) {
   const std::int64_t before = heap_bytes();
   Executor executor(network, random_parameters(), pool);
   executor.run();
   return std::max<std::int64_t>(0, heap_bytes() - before);
 }
+
+namespace {
 
 /// Median time of each step over a few runs, scaled so that they add up to the whole network's.
 std::vector<NetworkRecord::Part> breakdown(const Network& network,
@@ -263,12 +262,23 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
     const Node& node = executor.network().nodes[static_cast<std::size_t>(index)];
     const double ns = median(step_ns[s]);
     sum += ns;
-    if (index != last_node) parts.push_back({node.op, node.stage, engine_of(node.op), 0});
+    // Without scales, which latencies do not depend on.
+    if (index != last_node)
+      parts.push_back({without_quantisation(node.op), node.stage, engine_of(node.op), 0});
     parts.back().latency_ns += ns;
     last_node = index;
   }
   for (NetworkRecord::Part& part : parts) part.latency_ns *= total_ns / sum;
   return parts;
+}
+
+/// The networks in the precision that is to be measured.
+std::vector<Network> as_executed(std::span<const Network> networks, const MeasureOptions& options,
+                                 const Bench& bench) {
+  std::vector<Network> executed;
+  for (const Network& network : networks)
+    executed.push_back(in_precision(network, options.settings.dtype, bench.shared_pool()));
+  return executed;
 }
 
 /// Of each network; without samples where the budget ended before the first.
@@ -291,22 +301,24 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
                       Profile& profile) {
   const PinnedThread pinned(options.settings.cpus);
   const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const std::vector<Network> executed = as_executed(networks, options, bench);
   const std::vector<Timing> timings =
-      time_networks(networks, options, SampleOptions{}.most_preparing, bench, profile);
+      time_networks(executed, options, SampleOptions{}.most_preparing, bench, profile);
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();
   measured.seconds = 0;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     if (timings[i].samples_ns.empty()) continue;
-    NetworkRecord record{.name = networks[i].name,
-                         .structure = structure_hash(networks[i]),
-                         .params = params(networks[i]),
-                         .macs = macs(networks[i]),
-                         .timing = timings[i]};
+    NetworkRecord record{
+        .name = networks[i].name,
+        .structure = structure_hash(with_dtype(networks[i], options.settings.dtype)),
+        .params = params(networks[i]),
+        .macs = macs(networks[i]),
+        .timing = timings[i]};
     if (options.details) {
-      record.ops = breakdown(networks[i], bench.shared_pool(), record.timing.median_ns);
-      record.peak_memory_bytes = memory_of(networks[i], bench.shared_pool());
+      record.ops = breakdown(executed[i], bench.shared_pool(), record.timing.median_ns);
+      record.peak_memory_bytes = memory_of(executed[i], bench.shared_pool());
     }
     measured.networks.push_back(std::move(record));
   }
@@ -317,12 +329,13 @@ std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOp
   const PinnedThread pinned(options.settings.cpus);
   Profile profile = host_profile(options.settings);
   const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const std::vector<Network> executed = as_executed(networks, options, bench);
   std::vector<Timing> timings(networks.size());
   std::vector<std::size_t> left(networks.size());
   std::iota(left.begin(), left.end(), 0);
   while (!left.empty()) {
     std::vector<Network> missing;
-    for (const std::size_t i : left) missing.push_back(networks[i]);
+    for (const std::size_t i : left) missing.push_back(executed[i]);
     const std::vector<Timing> got =
         time_networks(missing, options, 1, bench, profile);  // all in the same rounds
     if (options.cancelled && options.cancelled())

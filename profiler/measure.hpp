@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "records/profile.hpp"
 
 namespace cpubone {
+
+class ThreadPool;
 
 struct MeasureOptions {
   MeasureSettings settings;
@@ -41,7 +44,8 @@ void check_measurable(const Op& op);
 /// engine runs.
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile);
 
-/// Measures whole networks as chains, interleaved; with `details`, a breakdown by operator.
+/// Measures whole networks as chains, interleaved and in the settings' precision (`in_precision`);
+/// with `details`, a breakdown by operator.
 void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
                       Profile& profile);
 
@@ -49,6 +53,10 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
 /// name. Those that the budget leaves out are measured after it, within twice as much, until all
 /// are: what was asked for is not done without them. Throws cpubone::Error where it is cancelled.
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options);
+
+/// Bytes of everything that a network holds while it runs: packed weights, activations and what
+/// XNNPACK allocates beside them.
+std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool);
 
 /// A profile of this machine without records.
 Profile host_profile(const MeasureSettings& settings);

@@ -34,7 +34,11 @@ using Kernel = std::function<void()>;
 class At {
  public:
   explicit At(void* const* slot) : slot_(slot) {}
-  float* operator()() const { return static_cast<float*>(*slot_); }
+  float* operator()() const { return as<float>(); }
+  template <typename Value>
+  Value* as() const {
+    return static_cast<Value*>(*slot_);
+  }
 
  private:
   void* const* slot_;
@@ -62,27 +66,112 @@ Kernel batch_norm(const PartOp& part, const Tensors& at) {
   };
 }
 
+std::vector<std::size_t> widths(const std::vector<Tensor>& tensors) {
+  std::vector<std::size_t> channels;
+  for (const Tensor& tensor : tensors) channels.push_back(z(tensor.shape.c));
+  return channels;
+}
+
+void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
+                   std::size_t pixels, std::size_t channels) {
+  eigen_kernels().copy_channels(in, in_width, out, out_width, pixels, channels);
+}
+void copy_channels(const std::int8_t* in, std::size_t in_width, std::int8_t* out,
+                   std::size_t out_width, std::size_t pixels, std::size_t channels) {
+  for (std::size_t p = 0; p < pixels; ++p)
+    std::memcpy(out + p * out_width, in + p * in_width, channels);
+}
+
 /// Joins channels of tensors, or cuts them: `parts` have `widths` channels of the `whole`.
+template <typename Value>
 Kernel copy_parts(const std::vector<At>& parts, const std::vector<std::size_t>& widths, At whole,
                   Extent size, bool join) {
   return [=] {
     std::size_t begin = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
+      Value* const part = parts[i].as<Value>();
+      Value* const of_whole = whole.as<Value>() + begin;
       if (join)
-        eigen_kernels().copy_channels(parts[i](), widths[i], whole() + begin, size.c, size.pixels(),
-                                      widths[i]);
+        copy_channels(part, widths[i], of_whole, size.c, size.pixels(), widths[i]);
       else
-        eigen_kernels().copy_channels(whole() + begin, size.c, parts[i](), widths[i], size.pixels(),
-                                      widths[i]);
+        copy_channels(of_whole, size.c, part, widths[i], size.pixels(), widths[i]);
       begin += widths[i];
     }
   };
 }
 
-std::vector<std::size_t> widths(const std::vector<Tensor>& tensors) {
-  std::vector<std::size_t> channels;
-  for (const Tensor& tensor : tensors) channels.push_back(z(tensor.shape.c));
-  return channels;
+/// Of operators that move values; none where it is not one.
+template <typename Value>
+Kernel moving_kernel(const Op& op, const Tensors& at) {
+  const At in = at.in[0];
+  const At out = at.out[0];
+  const Extent size = extent(op.input());
+  const Extent out_size = extent(op.output());
+  switch (op.kind) {
+    case OpKind::upsample_nearest:
+      return [=, by_h = z(op.stride_h), by_w = z(op.stride_w)] {
+        upsample_nearest(in.as<Value>(), out.as<Value>(), size, by_h, by_w);
+      };
+    case OpKind::slice:
+      return [=, begin = z(op.begin)] {
+        copy_channels(in.as<Value>() + begin, size.c, out.as<Value>(), out_size.c, size.pixels(),
+                      out_size.c);
+      };
+    case OpKind::concat:
+      return copy_parts<Value>(at.in, widths(op.inputs), out, out_size, true);
+    case OpKind::split:
+      return copy_parts<Value>(at.out, widths(op.outputs), in, size, false);
+    case OpKind::partial_conv2d:  // joins what was convolved, and the rest of the second input
+      return [=, rest = at.in[1]] {
+        const Value* const convolved = in.as<Value>();
+        const Value* const kept = rest.as<Value>();
+        Value* const joined = out.as<Value>();
+        if (kept != joined)
+          copy_channels(kept + size.c, out_size.c, joined + size.c, out_size.c, size.pixels(),
+                        out_size.c - size.c);
+        copy_channels(convolved, size.c, joined, out_size.c, size.pixels(), size.c);
+      };
+    case OpKind::channel_shuffle:
+      return [=, groups = z(op.groups)] {
+        channel_shuffle(in.as<Value>(), out.as<Value>(), size.pixels(), size.c, groups);
+      };
+    case OpKind::reshape:
+      return [=, count = static_cast<std::size_t>(elements(op.input()))] {
+        if (in() != out()) std::memcpy(out(), in(), count * sizeof(Value));
+      };
+    case OpKind::transpose:
+      return [=, permutation = op.permutation,
+              dims = std::array{z(op.input().n), size.h, size.w, size.c}] {
+        transpose(in.as<Value>(), dims, out.as<Value>(), permutation);
+      };
+    case OpKind::pad: {
+      const int zero = op.dtype() == DType::qs8 ? quantisation_of(op.inputs[0]).zero_point : 0;
+      return [=, p = op.padding] {
+        pad(in.as<Value>(), size, out.as<Value>(), out_size, z(p.top), z(p.left),
+            static_cast<Value>(zero));
+      };
+    }
+    default:
+      return {};
+  }
+}
+
+/// An activation of int8 as the 256 results that it has.
+Kernel int8_activation(const Op& op, const Tensors& at) {
+  constexpr std::size_t values = 256;
+  constexpr int lowest = -128;
+  const Quantisation from = quantisation_of(op.inputs[0]);
+  const Quantisation to = quantisation_of(op.outputs[0]);
+  std::array<float, values> results{};
+  for (std::size_t i = 0; i < values; ++i)
+    results[i] = from.scale * static_cast<float>(static_cast<int>(i) + lowest - from.zero_point);
+  eigen_kernels().activate(op.activation, results.data(), results.data(), values);
+  std::array<std::int8_t, values> table{};
+  eigen_kernels().quantise(results.data(), table.data(), values, to.scale, to.zero_point);
+  return [table, in = at.in[0], out = at.out[0],
+          count = static_cast<std::size_t>(elements(op.input()))] {
+    eigen_kernels().look_up(table.data(), in.as<std::int8_t>(), out.as<std::int8_t>(), count);
+  };
 }
 
 PoolWindow window(const Op& op) {
@@ -93,6 +182,10 @@ PoolWindow window(const Op& op) {
 Kernel kernel_of(const PartOp& part, const Tensors& at) {
   const EigenKernels& kernels = eigen_kernels();
   const Op& op = part.op;
+  const bool int8 = op.dtype() == DType::qs8;
+  if (Kernel moving = int8 ? moving_kernel<std::int8_t>(op, at) : moving_kernel<float>(op, at))
+    return moving;
+  if (int8 && op.kind == OpKind::activation) return int8_activation(op, at);
   const At in = at.in[0];
   const At out = at.out[0];
   const Extent size = extent(op.input());
@@ -125,38 +218,6 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
       return [=, &kernels, w = window(op), largest = op.kind == OpKind::max_pool2d] {
         kernels.pool(in(), size, out(), out_size, w, largest);
       };
-    case OpKind::upsample_nearest:
-      return [=, by_h = z(op.stride_h), by_w = z(op.stride_w)] {
-        upsample_nearest(in(), out(), size, by_h, by_w);
-      };
-    case OpKind::slice:
-      return [=, &kernels, begin = z(op.begin)] {
-        kernels.copy_channels(in() + begin, size.c, out(), out_size.c, size.pixels(), out_size.c);
-      };
-    case OpKind::concat:
-      return copy_parts(at.in, widths(op.inputs), out, out_size, true);
-    case OpKind::split:
-      return copy_parts(at.out, widths(op.outputs), in, size, false);
-    case OpKind::partial_conv2d:  // joins what was convolved, and the rest of the second input
-      return [=, &kernels, rest = at.in[1]] {
-        if (rest() != out())
-          kernels.copy_channels(rest() + size.c, out_size.c, out() + size.c, out_size.c,
-                                size.pixels(), out_size.c - size.c);
-        kernels.copy_channels(in(), size.c, out(), out_size.c, size.pixels(), size.c);
-      };
-    case OpKind::channel_shuffle:
-      return [=, groups = z(op.groups)] {
-        channel_shuffle(in(), out(), size.pixels(), size.c, groups);
-      };
-    case OpKind::reshape:
-      return [=] {
-        if (in() != out()) std::memcpy(out(), in(), count * sizeof(float));
-      };
-    case OpKind::transpose:
-      return [=, permutation = op.permutation,
-              dims = std::array{z(op.input().n), size.h, size.w, size.c}] {
-        transpose(in(), dims, out(), permutation);
-      };
     case OpKind::matmul: {
       const Extent right = extent(op.input(1));
       const auto step = [](const Extent& e) { return e.h == 1 ? 0 : e.w * e.c; };
@@ -173,24 +234,26 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
       return [=, &kernels, mode = op.resize_mode] {
         kernels.resize(in(), size, out(), out_size, mode);
       };
-    case OpKind::pad:
-      return [=, p = op.padding] { pad(in(), size, out(), out_size, z(p.top), z(p.left)); };
     case OpKind::cast:
       if (op.outputs[0].dtype == DType::f16)
         return [=, &kernels] { kernels.round_to_half(in(), out(), count); };
       return [=] { std::memcpy(out(), in(), count * sizeof(float)); };
     case OpKind::quantise:
-      return [=, &kernels, q = *op.outputs[0].quantisation] {
-        kernels.quantise(in(), reinterpret_cast<std::int8_t*>(out()), count, q.scale, q.zero_point);
+      return [=, &kernels, q = quantisation_of(op.outputs[0])] {
+        kernels.quantise(in(), out.as<std::int8_t>(), count, q.scale, q.zero_point);
       };
     case OpKind::dequantise:
-      return [=, &kernels, q = *op.inputs[0].quantisation] {
-        kernels.dequantise(reinterpret_cast<const std::int8_t*>(in()), out(), count, q.scale,
-                           q.zero_point);
+      return [=, &kernels, q = quantisation_of(op.inputs[0])] {
+        kernels.dequantise(in.as<std::int8_t>(), out(), count, q.scale, q.zero_point);
       };
     default:
       throw Error(fmt::format("op \"{}\": no Eigen kernel runs it", text(op)));
   }
+}
+
+/// Kinds that `moving_kernel` knows.
+bool moves(OpKind kind) {
+  return schema(kind).keeps_values && kind != OpKind::max_pool2d && kind != OpKind::resize;
 }
 
 class EigenExecutable : public Executable {
@@ -228,7 +291,7 @@ class EigenBackend : public Backend {
   bool supports(const Op& op) const override {
     switch (op.kind) {
       case OpKind::activation:
-        return op.dtype() != DType::qs8;
+        return true;
       case OpKind::conv2d:
       case OpKind::conv_transpose2d:
       case OpKind::linear:
@@ -239,8 +302,8 @@ class EigenBackend : public Backend {
       case OpKind::dequantise:
         return true;
       default:
-        return !schema(op.kind).elementwise && op.dtype() != DType::qs8 &&
-               op.activation == Activation::none;
+        return !schema(op.kind).elementwise && op.activation == Activation::none &&
+               (op.dtype() != DType::qs8 || moves(op.kind));
     }
   }
 

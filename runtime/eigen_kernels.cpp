@@ -1,6 +1,7 @@
 #include "runtime/eigen_kernels.hpp"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/peak_kernels.hpp"
@@ -55,20 +56,22 @@ const char* eigen_version() {
       EIGEN_MINOR_VERSION);
 }
 
-void upsample_nearest(const float* in, float* out, const Extent& size, std::size_t by_h,
+template <typename Value>
+void upsample_nearest(const Value* in, Value* out, const Extent& size, std::size_t by_h,
                       std::size_t by_w) {
   const std::size_t row = size.w * by_w * size.c;
   for (std::size_t y = 0; y < size.h; ++y) {
-    float* first = out + y * by_h * row;
+    Value* first = out + y * by_h * row;
     for (std::size_t x = 0; x < size.w * by_w; ++x)
       std::memcpy(first + x * size.c, in + (y * size.w + x / by_w) * size.c,
-                  size.c * sizeof(float));
+                  size.c * sizeof(Value));
     for (std::size_t repeat = 1; repeat < by_h; ++repeat)
-      std::memcpy(first + repeat * row, first, row * sizeof(float));
+      std::memcpy(first + repeat * row, first, row * sizeof(Value));
   }
 }
 
-void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_t channels,
+template <typename Value>
+void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups) {
   const std::size_t width = channels / groups;
   for (std::size_t p = 0; p < pixels; ++p, in += channels, out += channels)
@@ -76,17 +79,19 @@ void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_
       for (std::size_t j = 0; j < width; ++j) out[j * groups + i] = in[i * width + j];
 }
 
-void pad(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-         std::size_t top, std::size_t left) {
+template <typename Value>
+void pad(const Value* in, const Extent& in_size, Value* out, const Extent& out_size,
+         std::size_t top, std::size_t left, Value zero) {
   const std::size_t in_row = in_size.w * in_size.c;
   const std::size_t out_row = out_size.w * out_size.c;
-  std::memset(out, 0, out_size.h * out_row * sizeof(float));
+  std::fill_n(out, out_size.h * out_row, zero);
   for (std::size_t y = 0; y < in_size.h; ++y)
     std::memcpy(out + (y + top) * out_row + left * in_size.c, in + y * in_row,
-                in_row * sizeof(float));
+                in_row * sizeof(Value));
 }
 
-void transpose(const float* in, const std::array<std::size_t, 4>& size, float* out,
+template <typename Value>
+void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* out,
                const std::array<int, 4>& permutation) {
   const std::size_t strides[] = {size[1] * size[2] * size[3], size[2] * size[3], size[3], 1};
   std::array<std::size_t, 4> length{};
@@ -99,14 +104,24 @@ void transpose(const float* in, const std::array<std::size_t, 4>& size, float* o
   for (std::size_t a = 0; a < length[0]; ++a)
     for (std::size_t b = 0; b < length[1]; ++b)
       for (std::size_t c = 0; c < length[2]; ++c) {
-        const float* from = in + a * step[0] + b * step[1] + c * step[2];
+        const Value* from = in + a * step[0] + b * step[1] + c * step[2];
         if (step[3] == 1) {
-          std::memcpy(out, from, length[3] * sizeof(float));
+          std::memcpy(out, from, length[3] * sizeof(Value));
         } else {
           for (std::size_t d = 0; d < length[3]; ++d) out[d] = from[d * step[3]];
         }
         out += length[3];
       }
 }
+
+#define CPUBONE_OF(Value)                                                                         \
+  template void upsample_nearest(const Value*, Value*, const Extent&, std::size_t, std::size_t);  \
+  template void channel_shuffle(const Value*, Value*, std::size_t, std::size_t, std::size_t);     \
+  template void transpose(const Value*, const std::array<std::size_t, 4>&, Value*,                \
+                          const std::array<int, 4>&);                                             \
+  template void pad(const Value*, const Extent&, Value*, const Extent&, std::size_t, std::size_t, \
+                    Value);
+CPUBONE_OF(float)
+CPUBONE_OF(std::int8_t)
 
 }  // namespace cpubone

@@ -36,6 +36,10 @@ struct EigenKernels {
                const PoolWindow& window, bool largest);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
+  /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place
+  /// allowed.
+  void (*look_up)(const std::int8_t* table, const std::int8_t* in, std::int8_t* out,
+                  std::size_t count);
   /// in / scale + zero_point, rounded and within -128..127.
   void (*quantise)(const float* in, std::int8_t* out, std::size_t count, float scale,
                    int zero_point);
@@ -71,17 +75,23 @@ const EigenKernels& eigen_kernels();
 /// Version of the Eigen that the kernels are made of, e.g. `3.4.0`.
 const char* eigen_version();
 
+// What moves values, of float or int8.
+
 /// Repeats each pixel `by_h` times downwards and `by_w` times to the right.
-void upsample_nearest(const float* in, float* out, const Extent& size, std::size_t by_h,
+template <typename Value>
+void upsample_nearest(const Value* in, Value* out, const Extent& size, std::size_t by_h,
                       std::size_t by_w);
 /// out[p][j][i] = in[p][i][j] for i < groups, j < channels / groups.
-void channel_shuffle(const float* in, float* out, std::size_t pixels, std::size_t channels,
+template <typename Value>
+void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups);
 /// Output dimension i is input dimension permutation[i], of n, h, w and c.
-void transpose(const float* in, const std::array<std::size_t, 4>& size, float* out,
+template <typename Value>
+void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* out,
                const std::array<int, 4>& permutation);
-/// `top` rows and `left` columns of zeros before, as many more after as the output has room for.
-void pad(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-         std::size_t top, std::size_t left);
+/// `top` rows and `left` columns of `zero` before, as many more after as the output has room for.
+template <typename Value>
+void pad(const Value* in, const Extent& in_size, Value* out, const Extent& out_size,
+         std::size_t top, std::size_t left, Value zero);
 
 }  // namespace cpubone

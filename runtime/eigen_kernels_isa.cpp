@@ -7,6 +7,11 @@
 #define EIGEN_STACK_ALLOCATION_LIMIT (1 << 20)
 #include <Eigen/Core>
 #include <cmath>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #include "runtime/eigen_kernels.hpp"
 
@@ -192,10 +197,99 @@ void round_to_half(const float* in, float* out, std::size_t count) {
   ArrayOut(out, index(count)) = Array(in, index(count)).cast<Eigen::half>().cast<float>();
 }
 
+// 16 bytes are looked up in 16 at once; a whole table is 16 of those.
+#if defined(__AVX512BW__)
+using Bytes = __m512i;
+constexpr std::size_t vector_bytes = 64;
+
+/// The 16 lookups by a byte's low half are halved by each bit of its high one.
+template <int bit>
+Bytes choose(const Bytes* tables, Bytes x) {
+  if constexpr (bit == 3) {
+    return _mm512_shuffle_epi8(tables[0], _mm512_and_si512(x, _mm512_set1_epi8(15)));
+  } else {
+    return _mm512_mask_blend_epi8(
+        _mm512_test_epi8_mask(x, _mm512_set1_epi8(static_cast<char>(1 << bit))),
+        choose<bit - 1>(tables, x), choose<bit - 1>(tables + (std::size_t{1} << (bit - 4)), x));
+  }
+}
+
+Bytes repeated(const std::int8_t* in) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
+}
+void look_up_vector(const Bytes* tables, const std::int8_t* in, std::int8_t* out) {
+  const Bytes x = _mm512_xor_si512(_mm512_loadu_si512(in), _mm512_set1_epi8(-128));
+  _mm512_storeu_si512(out, choose<7>(tables, x));
+}
+#elif defined(__AVX2__)
+using Bytes = __m256i;
+constexpr std::size_t vector_bytes = 32;
+
+Bytes repeated(const std::int8_t* in) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
+}
+/// A shuffle gives 0 for bytes whose highest bit is set: all whose high half is another table's,
+/// once a saturating sum has set it.
+void look_up_vector(const Bytes* tables, const std::int8_t* in, std::int8_t* out) {
+  const Bytes x = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(in)),
+                                   _mm256_set1_epi8(-128));
+  Bytes found = _mm256_setzero_si256();
+  for (int k = 0; k < 16; ++k) {
+    const Bytes of_table = _mm256_xor_si256(x, _mm256_set1_epi8(static_cast<char>(k << 4)));
+    const Bytes place = _mm256_adds_epu8(of_table, _mm256_set1_epi8(0x70));
+    found = _mm256_or_si256(found, _mm256_shuffle_epi8(tables[k], place));
+  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), found);
+}
+#elif defined(__aarch64__)
+using Bytes = int8x16_t;
+constexpr std::size_t vector_bytes = 16;
+
+Bytes repeated(const std::int8_t* in) {
+  return vld1q_s8(in);
+}
+/// A lookup in 64 bytes gives 0 for larger places, of which there are three times as many.
+void look_up_vector(const Bytes* tables, const std::int8_t* in, std::int8_t* out) {
+  const uint8x16_t x = veorq_u8(vreinterpretq_u8_s8(vld1q_s8(in)), vdupq_n_u8(128));
+  Bytes found = vdupq_n_s8(0);
+  for (int k = 0; k < 4; ++k) {
+    const int8x16x4_t quarter = {
+        {tables[4 * k], tables[4 * k + 1], tables[4 * k + 2], tables[4 * k + 3]}};
+    const auto first = static_cast<std::uint8_t>(64 * k);
+    found = vorrq_s8(found, vqtbl4q_s8(quarter, vsubq_u8(x, vdupq_n_u8(first))));
+  }
+  vst1q_s8(out, found);
+}
+#endif
+
+void look_up(const std::int8_t* table, const std::int8_t* in, std::int8_t* out, std::size_t count) {
+  std::size_t i = 0;
+#if defined(__AVX2__) || defined(__aarch64__)
+  Bytes tables[16];
+  for (std::size_t k = 0; k < 16; ++k) tables[k] = repeated(table + 16 * k);
+  for (; i + vector_bytes <= count; i += vector_bytes) look_up_vector(tables, in + i, out + i);
+#endif
+  for (; i < count; ++i) out[i] = table[in[i] + 128];
+}
+
 void quantise(const float* in, std::int8_t* out, std::size_t count, float scale, int zero_point) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const float steps = std::nearbyint(in[i] / scale) + static_cast<float>(zero_point);
-    out[i] = static_cast<std::int8_t>(std::min(std::max(steps, -128.0F), 127.0F));
+  const float steps_of_one = 1.0F / scale;
+  const auto zero = static_cast<float>(zero_point);
+  const float low = -128.0F - zero;
+  const float high = 127.0F - zero;
+  constexpr float without_fraction = 0x1.8p23F;  // what is added to it is rounded
+  // In blocks, since compilers do not narrow floats to bytes in vectors, but integers.
+  constexpr std::size_t block = 64;
+  std::int32_t steps[block];
+  for (std::size_t begin = 0; begin < count; begin += block) {
+    const std::size_t size = std::min(block, count - begin);
+    for (std::size_t i = 0; i < size; ++i) {
+      // In this order what is not a number becomes one.
+      const float value = std::min(std::max(low, in[begin + i] * steps_of_one), high);
+      const float rounded = (value + without_fraction) - without_fraction;
+      steps[i] = static_cast<std::int32_t>(rounded) + zero_point;
+    }
+    for (std::size_t i = 0; i < size; ++i) out[begin + i] = static_cast<std::int8_t>(steps[i]);
   }
 }
 
@@ -317,7 +411,8 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
 const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
-    activate, normalise, softmax, pool,   round_to_half, quantise,      dequantise,
-    affine,   attention, matmul,  reduce, resize,        copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
+    activate, normalise, softmax,    pool,          round_to_half,
+    look_up,  quantise,  dequantise, affine,        attention,
+    matmul,   reduce,    resize,     copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <stdexcept>
+#include <type_traits>
 #include <unordered_set>
 
 #if defined(__GLIBC__)
@@ -65,11 +66,18 @@ struct Executor::State {
   };
   std::vector<Step> steps;
 
-  std::span<float> values(int tensor) const {
+  std::byte* data(int tensor) const {
     const PlanTensor& t = plan.tensors[static_cast<std::size_t>(tensor)];
-    std::byte* const data =
-        t.constant >= 0 ? constants.at(tensor).data() : arena->data() + arena_offset + t.offset;
-    return {reinterpret_cast<float*>(data), static_cast<std::size_t>(elements(t.tensor.shape))};
+    return t.constant >= 0 ? constants.at(tensor).data() : arena->data() + arena_offset + t.offset;
+  }
+  template <typename Value>
+  std::span<Value> values(int tensor) const {
+    const Tensor& t = plan.tensors[static_cast<std::size_t>(tensor)].tensor;
+    if ((t.dtype == DType::qs8) != std::is_same_v<Value, std::int8_t>)
+      throw std::invalid_argument(fmt::format(
+          "network \"{}\": a tensor is {}, its values were asked for as {}", plan.network.name,
+          text(t), std::is_same_v<Value, std::int8_t> ? "int8" : "floats"));
+    return {reinterpret_cast<Value*>(data(tensor)), static_cast<std::size_t>(elements(t.shape))};
   }
 };
 
@@ -108,25 +116,35 @@ Executor::~Executor() = default;
 Executor::Executor(Executor&&) noexcept = default;
 Executor& Executor::operator=(Executor&&) noexcept = default;
 
-std::span<float> Executor::input(std::size_t index) {
+template <typename Value>
+std::span<Value> Executor::input(std::size_t index) {
   if (index >= network().inputs.size())
     throw std::invalid_argument(fmt::format("network \"{}\" has {} inputs, got input {}",
                                             network().name, network().inputs.size(), index));
-  return state_->values(static_cast<int>(index));
+  return state_->values<Value>(static_cast<int>(index));
 }
 
-std::span<const float> Executor::output(std::size_t index) const {
+template <typename Value>
+std::span<const Value> Executor::output(std::size_t index) const {
   const Edge& edge = network().outputs.at(index);
-  return state_->values(state_->plan.node_tensors[static_cast<std::size_t>(edge.node)]
-                                                 [static_cast<std::size_t>(edge.output)]);
+  return state_->values<Value>(state_->plan.node_tensors[static_cast<std::size_t>(edge.node)]
+                                                        [static_cast<std::size_t>(edge.output)]);
 }
 
-std::span<const float> Executor::node_output(std::size_t node, std::size_t output) const {
+template <typename Value>
+std::span<const Value> Executor::node_output(std::size_t node, std::size_t output) const {
   if (!state_->plan.options.keep_outputs)
     throw std::invalid_argument(fmt::format(
         "network \"{}\": outputs of nodes are kept only with keep_outputs", network().name));
-  return state_->values(state_->plan.node_tensors.at(node).at(output));
+  return state_->values<Value>(state_->plan.node_tensors.at(node).at(output));
 }
+
+template std::span<float> Executor::input(std::size_t);
+template std::span<std::int8_t> Executor::input(std::size_t);
+template std::span<const float> Executor::output(std::size_t) const;
+template std::span<const std::int8_t> Executor::output(std::size_t) const;
+template std::span<const float> Executor::node_output(std::size_t, std::size_t) const;
+template std::span<const std::int8_t> Executor::node_output(std::size_t, std::size_t) const;
 
 void Executor::run() {
   run_steps(0, state_->steps.size());
@@ -146,6 +164,19 @@ void Executor::run_timed(std::span<double> step_ns) {
     step_ns[i] += after - before;
     before = after;
   }
+}
+
+std::vector<float> real_output(const Executor& executor, std::size_t node, std::size_t output) {
+  const Tensor& tensor = executor.network().nodes.at(node).op.outputs.at(output);
+  if (tensor.dtype != DType::qs8) {
+    const std::span<const float> values = executor.node_output(node, output);
+    return {values.begin(), values.end()};
+  }
+  const Quantisation q = quantisation_of(tensor);
+  std::vector<float> values;
+  for (const std::int8_t value : executor.node_output<std::int8_t>(node, output))
+    values.push_back(q.scale * static_cast<float>(value - q.zero_point));
+  return values;
 }
 
 const Plan& Executor::plan() const {
@@ -175,7 +206,7 @@ void Executor::move_to(std::shared_ptr<const Arena> arena, std::size_t offset) {
   state_->arena_offset = offset;
   for (const State::Step& step : state_->steps) {
     std::vector<void*> places;
-    for (const int tensor : step.external) places.push_back(state_->values(tensor).data());
+    for (const int tensor : step.external) places.push_back(state_->data(tensor));
     step.executable->bind(places);
   }
 }

@@ -17,9 +17,9 @@ struct ExecutorOptions {
   std::shared_ptr<const Arena> arena = nullptr;
 };
 
-/// Runs a plan; no allocation in `run`. Tensors are f32 NHWC; operators of f16 convert them where a
-/// part begins and ends, and Eigen kernels calculate in f32. A tensor of int8 takes the first
-/// quarter of its memory, in steps of 1/32 where it has no quantisation of its own.
+/// Runs a plan; no allocation in `run`. Tensors are NHWC, of floats or, where they are int8, of
+/// bytes; operators of f16 convert floats where a part begins and ends, and Eigen kernels calculate
+/// in f32.
 class Executor {
  public:
   /// Plans for the backends of this build, makes and packs weights. `pool` may be null in a build
@@ -33,12 +33,16 @@ class Executor {
   Executor(Executor&&) noexcept;
   Executor& operator=(Executor&&) noexcept;
 
-  /// Where the caller writes an input; it survives runs.
-  std::span<float> input(std::size_t index = 0);
-  std::span<const float> output(std::size_t index = 0) const;
+  /// Where the caller writes an input; it survives runs. `Value` is float, or std::int8_t for
+  /// tensors of int8; the other throws std::invalid_argument, here and below.
+  template <typename Value = float>
+  std::span<Value> input(std::size_t index = 0);
+  template <typename Value = float>
+  std::span<const Value> output(std::size_t index = 0) const;
   /// Output of a node of `network()`. Throws std::invalid_argument without `keep_outputs`: its
   /// memory may be another's.
-  std::span<const float> node_output(std::size_t node, std::size_t output = 0) const;
+  template <typename Value = float>
+  std::span<const Value> node_output(std::size_t node, std::size_t output = 0) const;
   void run();
   /// Runs the steps from `first` up to, not including, `last`.
   void run_steps(std::size_t first, std::size_t last);
@@ -63,5 +67,8 @@ class Executor {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// A node's output as real numbers, where it is int8 too. Throws as `node_output` does.
+std::vector<float> real_output(const Executor& executor, std::size_t node, std::size_t output = 0);
 
 }  // namespace cpubone

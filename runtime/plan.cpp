@@ -23,20 +23,16 @@ std::size_t with_slack(std::size_t bytes) {
   return (bytes + slack_bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment;
 }
 
-/// Outside of XNNPACK's parts f16 is held as floats; int8 takes a quarter of its memory.
-std::size_t held_bytes(const Shape& shape) {
-  return with_slack(static_cast<std::size_t>(elements(shape)) * sizeof(float));
+/// Outside of XNNPACK's parts f16 is held as floats.
+std::size_t held_bytes(const Tensor& tensor) {
+  const std::size_t element = tensor.dtype == DType::qs8 ? 1 : sizeof(float);
+  return with_slack(static_cast<std::size_t>(elements(tensor.shape)) * element);
 }
 
 const Backend* backend_of(const Op& op, Backends backends) {
   const auto found = std::find_if(backends.begin(), backends.end(),
                                   [&](const Backend* backend) { return backend->supports(op); });
   if (found != backends.end()) return *found;
-  if (op.dtype() == DType::qs8)
-    throw std::invalid_argument(fmt::format(
-        "op \"{}\": in int8 only conv2d and linear can be measured, with relu, relu6 or no "
-        "activation",
-        text(op)));
   throw std::invalid_argument(fmt::format("op \"{}\": no backend of this build runs it", text(op)));
 }
 
@@ -71,7 +67,7 @@ class Planner {
   PlanTensor& tensor(int id) { return plan_.tensors[static_cast<std::size_t>(id)]; }
 
   int add_tensor(Tensor tensor) {
-    const std::size_t bytes = held_bytes(tensor.shape);
+    const std::size_t bytes = held_bytes(tensor);
     plan_.tensors.push_back({std::move(tensor), bytes});
     return static_cast<int>(plan_.tensors.size()) - 1;
   }

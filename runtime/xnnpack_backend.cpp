@@ -6,6 +6,8 @@
 
 #include <stdexcept>
 
+#include "graph/error.hpp"
+#include "graph/size.hpp"
 #include "runtime/xnnpack_subgraph.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "runtime/xnnpack_versions.hpp"
@@ -52,11 +54,43 @@ class XnnpackExecutable : public Executable {
   std::vector<xnn_external_value> external_;
 };
 
+/// Whether this version makes a runtime of the operator. In int8 neither its header nor its year
+/// tells, and scales of tensors that differ too much are refused.
+bool compiles(Op op) {
+  if (op.kind == OpKind::conv2d || op.kind == OpKind::linear) return true;
+  const bool transposed = op.kind == OpKind::conv_transpose2d;
+  if (transposed) {  // one of a single channel tells as much
+    op.inputs[0].shape = {1, op.kernel_h, op.kernel_w, 1};
+    op.outputs[0].shape.c = op.groups = 1;
+    op = with_inferred_outputs(std::move(op));
+  }
+  Part part;
+  PartOp tried{op, {}, {}, -1, {}};
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) tried.inputs.push_back(static_cast<int>(i));
+  tried.outputs = {static_cast<int>(op.inputs.size())};
+  part.external = tried.inputs;
+  part.external.push_back(tried.outputs[0]);
+  if (transposed) {
+    tried.parameters.bias.assign(op.bias ? 1 : 0, 0.0F);
+    tried.parameters.weight.assign(z(op.kernel_h) * z(op.kernel_w), 0.0F);
+  }
+  part.ops.push_back(std::move(tried));
+  try {
+    XnnpackExecutable(std::move(part), nullptr);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 class XnnpackBackend : public Backend {
  public:
   std::string_view name() const override { return "xnnpack"; }
   std::string identity() const override { return "XNNPACK " + xnnpack_version(); }
-  bool supports(const Op& op) const override { return xnnpack_runs(op) || newer_xnnpack_runs(op); }
+  bool supports(const Op& op) const override {
+    if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(op);
+    return xnnpack_runs(op) || newer_xnnpack_runs(op);
+  }
   bool fuses(const Op& op) const override { return xnnpack_fuses(op); }
   MemoryUse memory(const Op& op) const override {
     MemoryUse use;

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "graph/error.hpp"
+#include "graph/quantise.hpp"
+#include "graph/schema.hpp"
 #include "runtime/xnnpack_versions.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
@@ -44,13 +46,6 @@ Range output_range(Activation activation) {
   return {};
 }
 
-/// Of tensors without their own: activations of networks with normalised layers stay within +-4.
-constexpr Quantisation usual_quantisation{1.0F / 32.0F, 0};
-
-Quantisation quantisation_of(const Tensor& tensor) {
-  return tensor.quantisation.value_or(usual_quantisation);
-}
-
 // Newer versions drop the reduced dimensions, of which the next operator then knows nothing.
 #ifdef XNN_FLAG_KEEP_DIMS
 constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
@@ -78,6 +73,8 @@ void XnnpackSubgraph::add(PartOp& node) {
   node_ = &node;
   std::vector<float>& weight = node.parameters.weight;
   const Op& op = node.op;
+  if (op.dtype() == DType::qs8 && schema(op.kind).has_weights)
+    weight_scales_ = weight_scales(op, node.parameters);
   std::vector<std::uint32_t> inputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i)
     inputs.push_back(tensor(node.inputs[i], op.inputs[i], XNN_VALUE_FLAG_EXTERNAL_INPUT));
@@ -95,12 +92,15 @@ void XnnpackSubgraph::add(PartOp& node) {
   switch (op.kind) {
     case OpKind::conv2d:
       if (is_depthwise(op)) {
-        const std::uint32_t weights = filter(channels_last(std::move(weight), 1, z(in.c), window),
-                                             {1, z(op.kernel_h), z(op.kernel_w), z(in.c)}, 3);
+        const Op dw = op.dtype() == DType::qs8 ? with_unrolled_window(op, weight) : op;
+        const std::size_t taps = z(dw.kernel_h * dw.kernel_w);
+        const std::uint32_t weights = filter(channels_last(std::move(weight), 1, z(in.c), taps),
+                                             {1, z(dw.kernel_h), z(dw.kernel_w), z(in.c)}, 3);
         checked(xnn_define_depthwise_convolution_2d(
-            subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
-            u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w), 1,
-            z(in.c), range.low, range.high, inputs[0], weights, bias(), output, 0));
+            subgraph_.get(), u(p.top), u(dw.padding.right), u(dw.padding.bottom), u(p.left),
+            u(dw.kernel_h), u(dw.kernel_w), u(dw.stride_h), u(dw.stride_w), u(dw.dilation_h),
+            u(dw.dilation_w), 1, z(in.c), range.low, range.high, inputs[0], weights, bias(), output,
+            0));
       } else {
         const std::size_t group_in = z(in.c / op.groups);
         const std::uint32_t weights =
@@ -181,6 +181,11 @@ void XnnpackSubgraph::add(PartOp& node) {
       break;
     case OpKind::softmax:
       checked(xnn_define_softmax(subgraph_.get(), inputs[0], output, 0));
+      break;
+    case OpKind::resize:
+      checked(xnn_define_static_resize_bilinear_2d(
+          subgraph_.get(), z(op.output().h), z(op.output().w), inputs[0], output,
+          op.resize_mode == ResizeMode::bilinear_corners ? XNN_FLAG_ALIGN_CORNERS : 0));
       break;
     case OpKind::activation:
       if (op.activation == Activation::hardswish) {
@@ -264,10 +269,9 @@ std::uint32_t XnnpackSubgraph::quantised_filter(const std::vector<float>& values
                                                 std::span<const std::size_t> dims,
                                                 std::size_t channel_dim) {
   const std::size_t channels = dims[channel_dim];
-  QuantisedWeights weights =
-      quantised_weights(values, channels, channel_dim == 0 ? values.size() / channels : 1);
-  bytes_.push_back(std::move(weights.values));
-  scales_.push_back(std::move(weights.scales));
+  bytes_.push_back(
+      quantised_weights(values, weight_scales_, channel_dim == 0 ? values.size() / channels : 1));
+  scales_.push_back(accepted_scales(node_->op, weight_scales_));
   std::uint32_t id = 0;
   checked(xnn_define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,
@@ -283,10 +287,10 @@ std::uint32_t XnnpackSubgraph::bias() {
     throw Error(fmt::format("op \"{}\": bias must have {} values, got {}", text(node_->op), dims[0],
                             values.size()));
   if (node_->op.dtype() != DType::qs8) return constant(std::vector(values), dims);
-  QuantisedBias bias =
-      quantised_bias(values, scales_.back(), quantisation_of(node_->op.inputs[0]).scale);
-  integers_.push_back(std::move(bias.values));
-  scales_.push_back(std::move(bias.scales));
+  const float input_scale = quantisation_of(node_->op.inputs[0]).scale;
+  integers_.push_back(quantised_bias(values, weight_scales_, input_scale));
+  scales_.push_back(accepted_scales(node_->op, weight_scales_));
+  for (float& scale : scales_.back()) scale *= input_scale;
   std::uint32_t id = 0;
   checked(xnn_define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint32, scales_.back().data(), 1, 0, dims,

@@ -51,6 +51,7 @@ class XnnpackSubgraph {
   std::vector<std::vector<std::int8_t>> bytes_;
   std::vector<std::vector<std::int32_t>> integers_;
   const PartOp* node_ = nullptr;
+  std::vector<float> weight_scales_;  ///< of `node_`, where it is int8
 };
 
 }  // namespace cpubone

@@ -22,21 +22,20 @@ bool clamps(Activation activation) {
 
 /// Operators that take a range of outputs.
 bool takes_range(const Op& op) {
-  const bool quantised = op.dtype() == DType::qs8;
   switch (op.kind) {
     case OpKind::conv2d:
     case OpKind::linear:
-      return true;
     case OpKind::conv_transpose2d:
     case OpKind::add:
     case OpKind::mul:
     case OpKind::global_avg_pool:
-      return !quantised;
+      return true;
     case OpKind::sub:
+      return op.dtype() != DType::f16;
     case OpKind::div:
       return op.dtype() == DType::f32;
     case OpKind::max_pool2d:
-      return !quantised && taps_of(op) > 1;  // refuses windows of one pixel
+      return taps_of(op) > 1;  // refuses windows of one pixel
     case OpKind::avg_pool2d:
       return op.dtype() == DType::f32 && taps_of(op) > 1;
     default:
@@ -66,6 +65,8 @@ bool xnnpack_fuses(const Op& op) {
 
 bool xnnpack_runs(const Op& op) {
   if (op.kind == OpKind::softmax) return op.dtype() == DType::f32;
+  if (op.kind == OpKind::resize)
+    return op.dtype() == DType::qs8 && op.resize_mode != ResizeMode::nearest;
   if (op.kind == OpKind::activation)
     return op.dtype() != DType::qs8 &&
            (clamps(op.activation) || op.activation == Activation::hardswish ||

@@ -9,7 +9,8 @@ namespace cpubone {
 
 // What is known of XNNPACK without the library, for predictions of devices that are elsewhere too.
 
-/// Whether XNNPACK (2022-02) runs this operator, with its activation applied while it writes.
+/// Whether XNNPACK (2022-02) runs this operator, with its activation applied while it writes. In
+/// int8 it does so where tensors' scales do not differ too much.
 bool xnnpack_runs(const Op& op);
 /// Whether XNNPACK applies the operator's own activation while it writes: ReLU and ReLU6, after
 /// operators that take a range of outputs.

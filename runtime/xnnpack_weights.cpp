@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "graph/size.hpp"
 
 namespace cpubone {
 namespace {
 
 constexpr std::size_t extra_floats = XNN_EXTRA_BYTES / sizeof(float);
-constexpr float largest_int8 = 127.0F;
 
 std::vector<float> room_for(std::size_t size) {
   std::vector<float> values;
@@ -47,37 +47,56 @@ std::vector<float> transposed_weights(const std::vector<float>& in, const Op& op
   return out;
 }
 
+Op with_unrolled_window(const Op& depthwise, std::vector<float>& weights) {
+  const int longest = std::max(depthwise.kernel_h, depthwise.kernel_w);
+  const int side = longest <= 3 ? 3 : 5;
+  if (longest > side) return depthwise;
+  Op op = depthwise;
+  op.kernel_h = op.kernel_w = side;
+  op.padding.bottom += (side - depthwise.kernel_h) * op.dilation_h;
+  op.padding.right += (side - depthwise.kernel_w) * op.dilation_w;
+  const std::size_t rows = weights.size() / z(depthwise.kernel_w);
+  std::vector<float> wide = room_for(z(op.output().c) * z(side) * z(side));
+  for (std::size_t row = 0; row < rows; ++row) {
+    const std::size_t channel = row / z(depthwise.kernel_h);
+    const std::size_t at = row % z(depthwise.kernel_h);
+    std::copy_n(&weights[row * z(depthwise.kernel_w)], depthwise.kernel_w,
+                &wide[(channel * z(side) + at) * z(side)]);
+  }
+  weights = std::move(wide);
+  return op;
+}
+
 std::vector<float> with_room(std::vector<float>&& values) {
   values.resize(values.size() + extra_floats);
   return std::move(values);
 }
 
-QuantisedWeights quantised_weights(const std::vector<float>& in, std::size_t channels,
-                                   std::size_t channel_stride) {
-  QuantisedWeights weights;
-  const auto channel_of = [&](std::size_t i) { return i / channel_stride % channels; };
-  weights.scales.assign(channels, std::numeric_limits<float>::min());
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    float& scale = weights.scales[channel_of(i)];
-    scale = std::max(scale, std::abs(in[i]) / largest_int8);
-  }
-  weights.values.resize(in.size() + XNN_EXTRA_BYTES);
-  for (std::size_t i = 0; i < in.size(); ++i)
-    weights.values[i] =
-        static_cast<std::int8_t>(std::lround(in[i] / weights.scales[channel_of(i)]));
-  return weights;
+std::vector<std::int8_t> quantised_weights(const std::vector<float>& values,
+                                           const std::vector<float>& scales,
+                                           std::size_t channel_stride) {
+  std::vector<std::int8_t> steps(values.size() + XNN_EXTRA_BYTES);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    steps[i] = static_cast<std::int8_t>(
+        std::lround(values[i] / scales[i / channel_stride % scales.size()]));
+  return steps;
 }
 
-QuantisedBias quantised_bias(const std::vector<float>& in, const std::vector<float>& weight_scales,
-                             float input_scale) {
-  QuantisedBias bias;
-  bias.scales = weight_scales;
-  bias.values.resize(in.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    bias.scales[i] *= input_scale;
-    bias.values[i] = static_cast<std::int32_t>(std::lround(in[i] / bias.scales[i]));
-  }
-  return bias;
+std::vector<std::int32_t> quantised_bias(const std::vector<float>& values,
+                                         const std::vector<float>& weight_scales,
+                                         float input_scale) {
+  std::vector<std::int32_t> steps(values.size() + XNN_EXTRA_BYTES / sizeof(std::int32_t));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    steps[i] = static_cast<std::int32_t>(std::lround(values[i] / (weight_scales[i] * input_scale)));
+  return steps;
+}
+
+std::vector<float> accepted_scales(const Op& op, std::vector<float> weight_scales) {
+  constexpr float most_factor = 0x1p7F;  // XNNPACK takes less than twice as much
+  const float most =
+      most_factor * quantisation_of(op.outputs[0]).scale / quantisation_of(op.inputs[0]).scale;
+  for (float& scale : weight_scales) scale = std::min(scale, most);
+  return weight_scales;
 }
 
 }  // namespace cpubone

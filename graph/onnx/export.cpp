@@ -51,9 +51,10 @@ std::string to_onnx(const Network& network, const ParameterSource& parameters) {
   }
   for (std::size_t i = 0; i < network.inputs.size(); ++i)
     graph.input(edge_name({network_input, static_cast<int>(i)}),
-                onnx::nchw(network.inputs[i].shape));
+                onnx::nchw(network.inputs[i].shape), network.inputs[i].dtype);
   for (const Edge& output : network.outputs)
-    graph.output(edge_name(output), onnx::nchw(tensor(network, output).shape));
+    graph.output(edge_name(output), onnx::nchw(tensor(network, output).shape),
+                 tensor(network, output).dtype);
   return model.SerializeAsString();
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "graph/error.hpp"
+#include "graph/onnx/write_int8.hpp"
 #include "graph/schema.hpp"
 
 namespace cpubone::onnx {
@@ -39,7 +40,14 @@ class NodeWriter {
  private:
   std::string part(const std::string& name) const { return node_.name + "/" + name; }
 
-  std::string weight(const Ints& dims) { return graph_.tensor(part("weight"), dims, p_.weight); }
+  std::string weight(const Ints& dims) {
+    if (op_.dtype() == DType::qs8) return write_int8_weight(graph_, part("weight"), op_, p_, dims);
+    return graph_.tensor(part("weight"), dims, p_.weight);
+  }
+  std::string bias() {
+    if (op_.dtype() == DType::qs8) return write_int8_bias(graph_, part("bias"), op_, p_);
+    return vector("bias", p_.bias);
+  }
 
   std::string vector(const std::string& name, const std::vector<float>& values) {
     return graph_.tensor(part(name), {static_cast<std::int64_t>(values.size())}, values);
@@ -48,7 +56,7 @@ class NodeWriter {
   /// The input and the tensors of a layer with weights.
   Names layer(const std::string& input, const Ints& dims) {
     Names names{input, weight(dims)};
-    if (op_.bias) names.push_back(vector("bias", p_.bias));
+    if (op_.bias) names.push_back(bias());
     return names;
   }
 
@@ -165,7 +173,7 @@ class NodeWriter {
         transpose(weight({channels, in.c}), {1, 0}, part("weight by inputs"));
     std::string sum = graph_.add("MatMul", {channels_last(0, "last"), matrix}, part("product"), {},
                                  op_.bias ? "" : out);
-    if (op_.bias) sum = graph_.add("Add", {sum, vector("bias", p_.bias)}, part("sum"), {}, out);
+    if (op_.bias) sum = graph_.add("Add", {sum, bias()}, part("sum"), {}, out);
     channels_first(sum, out, part("first"));
   }
 
@@ -365,7 +373,7 @@ class NodeWriter {
       case OpKind::cast:
       case OpKind::quantise:
       case OpKind::dequantise:
-        throw Error(fmt::format("node \"{}\", op \"{}\": only networks of f32 can be exported",
+        throw Error(fmt::format("node \"{}\", op \"{}\": only f32 and int8 can be exported",
                                 node_.name, text(op_)));
     }
   }
@@ -376,6 +384,22 @@ class NodeWriter {
   Names inputs_;
   const Parameters& p_;
 };
+
+/// The operator in f32 is below the node's name.
+void export_int8(GraphWriter& graph, const Node& node, Names inputs, const Parameters& parameters) {
+  Node real = node;
+  real.name += "/real";
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const std::string name = fmt::format("{}/input{}", node.name, k);
+    write_conversion(graph, "DequantizeLinear", node.op.inputs[k], inputs[k], name);
+    inputs[k] = name;
+  }
+  NodeWriter(graph, real, std::move(inputs), parameters).run();
+  for (std::size_t k = 0; k < node.op.outputs.size(); ++k)
+    write_conversion(graph, "QuantizeLinear", node.op.outputs[k],
+                     tensor_name(real, static_cast<int>(k)),
+                     tensor_name(node, static_cast<int>(k)));
+}
 
 }  // namespace
 
@@ -388,7 +412,14 @@ Ints nchw(const Shape& s) {
 }
 
 void export_node(GraphWriter& graph, const Node& node, Names inputs, const Parameters& parameters) {
-  NodeWriter(graph, node, std::move(inputs), parameters).run();
+  if (node.op.kind == OpKind::quantise)
+    write_conversion(graph, "QuantizeLinear", node.op.outputs[0], inputs[0], node.name);
+  else if (node.op.kind == OpKind::dequantise)
+    write_conversion(graph, "DequantizeLinear", node.op.inputs[0], inputs[0], node.name);
+  else if (node.op.dtype() == DType::qs8)
+    export_int8(graph, node, std::move(inputs), parameters);
+  else
+    NodeWriter(graph, node, std::move(inputs), parameters).run();
 }
 
 }  // namespace cpubone::onnx

@@ -33,10 +33,11 @@ void fill(proto::TensorProto& tensor, const std::string& name, const Ints& dims,
   tensor.set_raw_data(values.data(), values.size() * sizeof(Value));
 }
 
-void describe(proto::ValueInfoProto& value, const std::string& name, const Ints& dims) {
+void describe(proto::ValueInfoProto& value, const std::string& name, const Ints& dims,
+              DType dtype) {
   value.set_name(name);
   proto::TypeProto::Tensor& type = *value.mutable_type()->mutable_tensor_type();
-  type.set_elem_type(proto::TensorProto::FLOAT);
+  type.set_elem_type(dtype == DType::qs8 ? proto::TensorProto::INT8 : proto::TensorProto::FLOAT);
   for (const std::int64_t d : dims) type.mutable_shape()->add_dim()->set_dim_value(d);
 }
 
@@ -75,12 +76,24 @@ std::string GraphWriter::tensor(const std::string& name, const Ints& values) {
   return name;
 }
 
-void GraphWriter::input(const std::string& name, const Ints& dims) {
-  describe(*graph_.add_input(), name, dims);
+std::string GraphWriter::int8_tensor(const std::string& name, const Ints& dims,
+                                     const std::vector<std::int8_t>& values) {
+  fill(*graph_.add_initializer(), name, dims, proto::TensorProto::INT8, values);
+  return name;
 }
 
-void GraphWriter::output(const std::string& name, const Ints& dims) {
-  describe(*graph_.add_output(), name, dims);
+std::string GraphWriter::int32_tensor(const std::string& name, const Ints& dims,
+                                      const std::vector<std::int32_t>& values) {
+  fill(*graph_.add_initializer(), name, dims, proto::TensorProto::INT32, values);
+  return name;
+}
+
+void GraphWriter::input(const std::string& name, const Ints& dims, DType dtype) {
+  describe(*graph_.add_input(), name, dims, dtype);
+}
+
+void GraphWriter::output(const std::string& name, const Ints& dims, DType dtype) {
+  describe(*graph_.add_output(), name, dims, dtype);
 }
 
 }  // namespace cpubone::onnx

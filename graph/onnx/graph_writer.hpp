@@ -33,8 +33,12 @@ class GraphWriter {
   /// Appends an initializer and returns its name.
   std::string tensor(const std::string& name, const Ints& dims, const std::vector<float>& values);
   std::string tensor(const std::string& name, const Ints& values);
-  void input(const std::string& name, const Ints& dims);
-  void output(const std::string& name, const Ints& dims);
+  std::string int8_tensor(const std::string& name, const Ints& dims,
+                          const std::vector<std::int8_t>& values);
+  std::string int32_tensor(const std::string& name, const Ints& dims,
+                           const std::vector<std::int32_t>& values);
+  void input(const std::string& name, const Ints& dims, DType dtype = DType::f32);
+  void output(const std::string& name, const Ints& dims, DType dtype = DType::f32);
 
  private:
   proto::GraphProto& graph_;

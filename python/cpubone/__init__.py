@@ -70,6 +70,14 @@ if TYPE_CHECKING:
         operators as operators,
         profile as profile,
     )
+    from cpubone._quantisation import (
+        Comparison as Comparison,
+        PrecisionComparison as PrecisionComparison,
+        Quantised as Quantised,
+        TensorError as TensorError,
+        compare_precisions as compare_precisions,
+        quantise as quantise,
+    )
     from cpubone._results import Result as Result, report as report
     from cpubone._spaces import SearchSpace as SearchSpace
 
@@ -101,6 +109,14 @@ _HOMES = {
         "host_warnings",
         "operators",
         "profile",
+    ),
+    "_quantisation": (
+        "Comparison",
+        "PrecisionComparison",
+        "Quantised",
+        "TensorError",
+        "compare_precisions",
+        "quantise",
     ),
     "_results": ("Result", "report"),
     "_spaces": ("SearchSpace",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Tuple
 
 from cpubone import _core
 from cpubone._networks import Network, NetworkLike, Weights, network
@@ -24,6 +24,28 @@ def random_weights(what: NetworkLike, *, seed: int = 1) -> Weights:
     """
     _need_xnnpack()
     return _core.random_weights(network(what)._core, seed)
+
+
+def batch_of(what: Network, images: Any, layout: str) -> Tuple[Array, bool]:
+    """Images as n x h x w x c for a network, and whether there was one without n. Raises ValueError for another shape."""
+    import numpy
+
+    if layout not in ("nhwc", "nchw"):
+        raise ValueError(f'layout: got "{layout}", expected nhwc or nchw')
+    batch = numpy.asarray(images, dtype=numpy.float32)
+    if batch.ndim not in (3, 4):
+        raise ValueError(f"images: got {batch.ndim} dimensions, expected 4 ({layout}) or 3")
+    single = batch.ndim == 3
+    if single:
+        batch = batch[numpy.newaxis]
+    if layout == "nchw":
+        batch = batch.transpose(0, 2, 3, 1)
+    _, h, w, c = what.input
+    if batch.shape[1:] != (h, w, c):
+        hint = '; pass layout="nchw"' if layout == "nhwc" and batch.shape[1:] == (c, h, w) else ""
+        expected = f"n x {h} x {w} x {c} (nhwc)" if layout == "nhwc" else f"n x {c} x {h} x {w} (nchw)"
+        raise ValueError(f"images: got {' x '.join(map(str, numpy.shape(images)))}, expected {expected}{hint}")
+    return batch, single
 
 
 class Executor:
@@ -76,21 +98,7 @@ class Executor:
         """The same of every output, e.g. of the feature maps of `Network.features()`."""
         import numpy
 
-        if layout not in ("nhwc", "nchw"):
-            raise ValueError(f'layout: got "{layout}", expected nhwc or nchw')
-        batch = numpy.asarray(images, dtype=numpy.float32)
-        if batch.ndim not in (3, 4):
-            raise ValueError(f"images: got {batch.ndim} dimensions, expected 4 ({layout}) or 3")
-        single = batch.ndim == 3
-        if single:
-            batch = batch[numpy.newaxis]
-        if layout == "nchw":
-            batch = batch.transpose(0, 2, 3, 1)
-        _, h, w, c = self.network.input
-        if batch.shape[1:] != (h, w, c):
-            hint = '; pass layout="nchw"' if layout == "nhwc" and batch.shape[1:] == (c, h, w) else ""
-            expected = f"n x {h} x {w} x {c} (nhwc)" if layout == "nhwc" else f"n x {c} x {h} x {w} (nchw)"
-            raise ValueError(f"images: got {' x '.join(map(str, numpy.shape(images)))}, expected {expected}{hint}")
+        batch, single = batch_of(self.network, images, layout)
         runs = [self._core.run(image) for image in batch]
         outputs = []
         for index in range(len(self.network.outputs)):

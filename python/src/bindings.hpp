@@ -26,6 +26,7 @@ void register_explorer(py::module_& m);
 void register_reports(py::module_& m);
 #ifdef CPUBONE_WITH_XNNPACK
 void register_profiler(py::module_& m);
+void register_quantisation(py::module_& m);
 #endif
 
 /// Text of a record, as its file has it.

@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, m) {
   python::register_explorer(m);
 #ifdef CPUBONE_WITH_XNNPACK
   python::register_profiler(m);
+  python::register_quantisation(m);
   m.attr("has_xnnpack") = true;
 #else
   m.attr("has_xnnpack") = false;

@@ -3,6 +3,7 @@
 
 #include "graph/error.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/compare_precisions.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
@@ -60,7 +61,7 @@ class PyExecutor {
       throw std::invalid_argument("node: the executed network has no \"" + name + "\"");
     const std::unique_lock lock = this->lock();
     return array(node->op.output(),
-                 executor_.node_output(static_cast<std::size_t>(node - nodes.begin())));
+                 real_output(executor_, static_cast<std::size_t>(node - nodes.begin())));
   }
 
   const Network& network() const { return executor_.network(); }
@@ -130,6 +131,23 @@ MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::u
   return options;
 }
 
+py::dict compared_precisions(const Network& network, int threads, double seconds) {
+  const PrecisionComparison c = [&] {
+    const py::gil_scoped_release release;
+    return compare_precisions(network, threads, seconds);
+  }();
+  py::list rows;
+  for (const PrecisionPart& part : c.parts)
+    rows.append(py::dict("node"_a = part.node, "stage"_a = part.stage, "op"_a = part.op,
+                         "engine"_a = part.engine, "f32_ms"_a = part.f32_ns * 1e-6,
+                         "int8_ms"_a = part.int8_ns * 1e-6, "reason"_a = part.reason));
+  return py::dict("f32_ms"_a = c.f32_ns * 1e-6, "int8_ms"_a = c.int8_ns * 1e-6,
+                  "speedup"_a = c.speedup, "conversions_ms"_a = conversion_ns(c) * 1e-6,
+                  "stays_f32_ms"_a = fallback_ns(c) * 1e-6,
+                  "f32_memory_bytes"_a = c.f32_memory_bytes,
+                  "int8_memory_bytes"_a = c.int8_memory_bytes, "rows"_a = rows);
+}
+
 }  // namespace
 
 void register_profiler(py::module_& m) {
@@ -173,6 +191,7 @@ void register_profiler(py::module_& m) {
                         [](const MeasureOptions& o) { return measure_host_profile(o, spread_of); });
       },
       "options"_a, "progress"_a);
+  m.def("compare_precisions", &compared_precisions, "network"_a, "threads"_a, "seconds"_a);
   m.def("host_profile_path", &host_profile_path, "settings"_a);
   m.def(
       "sampling_plan",

@@ -3,7 +3,7 @@
 #include <span>
 #include <stdexcept>
 
-#include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone::python {
 namespace {

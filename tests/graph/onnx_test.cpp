@@ -6,6 +6,7 @@
 
 #include "graph/builder.hpp"
 #include "graph/error.hpp"
+#include "graph/quantise.hpp"
 #include "graph/reparameterise.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -41,6 +42,30 @@ TEST_CASE("weights are written as they are", "[space]") {
     std::memcpy(bytes.data(), tensor.data(), 8);
     CHECK(occurrences(model, bytes) == 1);
   }
+}
+
+TEST_CASE("an int8 network is exported as steps and scales between conversions", "[space]") {
+  NetworkBuilder b("net", "test", {1, 1, 1, 1});
+  const Network net =
+      b.finish(b.conv2d(network_input, "c", {.out_channels = 2, .activation = Activation::relu}));
+  const Parameters values{{1.27F, -2.54F}, {0.5F, -1.0F}, {}, {}};
+  const Calibration calibration{{{0, 2.55F}}, {{{0, 5.1F}}}};
+  const QuantisedNetwork q = quantise(net, calibration, [](const Op&) { return true; });
+  const std::string model = to_onnx(q.network, parameters_of({q.network, {{"stem.c", values}}}));
+  const auto written = [&](const auto& tensor) {
+    const std::string bytes(reinterpret_cast<const char*>(tensor.data()),
+                            tensor.size() * sizeof(tensor[0]));
+    return occurrences(model, bytes);
+  };
+  CHECK(written(std::vector<std::int8_t>{127, -127}) == 1);
+  const std::vector<float> weight_scale = weight_scales(q.network.nodes[1].op, values);
+  CHECK(weight_scale[0] == Approx(0.01));
+  CHECK(weight_scale[1] == Approx(0.02));
+  CHECK(written(weight_scale) == 1);
+  CHECK(written(std::vector<std::int32_t>{5000, -5000}) == 1);  // of 0.01 x 0.01, and 0.02
+  // Of weight, bias, what is convolved and the output; of the input and what was convolved.
+  CHECK(occurrences(model, "DequantizeLinear") == 4);
+  CHECK(occurrences(model, "QuantizeLinear") == 2);
 }
 
 TEST_CASE("parameters of the wrong size are not exported", "[space]") {

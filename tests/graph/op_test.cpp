@@ -124,7 +124,8 @@ TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") 
 TEST_CASE("tensors of different types stand with their types", "[graph]") {
   for (const std::string line :
        {"cast 1x7x7x8->1x7x7x8:f16", "cast 1x7x7x8:f16->1x7x7x8",
-        "quantise 1x7x7x8->1x7x7x8:qs8/0.05/-3", "dequantise 1x7x7x8:qs8/0.05/-3->1x7x7x8:f16",
+        "quantise 1x7x7x8->1x7x7x8:qs8/0.05/-3", "quantise 1x7x7x8->1x7x7x8:qs8",
+        "dequantise 1x7x7x8:qs8/0.05/-3->1x7x7x8:f16",
         "conv2d 1x7x7x8:qs8/0.05/-3->1x7x7x4:qs8/0.1/7 k1x1 s1 p0,0,0,0 g1"}) {
     CAPTURE(line);
     CHECK(text(parse_op(line)) == line);
@@ -181,7 +182,8 @@ TEST_CASE("what real operators may not be is said", "[graph]") {
   refuses("transpose 1x8x4x6->1x8x4x6 perm=0,2,1,3", "output must be 1x4x8x6, got 1x8x4x6");
   refuses("slice 1x8x8x6->1x8x8x3 act=relu", "slice does not take an activation");
   refuses("cast 1x7x7x8->1x7x7x8:qs8/1/0", "cast is between f32 and f16");
-  refuses("quantise 1x7x7x8->1x7x7x8:qs8", "output must be qs8 with scale and zero point");
+  refuses("quantise 1x7x7x8->1x7x7x8:f16", "output must be qs8, input f32 or f16");
+  refuses("dequantise 1x7x7x8->1x7x7x8", "input must be qs8, output f32 or f16");
   refuses("quantise 1x7x7x8->1x7x7x8:qs8/0/0", "scale must be above 0");
   refuses("quantise 1x7x7x8->1x7x7x8:qs8/1/200", "zero point in -128..127");
   refuses("quantise 1x7x7x8->1x7x7x8:qs8/1", "expected SHAPE:qs8/SCALE/ZERO_POINT");

@@ -1,0 +1,109 @@
+"""Networks in int8: post-training quantisation, what it loses and what it gains."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from cpubone import _core
+from cpubone._display import Rows, table
+from cpubone._execution import batch_of, random_weights
+from cpubone._networks import Network, NetworkLike, network
+from cpubone._profiling import _need_xnnpack
+
+
+class TensorError(NamedTuple):
+    """How far an operator's output in int8 is from that in f32."""
+
+    node: str
+    cosine: float  #: of the angle between both
+    relative_error: float  #: norm of the difference over f32's norm
+    added_error: float  #: of that, what exceeds the largest of what the operator reads
+
+
+class Comparison(NamedTuple):
+    """A network in int8 against itself in f32, on images."""
+
+    output: TensorError  #: of the network's first output
+    worst: TensorError  #: of the operator that adds most: what spoils a network, if one does
+    tensors: List[TensorError]  #: in the network's order
+
+
+class Quantised:
+    """A network in int8; `network` runs in an `Executor`, and is saved, like any other.
+
+    Its inputs and outputs are float32. `floats` are the operators that stay float32, each with the reason.
+    """
+
+    def __init__(self, original: Network, core: _core.QuantisedNetwork, weights: Mapping[str, Any]) -> None:
+        self._original = original
+        self._core = core
+        self._weights = dict(weights)
+        self.network: Network = Network(core.network, self._weights)
+        self.floats: List[Tuple[str, str]] = core.floats
+
+    def compare(self, images: Any, *, layout: str = "nhwc", threads: int = 1) -> Comparison:
+        """Runs both precisions on `images`, as `Executor.run` takes them: better others than it was calibrated on."""
+        batch, _ = batch_of(self._original, images, layout)
+        output, worst, tensors = _core.compare(self._original._core, self._core, self._weights, batch, threads)
+        return Comparison(TensorError(**output), TensorError(**worst), [TensorError(**row) for row in tensors])
+
+    def __repr__(self) -> str:
+        return f"<cpubone.Quantised {self.network.name}: {len(self.floats)} operators stay float32>"
+
+
+def quantise(
+    what: NetworkLike,
+    images: Any,
+    weights: Optional[Mapping[str, Any]] = None,
+    *,
+    layout: str = "nhwc",
+    threads: int = 1,
+) -> Quantised:
+    """The network in int8, calibrated on `images`, as `Executor.run` takes them.
+
+    Weights are symmetric with a scale an output channel, activations have a scale and a zero point a tensor, from the
+    smallest and the largest value that it takes on the images. `weights` as for `Executor`.
+    Raises ValueError for images or weights that do not fit.
+    """
+    _need_xnnpack()
+    original = network(what)
+    if weights is None:
+        weights = original.weights
+    values = random_weights(original) if weights is None else dict(weights)
+    batch, _ = batch_of(original, images, layout)
+    return Quantised(original, _core.quantise(original._core, values, batch, threads), values)
+
+
+class PrecisionComparison:
+    """How long a network takes in float32 and in int8, operator by operator; both ran in turns."""
+
+    def __init__(self, name: str, values: Dict[str, Any]) -> None:
+        self.name = name
+        self.f32_ms: float = values["f32_ms"]  #: median, as the next
+        self.int8_ms: float = values["int8_ms"]
+        self.speedup: float = values["speedup"]  #: float32's time over int8's
+        self.conversions_ms: float = values["conversions_ms"]  #: of int8's time
+        self.stays_f32_ms: float = values["stays_f32_ms"]  #: of int8's time, in operators that stay float32
+        self.f32_memory_bytes: int = values["f32_memory_bytes"]
+        self.int8_memory_bytes: int = values["int8_memory_bytes"]
+        self._rows: Rows = values["rows"]
+
+    def rows(self) -> Rows:
+        """One dict an operator of the int8 network: node, stage, op, engine, f32_ms (0 for conversions), int8_ms,
+        reason (why it stays float32; empty where it does not)."""
+        return [dict(row) for row in self._rows]
+
+    def _repr_html_(self) -> str:
+        columns = ("node", "op", "engine", "f32_ms", "int8_ms", "reason")
+        title = f"{self.name}: {self.f32_ms:.3f} ms in float32, {self.int8_ms:.3f} ms in int8"
+        return table(title, columns, ([row[column] for column in columns] for row in self._rows))
+
+    def __repr__(self) -> str:
+        return f"<cpubone.PrecisionComparison {self.name}: {self.f32_ms:.3f} ms in float32, {self.int8_ms:.3f} ms in int8>"
+
+
+def compare_precisions(what: NetworkLike, *, threads: int = 1, seconds: float = 2.0) -> PrecisionComparison:
+    """Runs the network in float32 and in int8 in turns on this machine, for about `seconds`, with random weights."""
+    _need_xnnpack()
+    net = network(what)
+    return PrecisionComparison(net.name, _core.compare_precisions(net._core, threads, seconds))

@@ -1,0 +1,75 @@
+import numpy
+import pytest
+
+import cpubone
+
+pytestmark = pytest.mark.skipif(not cpubone._core.has_xnnpack, reason="built without XNNPACK")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return numpy.random.default_rng(1).uniform(-2, 2, (3, 96, 96, 3)).astype(numpy.float32)
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return cpubone.network("nano").at_resolution(96)
+
+
+@pytest.fixture(scope="module")
+def quantised(nano, images):
+    return cpubone.quantise(nano, images[:2])
+
+
+def test_a_quantised_network_runs_and_says_what_it_loses(nano, quantised, images):
+    exact = cpubone.Executor(nano).run(images[2])
+    logits = cpubone.Executor(quantised.network).run(images[2])
+    assert logits.dtype == numpy.float32
+    cosine = float(exact @ logits / numpy.linalg.norm(exact) / numpy.linalg.norm(logits))
+    compared = quantised.compare(images[2:])
+    assert compared.output.cosine == pytest.approx(cosine, abs=1e-6)
+    assert 0.98 < cosine < 0.99999
+    assert compared.worst.added_error == max(row.added_error for row in compared.tensors)
+    planar = quantised.compare(images[2:].transpose(0, 3, 1, 2), layout="nchw")
+    assert planar == compared
+
+
+def test_what_stays_float_is_named_with_a_reason(quantised):
+    reasons = dict(quantised.floats)
+    assert any("group_norm has no int8 kernel" in reason for reason in reasons.values())
+    names = {node.name for node in quantised.network.nodes}
+    assert set(reasons) <= names
+    assert "input0.quantise" in names
+
+
+def test_outputs_of_int8_nodes_are_real_numbers(nano, quantised, images):
+    exact = cpubone.Executor(nano, keep_outputs=True)
+    int8 = cpubone.Executor(quantised.network, keep_outputs=True)
+    for executor in (exact, int8):
+        executor.run(images[2])
+    a, b = (executor.node_output("stem.conv").ravel() for executor in (exact, int8))
+    assert numpy.linalg.norm(a - b) < 0.03 * numpy.linalg.norm(a)
+
+
+def test_a_quantised_network_is_saved_and_profiled(quantised, tmp_path):
+    quantised.network.save(tmp_path / "int8.json")
+    assert cpubone.Network.load(tmp_path / "int8.json") == quantised.network
+    record = cpubone.profile(networks=[quantised.network], dtype="qs8", budget_s=1, progress=False).networks[0]
+    assert any(op.kind == "quantise" for op, _, _, _ in record.ops)
+
+
+def test_int8_stands_beside_float_by_operator(nano):
+    compared = cpubone.compare_precisions(nano, seconds=0.2)
+    rows = compared.rows()
+    assert sum(row["int8_ms"] for row in rows) == pytest.approx(compared.int8_ms, rel=0.01)
+    conversions = [row for row in rows if row["op"].kind in ("quantise", "dequantise")]
+    assert sum(row["int8_ms"] for row in conversions) == pytest.approx(compared.conversions_ms)
+    assert all(row["f32_ms"] == 0 for row in conversions)
+    assert compared.int8_memory_bytes < compared.f32_memory_bytes
+
+
+def test_images_of_another_shape_are_refused(nano, images):
+    with pytest.raises(ValueError, match="images: got 3 x 95 x 96 x 3, expected n x 96 x 96 x 3"):
+        cpubone.quantise(nano, images[:, 1:])
+    with pytest.raises(ValueError, match="expected one or more, got none"):
+        cpubone.quantise(nano, images[:0])
