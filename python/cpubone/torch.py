@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Tuple
 
 try:
     import torch
@@ -25,7 +26,7 @@ except ImportError as error:
 
 from cpubone import _core
 from cpubone._document import PathLike
-from cpubone._forms import Form, cpubone_form, fasternet_form, mobileone_form, pads
+from cpubone._forms import Form, pads, residual_branches, train_forms
 from cpubone._networks import Network, NetworkLike, network
 
 if TYPE_CHECKING:
@@ -212,21 +213,24 @@ class _Graph(nn.Module):
     def _sum_branches(self, form: Form, op: _core.Op, x: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def forward_all(self, images: Tensor) -> List[Tensor]:
-        """Every output of the network; `images` are n x 3 x height x width."""
-        values: Dict[int, Tensor] = {-1: images}
-        outputs = []
-        for index, node in enumerate(self._nodes):
+    def _run(self, values: Dict[int, Tensor], begin: int, wanted: Collection[int]) -> Dict[int, Tensor]:
+        """What the wanted nodes give, of those from `begin` on; `values` are given by nodes before it, -1 the images."""
+        for index in range(begin, max(wanted) + 1):
+            node = self._nodes[index]
             values[index] = self._apply_node(node, [values[source] for source in node.inputs])
             for source in set(node.inputs):
-                if self._last_use[source] == index:
+                if self._last_use[source] == index and source not in wanted:
                     del values[source]
-            if node.name in self._outputs:
-                outputs.append(values[index].flatten(1) if _is_vector(node.op) else values[index])
-        return outputs
+        return {index: values[index] for index in wanted}
+
+    def forward_all(self, images: Tensor) -> List[Tensor]:
+        """Every output of the network; `images` are n x channels x height x width."""
+        outputs = [index for index, node in enumerate(self._nodes) if node.name in self._outputs]
+        values = self._run({-1: images}, 0, outputs)
+        return [values[i].flatten(1) if _is_vector(self._nodes[i].op) else values[i] for i in outputs]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, n x classes, of n x 3 x height x width."""
+        """Logits, n x classes, of n x channels x height x width."""
         outputs = self.forward_all(images)
         if len(outputs) != 1:
             raise ValueError(f"{self.network.name} has {len(outputs)} outputs: use forward_all")
@@ -295,11 +299,36 @@ class Inference(_Graph):
         return Executor(self.network, self.weights(), threads=threads, keep_outputs=keep_outputs)
 
 
+#: How layers of CPUBone are named in older checkpoints, and in timm's own networks, and in the reference code.
+_OTHER_NAMES = [
+    (r"\.conv_proj\.0\.", ".conv_proj.conv."),
+    (r"\.conv_proj\.1\.", ".conv_proj.norm."),
+    (r"\.pwise\.weight$", ".pwise.0.weight"),
+    (r"^stem\.(\d+)\.", r"backbone.input_stem.op_list.\1."),
+    (r"^stages\.(\d+)\.(\d+)\.", r"backbone.stages.\1.op_list.\2."),
+    (r"^head\.in_conv\.", "head.op_list.0."),
+    (r"^head\.pre_classifier\.", "head.op_list.2."),
+    (r"^head\.classifier\.", "head.op_list.3."),
+]
+
+
+def reference_name(name: str) -> str:
+    """Name that a layer of CPUBone has in the reference code."""
+    for other, reference in _OTHER_NAMES:
+        name = re.sub(other, reference, name)
+    return name
+
+
+def _rename(state: Dict[str, Any], prefix: str, *_: object) -> None:
+    for key in [key for key in state if key.startswith(prefix)]:
+        state[prefix + reference_name(key[len(prefix) :])] = state.pop(key)
+
+
 class TrainForm(_Graph):
     """A network as it is trained; `fold` makes its inference form.
 
     Of CPUBone's kind the names and the order of the state dict are those of its reference code, of MobileOne and
-    FasterNet likewise, so that their checkpoints load.
+    FasterNet likewise, so that their checkpoints load; of CPUBone older ones and timm's, too.
     """
 
     def __init__(self, what: Network, forms: Mapping[str, Form]) -> None:
@@ -319,6 +348,38 @@ class TrainForm(_Graph):
             if form.norm:
                 self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=_EPS))
         self._initialise()
+        self._drop_path: Dict[str, float] = {}
+        self._branch_of = residual_branches(self._nodes)
+        if any(form.layer.startswith("backbone.") for form in forms.values()):
+            self._register_load_state_dict_pre_hook(_rename)
+
+    def set_drop_path(self, rate: float, *, skip: int = 0) -> None:
+        """Stochastic depth: in training each image goes without the n-th of N residual branches with probability
+        `rate` * n / N (of FasterNet `rate` * (n - 1) / (N - 1)), as the reference codes have it. The first `skip` stay
+        (2 for CPUBone-B3).
+
+        CPUBone was trained with 0.05, B2 and B3 with 0.1, each times the share of training that was done: call it
+        every epoch. Raises ValueError for a rate outside of [0, 1), or without residual branches.
+        """
+        names = list(self._branch_of)[skip:]
+        if not 0 <= rate < 1 or (rate > 0 and not names):
+            raise ValueError(
+                f"drop path: got {rate} for {self.network.name}, which has {len(names)} residual branches to leave out; "
+                "expected at least 0 and below 1, and 0 where there are none"
+            )
+        first = 0 if self.network.family == "FasterNet" else 1
+        steps = max(1, len(names) - 1 + first)
+        self._drop_path = {name: rate * (n + first) / steps for n, name in enumerate(names)} if rate > 0 else {}
+
+    def _apply_node(self, node: _core.Node, inputs: List[Tensor]) -> Tensor:
+        if self.training and self._drop_path.get(node.name, 0.0) > 0:
+            branch = self._branch_of[node.name]
+            keep = 1 - self._drop_path[node.name]
+            kept = inputs[branch].new_empty((len(inputs[branch]), 1, 1, 1)).bernoulli_(keep)
+            inputs = [value * kept / keep if i == branch else value for i, value in enumerate(inputs)]
+        result = super()._apply_node(node, inputs)
+        form = self._forms.get(node.name)
+        return F.dropout(result, form.dropout) if self.training and form is not None and form.dropout > 0 else result
 
     def _initialise(self) -> None:
         """Convolutions so that activations keep their size, classifiers small."""
@@ -403,42 +464,19 @@ class TrainForm(_Graph):
 
 
 def module(what: NetworkLike, *, branches: Optional[int] = None, classes: Optional[int] = None) -> TrainForm:
-    """The train form of a network of CPUBone's kind (also a proposal of a search), of MobileOne or FasterNet.
+    """The train form of a network: of CPUBone's kind (also a proposal of a search), of MobileOne and FasterNet as their
+    reference codes have it, of any other with a batch norm after every convolution of a feature map.
 
     `branches` is MobileOne's k, by default the published 4 for S0 and 1 for the larger; `classes` those of your data,
     by default the network's own (1000).
-    Raises ValueError for other networks: only `inference` knows them.
     Sources: CPUBone, arXiv 2603.26425; MobileOne, arXiv 2206.04040; FasterNet, arXiv 2303.03667.
     """
     built = network(what)
     if classes is not None:
         built = built.with_classes(classes)
-    if branches is not None and (built.family != "MobileOne" or branches < 1):
-        raise ValueError(f"branches: got {branches} for {built.name}, expected at least 1, and a MobileOne")
-    form: Callable[[_core.Node], Form] = cpubone_form
-    if built.family == "MobileOne":
-        k = branches or (4 if built.name == "mobileone-s0" else 1)
-        form = lambda node: mobileone_form(node, k)  # noqa: E731
-    elif built.family == "FasterNet":
-        form = fasternet_form
-    elif built.family in _OTHER_FAMILIES or "head.features" not in {node.name for node in built.nodes}:
-        raise ValueError(_no_train_form(built))
-    try:
-        forms = {node.name: form(node) for node in built.nodes if node.op.params > 0}
-    except KeyError:
-        raise ValueError(_no_train_form(built)) from None
-    return TrainForm(built, forms)
-
-
-#: Published families that have parts of CPUBone's names but other train forms.
-_OTHER_FAMILIES = {row[1] for row in _core.zoo()} - {"CPUBone"}
-
-
-def _no_train_form(what: Network) -> str:
-    return (
-        f"{what.name}: no train form is known; expected a network of CPUBone's kind, MobileOne or FasterNet; "
-        "cpubone.torch.inference has the inference form of all"
-    )
+    if branches is not None and branches < 1:
+        raise ValueError(f"branches: got {branches}, expected at least 1")
+    return TrainForm(built, train_forms(built, branches))
 
 
 def inference(what: NetworkLike, weights: Optional[Mapping[str, Any]] = None) -> Inference:
