@@ -15,7 +15,7 @@ import inspect
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 try:
     import torch
@@ -26,7 +26,18 @@ except ImportError as error:
 
 from cpubone import _core
 from cpubone._document import PathLike
-from cpubone._forms import Form, pads, residual_branches, train_forms
+from cpubone._forms import Form, residual_branches, train_forms
+from cpubone._layers import (
+    ACTIVATIONS,
+    EPS,
+    convolution,
+    convolve,
+    fold_norm,
+    is_vector,
+    normalisation,
+    normalise,
+    plain,
+)
 from cpubone._networks import Network, NetworkLike, network
 
 if TYPE_CHECKING:
@@ -34,137 +45,6 @@ if TYPE_CHECKING:
     from cpubone._networks import Weights
 
 __all__ = ["Inference", "TrainForm", "inference", "module"]
-
-_EPS = 1e-5
-
-_ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "hardswish": F.hardswish,
-    "hardsigmoid": F.hardsigmoid,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "tanh": torch.tanh,
-    "elu": F.elu,
-    "softplus": F.softplus,
-    "mish": F.mish,
-    "exp": torch.exp,
-    "log": torch.log,
-    "sqrt": torch.sqrt,
-    "reciprocal": torch.reciprocal,
-    "erf": torch.erf,
-    "abs": torch.abs,
-    "neg": torch.neg,
-}
-
-
-# ---- layers -----------------------------------------------------------------------------------
-
-
-def _convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.Module:
-    """The bare convolution or linear layer of an operator; with `kernel=1` a 1x1 beside it."""
-    in_channels, out_channels = op.inputs[0][3], op.output[3]
-    if op.kind == "linear":
-        return nn.Linear(in_channels, out_channels, bias=bias)
-    if op.kind == "partial_conv2d":
-        in_channels = out_channels = op.conv_channels
-    if op.kind == "conv_transpose2d":
-        top, bottom, left, right = op.padding
-        if top != bottom or left != right:
-            raise ValueError(f'op "{op}": PyTorch has no transposed convolution with asymmetric padding')
-        return nn.ConvTranspose2d(
-            in_channels, out_channels, op.kernel, op.stride, padding=(top, left), groups=op.groups, bias=bias
-        )
-    own, _ = pads(op)
-    if kernel == 1:
-        return nn.Conv2d(in_channels, out_channels, 1, op.stride, groups=op.groups, bias=bias)
-    return nn.Conv2d(in_channels, out_channels, op.kernel, op.stride, padding=own, groups=op.groups, bias=bias)
-
-
-def _is_vector(op: _core.Op) -> bool:
-    return op.output[1] == op.output[2] == 1
-
-
-def _convolve(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
-    """Runs the layer of `_convolution`, padding where it cannot."""
-    if op.kind == "linear":
-        if _is_vector(op):
-            result: Tensor = layer(x.flatten(1))
-            return result[:, :, None, None]
-        return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    if op.kind == "partial_conv2d":
-        convolved = layer(x[:, : op.conv_channels])
-        return torch.cat((convolved, x[:, op.conv_channels :]), dim=1)
-    if op.kind == "conv2d":
-        _, before = pads(op)
-        if before is not None:
-            x = F.pad(x, before)
-    return layer(x)
-
-
-def _attention(op: _core.Op, x: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(d)) V of every head; channels are q|k|v of each head in turn."""
-    n, channels, h, w = x.shape
-    q, k, v = x.reshape(n, op.heads, channels // op.heads, h * w).chunk(3, dim=2)
-    scores = torch.matmul(q.transpose(2, 3), k) * (q.shape[2] ** -0.5)
-    mixed = torch.matmul(v, scores.softmax(dim=-1).transpose(2, 3))
-    return mixed.reshape(n, op.output[3], h, w)
-
-
-def _plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
-    """Operators without parameters, without their activation."""
-    x = inputs[0]
-    kind = op.kind
-    if kind == "activation":
-        return x
-    if kind == "add":
-        return x + inputs[1]
-    if kind == "mul":
-        return x * inputs[1]
-    if kind == "attention":
-        return _attention(op, x)
-    if kind == "global_avg_pool":
-        return x.mean((2, 3), keepdim=True)
-    if kind == "max_pool2d":
-        own, before = pads(op)
-        if before is not None:
-            x = F.pad(x, before, value=float("-inf"))
-        return F.max_pool2d(x, op.kernel, op.stride, own)
-    if kind == "upsample_nearest":
-        return F.interpolate(x, scale_factor=tuple(float(factor) for factor in op.stride), mode="nearest")
-    if kind == "slice":
-        return x[:, op.begin : op.begin + op.output[3]]
-    if kind == "concat":
-        return torch.cat(inputs, dim=1)
-    if kind == "channel_shuffle":
-        n, c, h, w = x.shape
-        return x.reshape(n, op.groups, c // op.groups, h, w).transpose(1, 2).reshape(n, c, h, w)
-    raise ValueError(f'op "{op}": cpubone.torch does not know this kind')
-
-
-def _normalisation(op: _core.Op) -> nn.Module:
-    channels = op.output[3]
-    return nn.GroupNorm(1, channels, eps=_EPS) if op.kind == "group_norm" else nn.LayerNorm(channels, eps=_EPS)
-
-
-def _normalise(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
-    if op.kind == "group_norm":
-        return layer(x)
-    if _is_vector(op):
-        result: Tensor = layer(x.flatten(1))
-        return result[:, :, None, None]
-    return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def _fold_norm(weight: Tensor, bias: Optional[Tensor], norm: nn.Module) -> Tuple[Tensor, Tensor]:
-    """Weight and bias, in double precision, of a convolution (output channels first) with its batch norm."""
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    start = torch.zeros_like(scale) if bias is None else bias.double()
-    folded = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    return folded, norm.bias.double() + (start - norm.running_mean.double()) * scale
 
 
 class _Graph(nn.Module):
@@ -199,16 +79,16 @@ class _Graph(nn.Module):
         form = self._forms.get(node.name)
         op = node.op
         if form is None:
-            return _ACTIVATIONS[op.activation](_plain(op, inputs))
+            return ACTIVATIONS[op.activation](plain(op, inputs))
         if form.branches:
             x = self._sum_branches(form, op, inputs[0])
         elif op.kind in ("group_norm", "layer_norm"):
-            x = _normalise(self.get_submodule(form.layer), op, inputs[0])
+            x = normalise(self.get_submodule(form.layer), op, inputs[0])
         else:
-            x = _convolve(self.get_submodule(form.layer), op, inputs[0])
+            x = convolve(self.get_submodule(form.layer), op, inputs[0])
         if form.norm:
             x = self.get_submodule(form.norm)(x)
-        return _ACTIVATIONS[op.activation](x)
+        return ACTIVATIONS[op.activation](x)
 
     def _sum_branches(self, form: Form, op: _core.Op, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -227,7 +107,7 @@ class _Graph(nn.Module):
         """Every output of the network; `images` are n x channels x height x width."""
         outputs = [index for index, node in enumerate(self._nodes) if node.name in self._outputs]
         values = self._run({-1: images}, 0, outputs)
-        return [values[i].flatten(1) if _is_vector(self._nodes[i].op) else values[i] for i in outputs]
+        return [values[i].flatten(1) if is_vector(self._nodes[i].op) else values[i] for i in outputs]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, n x classes, of n x channels x height x width."""
@@ -281,7 +161,7 @@ class Inference(_Graph):
                 continue
             is_norm = op.kind in ("group_norm", "layer_norm")
             self._forms[node.name] = Form(node.name, bias=op.bias)
-            self._place(node.name, _normalisation(op) if is_norm else _convolution(op, op.bias))
+            self._place(node.name, normalisation(op) if is_norm else convolution(op, op.bias))
 
     def weights(self) -> Weights:
         """Weights as `cpubone.Executor` takes them: float32 arrays in PyTorch's layouts."""
@@ -342,11 +222,11 @@ class TrainForm(_Graph):
             if form.branches:
                 self._place_branches(form, op)
             elif op.kind in ("group_norm", "layer_norm"):
-                self._place(form.layer, _normalisation(op))
+                self._place(form.layer, normalisation(op))
             else:
-                self._place(form.layer, _convolution(op, form.bias))
+                self._place(form.layer, convolution(op, form.bias))
             if form.norm:
-                self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=_EPS))
+                self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=EPS))
         self._initialise()
         self._drop_path: Dict[str, float] = {}
         self._branch_of = residual_branches(self._nodes)
@@ -395,11 +275,11 @@ class TrainForm(_Graph):
 
     def _place_branches(self, form: Form, op: _core.Op) -> None:
         def add(path: str, kernel: Optional[int] = None) -> None:
-            self._place(f"{path}.conv", _convolution(op, False, kernel))
-            self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=_EPS))
+            self._place(f"{path}.conv", convolution(op, False, kernel))
+            self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=EPS))
 
         if form.skip:
-            self._place(f"{form.layer}.rbr_skip", nn.BatchNorm2d(op.output[3], eps=_EPS))
+            self._place(f"{form.layer}.rbr_skip", nn.BatchNorm2d(op.output[3], eps=EPS))
         for index in range(form.branches):
             add(f"{form.layer}.rbr_conv.{index}")
         if op.kernel != (1, 1):
@@ -424,7 +304,7 @@ class TrainForm(_Graph):
         centre = [width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2]
         terms = []
         for branch in self._branches(form):
-            weight, bias = _fold_norm(branch.get_submodule("conv").weight, None, branch.get_submodule("bn"))
+            weight, bias = fold_norm(branch.get_submodule("conv").weight, None, branch.get_submodule("bn"))
             terms.append((F.pad(weight, centre) if weight.shape[2:] != (height, width) else weight, bias))
         if form.skip:
             channels, per_group = op.output[3], op.inputs[0][3] // op.groups
@@ -432,7 +312,7 @@ class TrainForm(_Graph):
             rows = torch.arange(channels, device=identity.device)
             identity[rows, rows % per_group] = 1
             norm = self.get_submodule(f"{form.layer}.rbr_skip")
-            terms.append(_fold_norm(F.pad(identity, centre), None, norm))
+            terms.append(fold_norm(F.pad(identity, centre), None, norm))
         weights, biases = zip(*terms)
         return torch.stack(weights).sum(0), torch.stack(biases).sum(0)
 
@@ -451,7 +331,7 @@ class TrainForm(_Graph):
                 layer = self.get_submodule(form.layer)
                 weight, bias = layer.weight, layer.bias
                 if form.norm:
-                    weight, bias = _fold_norm(weight, bias, self.get_submodule(form.norm))
+                    weight, bias = fold_norm(weight, bias, self.get_submodule(form.norm))
             state[f"{node.name}.weight"] = weight
             if bias is not None:
                 state[f"{node.name}.bias"] = bias
