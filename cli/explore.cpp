@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -208,9 +209,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   request.options.next = arguments.next;
   check(request.options);
   request.space = named_search_space(arguments.space);
-  const std::string family(request.space.skeleton->family);
-  request.accuracy = arguments.accuracy.empty() ? published_accuracy_model(family)
-                                                : load_accuracy_model(arguments.accuracy, family);
+  request.accuracy = accuracy_model(request.space, arguments.accuracy);
   request.form = cli::form_of(arguments.form);
   if (!arguments.studies.empty() && request.form != NetworkForm{})
     throw std::invalid_argument(
@@ -288,9 +287,9 @@ int main(int argc, char** argv) {
          "--device", a.device,
          "host, a known device (cpubone-profile --list-devices), or a profile or predictor file")
       ->capture_default_str();
-  app.add_option(
-         "--space", a.space,
-         "default (around B0-B3), mnasnet, or a search space as JSON (docs/file-formats.md)")
+  app.add_option("--space", a.space,
+                 fmt::format("{}, or a search space as JSON (docs/spaces.md)",
+                             fmt::join(search_space_names(), ", ")))
       ->capture_default_str();
   app.add_option("--accuracy", a.accuracy,
                  "CSV of networks that you trained (network,top1; or timm's or W&B's), whose scale "

@@ -74,7 +74,7 @@ class Explorer {
   }
 
   void find_references() {
-    for (const std::string& name : input_.space.skeleton->references) {
+    for (const std::string& name : input_.space.peers.references) {
       Reference r;
       r.name = name;
       const Network whole = find_network(name);

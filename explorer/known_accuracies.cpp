@@ -49,22 +49,34 @@ AccuracyModel fit(std::span<const TrainedNetwork> networks, const std::string& f
   model.summary.points = static_cast<int>(networks.size());
   if (all.count > 0) model.summary.loo_mae = all.mean();
   if (unseen.count > 0) model.summary.family_mae = unseen.mean();
-  model.summary.note = fmt::format(
-      "An estimate, no result: training decides. Networks of {} left out one by one: {:.2f} points "
-      "mean error. {}",
-      family, own.mean(), assumptions());
+  const std::string evidence =
+      own.count > 0 ? fmt::format("Networks of {} left out one by one: {:.2f} points mean error.",
+                                  family, own.mean())
+                    : fmt::format(
+                          "No network of this kind was trained: its level is as uncertain as those "
+                          "of families are, what choices are worth is as in {} and may differ.",
+                          like);
+  model.summary.note =
+      fmt::format("An estimate, no result: training decides. {} {}", evidence, assumptions());
   return model;
 }
 
 }  // namespace
 
-const AccuracyModel& published_accuracy_model(const std::string& family) {
+const AccuracyModel& published_accuracy_model(const std::string& family, bool is_new) {
   static std::mutex mutex;
   static std::map<std::string, AccuracyModel> models;
   const std::lock_guard lock(mutex);
-  const auto known = models.find(family);
+  const std::string name = is_new ? "new, like " + family : family;
+  const auto known = models.find(name);
   if (known != models.end()) return known->second;
-  return models.emplace(family, fit(trained_networks(), family, {})).first->second;
+  return models.emplace(name, fit(trained_networks(), name, family)).first->second;
+}
+
+AccuracyModel accuracy_model(const SearchSpace& space, const std::filesystem::path& table) {
+  const Peers& peers = space.peers;
+  return table.empty() ? published_accuracy_model(peers.family, peers.is_new)
+                       : load_accuracy_model(table, peers.family);
 }
 
 AccuracyModel load_accuracy_model(const std::filesystem::path& path, const std::string& family) {

@@ -6,6 +6,7 @@
 
 #include "predictor/accuracy_model.hpp"
 #include "records/result.hpp"
+#include "space/search_space.hpp"
 
 namespace cpubone {
 
@@ -26,12 +27,15 @@ struct AccuracyModel {
   std::vector<OwnTop1> own;
 };
 
-/// Of networks like those of a published family, from `trained_networks`.
-const AccuracyModel& published_accuracy_model(const std::string& family = "CPUBone");
+/// Of networks of a published family, or of a new one that is like it, from `trained_networks`.
+const AccuracyModel& published_accuracy_model(const std::string& family = "CPUBone",
+                                              bool is_new = false);
 /// The same at the scale of a user's table (docs/file-formats.md, "accuracy table"), whose networks
 /// are `own`: its levels are its own, what choices are worth is learnt from all. Throws
 /// cpubone::Error naming path, line and column, got and expected.
 AccuracyModel load_accuracy_model(const std::filesystem::path& path,
                                   const std::string& family = "CPUBone");
+/// Of a space's networks: the second where there is a table, else the first.
+AccuracyModel accuracy_model(const SearchSpace& space, const std::filesystem::path& table = {});
 
 }  // namespace cpubone

@@ -24,11 +24,12 @@ struct TrainedNetwork {
 };
 
 /// What accuracies are learnt from, and what they teach. Throws std::invalid_argument where no
-/// network is of the family, or values out of range.
+/// network is of either family, or values out of range.
 class AccuracyFit {
  public:
   /// Where of all networks of the family only totals are known, their blocks are like those of the
-  /// family `like`.
+  /// family `like`. A family without networks is like that one, too, at a level and with effects of
+  /// its own that are not known: intervals are as wide as families differ.
   AccuracyFit(std::span<const TrainedNetwork> networks, std::string_view family,
               std::string_view like = {});
 

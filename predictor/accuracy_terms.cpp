@@ -78,7 +78,11 @@ void add(PlaceTerms& place, const Network& network, const Node& node) {
     place.layers += 1;
     place.log_expansion += std::log(expansion(network, node));
     place.log_kernel += 0.5 * std::log(op.kernel_h * op.kernel_w);
-    if (!is_depthwise(op)) place.log_groups += std::log(op.groups);
+    // Of a partial convolution, too, a channel sees one of so many.
+    if (op.kind == OpKind::partial_conv2d)
+      place.log_groups += std::log(static_cast<double>(op.input().c) / op.conv_channels);
+    else if (!is_depthwise(op))
+      place.log_groups += std::log(op.groups);
   }
 }
 
@@ -91,7 +95,7 @@ void visit(const Network& network, std::size_t begin, std::size_t end, Take take
     const Op& op = network.nodes[i].op;
     PartTerms terms;
     double credit = 1;
-    if (is_convolution(op) && op.kind != OpKind::partial_conv2d && !is_depthwise(op))
+    if (is_convolution(op) && !is_depthwise(op))
       credit = (1 + std::log2(op.kernel_h)) / (op.kernel_h * op.kernel_w) * std::sqrt(op.groups);
     terms.macs = credit * static_cast<double>(macs(op));
     if (in_backbone[i]) terms.body_params = credit * static_cast<double>(params(op));

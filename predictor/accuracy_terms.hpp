@@ -13,7 +13,8 @@ struct PlaceTerms {
   double layers = 0;
   double log_expansion = 0;  ///< of the widest over the narrowest tensor at the layer
   double log_kernel = 0;
-  double log_groups = 0;  ///< of grouped convolutions that are not depthwise
+  double log_groups = 0;  ///< of grouped convolutions that are not depthwise; of partial ones their
+                          ///< channels over those that are convolved
   double squeeze = 0;     ///< squeeze-excites
   double attention = 0;
   bool operator==(const PlaceTerms&) const = default;

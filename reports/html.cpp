@@ -260,6 +260,11 @@ std::string report_html(std::span<const Result> results) {
   html += head(parts);
   Sections sections;
   add_section(sections, parts, "use", "What to use", "What to use on this device", "", choice_part);
+  add_section(sections, parts, "next", "Train next", "What to train next", next_introduction(),
+              [](const Part& part) {
+                const Table table = next_table(*part.result);
+                return table.rows.empty() ? std::string() : to_html(table);
+              });
   if (results.size() > 1) {
     const Table table = comparison_table(results);
     if (!table.rows.empty())

@@ -55,6 +55,10 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
       markdown += fmt::format("{}\n", escape_markdown(sentence));
     append_table(markdown, choice_table(result));
     append_table(markdown, proposal_table(result));
+    if (const Table next = next_table(result); !next.rows.empty()) {
+      markdown += fmt::format("\n## What to train next\n\n{}\n", next_introduction());
+      append_table(markdown, next);
+    }
     markdown += "\n## Speed and accuracy\n";
     image("front");
     append_table(markdown, front_table(result));

@@ -20,6 +20,11 @@ Table next_table(const Result& result) {
   return table;
 }
 
+std::string_view next_introduction() {
+  return "Training these is expected to improve the front most, as little is known yet of their "
+         "latency and accuracy. Their files are in networks/; --accuracy takes the results.";
+}
+
 Table search_table(const Result& result) {
   Table table{"Hypervolume over the search", {{"Evaluations", true}, {"Hypervolume", true}}, {}};
   if (result.search)

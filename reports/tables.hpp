@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <string_view>
 
 #include "records/result.hpp"
 #include "reports/table.hpp"
@@ -12,6 +13,8 @@ Table summary_table(const Result& result);
 
 /// What to train next; without rows where nothing was asked for.
 Table next_table(const Result& result);
+/// What it is good for, and what comes after it.
+std::string_view next_introduction();
 
 /// Tables of the report, each whole without a chart.
 Table choice_table(const Result& result);

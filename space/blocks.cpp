@@ -23,6 +23,12 @@ int expanded(int channels, double expansion) {
   return static_cast<int>(std::lround(channels * expansion));
 }
 
+int rounded_channels(double channels, int divisor) {
+  const int nearest =
+      std::max(divisor, static_cast<int>(channels + divisor / 2.0) / divisor * divisor);
+  return nearest < 0.9 * channels ? nearest + divisor : nearest;
+}
+
 Padding block_padding(int kernel, int stride) {
   if (stride == 1) return same_padding(kernel);
   const int pad = (kernel - 1) / 2;
@@ -128,6 +134,71 @@ int mlp_block(NetworkBuilder& b, int input, const std::string& name, int hidden_
   x = b.conv2d(x, name + ".expand", {.out_channels = hidden_channels, .activation = activation});
   x = b.conv2d(x, name + ".project", {.out_channels = channels});
   return b.add(x, input, name + ".add");
+}
+
+int partial_block(NetworkBuilder& b, int input, const std::string& name,
+                  const PartialBlock& block) {
+  const int channels = b.shape(input).c;
+  int x = b.partial_conv2d(input, name + ".partial", std::max(1, channels / block.ratio),
+                           block.kernel, false, block.form);
+  x = b.conv2d(x, name + ".expand",
+               {.out_channels = expanded(channels, block.expansion),
+                .activation = block.activation,
+                .bias = false,
+                .norm = true});
+  x = b.conv2d(x, name + ".project", {.out_channels = channels, .bias = false});
+  return b.add(x, input, name + ".add");
+}
+
+int universal_block(NetworkBuilder& b, int input, const std::string& name,
+                    const UniversalBlock& block) {
+  int x = input;
+  if (block.start_kernel > 0) {
+    const int stride = block.kernel == 0 ? block.stride : 1;
+    x = b.depthwise(x, name + ".start",
+                    {.kernel = block.start_kernel,
+                     .stride = stride,
+                     .padding = block_padding(block.start_kernel, stride)});
+  }
+  x = b.conv2d(x, name + ".expand",
+               {.out_channels = block.hidden_channels, .activation = block.activation});
+  if (block.kernel > 0)
+    x = b.depthwise(x, name + ".depthwise",
+                    {.kernel = block.kernel,
+                     .stride = block.stride,
+                     .activation = block.activation,
+                     .padding = block_padding(block.kernel, block.stride)});
+  x = b.conv2d(x, name + ".project", {.out_channels = block.out_channels});
+  return b.shape(x) == b.shape(input) ? b.add(x, input, name + ".add") : x;
+}
+
+namespace {
+
+int repvit_mlp(NetworkBuilder& b, int input, const std::string& name, const RepvitBlock& block) {
+  const int channels = b.shape(input).c;
+  int x = b.conv2d(
+      input, name + ".expand",
+      {.out_channels = expanded(channels, block.expansion), .activation = block.activation});
+  x = b.conv2d(x, name + ".project", {.out_channels = channels});
+  return b.add(x, input, name + ".add");
+}
+
+}  // namespace
+
+int repvit_block(NetworkBuilder& b, int input, const std::string& name, const RepvitBlock& block) {
+  int x = b.depthwise(input, name + ".depthwise", {.kernel = block.kernel});
+  if (block.squeeze_excite)
+    x = squeeze_excite(b, x, name + ".squeeze", rounded_channels(b.shape(x).c * 0.25));
+  return repvit_mlp(b, x, name, block);
+}
+
+int repvit_downsampling(NetworkBuilder& b, int input, const std::string& name, int out_channels,
+                        const RepvitBlock& block) {
+  int x =
+      b.depthwise(input, name + ".depthwise",
+                  {.kernel = block.kernel, .stride = 2, .padding = block_padding(block.kernel, 2)});
+  x = b.conv2d(x, name + ".pointwise", {.out_channels = out_channels});
+  return repvit_mlp(b, x, name, block);
 }
 
 int classification_head(NetworkBuilder& b, int input, const Head& head) {

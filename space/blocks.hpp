@@ -25,6 +25,9 @@ struct MbConv {
 /// Channels after an expansion, rounded to the nearest whole number.
 int expanded(int channels, double expansion);
 
+/// Nearest multiple of `divisor` that is not below 90 % of `channels` (TensorFlow's rule).
+int rounded_channels(double channels, int divisor = 8);
+
 /// Padding of a block's window: `same_padding` at stride 1, else symmetric, so that a resolution
 /// which the stride divides is divided by it.
 Padding block_padding(int kernel, int stride);
@@ -71,6 +74,44 @@ int attention_block(NetworkBuilder& b, int input, const std::string& name,
 /// input + mlp(norm(input)): `.norm`, `.expand`, `.project`, `.add`.
 int mlp_block(NetworkBuilder& b, int input, const std::string& name, int hidden_channels,
               Activation activation = Activation::gelu);
+
+/// FasterNet's block: input + MLP of a convolution of the first channels (`.partial`, `.expand`,
+/// `.project`, `.add`).
+struct PartialBlock {
+  int ratio = 4;         ///< channels over those that are convolved
+  double expansion = 2;  ///< of the MLP
+  int kernel = 3;
+  Activation activation = Activation::relu;
+  PartialForm form = PartialForm::slicing;
+};
+int partial_block(NetworkBuilder& b, int input, const std::string& name, const PartialBlock& block);
+
+/// MobileNetV4's universal inverted bottleneck: a depthwise convolution before the expansion
+/// (`.start`), one after it (`.depthwise`), either or both, then `.project`. A residual joins where
+/// shapes allow.
+struct UniversalBlock {
+  int out_channels = 0;
+  int hidden_channels = 0;
+  int start_kernel = 0;  ///< 0: none
+  int kernel = 0;        ///< 0: none; else this one takes the stride
+  int stride = 1;
+  Activation activation = Activation::relu;
+};
+int universal_block(NetworkBuilder& b, int input, const std::string& name,
+                    const UniversalBlock& block);
+
+/// RepViT's block in inference form: depthwise convolution (`.depthwise`), squeeze-excite to a
+/// quarter, and input + MLP (`.expand`, `.project`, `.add`).
+struct RepvitBlock {
+  double expansion = 2;
+  int kernel = 3;
+  bool squeeze_excite = false;
+  Activation activation = Activation::gelu;
+};
+int repvit_block(NetworkBuilder& b, int input, const std::string& name, const RepvitBlock& block);
+/// Its downsampling: a strided depthwise convolution, a 1x1 convolution (`.pointwise`), the MLP.
+int repvit_downsampling(NetworkBuilder& b, int input, const std::string& name, int out_channels,
+                        const RepvitBlock& block);
 
 /// CPUBone's classification head.
 struct Head {

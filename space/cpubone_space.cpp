@@ -361,8 +361,7 @@ const Skeleton& cpubone_skeleton() {
       build_candidate,
       describe_candidate,
       units,
-      "CPUBone",
-      {"cpubone-b0", "cpubone-b1", "cpubone-b2", "cpubone-b3"},
+      {.family = "CPUBone", .references = {"cpubone-b0", "cpubone-b1", "cpubone-b2", "cpubone-b3"}},
       [](const SearchSpace& space) {
         std::vector<Member> members;
         for (const CpuboneConfig& config : cpubone_family())

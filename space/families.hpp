@@ -19,9 +19,6 @@ std::vector<ZooEntry> shufflenet_family();
 std::vector<ZooEntry> ghostnet_family();
 std::vector<ZooEntry> resnet_family();
 
-/// Nearest multiple of `divisor` that is not below 90 % of `channels` (TensorFlow's rule).
-int rounded_channels(double channels, int divisor = 8);
-
 /// A backbone under construction: its last node and the stage that it is in. Stage n has a
 /// resolution of 1 / 2^(n + 1); what comes before stage 1 is the stem.
 class Backbone {

@@ -12,23 +12,7 @@ constexpr std::array sizes{FasterNetSize{"fasternet-t0", 40, {1, 2, 8, 2}, Activ
                            FasterNetSize{"fasternet-m", 144, {3, 4, 18, 3}, Activation::relu},
                            FasterNetSize{"fasternet-l", 192, {3, 4, 18, 3}, Activation::relu}};
 
-constexpr int partial_ratio = 4;  // a quarter of the channels is convolved
-constexpr int mlp_ratio = 2;
 constexpr int head_channels = 1280;
-
-/// Partial convolution and MLP; only the MLP's first convolution is followed by a norm.
-int block(NetworkBuilder& b, int input, const std::string& name, Activation activation,
-          PartialForm form) {
-  const int channels = b.shape(input).c;
-  int x = b.partial_conv2d(input, name + ".partial", channels / partial_ratio, 3, false, form);
-  x = b.conv2d(x, name + ".expand",
-               {.out_channels = mlp_ratio * channels,
-                .activation = activation,
-                .bias = false,
-                .norm = true});
-  x = b.conv2d(x, name + ".project", {.out_channels = channels, .bias = false});
-  return b.add(x, input, name + ".add");
-}
 
 }  // namespace
 
@@ -52,7 +36,8 @@ Network build(const FasterNetSize& size, PartialForm partial, Form form) {
     net.begin_stage();
     if (stage > 0) patches("merge", size.width << stage, 2);
     for (int i = 0; i < size.blocks[stage]; ++i)
-      net.x = block(net.b, net.x, net.next_block(), size.activation, partial);
+      net.x = partial_block(net.b, net.x, net.next_block(),
+                            {.activation = size.activation, .form = partial});
   }
   net.b.head();
   net.x = net.b.global_avg_pool(net.x, "pool");

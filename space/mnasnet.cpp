@@ -178,8 +178,7 @@ const Skeleton& mnasnet_skeleton() {
       build_candidate,
       describe_candidate,
       units,
-      "MNASNet",
-      {"mnasnet-b1", "mnasnet-a1", "efficientnet-b0"},
+      {.family = "MNASNet", .references = {"mnasnet-b1", "mnasnet-a1", "efficientnet-b0"}},
       [](const SearchSpace&) { return std::vector<Member>{}; },
       [](const SearchSpace&, const Genome&, std::string_view) { return std::string(); }};
   return skeleton;

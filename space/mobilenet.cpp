@@ -147,30 +147,6 @@ constexpr std::array v4_large{
     V4Row{uib, 5, 0, 1, 4, 512},    V4Row{uib, 5, 3, 1, 4, 512},    V4Row{uib, 5, 0, 1, 4, 512, 2},
     V4Row{uib, 5, 3, 1, 4, 512},    V4Row{uib, 5, 5, 1, 4, 512},    V4Row{uib, 5, 0, 1, 4, 512, 3}};
 
-int universal_block(NetworkBuilder& b, int input, const std::string& name, const V4Row& row,
-                    int stride) {
-  int x = input;
-  const bool stride_at_start = row.middle == 0;
-  if (row.start > 0) {
-    const int start_stride = stride_at_start ? stride : 1;
-    x = b.depthwise(x, name + ".start",
-                    {.kernel = row.start,
-                     .stride = start_stride,
-                     .padding = block_padding(row.start, start_stride)});
-  }
-  x = b.conv2d(x, name + ".expand",
-               {.out_channels = rounded_channels(b.shape(input).c * row.expansion),
-                .activation = Activation::relu});
-  if (row.middle > 0)
-    x = b.depthwise(x, name + ".depthwise",
-                    {.kernel = row.middle,
-                     .stride = stride,
-                     .activation = Activation::relu,
-                     .padding = block_padding(row.middle, stride)});
-  x = b.conv2d(x, name + ".project", {.out_channels = row.channels});
-  return b.shape(x) == b.shape(input) ? b.add(x, input, name + ".add") : x;
-}
-
 Network mobilenetv4(const std::string& name, int stem_channels, std::span<const V4Row> rows) {
   Backbone net(name, "MobileNetV4");
   stem(net, stem_channels, Activation::relu);
@@ -193,7 +169,13 @@ Network mobilenetv4(const std::string& name, int stem_channels, std::span<const 
                               .stride = stride,
                               .activation = Activation::relu});
       } else {
-        net.x = universal_block(net.b, net.x, block, row, stride);
+        net.x =
+            universal_block(net.b, net.x, block,
+                            {.out_channels = row.channels,
+                             .hidden_channels = rounded_channels(net.channels() * row.expansion),
+                             .start_kernel = row.start,
+                             .kernel = row.middle,
+                             .stride = stride});
       }
     }
   net.b.head();

@@ -48,9 +48,10 @@ bool has_branches(const MobileOneConv& conv, int branches) {
          (conv.stride == 1 && conv.in_channels == conv.out_channels);
 }
 
-int append_conv(NetworkBuilder& b, int x, const MobileOneConv& conv, int branches) {
-  b.stage(conv.stage);
-  const Activation activation = conv.squeeze_excite ? Activation::none : Activation::relu;
+}  // namespace
+
+int append(NetworkBuilder& b, int x, const MobileOneConv& conv, int branches) {
+  const Activation activation = conv.squeeze_excite ? Activation::none : conv.activation;
   if (b.form() == Form::train && has_branches(conv, branches)) {
     x = append_branches(b, x, conv, branches, activation);
   } else {
@@ -65,16 +66,16 @@ int append_conv(NetworkBuilder& b, int x, const MobileOneConv& conv, int branche
   }
   if (!conv.squeeze_excite) return x;
   x = squeeze_excite(b, x, conv.name + ".squeeze", conv.out_channels / mobileone_squeeze);
-  return b.activation(x, conv.name + ".relu", Activation::relu);
+  return b.activation(x, conv.name + ".relu", conv.activation);
 }
-
-}  // namespace
 
 Network build(const MobileOneSize& size, Form form) {
   NetworkBuilder b(size.name, "MobileOne", {1, 224, 224, 3}, form);
   int x = network_input;
-  for (const MobileOneConv& conv : mobileone_convs(size))
-    x = append_conv(b, x, conv, conv.stage == 0 ? 1 : size.branches);
+  for (const MobileOneConv& conv : mobileone_convs(size)) {
+    b.stage(conv.stage);
+    x = append(b, x, conv, conv.stage == 0 ? 1 : size.branches);
+  }
   b.head();
   x = b.global_avg_pool(x, "pool");
   return b.finish(b.linear(x, "classes", 1000));

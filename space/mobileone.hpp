@@ -34,8 +34,11 @@ struct MobileOneConv {
   int kernel;  ///< 3 or 1
   int stride;
   bool depthwise;
-  bool squeeze_excite;  ///< between the convolution and its ReLU
+  bool squeeze_excite;  ///< between the convolution and its activation
+  Activation activation = Activation::relu;
 };
+/// Appends it, in train form as a sum of branches (`build`).
+int append(NetworkBuilder& b, int input, const MobileOneConv& conv, int branches = 1);
 
 /// The network. In train form every convolution is a sum of `branches` of them, a 1x1 convolution
 /// where it is larger, and its input where shapes allow, each with a batch norm.

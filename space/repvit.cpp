@@ -15,27 +15,6 @@ constexpr std::array sizes{Size{"repvit-m0-9", {48, 96, 192, 384}, {3, 3, 15, 2}
                            Size{"repvit-m1-5", {64, 128, 256, 512}, {5, 5, 25, 4}},
                            Size{"repvit-m2-3", {80, 160, 320, 640}, {7, 7, 35, 2}}};
 
-int channel_mixer(NetworkBuilder& b, int input, const std::string& name) {
-  const int channels = b.shape(input).c;
-  int x = b.conv2d(input, name + ".expand",
-                   {.out_channels = 2 * channels, .activation = Activation::gelu});
-  x = b.conv2d(x, name + ".project", {.out_channels = channels});
-  return b.add(x, input, name + ".add");
-}
-
-int block(NetworkBuilder& b, int input, const std::string& name, bool squeeze) {
-  int x = b.depthwise(input, name + ".depthwise", {.kernel = 3});
-  if (squeeze) x = squeeze_excite(b, x, name + ".squeeze", rounded_channels(b.shape(x).c * 0.25));
-  return channel_mixer(b, x, name);
-}
-
-int downsample(NetworkBuilder& b, int input, const std::string& name, int channels) {
-  int x = b.depthwise(input, name + ".depthwise",
-                      {.kernel = 3, .stride = 2, .padding = block_padding(3, 2)});
-  x = b.conv2d(x, name + ".pointwise", {.out_channels = channels});
-  return channel_mixer(b, x, name);
-}
-
 Network network(const Size& size) {
   Backbone net(size.name, "RepViT");
   const auto stem = [&](std::string_view name, int channels, Activation activation) {
@@ -50,12 +29,14 @@ Network network(const Size& size) {
   stem("conv1", size.channels[0], Activation::none);
   for (std::size_t stage = 0; stage < size.channels.size(); ++stage) {
     net.begin_stage();
-    if (stage > 0) net.x = downsample(net.b, net.x, net.next_block(), size.channels[stage]);
+    if (stage > 0)
+      net.x = repvit_downsampling(net.b, net.x, net.next_block(), size.channels[stage], {});
     // Squeeze-excite in every other block, never in one that downsampling follows.
     const bool last_stage = stage + 1 == size.channels.size();
     for (int i = 0; i < size.blocks[stage]; ++i) {
       const bool before_downsampling = !last_stage && i + 1 == size.blocks[stage];
-      net.x = block(net.b, net.x, net.next_block(), i % 2 == 0 && !before_downsampling);
+      net.x = repvit_block(net.b, net.x, net.next_block(),
+                           {.squeeze_excite = i % 2 == 0 && !before_downsampling});
     }
   }
   return std::move(net).classify();

@@ -10,6 +10,7 @@
 
 #include "space/cpubone_space.hpp"
 #include "space/mnasnet.hpp"
+#include "space/staged.hpp"
 
 namespace cpubone {
 namespace {
@@ -63,29 +64,21 @@ bool has_effect(const SearchSpace& space, const Genome& genome, std::size_t posi
 }  // namespace
 
 const Skeleton& find_skeleton(std::string_view name) {
-  for (const Skeleton* skeleton : {&cpubone_skeleton(), &mnasnet_skeleton()})
+  for (const Skeleton* skeleton : {&cpubone_skeleton(), &mnasnet_skeleton(), &staged_skeleton()})
     if (skeleton->name == name) return *skeleton;
   throw std::invalid_argument(
-      fmt::format("skeleton: got \"{}\", expected cpubone or mnasnet", name));
-}
-
-SearchSpace named_search_space(const std::string& name_or_file) {
-  if (name_or_file == "default") return default_search_space();
-  if (name_or_file == "mnasnet") return make_space(name_or_file, mnasnet_skeleton());
-  if (!name_or_file.ends_with(".json") && !std::filesystem::exists(name_or_file))
-    throw std::invalid_argument(fmt::format(
-        "search space: got \"{}\", expected default, mnasnet or a file (.json)", name_or_file));
-  return load_search_space(name_or_file);
+      fmt::format("skeleton: got \"{}\", expected cpubone, mnasnet or staged", name));
 }
 
 bool operator==(const SearchSpace& a, const SearchSpace& b) {
   return a.name == b.name && a.skeleton == b.skeleton &&
          std::equal(a.genes.begin(), a.genes.end(), b.genes.begin(), b.genes.end(),
-                    [](const Gene& x, const Gene& y) { return x.choices == y.choices; });
+                    [](const Gene& x, const Gene& y) { return x.choices == y.choices; }) &&
+         a.peers == b.peers;
 }
 
 SearchSpace make_space(std::string name, const Skeleton& skeleton) {
-  return {std::move(name), &skeleton, skeleton.genes()};
+  return {std::move(name), &skeleton, skeleton.genes(), skeleton.peers};
 }
 
 std::size_t find_gene(const SearchSpace& space, std::string_view name) {

@@ -53,6 +53,15 @@ struct Member {
   std::optional<Genome> genome;
 };
 
+/// Published networks that a space's are like, and are compared with.
+struct Peers {
+  std::string family;   ///< at whose level accuracies are estimated
+  bool is_new = false;  ///< the space's are of no published family, and only like that one
+  /// Names in the zoo, fastest first: what proposals are measured and compared with.
+  std::vector<std::string> references;
+  bool operator==(const Peers&) const = default;
+};
+
 /// What a space's genes are parts of: how choices become a network, and which make the same one.
 struct Skeleton {
   std::string_view name;
@@ -72,16 +81,14 @@ struct Skeleton {
   /// the stage `head` all.
   void (*units)(const SearchSpace&, const Genome&, std::vector<UnitUse>&);
 
-  std::string_view family;  ///< of published networks, like which accuracies are estimated
-  /// Names in the zoo, fastest first: what proposals are compared with.
-  std::vector<std::string> references;
+  Peers peers;  ///< where a space does not say others
   /// Published networks of this kind, with their genomes where the space has them.
   std::vector<Member> (*members)(const SearchSpace&);
   /// What differs in a canonical genome from a published network; empty: nothing can be told.
   std::string (*difference)(const SearchSpace&, const Genome&, std::string_view published);
 };
 
-/// A skeleton by name: `cpubone` or `mnasnet`. Throws std::invalid_argument listing them.
+/// A skeleton by name: `cpubone`, `mnasnet` or `staged`. Throws std::invalid_argument listing them.
 const Skeleton& find_skeleton(std::string_view name);
 
 /// All networks that a search may choose from: every combination of the choices.
@@ -89,8 +96,9 @@ struct SearchSpace {
   std::string name;
   const Skeleton* skeleton = nullptr;
   std::vector<Gene> genes;  ///< the skeleton's, with this space's choices
+  Peers peers;
 
-  /// Of name, skeleton and choices.
+  /// Of name, skeleton, choices and peers.
   friend bool operator==(const SearchSpace& a, const SearchSpace& b);
 };
 
@@ -145,11 +153,11 @@ Genome mutate(const SearchSpace& space, const Genome& genome, double rate, Rng& 
 Genome crossover(const SearchSpace& space, const Genome& a, const Genome& b, Rng& rng);
 
 /// Puts indices of choices together to the key of a unit: two units of a skeleton differ in their
-/// number or in some index.
+/// number, up to 62, or in some index. What is added is the same for all units of a number.
 class UnitKey {
  public:
   UnitKey(const SearchSpace& space, const Genome& genome, std::uint64_t unit)
-      : space_(space), genome_(genome), key_(unit + 1) {}
+      : space_(space), genome_(genome), unit_(unit) {}
   /// The index chosen for a gene.
   void add(std::size_t position) { add(genome_[position], space_.genes[position].choices.size()); }
   /// The same where `applies`, else 0.
@@ -161,18 +169,23 @@ class UnitKey {
     if (__builtin_mul_overflow(radix_, count, &radix_)) fail();
     key_ = key_ * count + digit;
   }
-  std::uint64_t key() const { return key_; }
+  /// Never 0. The number stands last, as what is before it is of another length for other units.
+  std::uint64_t key() const { return key_ * most_units + unit_ + 1; }
 
  private:
   [[noreturn]] void fail() const;
 
   const SearchSpace& space_;
   const Genome& genome_;
-  std::uint64_t key_;
-  std::uint64_t radix_ = 64;  // units of a skeleton, at most
+  static constexpr std::uint64_t most_units = 64;
+  std::uint64_t unit_;
+  std::uint64_t key_ = 0;
+  std::uint64_t radix_ = most_units;
 };
 
-/// What a user means: `default`, `mnasnet` or a file (.json). Throws std::invalid_argument for a
+/// Names of the spaces that come with the toolkit: `default`, `mnasnet`, `fasternet`, ...
+std::vector<std::string> search_space_names();
+/// What a user means: one of these names or a file (.json). Throws std::invalid_argument for a
 /// name that is not known, cpubone::Error for a file that is wrong.
 SearchSpace named_search_space(const std::string& name_or_file);
 

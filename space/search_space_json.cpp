@@ -1,16 +1,23 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "space/cpubone_space.hpp"
+#include "space/mnasnet.hpp"
 #include "space/search_space.hpp"
+#include "space/zoo.hpp"
 
 namespace cpubone {
 
-extern const std::string_view default_space_json;  // space/data/default_space.json
+// space/data/*_space.json
+extern const std::string_view default_space_json;
+extern const std::string_view fasternet_space_json;
+extern const std::string_view mobileone_space_json;
+extern const std::string_view mixed_space_json;
 
 namespace {
 
@@ -104,6 +111,29 @@ void read_genes(const JsonReader& json, const std::string& stage, std::vector<Ge
   }
 }
 
+/// Replaces the peers that the object names.
+void read_peers(const JsonReader& json, Peers& peers) {
+  for (const std::string key : {"family", "like"}) {
+    if (!json.has(key)) continue;
+    const JsonReader item = json.at(key);
+    if (key == "like" && json.has("family")) item.fail_because("expected one of family and like");
+    const bool known = std::any_of(zoo().begin(), zoo().end(), [&](const ZooEntry& entry) {
+      return entry.family == item.string();
+    });
+    if (!known) item.fail("the family of a published network, such as \"CPUBone\"");
+    peers.family = item.string();
+    peers.is_new = key == "like";
+  }
+  if (!json.has("references")) return;
+  peers.references.clear();
+  json.at("references").each([&](const JsonReader& item) {
+    peers.references.push_back(zoo_name(item.string()));
+    if (peers.references.back().empty())
+      item.fail("the name of a published network, such as \"cpubone-b0\"");
+  });
+  if (peers.references.empty()) json.at("references").fail("at least one network");
+}
+
 }  // namespace
 
 nlohmann::json to_json(const SearchSpace& space) {
@@ -111,6 +141,10 @@ nlohmann::json to_json(const SearchSpace& space) {
                          {"name", space.name},
                          {"skeleton", space.skeleton->name},
                          {"stages", nlohmann::json::array()}};
+  const Peers& usual = space.skeleton->peers;
+  if (space.peers.family != usual.family || space.peers.is_new != usual.is_new)
+    json[space.peers.is_new ? "like" : "family"] = space.peers.family;
+  if (space.peers.references != usual.references) json["references"] = space.peers.references;
   for (const std::string& stage : stages_of(space.genes))
     json["stages"].push_back({{"name", stage}});
   for (const Gene& gene : space.genes) {
@@ -135,7 +169,9 @@ SearchSpace read_search_space(const JsonReader& json) {
     }
   }
   SearchSpace space = make_space(json.at("name").string(), *skeleton);
-  expect_keys(json, space.genes, "", {"schema", "name", "skeleton", "stages"});
+  expect_keys(json, space.genes, "",
+              {"schema", "name", "skeleton", "family", "like", "references", "stages"});
+  read_peers(json, space.peers);
   read_genes(json, "", space.genes);
   const std::vector<std::string> stages = stages_of(space.genes);
   if (json.at("stages").size() != stages.size())
@@ -163,12 +199,45 @@ void save_search_space(const SearchSpace& space, const std::filesystem::path& pa
   write_json_file(to_json(space), path);
 }
 
+namespace {
+
+SearchSpace embedded(std::string_view text, const std::string& name) {
+  const nlohmann::json json = parse_json(text, name);
+  return read_search_space(JsonReader(json, name + "#"));
+}
+
+struct NamedSpace {
+  std::string_view name;
+  SearchSpace (*make)();
+};
+constexpr std::array named_spaces{
+    NamedSpace{"default", default_search_space},
+    NamedSpace{"mnasnet", [] { return make_space("mnasnet", mnasnet_skeleton()); }},
+    NamedSpace{"fasternet", [] { return embedded(fasternet_space_json, "fasternet_space.json"); }},
+    NamedSpace{"mobileone", [] { return embedded(mobileone_space_json, "mobileone_space.json"); }},
+    NamedSpace{"mixed", [] { return embedded(mixed_space_json, "mixed_space.json"); }}};
+
+}  // namespace
+
 SearchSpace default_search_space() {
-  static const SearchSpace space = [] {
-    const nlohmann::json json = parse_json(default_space_json, "default_space.json");
-    return read_search_space(JsonReader(json, "default_space.json#"));
-  }();
+  static const SearchSpace space = embedded(default_space_json, "default_space.json");
   return space;
+}
+
+std::vector<std::string> search_space_names() {
+  std::vector<std::string> names;
+  for (const NamedSpace& space : named_spaces) names.emplace_back(space.name);
+  return names;
+}
+
+SearchSpace named_search_space(const std::string& name_or_file) {
+  for (const NamedSpace& space : named_spaces)
+    if (space.name == name_or_file) return space.make();
+  if (!name_or_file.ends_with(".json") && !std::filesystem::exists(name_or_file))
+    throw std::invalid_argument(
+        fmt::format("search space: got \"{}\", expected {} or a file (.json)", name_or_file,
+                    fmt::join(search_space_names(), ", ")));
+  return load_search_space(name_or_file);
 }
 
 }  // namespace cpubone

@@ -56,12 +56,6 @@ std::string near_names(const std::string& key) {
 
 }  // namespace
 
-int rounded_channels(double channels, int divisor) {
-  const int nearest =
-      std::max(divisor, static_cast<int>(channels + divisor / 2.0) / divisor * divisor);
-  return nearest < 0.9 * channels ? nearest + divisor : nearest;
-}
-
 Backbone::Backbone(std::string name, std::string family, Form form)
     : b(std::move(name), std::move(family), {1, 224, 224, 3}, form) {}
 

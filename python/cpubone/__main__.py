@@ -1,8 +1,10 @@
-"""`python -m cpubone explore ...` does what `cpubone-explore ...` does."""
+"""`python -m cpubone explore ...` does what `cpubone-explore ...` does; `python -m cpubone timm train.py ...` runs a
+script of timm's that knows the networks of `cpubone.timm`."""
 
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +16,17 @@ TOOLS = {
     "profile": "measure operators and networks on this machine",
     "report": "the page of a result",
 }
+SCRIPT = "run a script, such as timm's train.py, with timm knowing these networks"
+
+
+def run_script(arguments: List[str]) -> int:
+    """Runs a Python script with its arguments, in this process."""
+    import cpubone.timm  # noqa: F401
+
+    sys.argv = arguments
+    sys.path.insert(0, str(Path(arguments[0]).absolute().parent))
+    runpy.run_path(arguments[0], run_name="__main__")
+    return 0
 
 
 def tool_path(tool: str) -> Optional[Path]:
@@ -32,11 +45,13 @@ def tool_path(tool: str) -> Optional[Path]:
 
 def main(arguments: List[str]) -> int:
     """Runs a tool in place of this process. Returns 2 for wrong usage."""
-    names = "\n".join(f"  {name:8} {purpose}" for name, purpose in TOOLS.items())
+    names = "\n".join(f"  {name:8} {purpose}" for name, purpose in {**TOOLS, "timm": SCRIPT}.items())
     usage = f"usage: python -m cpubone TOOL ...\n\n{names}\n\n`python -m cpubone TOOL --help` tells a tool's options."
     if arguments and arguments[0] in ("-h", "--help"):
         print(usage)
         return 0
+    if arguments[:1] == ["timm"] and len(arguments) > 1:
+        return run_script(arguments[1:])
     if not arguments or arguments[0] not in TOOLS:
         got = f'"{arguments[0]}"' if arguments else "nothing"
         print(f"cpubone: got {got}, expected one of {', '.join(TOOLS)}\n{usage}", file=sys.stderr)

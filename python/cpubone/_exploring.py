@@ -30,12 +30,15 @@ class Exploration(NamedTuple):
 
     result: Result
     proposals: List[Proposal]  #: fastest first
+    next: List[Network] = []  #: those to train next, as `result` tells of them, the first first
 
     def save(self, folder: PathLike) -> None:
-        """Writes `result.json` and `networks/*.json`; proposals of the result that was there before are removed."""
+        """Writes `result.json` and `networks/*.json`, of proposals and of those to train next; those of the result that
+        was there before are removed."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        _core.save_result(self.result._core, [proposal.network._core for proposal in self.proposals], path)
+        networks = [proposal.network for proposal in self.proposals] + self.next
+        _core.save_result(self.result._core, [network._core for network in networks], path)
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
@@ -44,7 +47,8 @@ class Exploration(NamedTuple):
 def explore(
     predictor: Predictor,
     *,
-    space: Optional[SearchSpace] = None,
+    space: Union[SearchSpace, PathLike, None] = None,
+    accuracy: Optional[PathLike] = None,
     profile: Optional[Profile] = None,
     measure_s: float = 0.0,
     latency_ms: Optional[float] = None,
@@ -56,6 +60,7 @@ def explore(
     features: bool = False,
     evaluations: int = 100_000,
     proposals: int = 8,
+    next: int = 0,
     rounds: int = 3,
     budget_s: float = 90.0,
     algorithm: str = "local",
@@ -66,6 +71,9 @@ def explore(
     """Rebuilds the published networks, searches the space for the front of predicted latency and estimated top-1,
     and proposes networks.
 
+    `space` is one, or the name of one that comes with the toolkit (`SearchSpace.names()`), or a file. `accuracy` is a CSV
+    of networks that you trained (`network,top1`, or timm's or W&B's summary), whose scale estimates get. `next` so many
+    networks are told that are worth training next, as they are expected to improve the front most.
     With `measure_s` seconds a round, proposals are measured on this machine beside B0 to B3, the predictor is
     corrected and the search repeated; `predictor` must then be of this machine. `profile` gives latencies of
     published networks that were measured before. Bounds are at most (`top1`, in percent, at least); `params_m` and
@@ -101,21 +109,33 @@ def explore(
         height=height,
         width=width,
         features=features,
+        next=next,
+        accuracy="" if accuracy is None else os.fspath(accuracy),
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=f"cpubone.explore(evaluations={evaluations}, proposals={proposals}, seed={seed})",
     )
-    chosen = SearchSpace.default() if space is None else space
+    chosen = _space(space)
     with Bar("exploring", progress) as bar:
         callback = bar.callback
         report = None if callback is None else lambda fraction, text: callback(fraction, float("nan"), text)
-        core, found = _core.explore(
+        core, found, following = _core.explore(
             predictor._core, chosen._core, None if profile is None else profile._core, arguments, report
         )
     made = [
         Proposal(built.name, None if config is None else Config._from_core(config), Network(built))
         for config, built in found
     ]
-    return Exploration(Result(core), made)
+    return Exploration(Result(core), made, [Network(built) for built in following])
+
+
+def _space(what: Union[SearchSpace, PathLike, None]) -> SearchSpace:
+    if what is None:
+        return SearchSpace.default()
+    if isinstance(what, SearchSpace):
+        return what
+    if isinstance(what, str) and not what.endswith(".json"):
+        return SearchSpace.named(what)
+    return SearchSpace.load(what)
 
 
 def estimated_top1(what: NetworkLike) -> Optional[Tuple[float, float, float]]:

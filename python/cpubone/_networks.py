@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Rows, frame, table
@@ -235,19 +235,59 @@ class Network(Document[_core.Network]):
         """The same network for another input, in pixels. Raises where a shape becomes impossible."""
         return Network(self._core.at_resolution(height, height if width is None else width), self.weights)
 
-    def with_classes(self, classes: int) -> Network:
-        """The same network for so many classes. Raises ValueError where it does not end in a linear layer."""
+    def _changed(self, change: Callable[[Dict[str, Any]], None]) -> Network:
+        """The network of the values that its file has, changed."""
+        values = json.loads(self.json())
+        change(values)
+        return Network.from_json(json.dumps(values), self.name)
+
+    def _classifier(self) -> _core.Node:
         last = self._core.nodes[self._core.outputs[0]]
         if len(self._core.outputs) != 1 or last.op.kind != "linear":
             raise ValueError(f"classes: {self.name} does not end in a linear layer")
+        return last
+
+    def with_classes(self, classes: int) -> Network:
+        """The same network for so many classes. Raises ValueError where it does not end in a linear layer."""
+        last = self._classifier()
         if classes < 1:
             raise ValueError(f"classes: got {classes}, expected at least 1")
-        values = json.loads(self.json())
         shape = "->" + "x".join(str(extent) for extent in last.op.output)
-        for node in values["nodes"]:
-            if node["name"] == last.name:
-                node["op"] = node["op"].replace(shape, shape[: shape.rindex("x") + 1] + str(classes))
-        return Network.from_json(json.dumps(values), self.name)
+
+        def change(values: Dict[str, Any]) -> None:
+            for node in values["nodes"]:
+                if node["name"] == last.name:
+                    node["op"] = node["op"].replace(shape, shape[: shape.rindex("x") + 1] + str(classes))
+
+        return self._changed(change)
+
+    def without_classifier(self) -> Network:
+        """The same network without its last linear layer: it gives what that reads. Raises ValueError without one."""
+        last = self._classifier()
+
+        def change(values: Dict[str, Any]) -> None:
+            values["outputs"] = next(node["inputs"] for node in values["nodes"] if node["name"] == last.name)
+            values["nodes"] = [node for node in values["nodes"] if node["name"] != last.name]
+
+        return self._changed(change)
+
+    def with_channels(self, channels: int) -> Network:
+        """The same network for images of so many channels. Raises ValueError where more than a dense convolution reads
+        them."""
+        old, first = self.input, [node for node in self.nodes if -1 in node.inputs]
+        if channels < 1 or len(first) != 1 or first[0].op.kind != "conv2d" or first[0].op.groups != 1:
+            raise ValueError(
+                f"channels: got {channels} for {self.name}, expected at least 1, and one dense convolution that reads images"
+            )
+
+        def change(values: Dict[str, Any]) -> None:
+            values["input"][3] = channels
+            for node in values["nodes"]:
+                if node["name"] == first[0].name:
+                    shape = "x".join(str(extent) for extent in old[:3])
+                    node["op"] = node["op"].replace(f" {shape}x{old[3]}->", f" {shape}x{channels}->")
+
+        return self._changed(change)
 
     def rows(self) -> Rows:
         """One dict a node: name, stage, kind, input and output (h, w, c), kernel, stride, groups, activation,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class SearchSpace(Document[_core.SearchSpace]):
     """All networks that a search may choose from: every combination of choices.
 
-    Its skeleton, `cpubone` or `mnasnet`, says of what: configurations are of CPUBone's only, `build` makes any network.
+    Its skeleton, `cpubone`, `mnasnet` or `staged`, says of what: configurations are of CPUBone's only, `build` makes any network.
     A genome is a uint8 array with the index of a choice for every gene of `genes`. Immutable; pickles as its JSON.
     """
 
@@ -34,9 +34,17 @@ class SearchSpace(Document[_core.SearchSpace]):
         return SearchSpace(_core.SearchSpace.default())
 
     @staticmethod
-    def mnasnet() -> SearchSpace:
-        """Inverted residuals with expansion, kernel, layers and squeeze-excite by stage, as Accel-NASBench trained them."""
-        return SearchSpace(_core.SearchSpace.of_skeleton("mnasnet"))
+    def named(name: str) -> SearchSpace:
+        """A space that comes with the toolkit: `default`, `mnasnet` (inverted residuals as Accel-NASBench trained them),
+        `fasternet`, `mobileone`, `mixed` (each stage chooses its kind of block). Raises ValueError listing them."""
+        if name not in SearchSpace.names():
+            raise ValueError(f'search space: got "{name}", expected one of {", ".join(SearchSpace.names())}')
+        return SearchSpace(_core.SearchSpace.named(name))
+
+    @staticmethod
+    def names() -> List[str]:
+        """Names for `named`."""
+        return _core.search_space_names()
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> SearchSpace:
@@ -54,7 +62,7 @@ class SearchSpace(Document[_core.SearchSpace]):
 
     @property
     def skeleton(self) -> str:
-        """What kind of networks the genes are parts of: `cpubone` or `mnasnet`."""
+        """What kind of networks the genes are parts of: `cpubone`, `mnasnet` or `staged`."""
         return self._core.skeleton
 
     @property

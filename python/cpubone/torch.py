@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Tuple
 
 try:
     import torch
@@ -25,7 +26,18 @@ except ImportError as error:
 
 from cpubone import _core
 from cpubone._document import PathLike
-from cpubone._forms import Form, cpubone_form, fasternet_form, mobileone_form, pads
+from cpubone._forms import Form, residual_branches, train_forms
+from cpubone._layers import (
+    ACTIVATIONS,
+    EPS,
+    convolution,
+    convolve,
+    fold_norm,
+    is_vector,
+    normalisation,
+    normalise,
+    plain,
+)
 from cpubone._networks import Network, NetworkLike, network
 
 if TYPE_CHECKING:
@@ -33,137 +45,6 @@ if TYPE_CHECKING:
     from cpubone._networks import Weights
 
 __all__ = ["Inference", "TrainForm", "inference", "module"]
-
-_EPS = 1e-5
-
-_ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "hardswish": F.hardswish,
-    "hardsigmoid": F.hardsigmoid,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    "gelu": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "tanh": torch.tanh,
-    "elu": F.elu,
-    "softplus": F.softplus,
-    "mish": F.mish,
-    "exp": torch.exp,
-    "log": torch.log,
-    "sqrt": torch.sqrt,
-    "reciprocal": torch.reciprocal,
-    "erf": torch.erf,
-    "abs": torch.abs,
-    "neg": torch.neg,
-}
-
-
-# ---- layers -----------------------------------------------------------------------------------
-
-
-def _convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.Module:
-    """The bare convolution or linear layer of an operator; with `kernel=1` a 1x1 beside it."""
-    in_channels, out_channels = op.inputs[0][3], op.output[3]
-    if op.kind == "linear":
-        return nn.Linear(in_channels, out_channels, bias=bias)
-    if op.kind == "partial_conv2d":
-        in_channels = out_channels = op.conv_channels
-    if op.kind == "conv_transpose2d":
-        top, bottom, left, right = op.padding
-        if top != bottom or left != right:
-            raise ValueError(f'op "{op}": PyTorch has no transposed convolution with asymmetric padding')
-        return nn.ConvTranspose2d(
-            in_channels, out_channels, op.kernel, op.stride, padding=(top, left), groups=op.groups, bias=bias
-        )
-    own, _ = pads(op)
-    if kernel == 1:
-        return nn.Conv2d(in_channels, out_channels, 1, op.stride, groups=op.groups, bias=bias)
-    return nn.Conv2d(in_channels, out_channels, op.kernel, op.stride, padding=own, groups=op.groups, bias=bias)
-
-
-def _is_vector(op: _core.Op) -> bool:
-    return op.output[1] == op.output[2] == 1
-
-
-def _convolve(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
-    """Runs the layer of `_convolution`, padding where it cannot."""
-    if op.kind == "linear":
-        if _is_vector(op):
-            result: Tensor = layer(x.flatten(1))
-            return result[:, :, None, None]
-        return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-    if op.kind == "partial_conv2d":
-        convolved = layer(x[:, : op.conv_channels])
-        return torch.cat((convolved, x[:, op.conv_channels :]), dim=1)
-    if op.kind == "conv2d":
-        _, before = pads(op)
-        if before is not None:
-            x = F.pad(x, before)
-    return layer(x)
-
-
-def _attention(op: _core.Op, x: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(d)) V of every head; channels are q|k|v of each head in turn."""
-    n, channels, h, w = x.shape
-    q, k, v = x.reshape(n, op.heads, channels // op.heads, h * w).chunk(3, dim=2)
-    scores = torch.matmul(q.transpose(2, 3), k) * (q.shape[2] ** -0.5)
-    mixed = torch.matmul(v, scores.softmax(dim=-1).transpose(2, 3))
-    return mixed.reshape(n, op.output[3], h, w)
-
-
-def _plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
-    """Operators without parameters, without their activation."""
-    x = inputs[0]
-    kind = op.kind
-    if kind == "activation":
-        return x
-    if kind == "add":
-        return x + inputs[1]
-    if kind == "mul":
-        return x * inputs[1]
-    if kind == "attention":
-        return _attention(op, x)
-    if kind == "global_avg_pool":
-        return x.mean((2, 3), keepdim=True)
-    if kind == "max_pool2d":
-        own, before = pads(op)
-        if before is not None:
-            x = F.pad(x, before, value=float("-inf"))
-        return F.max_pool2d(x, op.kernel, op.stride, own)
-    if kind == "upsample_nearest":
-        return F.interpolate(x, scale_factor=tuple(float(factor) for factor in op.stride), mode="nearest")
-    if kind == "slice":
-        return x[:, op.begin : op.begin + op.output[3]]
-    if kind == "concat":
-        return torch.cat(inputs, dim=1)
-    if kind == "channel_shuffle":
-        n, c, h, w = x.shape
-        return x.reshape(n, op.groups, c // op.groups, h, w).transpose(1, 2).reshape(n, c, h, w)
-    raise ValueError(f'op "{op}": cpubone.torch does not know this kind')
-
-
-def _normalisation(op: _core.Op) -> nn.Module:
-    channels = op.output[3]
-    return nn.GroupNorm(1, channels, eps=_EPS) if op.kind == "group_norm" else nn.LayerNorm(channels, eps=_EPS)
-
-
-def _normalise(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
-    if op.kind == "group_norm":
-        return layer(x)
-    if _is_vector(op):
-        result: Tensor = layer(x.flatten(1))
-        return result[:, :, None, None]
-    return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def _fold_norm(weight: Tensor, bias: Optional[Tensor], norm: nn.Module) -> Tuple[Tensor, Tensor]:
-    """Weight and bias, in double precision, of a convolution (output channels first) with its batch norm."""
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    start = torch.zeros_like(scale) if bias is None else bias.double()
-    folded = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
-    return folded, norm.bias.double() + (start - norm.running_mean.double()) * scale
 
 
 class _Graph(nn.Module):
@@ -198,35 +79,38 @@ class _Graph(nn.Module):
         form = self._forms.get(node.name)
         op = node.op
         if form is None:
-            return _ACTIVATIONS[op.activation](_plain(op, inputs))
+            return ACTIVATIONS[op.activation](plain(op, inputs))
         if form.branches:
             x = self._sum_branches(form, op, inputs[0])
         elif op.kind in ("group_norm", "layer_norm"):
-            x = _normalise(self.get_submodule(form.layer), op, inputs[0])
+            x = normalise(self.get_submodule(form.layer), op, inputs[0])
         else:
-            x = _convolve(self.get_submodule(form.layer), op, inputs[0])
+            x = convolve(self.get_submodule(form.layer), op, inputs[0])
         if form.norm:
             x = self.get_submodule(form.norm)(x)
-        return _ACTIVATIONS[op.activation](x)
+        return ACTIVATIONS[op.activation](x)
 
     def _sum_branches(self, form: Form, op: _core.Op, x: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def forward_all(self, images: Tensor) -> List[Tensor]:
-        """Every output of the network; `images` are n x 3 x height x width."""
-        values: Dict[int, Tensor] = {-1: images}
-        outputs = []
-        for index, node in enumerate(self._nodes):
+    def _run(self, values: Dict[int, Tensor], begin: int, wanted: Collection[int]) -> Dict[int, Tensor]:
+        """What the wanted nodes give, of those from `begin` on; `values` are given by nodes before it, -1 the images."""
+        for index in range(begin, max(wanted) + 1):
+            node = self._nodes[index]
             values[index] = self._apply_node(node, [values[source] for source in node.inputs])
             for source in set(node.inputs):
-                if self._last_use[source] == index:
+                if self._last_use[source] == index and source not in wanted:
                     del values[source]
-            if node.name in self._outputs:
-                outputs.append(values[index].flatten(1) if _is_vector(node.op) else values[index])
-        return outputs
+        return {index: values[index] for index in wanted}
+
+    def forward_all(self, images: Tensor) -> List[Tensor]:
+        """Every output of the network; `images` are n x channels x height x width."""
+        outputs = [index for index, node in enumerate(self._nodes) if node.name in self._outputs]
+        values = self._run({-1: images}, 0, outputs)
+        return [values[i].flatten(1) if is_vector(self._nodes[i].op) else values[i] for i in outputs]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, n x classes, of n x 3 x height x width."""
+        """Logits, n x classes, of n x channels x height x width."""
         outputs = self.forward_all(images)
         if len(outputs) != 1:
             raise ValueError(f"{self.network.name} has {len(outputs)} outputs: use forward_all")
@@ -277,7 +161,7 @@ class Inference(_Graph):
                 continue
             is_norm = op.kind in ("group_norm", "layer_norm")
             self._forms[node.name] = Form(node.name, bias=op.bias)
-            self._place(node.name, _normalisation(op) if is_norm else _convolution(op, op.bias))
+            self._place(node.name, normalisation(op) if is_norm else convolution(op, op.bias))
 
     def weights(self) -> Weights:
         """Weights as `cpubone.Executor` takes them: float32 arrays in PyTorch's layouts."""
@@ -295,11 +179,36 @@ class Inference(_Graph):
         return Executor(self.network, self.weights(), threads=threads, keep_outputs=keep_outputs)
 
 
+#: How layers of CPUBone are named in older checkpoints, and in timm's own networks, and in the reference code.
+_OTHER_NAMES = [
+    (r"\.conv_proj\.0\.", ".conv_proj.conv."),
+    (r"\.conv_proj\.1\.", ".conv_proj.norm."),
+    (r"\.pwise\.weight$", ".pwise.0.weight"),
+    (r"^stem\.(\d+)\.", r"backbone.input_stem.op_list.\1."),
+    (r"^stages\.(\d+)\.(\d+)\.", r"backbone.stages.\1.op_list.\2."),
+    (r"^head\.in_conv\.", "head.op_list.0."),
+    (r"^head\.pre_classifier\.", "head.op_list.2."),
+    (r"^head\.classifier\.", "head.op_list.3."),
+]
+
+
+def reference_name(name: str) -> str:
+    """Name that a layer of CPUBone has in the reference code."""
+    for other, reference in _OTHER_NAMES:
+        name = re.sub(other, reference, name)
+    return name
+
+
+def _rename(state: Dict[str, Any], prefix: str, *_: object) -> None:
+    for key in [key for key in state if key.startswith(prefix)]:
+        state[prefix + reference_name(key[len(prefix) :])] = state.pop(key)
+
+
 class TrainForm(_Graph):
     """A network as it is trained; `fold` makes its inference form.
 
     Of CPUBone's kind the names and the order of the state dict are those of its reference code, of MobileOne and
-    FasterNet likewise, so that their checkpoints load.
+    FasterNet likewise, so that their checkpoints load; of CPUBone older ones and timm's, too.
     """
 
     def __init__(self, what: Network, forms: Mapping[str, Form]) -> None:
@@ -313,12 +222,44 @@ class TrainForm(_Graph):
             if form.branches:
                 self._place_branches(form, op)
             elif op.kind in ("group_norm", "layer_norm"):
-                self._place(form.layer, _normalisation(op))
+                self._place(form.layer, normalisation(op))
             else:
-                self._place(form.layer, _convolution(op, form.bias))
+                self._place(form.layer, convolution(op, form.bias))
             if form.norm:
-                self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=_EPS))
+                self._place(form.norm, nn.BatchNorm2d(op.output[3], eps=EPS))
         self._initialise()
+        self._drop_path: Dict[str, float] = {}
+        self._branch_of = residual_branches(self._nodes)
+        if any(form.layer.startswith("backbone.") for form in forms.values()):
+            self._register_load_state_dict_pre_hook(_rename)
+
+    def set_drop_path(self, rate: float, *, skip: int = 0) -> None:
+        """Stochastic depth: in training each image goes without the n-th of N residual branches with probability
+        `rate` * n / N (of FasterNet `rate` * (n - 1) / (N - 1)), as the reference codes have it. The first `skip` stay
+        (2 for CPUBone-B3).
+
+        CPUBone was trained with 0.05, B2 and B3 with 0.1, each times the share of training that was done: call it
+        every epoch. Raises ValueError for a rate outside of [0, 1), or without residual branches.
+        """
+        names = list(self._branch_of)[skip:]
+        if not 0 <= rate < 1 or (rate > 0 and not names):
+            raise ValueError(
+                f"drop path: got {rate} for {self.network.name}, which has {len(names)} residual branches to leave out; "
+                "expected at least 0 and below 1, and 0 where there are none"
+            )
+        first = 0 if self.network.family == "FasterNet" else 1
+        steps = max(1, len(names) - 1 + first)
+        self._drop_path = {name: rate * (n + first) / steps for n, name in enumerate(names)} if rate > 0 else {}
+
+    def _apply_node(self, node: _core.Node, inputs: List[Tensor]) -> Tensor:
+        if self.training and self._drop_path.get(node.name, 0.0) > 0:
+            branch = self._branch_of[node.name]
+            keep = 1 - self._drop_path[node.name]
+            kept = inputs[branch].new_empty((len(inputs[branch]), 1, 1, 1)).bernoulli_(keep)
+            inputs = [value * kept / keep if i == branch else value for i, value in enumerate(inputs)]
+        result = super()._apply_node(node, inputs)
+        form = self._forms.get(node.name)
+        return F.dropout(result, form.dropout) if self.training and form is not None and form.dropout > 0 else result
 
     def _initialise(self) -> None:
         """Convolutions so that activations keep their size, classifiers small."""
@@ -334,11 +275,11 @@ class TrainForm(_Graph):
 
     def _place_branches(self, form: Form, op: _core.Op) -> None:
         def add(path: str, kernel: Optional[int] = None) -> None:
-            self._place(f"{path}.conv", _convolution(op, False, kernel))
-            self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=_EPS))
+            self._place(f"{path}.conv", convolution(op, False, kernel))
+            self._place(f"{path}.bn", nn.BatchNorm2d(op.output[3], eps=EPS))
 
         if form.skip:
-            self._place(f"{form.layer}.rbr_skip", nn.BatchNorm2d(op.output[3], eps=_EPS))
+            self._place(f"{form.layer}.rbr_skip", nn.BatchNorm2d(op.output[3], eps=EPS))
         for index in range(form.branches):
             add(f"{form.layer}.rbr_conv.{index}")
         if op.kernel != (1, 1):
@@ -363,7 +304,7 @@ class TrainForm(_Graph):
         centre = [width // 2, width - 1 - width // 2, height // 2, height - 1 - height // 2]
         terms = []
         for branch in self._branches(form):
-            weight, bias = _fold_norm(branch.get_submodule("conv").weight, None, branch.get_submodule("bn"))
+            weight, bias = fold_norm(branch.get_submodule("conv").weight, None, branch.get_submodule("bn"))
             terms.append((F.pad(weight, centre) if weight.shape[2:] != (height, width) else weight, bias))
         if form.skip:
             channels, per_group = op.output[3], op.inputs[0][3] // op.groups
@@ -371,7 +312,7 @@ class TrainForm(_Graph):
             rows = torch.arange(channels, device=identity.device)
             identity[rows, rows % per_group] = 1
             norm = self.get_submodule(f"{form.layer}.rbr_skip")
-            terms.append(_fold_norm(F.pad(identity, centre), None, norm))
+            terms.append(fold_norm(F.pad(identity, centre), None, norm))
         weights, biases = zip(*terms)
         return torch.stack(weights).sum(0), torch.stack(biases).sum(0)
 
@@ -390,7 +331,7 @@ class TrainForm(_Graph):
                 layer = self.get_submodule(form.layer)
                 weight, bias = layer.weight, layer.bias
                 if form.norm:
-                    weight, bias = _fold_norm(weight, bias, self.get_submodule(form.norm))
+                    weight, bias = fold_norm(weight, bias, self.get_submodule(form.norm))
             state[f"{node.name}.weight"] = weight
             if bias is not None:
                 state[f"{node.name}.bias"] = bias
@@ -403,42 +344,19 @@ class TrainForm(_Graph):
 
 
 def module(what: NetworkLike, *, branches: Optional[int] = None, classes: Optional[int] = None) -> TrainForm:
-    """The train form of a network of CPUBone's kind (also a proposal of a search), of MobileOne or FasterNet.
+    """The train form of a network: of CPUBone's kind (also a proposal of a search), of MobileOne and FasterNet as their
+    reference codes have it, of any other with a batch norm after every convolution of a feature map.
 
     `branches` is MobileOne's k, by default the published 4 for S0 and 1 for the larger; `classes` those of your data,
     by default the network's own (1000).
-    Raises ValueError for other networks: only `inference` knows them.
     Sources: CPUBone, arXiv 2603.26425; MobileOne, arXiv 2206.04040; FasterNet, arXiv 2303.03667.
     """
     built = network(what)
     if classes is not None:
         built = built.with_classes(classes)
-    if branches is not None and (built.family != "MobileOne" or branches < 1):
-        raise ValueError(f"branches: got {branches} for {built.name}, expected at least 1, and a MobileOne")
-    form: Callable[[_core.Node], Form] = cpubone_form
-    if built.family == "MobileOne":
-        k = branches or (4 if built.name == "mobileone-s0" else 1)
-        form = lambda node: mobileone_form(node, k)  # noqa: E731
-    elif built.family == "FasterNet":
-        form = fasternet_form
-    elif built.family in _OTHER_FAMILIES or "head.features" not in {node.name for node in built.nodes}:
-        raise ValueError(_no_train_form(built))
-    try:
-        forms = {node.name: form(node) for node in built.nodes if node.op.params > 0}
-    except KeyError:
-        raise ValueError(_no_train_form(built)) from None
-    return TrainForm(built, forms)
-
-
-#: Published families that have parts of CPUBone's names but other train forms.
-_OTHER_FAMILIES = {row[1] for row in _core.zoo()} - {"CPUBone"}
-
-
-def _no_train_form(what: Network) -> str:
-    return (
-        f"{what.name}: no train form is known; expected a network of CPUBone's kind, MobileOne or FasterNet; "
-        "cpubone.torch.inference has the inference form of all"
-    )
+    if branches is not None and branches < 1:
+        raise ValueError(f"branches: got {branches}, expected at least 1")
+    return TrainForm(built, train_forms(built, branches))
 
 
 def inference(what: NetworkLike, weights: Optional[Mapping[str, Any]] = None) -> Inference:

@@ -21,6 +21,7 @@ struct ExploreArguments {
   ExploreOptions options;
   Budget budget;  ///< no seconds a round: predictions only
   NetworkForm form;
+  std::filesystem::path accuracy;  ///< table of trained networks; empty: the published ones
   Provenance provenance;
 };
 
@@ -28,7 +29,8 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
                                    const std::map<std::string, double>& at_most, double top1,
                                    int threads, std::uint64_t seed, int proposals, int rounds,
                                    double budget_s, double measure_s, int height, int width,
-                                   bool features, std::string created, std::string command) {
+                                   bool features, int next, std::filesystem::path accuracy,
+                                   std::string created, std::string command) {
   ExploreArguments a;
   SearchOptions& search = a.options.search;
   search.algorithm = parse_algorithm(algorithm);
@@ -43,6 +45,8 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
   a.budget.explore_s = budget_s;
   a.budget.round_s = measure_s;
   a.form = {height, width, features};
+  a.options.next = next;
+  a.accuracy = std::move(accuracy);
   a.provenance = {std::move(created), std::move(command), seed};
   return a;
 }
@@ -71,7 +75,7 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
 #endif
   ExploreRequest request;
   request.space = space;
-  request.accuracy = published_accuracy_model(std::string(space.skeleton->family));
+  request.accuracy = accuracy_model(space, arguments.accuracy);
   request.options = arguments.options;
   request.form = arguments.form;
   request.budget = arguments.budget;
@@ -101,7 +105,7 @@ void register_explorer(py::module_& m) {
   py::class_<ExploreArguments>(m, "ExploreArguments")
       .def(py::init(&explore_arguments), "algorithm"_a, "evaluations"_a, "at_most"_a, "top1"_a,
            "threads"_a, "seed"_a, "proposals"_a, "rounds"_a, "budget_s"_a, "measure_s"_a,
-           "height"_a, "width"_a, "features"_a, "created"_a, "command"_a);
+           "height"_a, "width"_a, "features"_a, "next"_a, "accuracy"_a, "created"_a, "command"_a);
   m.def(
       "explore",
       [](const Predictor& predictor, const SearchSpace& space, const Profile* profile,
@@ -110,7 +114,9 @@ void register_explorer(py::module_& m) {
         py::list proposals;
         for (Proposal& proposal : found.proposals)
           proposals.append(py::make_tuple(proposal.config, std::move(proposal.network)));
-        return py::make_tuple(std::move(found.result), proposals);
+        py::list next;
+        for (Network& network : found.next) next.append(std::move(network));
+        return py::make_tuple(std::move(found.result), proposals, next);
       },
       "predictor"_a, "space"_a, "profile"_a, "arguments"_a, "progress"_a);
   m.def(

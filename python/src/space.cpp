@@ -281,12 +281,10 @@ Genome to_genome(const SearchSpace& space, const std::vector<int>& genes) {
 }
 
 void register_search_spaces(py::module_& m) {
+  m.def("search_space_names", &search_space_names);
   py::class_<SearchSpace>(m, "SearchSpace")
       .def_static("default", &default_search_space)
-      .def_static(
-          "of_skeleton",
-          [](const std::string& skeleton) { return make_space(skeleton, find_skeleton(skeleton)); },
-          "skeleton"_a)
+      .def_static("named", &named_search_space, "name_or_file"_a)
       .def_static(
           "from_json",
           [](const std::string& text, const std::string& source) {

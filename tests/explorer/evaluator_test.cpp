@@ -74,6 +74,33 @@ TEST_CASE("networks of another skeleton are evaluated as if they were built", "[
   CHECK(evaluator.units() <= 2 * (2 + 7 * 24));
 }
 
+TEST_CASE("networks of stages that choose their blocks are evaluated as if they were built",
+          "[explorer]") {
+  const LatencyModel latency = fake_latency();
+  for (const std::string name : {"fasternet", "mobileone", "mixed"}) {
+    const SearchSpace space = named_search_space(name);
+    const Evaluator evaluator(space, latency, accuracy_model(space));
+    std::vector<Genome> genomes;
+    for (const Member& member : space.skeleton->members(space)) genomes.push_back(*member.genome);
+    Rng rng(3);
+    for (int i = 0; i < 80; ++i) genomes.push_back(sample(space, rng));
+    for (const Genome& genome : genomes) {
+      const Evaluation e = evaluator.evaluate(genome);
+      const Network network = build(space, genome);
+      INFO(describe(space, genome));
+      CHECK(e.macs == macs(network));
+      CHECK(e.params == params(network));
+      CHECK(e.weight_bytes == weight_bytes(network));
+      CHECK(e.peak_activation_bytes == peak_activation_bytes(network));
+      CHECK(e.latency.ms == Approx(latency.combine(latency_terms(network, latency)).ms));
+      const AccuracyEstimate whole =
+          estimate(evaluator.accuracy().posterior, accuracy_terms(network));
+      CHECK(e.accuracy.top1 == Approx(whole.top1).epsilon(1e-6));
+      CHECK(e.accuracy.assured == Approx(whole.assured).epsilon(1e-6));
+    }
+  }
+}
+
 TEST_CASE("threads share what they compute and agree", "[explorer]") {
   const AccuracyModel accuracy = published_accuracy_model();
   const Evaluator shared(default_search_space(), fake_latency(), accuracy);

@@ -38,6 +38,23 @@ TEST_CASE("the published model comes near the family that it was fitted on", "[e
   CHECK(*model.summary.family_mae > *model.summary.loo_mae);
 }
 
+TEST_CASE("a family that nobody trained is estimated like another, and doubted as families differ",
+          "[explorer]") {
+  const AccuracyModel& known = published_accuracy_model("CPUBone");
+  const AccuracyModel& unknown = published_accuracy_model("CPUBone", true);
+  for (const char* name : {"nano", "b0", "b2"}) {
+    const AccuracyEstimate usual = of(known, cpubone_config(name));
+    const AccuracyEstimate e = of(unknown, cpubone_config(name));
+    INFO(name << ": " << usual.low << ".." << usual.high << ", " << e.low << ".." << e.high);
+    CHECK(std::abs(e.top1 - usual.top1) < 1.5);
+    CHECK(e.high - e.low > 2);
+    CHECK(e.high - e.low > 2 * (usual.high - usual.low));
+    CHECK_FALSE(e.refused);
+  }
+  CHECK_THAT(unknown.summary.note, ContainsSubstring("No network of this kind was trained"));
+  CHECK(*unknown.summary.loo_mae == Approx(*known.summary.loo_mae).margin(0.05));
+}
+
 TEST_CASE("what nobody trained earns nothing beyond its capacity, and is doubted", "[explorer]") {
   const AccuracyModel& model = published_accuracy_model();
   const CpuboneConfig b0 = cpubone_config("b0");

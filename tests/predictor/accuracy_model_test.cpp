@@ -129,7 +129,8 @@ TEST_CASE("doubt grows away from what was trained, until it refuses", "[predicto
 }
 
 TEST_CASE("a fit refuses a family without networks and impossible values", "[predictor]") {
-  CHECK_THROWS_WITH(AccuracyFit(first_trained(5), "other"), ContainsSubstring("\"other\", got 0"));
+  CHECK_THROWS_WITH(AccuracyFit(first_trained(5), "other"),
+                    ContainsSubstring("\"other\", got none"));
   std::vector<TrainedNetwork> wrong(first_trained(5).begin(), first_trained(5).end());
   wrong[2].top1 = 100;
   CHECK_THROWS_WITH(AccuracyFit(wrong, "Accel-NASBench"),

@@ -41,6 +41,23 @@ TEST_CASE("groups and attention of CPUBone are counted where they stand", "[pred
   CHECK(terms.gelus > 0);
 }
 
+TEST_CASE("partial convolutions are dense ones that leave channels out", "[predictor]") {
+  const auto terms_of = [](int ratio) {
+    NetworkBuilder b("one", "one", {1, 64, 64, 3});
+    int x = b.conv2d(network_input, "conv", {.out_channels = 64, .kernel = 4, .stride = 4});
+    b.stage(1);
+    x = partial_block(b, x, "0", {.ratio = ratio});
+    return accuracy_terms(b.finish(x));
+  };
+  const AccuracyTerms half = terms_of(2);
+  const AccuracyTerms eighth = terms_of(8);
+  CHECK(half.places[2].layers == 1);
+  CHECK(half.places[2].log_groups == Approx(std::log(2)));
+  CHECK(eighth.places[2].log_groups == Approx(std::log(8)));
+  // 1 + log2(3) taps of 32 x 32 and 8 x 8 channels at 16 x 16 places.
+  CHECK(half.macs - eighth.macs == Approx((1 + std::log2(3)) * 256 * (32 * 32 - 8 * 8)));
+}
+
 TEST_CASE("the terms of a network are the sum over its parts", "[predictor]") {
   const Network network = build(cpubone_config("nano"));
   AccuracyTerms sum;

@@ -101,3 +101,31 @@ def test_backbones_for_detection_are_asked_for(predictor):
         assert proposal.network.params <= 6e6 < proposal.config.build().params
     with pytest.raises(ValueError, match="resolution: got 0, expected pixels above 0"):
         cpubone.explore(predictor, resolution=0, progress=False)
+
+
+def test_spaces_are_named_and_what_to_train_next_is_told(predictor, tmp_path):
+    found = cpubone.explore(predictor, space="fasternet", next=3, evaluations=2000, proposals=5, threads=1, progress=False)
+    assert {"fasternet-t0", "fasternet-s"} <= {row["name"] for row in found.result.rows()}
+    assert all(proposal.config is None for proposal in found.proposals)
+    told = found.result.values["next"]
+    assert [network.name for network in found.next] == [row["name"] for row in told] == ["next-1", "next-2", "next-3"]
+    assert told[0]["improvement"] >= told[-1]["improvement"] >= 0
+    found.save(tmp_path)
+    assert cpubone.network(tmp_path / "networks" / "next-1.json") == found.next[0]
+    found.result.report(tmp_path)
+    assert "## What to train next" in (tmp_path / "report.md").read_text()
+    with pytest.raises(ValueError, match='search space: got "fastnet", expected one of default, mnasnet, fasternet'):
+        cpubone.explore(predictor, space="fastnet", progress=False)
+    with pytest.raises(ValueError, match="next must be in 0..100, got 101"):
+        cpubone.explore(predictor, next=101, progress=False)
+
+
+def test_networks_that_one_trained_set_the_scale_of_accuracies(predictor, tmp_path):
+    table = tmp_path / "trained.csv"
+    table.write_text("network,top1\ncpubone-nano,60.5\ncpubone-b0,65.0\ncpubone-b1,66.5\n")
+    found = cpubone.explore(predictor, accuracy=table, evaluations=2000, proposals=5, threads=1, progress=False)
+    rows = {row["name"]: row for row in found.result.rows()}
+    assert rows["cpubone-b0"]["top1"] == 65.0
+    assert all(rows[proposal.name]["top1"] < 72 for proposal in found.proposals)
+    with pytest.raises(cpubone.Error, match="none.csv"):
+        cpubone.explore(predictor, accuracy=tmp_path / "none.csv", progress=False)

@@ -62,7 +62,7 @@ def test_spaces_survive_files_dicts_and_pickles(space, tmp_path):
 
 
 def test_a_space_of_another_skeleton_builds_networks(tmp_path):
-    space = cpubone.SearchSpace.mnasnet()
+    space = cpubone.SearchSpace.named("mnasnet")
     assert space.skeleton == "mnasnet" and cpubone.SearchSpace.default().skeleton == "cpubone"
     assert space.choices("stage1.expansion") == ["1", "4", "6"]
     for genome in space.genomes(5, seed=3):

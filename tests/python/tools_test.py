@@ -15,6 +15,11 @@ def test_a_tool_runs_as_it_would_alone():
     assert f"{cpubone.__version__}" in run("report", "--version").stdout
 
 
+def test_help_tells_of_scripts_of_timm():
+    assert "timm" in run("--help").stdout
+    assert run("timm").returncode == 2
+
+
 def test_wrong_usage_is_exit_code_2():
     result = run("measure")
     assert result.returncode == 2

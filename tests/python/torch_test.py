@@ -201,12 +201,28 @@ def test_a_step_of_training_lowers_the_loss():
     assert all(p.grad is not None for p in module.parameters())
 
 
-def test_networks_without_a_train_form_are_refused():
-    for name in ("mobilenetv2-100", "lowformer-b0"):
-        with pytest.raises(ValueError, match="no train form is known"):
-            cpubone.torch.module(name)
-    with pytest.raises(ValueError, match="branches: got 2 for cpubone-b0"):
-        cpubone.torch.module("b0", branches=2)
+@needs_xnnpack
+@pytest.mark.parametrize("name", ["mobilenetv3-small-100", "shufflenetv2-x1-0", "lowformer-b0", "resnet18", "repvit-m0-9"])
+def test_networks_of_other_families_train_with_norms_that_fold(name):
+    torch.manual_seed(4)
+    module = shaken(cpubone.torch.module(cpubone.network(name).at_resolution(64)))
+    pixels = image(module.network)
+    with torch.no_grad():
+        expected = module(pixels)
+    inference = module.fold()
+    assert sum(p.numel() for p in inference.parameters()) == module.network.params
+    assert distance(inference.executor().run(pixels.numpy(), layout="nchw"), expected) < 1e-4
+    # Vectors of an image have no statistics over places.
+    norms = [key for key in module.state_dict() if key.endswith("norm.running_mean")]
+    assert norms and not any("squeeze" in key or key.startswith("head.f") for key in norms)
+
+
+def test_branches_are_of_mobileone_only():
+    for name in ("b0", "mobilenetv2-100"):
+        with pytest.raises(ValueError, match="branches: got 2 for .*, expected a MobileOne"):
+            cpubone.torch.module(name, branches=2)
+    with pytest.raises(ValueError, match="branches: got 0, expected at least 1"):
+        cpubone.torch.module("mobileone-s0", branches=0)
 
 
 def test_more_branches_fold_into_the_same_network():

@@ -82,6 +82,20 @@ TEST_CASE("the fastest network at each accuracy has one row, with its published 
   CHECK(choices[1].published->name == "b1");
 }
 
+TEST_CASE("reports tell what to train next where that was asked for", "[reports]") {
+  Result result = small_result();
+  CHECK_FALSE(contains(report_markdown(std::span(&result, 1), {}), "What to train next"));
+  CHECK_FALSE(contains(report_html(std::span(&result, 1)), "id=\"next\""));
+  result.next = {{"next-1", "w16-<32>", {9, 8, 10}, {{78, 77, 79}, true, "model"}, 0.021}};
+  const std::string markdown = report_markdown(std::span(&result, 1), {});
+  CHECK(contains(markdown, "## What to train next"));
+  CHECK(contains(markdown, "| next-1 |"));
+  CHECK(contains(markdown, "2.1 %"));
+  const std::string html = report_html(std::span(&result, 1));
+  CHECK(contains(html, "id=\"next\""));
+  CHECK(contains(html, "w16-&lt;32&gt;"));
+}
+
 TEST_CASE("the front is computed where the result names none", "[reports]") {
   Result result = small_result();
   result.networks.push_back(network("slow", 30, 70, 900'000'000));

@@ -195,10 +195,9 @@ TEST_CASE("a wrong space is refused with what is wrong", "[space]") {
   CHECK_THAT(message(value), ContainsSubstring("the 5 stages stem, stage1"));
   value = small_json();
   value["skeleton"] = "resnet";
-  CHECK_THAT(
-      message(value),
-      ContainsSubstring("space.json#/skeleton: skeleton: got \"resnet\", expected cpubone or "
-                        "mnasnet"));
+  CHECK_THAT(message(value),
+             ContainsSubstring("space.json#/skeleton: skeleton: got \"resnet\", expected cpubone, "
+                               "mnasnet or staged"));
   value = small_json();
   value["stages"][0]["down_kernel"] = {3};
   CHECK_THAT(message(value),
@@ -258,7 +257,26 @@ TEST_CASE("a genome out of range is refused by its gene", "[space]") {
 TEST_CASE("spaces that come with the toolkit are known by name", "[space]") {
   CHECK(named_search_space("default") == default_search_space());
   CHECK(named_search_space("mnasnet").skeleton == &mnasnet_skeleton());
-  CHECK_THROWS_WITH(named_search_space("resnet"),
-                    "search space: got \"resnet\", expected default, mnasnet or a file (.json)");
+  CHECK_THROWS_WITH(
+      named_search_space("resnet"),
+      "search space: got \"resnet\", expected default, mnasnet, fasternet, mobileone, mixed or a "
+      "file (.json)");
   CHECK_THROWS_WITH(named_search_space("/no/such.json"), ContainsSubstring("/no/such.json"));
+}
+
+TEST_CASE("units of different numbers never share a key", "[space]") {
+  const SearchSpace space = default_search_space();
+  std::set<std::uint64_t> keys;
+  std::size_t made = 0;
+  for (std::uint64_t unit = 0; unit < 63; ++unit)
+    for (std::uint64_t first = 0; first < 5; ++first)
+      for (std::uint64_t second = 0; second < (unit % 2 == 0 ? 7u : 1u); ++second, ++made) {
+        const Genome genome = first_genome(space);
+        UnitKey key(space, genome, unit);
+        key.add(first, 5);
+        if (unit % 2 == 0) key.add(second, 7);
+        keys.insert(key.key());
+      }
+  CHECK(keys.size() == made);
+  CHECK_FALSE(keys.contains(0));
 }
