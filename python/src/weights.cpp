@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "graph/passes.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone::python {
 namespace {
