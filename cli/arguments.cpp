@@ -66,19 +66,50 @@ std::uint64_t parse_seed(std::string_view option, std::string_view text) {
   return static_cast<std::uint64_t>(value);
 }
 
-std::vector<double> parse_numbers(std::string_view option, std::string_view text) {
-  std::vector<double> values;
+std::vector<std::string> parse_list(std::string_view option, std::string_view text) {
+  std::vector<std::string> parts;
   for (std::string_view rest = text;;) {
     const auto comma = rest.find(',');
-    const std::string_view part = rest.substr(0, comma);
-    const std::optional<double> value = positive(part);
-    if (!value)
-      throw std::invalid_argument(fmt::format(
-          "{}: got \"{}\" in \"{}\", expected numbers above 0 such as 10,20", option, part, text));
-    values.push_back(*value);
-    if (comma == std::string_view::npos) return values;
+    parts.emplace_back(rest.substr(0, comma));
+    if (parts.back().empty())
+      throw std::invalid_argument(
+          fmt::format("{}: got \"{}\", expected no empty part between commas", option, text));
+    if (comma == std::string_view::npos) return parts;
     rest.remove_prefix(comma + 1);
   }
+}
+
+std::vector<std::optional<double>> parse_limits(std::string_view option, std::string_view text,
+                                                std::span<const std::string> devices) {
+  std::optional<double> of_all;
+  std::vector<std::optional<double>> limits(devices.size());
+  for (std::string_view rest = text; !text.empty();) {
+    const auto comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    const auto equals = part.rfind('=');
+    const bool is_named = equals != std::string_view::npos;
+    const std::optional<double> value = positive(is_named ? part.substr(equals + 1) : part);
+    if (!value)
+      throw std::invalid_argument(fmt::format(
+          "{}: got \"{}\" in \"{}\", expected numbers above 0 such as 10,20, or of a device such "
+          "as pi5=30",
+          option, part, text));
+    std::optional<double>* limit = &of_all;
+    if (is_named) {
+      const auto device = std::find(devices.begin(), devices.end(), part.substr(0, equals));
+      if (device == devices.end())
+        throw std::invalid_argument(fmt::format("{}: got \"{}\", expected one of the devices {}",
+                                                option, part.substr(0, equals),
+                                                fmt::join(devices, ", ")));
+      limit = &limits[static_cast<std::size_t>(device - devices.begin())];
+    }
+    *limit = std::max(limit->value_or(0), *value);
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  for (std::optional<double>& limit : limits)
+    if (!limit) limit = of_all;
+  return limits;
 }
 
 std::pair<int, int> parse_resolution(std::string_view option, std::string_view text) {

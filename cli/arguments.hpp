@@ -2,6 +2,8 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,8 +21,14 @@ double parse_number(std::string_view option, std::string_view text);
 /// A seed: a whole number from 0 to 2^63 - 1. Throws std::invalid_argument naming the option.
 std::uint64_t parse_seed(std::string_view option, std::string_view text);
 
-/// Numbers of `10,20`. Throws std::invalid_argument naming the option and the part that is wrong.
-std::vector<double> parse_numbers(std::string_view option, std::string_view text);
+/// The parts of `a,b`. Throws std::invalid_argument naming the option where one is empty.
+std::vector<std::string> parse_list(std::string_view option, std::string_view text);
+
+/// What limits latencies on each of these devices: `30` on all, `pi5=30` on that one, where neither
+/// is there nothing; of several the largest. Throws std::invalid_argument naming the option, and
+/// the devices where another is named.
+std::vector<std::optional<double>> parse_limits(std::string_view option, std::string_view text,
+                                                std::span<const std::string> devices);
 
 /// Height and width in pixels of `224` or `288x512`, at most 65536. Throws std::invalid_argument
 /// naming the option.

@@ -109,17 +109,57 @@ std::string announcement(const Arguments& arguments, double budget_s, const Meas
       budget.profile_s, budget.published_s, budget.explore_s, written, profile.string());
 }
 
-/// A device with what measures it, which is nothing where it is not this machine.
+/// What `--device` names: several by commas, but where a file is of that name.
+std::vector<std::string> devices_of(const Arguments& arguments) {
+  if (fs::is_regular_file(arguments.device)) return {arguments.device};
+  return cli::parse_list("--device", arguments.device);
+}
+
+/// What results call the devices: names as they were asked for, files without folder and suffix.
+std::vector<std::string> device_names(const std::vector<std::string>& devices) {
+  std::vector<std::string> names;
+  for (const std::string& device : devices) {
+    names.push_back(fs::is_regular_file(device) ? fs::path(device).stem().string() : device);
+    if (std::count(names.begin(), names.end(), names.back()) > 1)
+      throw std::invalid_argument(
+          fmt::format("--device: \"{}\" is given twice, expected different ones", names.back()));
+  }
+  if (names.size() > most_devices)
+    throw std::invalid_argument(
+        fmt::format("--device: got {} devices, expected at most {}", names.size(), most_devices));
+  return names;
+}
+
+/// A device with what measures it, which is nothing where it is not this machine; and others that
+/// the same networks are for. Of several, none is measured.
 struct Subject {
   Target target;
+  std::vector<Target> elsewhere;
   std::unique_ptr<Measurer> machine;
 };
 
+Subject subjects_of(const Arguments& arguments, const std::vector<std::string>& devices,
+                    const cli::Terminal& terminal) {
+  const std::vector<std::string> names = device_names(devices);
+  std::vector<Target> targets;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    targets.push_back(
+        predicted_target(cli::device_predictor(devices[i], conditions_of(arguments), terminal)));
+    targets.back().name = names[i];
+  }
+  return {targets.front(), {targets.begin() + 1, targets.end()}, nullptr};
+}
+
 Subject subject_of(const Arguments& arguments, std::span<const Network> compared,
                    const cli::Terminal& terminal) {
+  const std::vector<std::string> devices = devices_of(arguments);
   const cli::Conditions conditions = conditions_of(arguments);
   const double budget_s = cli::parse_seconds("--budget", arguments.budget);
   const bool announces = arguments.studies.empty();
+  if (devices.size() > 1) {
+    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
+    return subjects_of(arguments, devices, terminal);
+  }
   Subject subject;
   if (arguments.device != "host") {
     subject.target =
@@ -143,17 +183,12 @@ SearchOptions search_options(const Arguments& arguments) {
   SearchOptions options;
   options.algorithm = parse_algorithm(arguments.algorithm);
   options.objectives.clear();
-  for (std::string_view rest = arguments.objectives;;) {
-    const auto comma = rest.find(',');
-    options.objectives.push_back(parse_objective(rest.substr(0, comma)));
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
-  }
-  if (!arguments.latency_ms.empty()) {
-    const std::vector<double> budgets = cli::parse_numbers("--latency-ms", arguments.latency_ms);
-    options.constraints.push_back(
-        {Objective::latency, *std::max_element(budgets.begin(), budgets.end())});
-  }
+  for (const std::string& objective : cli::parse_list("--objectives", arguments.objectives))
+    options.objectives.push_back(parse_objective(objective));
+  const std::vector<std::string> devices = device_names(devices_of(arguments));
+  const auto limits = cli::parse_limits("--latency-ms", arguments.latency_ms, devices);
+  for (std::size_t d = 0; d < limits.size(); ++d)
+    if (limits[d]) options.constraints.push_back({latency_objective(d), *limits[d]});
   const auto bound = [&](Objective objective, std::string_view option, const std::string& text) {
     if (!text.empty()) options.constraints.push_back({objective, cli::parse_number(option, text)});
   };
@@ -168,8 +203,9 @@ SearchOptions search_options(const Arguments& arguments) {
   return options;
 }
 
-void write_pages(const Result& result, const fs::path& folder, const cli::Terminal& terminal) {
-  const WrittenReport report = write_report(std::span(&result, 1), folder);
+void write_pages(std::span<const Result> results, const fs::path& folder,
+                 const cli::Terminal& terminal) {
+  const WrittenReport report = write_report(results, folder);
   for (const std::string& note : report.notes) terminal.note(note);
 }
 
@@ -188,7 +224,7 @@ void study_tool(const Arguments& arguments, const std::string& command,
   result.studies = run_studies(subject.target, subject.machine.get(), names, hooks_of(terminal));
   describe(result, subject.target, {utc_now(), command, seed_of(arguments)});
   save_result(result, {}, arguments.output);
-  write_pages(result, arguments.output, terminal);
+  write_pages(std::span(&result, 1), arguments.output, terminal);
   if (format == cli::Format::json)
     return terminal.print(to_json(result).at("studies").dump(1) + "\n");
   for (const Study& study : result.studies) {
@@ -224,6 +260,8 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   }
   if (!arguments.studies.empty() && !request.own.empty())
     throw std::invalid_argument("--study: has networks of its own; leave out --compare");
+  if (!arguments.studies.empty() && devices_of(arguments).size() > 1)
+    throw std::invalid_argument("--study: is of one device, got \"" + arguments.device + "\"");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
@@ -235,6 +273,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
 
   const Subject subject =
       subject_of(arguments, compared_networks(request.form, request.own), terminal);
+  request.elsewhere = subject.elsewhere;
   request.budget =
       subject.machine ? share_out(budget_s, subject.target.is_known) : predicting_budget(budget_s);
   Explored explored =
@@ -242,14 +281,22 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   for (Warning& warning : incomplete) explored.result.warnings.push_back(std::move(warning));
   save(explored, subject.target, request.folder);
   const Result& result = explored.result;
+  std::vector<Result> results{result};
+  results.insert(results.end(), explored.elsewhere.begin(), explored.elsewhere.end());
   // Drawing charts takes seconds.
-  if (explored.is_complete) write_pages(result, request.folder, terminal);
+  if (explored.is_complete) write_pages(results, request.folder, terminal);
   if (format == cli::Format::json) {
-    terminal.print(to_json(result).dump(1) + "\n");
+    nlohmann::json json = nlohmann::json::array();
+    for (const Result& on_device : results) json.push_back(to_json(on_device));
+    terminal.print((results.size() == 1 ? json[0] : json).dump(1) + "\n");
   } else {
-    terminal.print(summary_table(result), format);
+    terminal.print(results.size() == 1 ? summary_table(result) : devices_table(results), format);
     if (!result.next.empty()) terminal.print(next_table(result), format);
-    if (format == cli::Format::table) terminal.line(headline_sentence(result));
+    if (format == cli::Format::table && results.size() == 1)
+      terminal.line(headline_sentence(result));
+    for (const Finding& finding : result.findings)
+      if (format == cli::Format::table && std::holds_alternative<RobustFinding>(finding))
+        terminal.line(statement(finding, result).sentence);
   }
   for (const Warning& warning : result.warnings)
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
@@ -285,7 +332,8 @@ int main(int argc, char** argv) {
   Arguments a;
   app.add_option(
          "--device", a.device,
-         "host, a known device (cpubone-profile --list-devices), or a profile or predictor file")
+         "host, a known device (cpubone-profile --list-devices), or a profile or predictor file; "
+         "for networks that are to be fast on several, up to three by commas, which are predicted")
       ->capture_default_str();
   app.add_option("--space", a.space,
                  fmt::format("{}, or a search space as JSON (docs/spaces.md)",
@@ -295,8 +343,8 @@ int main(int argc, char** argv) {
                  "CSV of networks that you trained (network,top1; or timm's or W&B's), whose scale "
                  "it becomes");
   app.add_option("--latency-ms", a.latency_ms,
-                 "at most, in ms, such as 10 or 10,20 (the largest binds); the upper end of a "
-                 "latency's interval keeps it");
+                 "at most, in ms, such as 10 or 10,20 (the largest binds); of several devices "
+                 "pi5=30,pixel7pro=15; the upper end of a latency's interval keeps it");
   app.add_option("--params-m", a.params_m, "at most, in millions");
   app.add_option("--memory-mb", a.memory_mb, "weights and activations, at most, in MB");
   app.add_option("--macs-m", a.macs_m, "at most, in millions");
@@ -348,6 +396,7 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  cpubone-explore --device host\n"
       "  cpubone-explore --device host --latency-ms 8 --params-m 12 -o small\n"
+      "  cpubone-explore --device pi5,pixel7pro --latency-ms pi5=30,pixel7pro=15\n"
       "  cpubone-explore --study fusion,grouping\n"
       "Exit status: 0 done, 1 failed, 2 wrong usage.");
   return cli::run_tool(app, argc, argv, [&] {

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "explorer/genome_text.hpp"
 #include "graph/json_file.hpp"
 
 namespace cpubone {
@@ -25,31 +26,6 @@ std::filesystem::path networks_path(const std::filesystem::path& checkpoint) {
   return checkpoint.string() + ".networks";
 }
 
-std::string hex(const Genome& genome) {
-  std::string text;
-  for (const std::uint8_t g : genome) fmt::format_to(std::back_inserter(text), "{:02x}", g);
-  return text;
-}
-
-Genome unhex(const JsonReader& json, const SearchSpace& space) {
-  const std::string text = json.string();
-  Genome genome = first_genome(space);
-  if (text.size() != 2 * genome.size())
-    json.fail(fmt::format("{} hexadecimal digits", 2 * genome.size()));
-  for (std::size_t i = 0; i < genome.size(); ++i) {
-    const std::string pair = text.substr(2 * i, 2);
-    if (pair.find_first_not_of("0123456789abcdef") != std::string::npos)
-      json.fail("hexadecimal digits");
-    genome[i] = static_cast<std::uint8_t>(std::stoi(pair, nullptr, 16));
-  }
-  try {
-    check(space, genome);
-  } catch (const std::invalid_argument& e) {
-    json.fail_because(e.what());
-  }
-  return genome;
-}
-
 /// What a search is, apart from how long it goes on.
 std::string identity(const SearchSpace& space, const SearchOptions& options) {
   nlohmann::json constraints = nlohmann::json::array();
@@ -58,7 +34,7 @@ std::string identity(const SearchSpace& space, const SearchOptions& options) {
   nlohmann::json objectives = nlohmann::json::array();
   for (const Objective o : options.objectives) objectives.push_back(name(o));
   std::string start;
-  for (const Genome& g : options.start) start += hex(g);
+  for (const Genome& g : options.start) start += genome_text(g);
   return nlohmann::json{{"algorithm", name(options.algorithm)},
                         {"objectives", objectives},
                         {"constraints", constraints},
@@ -119,7 +95,7 @@ SearchState read_state(const JsonReader& json, const Evaluator& evaluator,
         "space");
   const auto genomes = [&](const JsonReader& list) {
     std::vector<Genome> result;
-    list.each([&](const JsonReader& item) { result.push_back(unhex(item, space)); });
+    list.each([&](const JsonReader& item) { result.push_back(read_genome(item, space)); });
     return result;
   };
   const auto found = [&](const JsonReader& list) {
@@ -181,13 +157,13 @@ void CheckpointWriter::write(const SearchState& state) {
 
   const auto genomes = [](const std::vector<Found>& found) {
     nlohmann::json list = nlohmann::json::array();
-    for (const Found& f : found) list.push_back(hex(f.genome));
+    for (const Found& f : found) list.push_back(genome_text(f.genome));
     return list;
   };
   nlohmann::json islands = nlohmann::json::array();
   for (const std::vector<Genome>& island : state.populations) {
     nlohmann::json population = nlohmann::json::array();
-    for (const Genome& g : island) population.push_back(hex(g));
+    for (const Genome& g : island) population.push_back(genome_text(g));
     islands.push_back(population);
   }
   nlohmann::json curve = nlohmann::json::array();

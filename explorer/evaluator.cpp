@@ -19,6 +19,7 @@ namespace {
 /// What a unit adds to a network.
 struct Unit {
   LatencyTerms terms;
+  std::vector<LatencyTerms> elsewhere;
   PartTerms accuracy;
   std::int64_t macs = 0;
   std::int64_t params = 0;
@@ -110,9 +111,12 @@ Network part(const Network& network, std::size_t begin, std::size_t end) {
   return unit;
 }
 
-Unit count(const Network& network, const LatencyModel& latency) {
+Unit count(const Network& network, const LatencyModel& latency,
+           std::span<const LatencyModel> elsewhere) {
   Unit unit;
   unit.terms = latency_terms(network, latency);
+  for (const LatencyModel& model : elsewhere)
+    unit.elsewhere.push_back(latency_terms(network, model));
   unit.macs = macs(network);
   unit.params = params(network);
   unit.weight_bytes = weight_bytes(network);
@@ -137,15 +141,23 @@ struct Evaluator::Impl {
 Evaluator::~Evaluator() = default;
 
 Evaluator::Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy,
-                     const NetworkForm& form)
+                     const NetworkForm& form, std::vector<LatencyModel> elsewhere)
     : space_(std::move(space)),
       latency_(std::move(latency)),
+      elsewhere_(std::move(elsewhere)),
       accuracy_(std::move(accuracy)),
       form_(form),
       impl_(std::make_unique<Impl>()) {
   check(space_);
-  if (!latency_.op_terms || !latency_.combine)
-    throw std::invalid_argument("evaluator: the latency model has no functions");
+  if (elsewhere_.size() >= most_devices)
+    throw std::invalid_argument(fmt::format("evaluator: got {} devices, expected at most {}",
+                                            elsewhere_.size() + 1, most_devices));
+  const auto check_model = [](const LatencyModel& model) {
+    if (!model.op_terms || !model.combine)
+      throw std::invalid_argument("evaluator: the latency model has no functions");
+  };
+  check_model(latency_);
+  std::for_each(elsewhere_.begin(), elsewhere_.end(), check_model);
   if (accuracy_.posterior.mean.size() == 0)
     throw std::invalid_argument("evaluator: the accuracy model was not fitted");
 
@@ -203,7 +215,9 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
         const std::size_t begin = begins.at(at);
         const std::size_t end = begins.at(at + 1);
         Unit unit;
-        if (in_backbone[begin] || !form_.features) unit = count(part(sized, begin, end), latency_);
+        if (in_backbone[begin] || !form_.features)
+          unit = count(part(sized, begin, end), latency_, elsewhere_);
+        unit.elsewhere.resize(elsewhere_.size());
         unit.accuracy = part_terms(network, begin, end);
         made.emplace_back(uses[k].key, unit);
       }
@@ -221,11 +235,14 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     Evaluation& e = results[i];
     e = {};
     LatencyTerms terms;
+    std::array<LatencyTerms, most_devices - 1> terms_elsewhere;
     AccuracyTerms accuracy;
     for (std::size_t k = 0; k < uses.size(); ++k) {
       const Unit& unit = *units[k];
       const int repeat = uses[k].times;
       terms.add(unit.terms, repeat);
+      for (std::size_t d = 0; d < elsewhere_.size(); ++d)
+        terms_elsewhere[d].add(unit.elsewhere[d], repeat);
       accuracy.add(repeat, unit.accuracy);
       e.macs += repeat * unit.macs;
       e.params += repeat * unit.params;
@@ -234,6 +251,8 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
     }
     if (impl_->resolution) accuracy.pixels = chosen(space_, g, *impl_->resolution);
     e.latency = latency_.combine(terms);
+    for (std::size_t d = 0; d < elsewhere_.size(); ++d)
+      e.elsewhere[d] = elsewhere_[d].combine(terms_elsewhere[d]);
     e.accuracy = estimate(accuracy_.posterior, accuracy);
   }
 }

@@ -18,9 +18,10 @@ namespace cpubone {
 class Evaluator {
  public:
   /// Networks are counted and timed in a form; their accuracy is that of the whole classifiers.
-  /// Throws std::invalid_argument where the space is wrong (`check`) or a model is missing.
+  /// `elsewhere` are the second and third device. Throws std::invalid_argument where the space is
+  /// wrong (`check`), a model is missing or there are too many.
   Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy,
-            const NetworkForm& form = {});
+            const NetworkForm& form = {}, std::vector<LatencyModel> elsewhere = {});
   ~Evaluator();
 
   /// Of the network that `canonical(genome)` stands for. `genome` must be in the space.
@@ -30,10 +31,11 @@ class Evaluator {
 
   const SearchSpace& space() const { return space_; }
   const LatencyModel& latency() const { return latency_; }
+  const std::vector<LatencyModel>& elsewhere() const { return elsewhere_; }
   const AccuracyModel& accuracy() const { return accuracy_; }
   const NetworkForm& form() const { return form_; }
-  /// Uses another rule from terms to latency, e.g. a corrected one; cached terms stay. Not while
-  /// others evaluate.
+  /// Uses another rule from terms to latency on the first device, e.g. a corrected one; cached
+  /// terms stay. Not while others evaluate.
   void set_combine(std::function<LatencyEstimate(const LatencyTerms&)> combine);
   /// Distinct units that were computed.
   std::size_t units() const;
@@ -42,6 +44,7 @@ class Evaluator {
   struct Impl;
   SearchSpace space_;
   LatencyModel latency_;
+  std::vector<LatencyModel> elsewhere_;
   AccuracyModel accuracy_;
   NetworkForm form_;
   std::unique_ptr<Impl> impl_;

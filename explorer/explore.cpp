@@ -11,6 +11,7 @@
 #include "explorer/assembly.hpp"
 #include "explorer/confirmation.hpp"
 #include "explorer/next.hpp"
+#include "explorer/robust.hpp"
 #include "explorer/seeds.hpp"
 #include "explorer/selection.hpp"
 #include "runtime/steady_clock.hpp"
@@ -30,7 +31,9 @@ class Explorer {
       : input_(input), options_(options), started_s_(now_s()) {
     check(options);
     state_.latency = input.latency;
-    evaluator_.emplace(input.space, state_.latency, input.accuracy, input.form);
+    if (input.measure && !input.elsewhere.empty())
+      throw std::invalid_argument("explore: several devices are predicted, not measured");
+    evaluator_.emplace(input.space, state_.latency, input.accuracy, input.form, input.elsewhere);
   }
 
   Exploration run() {
@@ -57,7 +60,12 @@ class Explorer {
     }
     measure_finally();
     report(1, "writing down");
-    Exploration found = assemble(state_, input_, options_, *evaluator_);
+    Exploration found = assemble(state_, input_, options_on(0), *evaluator_);
+    if (!input_.elsewhere.empty()) {
+      find_robust(found.result);
+      for (std::size_t d = 1; d <= input_.elsewhere.size(); ++d)
+        found.elsewhere.push_back(seen_on(d));
+    }
     choose_next(found);
     return found;
   }
@@ -121,6 +129,9 @@ class Explorer {
 
   void run_search(int round) {
     SearchOptions o = options_.search;
+    for (std::size_t d = 1; d <= input_.elsewhere.size(); ++d)
+      o.objectives.insert(o.objectives.begin() + 1 + static_cast<std::ptrdiff_t>(d),
+                          latency_objective(d));
     o.seed += static_cast<std::uint64_t>(round);
     o.cancel = options_.cancel;
     if (round > 0) o.checkpoint.clear();
@@ -135,6 +146,8 @@ class Explorer {
     };
     search_ = search(*evaluator_, o);
     merge(state_.searched, search_);
+    if (!input_.elsewhere.empty())
+      search_.front = surely_within(search_.front, options_.search.constraints);
     state_.out_of_time |= search_.out_of_time;
     state_.cloud = search_.cloud;
     allow_for_choice();
@@ -171,8 +184,13 @@ class Explorer {
   /// Networks of the last search to confirm, as indices of picks.
   std::vector<std::size_t> pick() {
     std::vector<std::size_t> chosen;
-    for (const Found& f : choose(search_.front, state_.references, state_.picks,
-                                 static_cast<std::size_t>(options_.round_size), limit_ms())) {
+    const std::vector<Found> members =
+        input_.elsewhere.empty()
+            ? choose(search_.front, state_.references, state_.picks,
+                     static_cast<std::size_t>(options_.round_size), limit_ms())
+            : choose_for_all(search_.front, state_.references, input_.elsewhere.size() + 1,
+                             static_cast<std::size_t>(options_.proposals));
+    for (const Found& f : members) {
       Pick p;
       p.genome = canonical(input_.space, f.genome);
       p.network = in_form(build(input_.space, p.genome), input_.form);
@@ -183,6 +201,64 @@ class Explorer {
       state_.picks.push_back(std::move(p));
     }
     return chosen;
+  }
+
+  const std::string& device_name(std::size_t device) const {
+    return device == 0 ? input_.latency.device : input_.elsewhere[device - 1].device;
+  }
+
+  /// The one network for all devices at the accuracy of each reference.
+  void find_robust(Result& result) const {
+    const std::size_t devices = input_.elsewhere.size() + 1;
+    for (const Reference& r : state_.references) {
+      RobustFinding finding{r.name, r.top1, {}, 1, {}};
+      const auto choice = robust_choice(search_.front, r.top1, devices);
+      for (std::size_t k = 0; choice && k < state_.proposals.size(); ++k)
+        if (state_.picks[state_.proposals[k]].genome ==
+            canonical(input_.space, search_.front[choice->network].genome))
+          finding.proposal = fmt::format("proposal-{}", k + 1);
+      if (!finding.proposal.empty()) {
+        finding.worst_slowdown = choice->worst_slowdown;
+        for (std::size_t d = 0; d < devices; ++d)
+          finding.devices.push_back(
+              {device_name(d), latency_on(search_.front[choice->network].evaluation, d).ms,
+               latency_on(search_.front[choice->fastest[d]].evaluation, d).ms});
+      }
+      result.findings.emplace_back(std::move(finding));
+    }
+  }
+
+  /// With the limits on latency of one device only.
+  ExploreOptions options_on(std::size_t device) const {
+    ExploreOptions options = options_;
+    options.search.constraints.clear();
+    for (const Constraint& c : options_.search.constraints) {
+      const std::size_t of = device_of(c.objective);
+      const bool is_latency = c.objective == latency_objective(of);
+      if (!is_latency)
+        options.search.constraints.push_back(c);
+      else if (of == device)
+        options.search.constraints.push_back({Objective::latency, c.limit});
+    }
+    return options;
+  }
+
+  /// The result as another device sees it: the same networks with their latencies there.
+  Result seen_on(std::size_t device) const {
+    ExploreInput input = input_;
+    input.latency = input_.elsewhere[device - 1];
+    input.elsewhere.clear();
+    input.measured.clear();
+    ExplorationState state = state_;
+    state.latency = input.latency;
+    for (Reference& r : state.references) {
+      r.terms = latency_terms(r.network, state.latency);
+      r.predicted_ms = state.latency.combine(r.terms).ms;
+    }
+    for (Pick& p : state.picks) p.evaluation.latency = latency_on(p.evaluation, device);
+    for (Found& f : state.cloud) f.evaluation.latency = latency_on(f.evaluation, device);
+    const Evaluator evaluator(input.space, input.latency, input.accuracy, input.form);
+    return assemble(state, input, options_on(device), evaluator).result;
   }
 
   /// What to train next, of the last search's front.
@@ -263,8 +339,13 @@ class Explorer {
   /// The proposals beside the references in one run: a machine whose speed changes does so for all,
   /// and what was lucky when it was chosen is measured anew.
   void measure_finally() {
-    state_.proposals = propose(state_.picks, state_.references,
-                               static_cast<std::size_t>(options_.proposals), limit_ms());
+    if (input_.elsewhere.empty()) {
+      state_.proposals = propose(state_.picks, state_.references,
+                                 static_cast<std::size_t>(options_.proposals), limit_ms());
+    } else {
+      for (std::size_t i = 0; i < state_.picks.size(); ++i) state_.proposals.push_back(i);
+      sort_by_latency(state_.proposals, state_.picks);
+    }
     if (!input_.measure || cancelled()) return;
     if (confirmations_ == 1) {  // so they were
       for (Reference& r : state_.references) r.final_measurement = r.measured.back();

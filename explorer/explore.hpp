@@ -33,11 +33,15 @@ struct ExploreInput {
   std::vector<KnownLatency> measured;  ///< of published networks and of `own`
   NetworkForm form;                    ///< of all networks, but for their accuracies
   std::vector<Network> own;            ///< a user's, told beside the published ones as they are
+  /// The second and third device that networks are for; all then have names, and nothing is
+  /// measured.
+  std::vector<LatencyModel> elsewhere = {};
 };
 
 struct ExploreOptions {
-  /// The first two objectives must be latency and top1; `evaluations` is that of all rounds
-  /// together; `start`, `reference` and `budget_seconds` are set here.
+  /// The first two objectives must be latency and top1; latencies on other devices are added;
+  /// `evaluations` is that of all rounds together; `start`, `reference` and `budget_seconds` are
+  /// set here.
   SearchOptions search;
   int proposals = 8;    ///< at least five, at most
   int round_size = 10;  ///< networks that a round of confirmation measures beside the references
@@ -63,6 +67,7 @@ struct Exploration {
   /// Networks, candidates, front, search, accuracy model, findings, studies and warnings; who
   /// measured fills tool, device and predictor.
   Result result;
+  std::vector<Result> elsewhere;    ///< the same networks on the second and third device
   std::vector<Proposal> proposals;  ///< fastest first
   std::vector<Network> next;        ///< those to train next, as the result names them
 };
@@ -71,8 +76,9 @@ struct Exploration {
 /// confirms by measuring, corrects the predictor by what was measured and searches again until the
 /// confirmed front stops improving; then measures the proposals together with the references. A
 /// proposal is better than a published network only where its measured latency is lower, beyond
-/// both intervals, at no lower top-1. Throws std::invalid_argument for wrong options, Infeasible
-/// for constraints.
+/// both intervals, at no lower top-1. For several devices, proposals are those that are nearest to
+/// the best on all of them, and the best of each. Throws std::invalid_argument for wrong options,
+/// Infeasible for constraints.
 Exploration explore(const ExploreInput& input, const ExploreOptions& options);
 
 }  // namespace cpubone

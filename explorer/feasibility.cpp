@@ -83,6 +83,15 @@ std::string head_text(const Evaluator& evaluator, const SearchOptions& options,
       of_head);
 }
 
+/// What an objective is of; where there are several devices, latencies say on which.
+std::string quantity_text(const Evaluator& evaluator, Objective objective) {
+  const std::size_t device = device_of(objective);
+  if (evaluator.elsewhere().empty() || objective != latency_objective(device))
+    return std::string(name(objective));
+  return fmt::format("latency on {}", device == 0 ? evaluator.latency().device
+                                                  : evaluator.elsewhere()[device - 1].device);
+}
+
 }  // namespace
 
 void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
@@ -104,9 +113,10 @@ void check_feasible(const Evaluator& evaluator, const SearchOptions& options) {
   std::string got;
   for (const Constraint& c : options.constraints) {
     const char* separator = wanted.empty() ? "" : " and ";
-    fmt::format_to(std::back_inserter(wanted), "{}{} {} {:g} {}", separator, name(c.objective),
+    const std::string quantity = quantity_text(evaluator, c.objective);
+    fmt::format_to(std::back_inserter(wanted), "{}{} {} {:g} {}", separator, quantity,
                    c.objective == Objective::top1 ? ">=" : "<=", c.limit, unit(c.objective));
-    fmt::format_to(std::back_inserter(got), "{}{} {:.4g} {}", separator, name(c.objective),
+    fmt::format_to(std::back_inserter(got), "{}{} {:.4g} {}", separator, quantity,
                    value(descent.best_evaluation(), c.objective), unit(c.objective));
   }
   throw Infeasible(fmt::format("no network of the space \"{}\" meets {}; the nearest has {}: {}{}",

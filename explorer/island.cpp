@@ -53,7 +53,9 @@ class IslandEvaluator {
     for (std::size_t k = 0; k < genomes_.size(); ++k) {
       const std::uint64_t id = network_id(genomes_[k]);
       own_[id] = answers_[k];
-      if (!known_.contains(id)) epoch.found.push_back({genomes_[k], answers_[k]});
+      if (known_.contains(id)) continue;
+      epoch.networks.push_back(id);
+      epoch.found.push_back({genomes_[k], answers_[k]});
     }
     // Also the twins of a genome within this batch.
     for (const auto& [i, id] : positions_) results[i] = *own_[id];
@@ -220,6 +222,42 @@ void evolve_random(const IslandTask& task, IslandEvaluator& evaluator) {
 
 }  // namespace
 
+namespace {
+
+bool is_feasible(const Found& found, const SearchOptions& options) {
+  return violation(found.evaluation, options.constraints) == 0;
+}
+
+/// `join` where the archive is a front: fronts of more than two costs have thousands of members,
+/// too many to compare each with each whenever a few networks are added.
+void join_front(std::vector<Found>& archive, std::span<const Found> added,
+                const SearchOptions& options) {
+  std::vector<std::pair<Costs, const Found*>> members;
+  members.reserve(archive.size() + added.size());
+  for (const Found& f : archive) members.emplace_back(costs(f.evaluation, options.objectives), &f);
+  bool changed = false;
+  for (const Found& f : added) {
+    if (!is_feasible(f, options)) continue;
+    Costs c = costs(f.evaluation, options.objectives);
+    if (std::any_of(members.begin(), members.end(), [&](const auto& member) {
+          return member.first == c || dominates(member.first, c);
+        }))
+      continue;
+    std::erase_if(members, [&](const auto& member) { return dominates(c, member.first); });
+    members.emplace_back(std::move(c), &f);
+    changed = true;
+  }
+  if (!changed) return;
+  std::sort(members.begin(), members.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Found> joined;
+  joined.reserve(members.size());
+  for (const auto& member : members) joined.push_back(*member.second);
+  archive = std::move(joined);
+}
+
+}  // namespace
+
 std::uint64_t mix(std::uint64_t x) {
   x += 0x9E3779B97F4A7C15ull;
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ull;
@@ -250,15 +288,45 @@ CostScale cost_scale(std::span<const Found> found, const std::vector<Objective>&
 }
 
 void join(std::vector<Found>& archive, std::span<const Found> added, const SearchOptions& options) {
+  const auto feasible = [&](const Found& f) { return is_feasible(f, options); };
+  if (options.objectives.size() > 2 && std::all_of(archive.begin(), archive.end(), feasible))
+    return join_front(archive, added, options);
   std::vector<Found> all = archive;
-  for (const Found& f : added)
-    if (violation(f.evaluation, options.constraints) == 0) all.push_back(f);
+  std::copy_if(added.begin(), added.end(), std::back_inserter(all), feasible);
   if (all.size() == archive.size()) return;
   std::vector<Costs> points;
   points.reserve(all.size());
   for (const Found& f : all) points.push_back(costs(f.evaluation, options.objectives));
   archive.clear();
   for (const std::size_t k : front(points)) archive.push_back(all[k]);
+}
+
+IslandEpoch thinned(IslandEpoch epoch, const IslandTask& task) {
+  const SearchOptions& options = task.options;
+  const bool all_infeasible = std::none_of(task.front.begin(), task.front.end(),
+                                           [&](const Found& f) { return is_feasible(f, options); });
+  std::vector<Costs> points;
+  std::vector<std::size_t> feasible;
+  std::vector<std::pair<std::uint64_t, std::size_t>> by_id;
+  std::vector<bool> keep(epoch.found.size(), false);
+  for (std::size_t i = 0; i < epoch.found.size(); ++i) {
+    if (!is_feasible(epoch.found[i], options)) {
+      keep[i] = all_infeasible;
+      continue;
+    }
+    feasible.push_back(i);
+    points.push_back(costs(epoch.found[i].evaluation, options.objectives));
+    by_id.emplace_back(network_id(epoch.found[i].genome), i);
+  }
+  for (const std::size_t k : front(points)) keep[feasible[k]] = true;
+  const auto end = by_id.begin() + static_cast<std::ptrdiff_t>(std::min(by_id.size(), cloud_size));
+  std::partial_sort(by_id.begin(), end, by_id.end());
+  for (auto least = by_id.begin(); least != end; ++least) keep[least->second] = true;
+  std::vector<Found> kept;
+  for (std::size_t i = 0; i < epoch.found.size(); ++i)
+    if (keep[i]) kept.push_back(std::move(epoch.found[i]));
+  epoch.found = std::move(kept);
+  return epoch;
 }
 
 IslandEpoch evolve(const IslandTask& task, const Evaluator& evaluator, const Known& known) {

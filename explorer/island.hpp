@@ -39,7 +39,8 @@ struct IslandTask {
 
 struct IslandEpoch {
   std::vector<Genome> population;
-  std::vector<Found> found;      ///< new to the search, in order of evaluation
+  std::vector<std::uint64_t> networks;  ///< ids of those that are not known, in order of evaluation
+  std::vector<Found> found;      ///< of these, in the same order; those that matter where `thinned`
   std::int64_t evaluations = 0;  ///< asked for by the optimiser
   double evaluate_seconds = 0;   ///< of them in the evaluator
 };
@@ -47,9 +48,17 @@ struct IslandEpoch {
 /// Thrown where the search is cancelled within an epoch, which is then as if it had never begun.
 struct Cancelled {};
 
-/// Runs the epoch. Depends on its arguments only; `known` saves evaluations and tells what is new.
-/// Throws Cancelled.
+/// Runs the epoch. Depends on its arguments only; `known` saves evaluations, tells what is new, and
+/// decides nothing else where `most_new` is all that an epoch can evaluate. Throws Cancelled.
 IslandEpoch evolve(const IslandTask& task, const Evaluator& evaluator, const Known& known);
+
+/// Feasible networks that a search keeps for pictures: those of the least ids.
+inline constexpr std::size_t cloud_size = 800;
+
+/// The epoch with those networks only that a search can keep, so that little travels: its front,
+/// as many of the least ids as a search keeps, and, as long as `task` knows of no feasible network,
+/// all others.
+IslandEpoch thinned(IslandEpoch epoch, const IslandTask& task);
 
 /// Evaluates networks that no optimiser asked for, e.g. the first ones: the first `most_new` of
 /// them that are not known, in order. Throws Cancelled.

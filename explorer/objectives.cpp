@@ -10,11 +10,27 @@
 namespace cpubone {
 namespace {
 
-constexpr std::array<std::string_view, objective_count> names{"latency", "top1",   "macs",
-                                                              "params",  "memory", "file-size"};
-constexpr std::array<std::string_view, objective_count> units{"ms", "%", "M", "M", "MB", "MB"};
+constexpr std::array<std::string_view, objective_count> names{
+    "latency", "top1", "macs", "params", "memory", "file-size", "latency-2", "latency-3"};
+constexpr std::array<std::string_view, objective_count> units{"ms", "%",  "M",  "M",
+                                                              "MB", "MB", "ms", "ms"};
 
 }  // namespace
+
+const LatencyEstimate& latency_on(const Evaluation& evaluation, std::size_t device) {
+  return device == 0 ? evaluation.latency : evaluation.elsewhere.at(device - 1);
+}
+
+Objective latency_objective(std::size_t device) {
+  constexpr std::array<Objective, most_devices> all{Objective::latency, Objective::latency_2,
+                                                    Objective::latency_3};
+  return all.at(device);
+}
+
+std::size_t device_of(Objective objective) {
+  if (objective == Objective::latency_2) return 1;
+  return objective == Objective::latency_3 ? 2 : 0;
+}
 
 std::string_view name(Objective objective) {
   return names[static_cast<std::size_t>(objective)];
@@ -28,7 +44,9 @@ Objective parse_objective(std::string_view text) {
   const auto found = std::find(names.begin(), names.end(), text);
   if (found == names.end())
     throw std::invalid_argument(fmt::format(
-        "objective: got \"{}\", expected latency, top1, macs, params, memory or file-size", text));
+        "objective: got \"{}\", expected latency, top1, macs, params, memory, file-size, or "
+        "latency-2 or latency-3 on the second or third device",
+        text));
   return static_cast<Objective>(found - names.begin());
 }
 
@@ -46,6 +64,10 @@ double value(const Evaluation& e, Objective objective) {
       return static_cast<double>(e.weight_bytes + e.peak_activation_bytes) / 1e6;
     case Objective::file_size:
       return static_cast<double>(e.weight_bytes) / 1e6;
+    case Objective::latency_2:
+      return e.elsewhere[0].ms;
+    case Objective::latency_3:
+      return e.elsewhere[1].ms;
   }
   return 0;
 }

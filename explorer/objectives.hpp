@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -13,17 +14,22 @@
 
 namespace cpubone {
 
-/// Latency as the explorer needs it; all are called from several threads.
+/// Devices that one search can have latencies of.
+inline constexpr std::size_t most_devices = 3;
+
+/// Latency on a device as the explorer needs it; all are called from several threads.
 struct LatencyModel {
   std::function<LatencyTerms(const Op&)> op_terms;  ///< of an executed operator
   std::function<LatencyEstimate(const LatencyTerms&)> combine;
   /// What limits an executed operator; empty: arithmetic where it has MACs, else memory.
   std::function<Bound(const Op&)> bound;
+  std::string device = {};  ///< its name; may be empty where it is the only one
 };
 
 /// All that a search may look at.
 struct Evaluation {
   LatencyEstimate latency;
+  std::array<LatencyEstimate, most_devices - 1> elsewhere{};  ///< on the second and third device
   AccuracyEstimate accuracy;
   std::int64_t macs = 0;
   std::int64_t params = 0;
@@ -31,10 +37,19 @@ struct Evaluation {
   std::int64_t peak_activation_bytes = 0;
 };
 
-enum class Objective { latency, top1, macs, params, memory, file_size };
-inline constexpr int objective_count = 6;
+/// Latency on a device, counted from 0.
+const LatencyEstimate& latency_on(const Evaluation& evaluation, std::size_t device);
 
-/// `latency`, `top1`, `macs`, `params`, `memory` or `file-size`.
+enum class Objective { latency, top1, macs, params, memory, file_size, latency_2, latency_3 };
+inline constexpr int objective_count = 8;
+
+/// That of the latency on a device, counted from 0.
+Objective latency_objective(std::size_t device);
+/// The device whose latency it is; 0 for what no device decides.
+std::size_t device_of(Objective objective);
+
+/// `latency`, `top1`, `macs`, `params`, `memory` or `file-size`; `latency-2` and `latency-3` are on
+/// the second and third device.
 std::string_view name(Objective objective);
 /// Throws std::invalid_argument listing the known ones.
 Objective parse_objective(std::string_view text);

@@ -31,36 +31,52 @@ FolderLock::~FolderLock() {
 
 namespace {
 
-/// Names of proposals, and of what to train next, of the result that is there; none where it cannot
-/// be read.
-std::set<std::string> proposals_in(const fs::path& folder) {
-  std::set<std::string> names;
+std::string result_file(const std::string& device) {
+  return fmt::format("result-{}.json", device);
+}
+
+/// Files that belong to the result that is there, beside itself; none where it cannot be read.
+std::set<fs::path> files_in(const fs::path& folder) {
+  std::set<fs::path> files;
+  const auto add = [&](const fs::path& parent, const std::string& file) {
+    if (fs::path(file).filename() == file) files.insert(parent / file);
+  };
   try {
     const Result result = load_result(folder / "result.json");
     for (const ResultNetwork& network : result.networks)
-      if (network.origin == Origin::proposal) names.insert(network.name);
-    for (const NextNetwork& network : result.next) names.insert(network.name);
+      if (network.origin == Origin::proposal) add(folder / "networks", network.name + ".json");
+    for (const NextNetwork& network : result.next) add(folder / "networks", network.name + ".json");
+    for (const Finding& finding : result.findings)
+      if (const auto* robust = std::get_if<RobustFinding>(&finding))
+        for (const LatencyOnDevice& on : robust->devices)
+          if (on.device != result.device.name) add(folder, result_file(on.device));
   } catch (const Error&) {
     // There is none, or it is another version's: nothing is known to be one's own.
   }
-  return names;
+  return files;
 }
 
 }  // namespace
 
-void save_result(const Result& result, std::span<const Network> proposals, const fs::path& folder) {
+void save_result(const Result& result, std::span<const Network> proposals, const fs::path& folder,
+                 std::span<const Result> elsewhere) {
   const fs::path networks = folder / "networks";
   if (fs::is_symlink(networks))
     throw Error(fmt::format("{}: is a symbolic link, expected a folder", networks.string()));
-  std::set<std::string> stale = proposals_in(folder);
+  std::set<fs::path> stale = files_in(folder);
   if (!proposals.empty()) fs::create_directories(networks);
   for (const Network& network : proposals) {
-    save_network(network, networks / (network.name + ".json"));
-    stale.erase(network.name);
+    const fs::path file = networks / (network.name + ".json");
+    save_network(network, file);
+    stale.erase(file);
+  }
+  for (const Result& other : elsewhere) {
+    const fs::path file = folder / result_file(other.device.name);
+    save_result(other, file);
+    stale.erase(file);
   }
   save_result(result, folder / "result.json");
-  for (const std::string& name : stale)
-    if (fs::path(name).filename() == name) fs::remove(networks / (name + ".json"));
+  for (const fs::path& file : stale) fs::remove(file);
 }
 
 }  // namespace cpubone

@@ -21,10 +21,10 @@ class FolderLock {
 };
 
 /// Writes `result.json` and `networks/<name>.json`, which must be the result's proposals and what
-/// to train next. Files of proposals of the result that was there before, and only these, are
-/// removed. Throws cpubone::Error where something cannot be written, or `networks` is a link to
-/// elsewhere.
+/// to train next, and for each result of another device `result-<device>.json`. Files of proposals
+/// and of other devices of the result that was there before, and only these, are removed. Throws
+/// cpubone::Error where something cannot be written, or `networks` is a link to elsewhere.
 void save_result(const Result& result, std::span<const Network> proposals,
-                 const std::filesystem::path& folder);
+                 const std::filesystem::path& folder, std::span<const Result> elsewhere = {});
 
 }  // namespace cpubone

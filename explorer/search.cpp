@@ -18,9 +18,9 @@ namespace cpubone {
 namespace {
 
 constexpr std::array<std::string_view, 4> algorithm_names{"nsga2", "moead", "local", "random"};
-constexpr std::size_t cloud_size = 800;
 constexpr std::int64_t most_requests_each = 5;  // of a distinct network; small spaces run dry
 constexpr double checkpoint_seconds = 2;
+constexpr std::size_t most_volume_costs = 3;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -30,14 +30,15 @@ bool uses_populations(Algorithm algorithm) {
   return algorithm == Algorithm::nsga2 || algorithm == Algorithm::moead;
 }
 
-void check_options(const SearchOptions& o, const SearchSpace& space) {
+void check_options(const SearchOptions& o, const Evaluator& evaluator) {
   const auto fail = [](const std::string& what) { throw std::invalid_argument("search: " + what); };
-  if (o.objectives.empty() || o.objectives.size() > 3)
-    fail(fmt::format("expected one to three objectives, got {}", o.objectives.size()));
+  const SearchSpace& space = evaluator.space();
+  if (o.objectives.empty() || o.objectives.size() > 4)
+    fail(fmt::format("expected one to four objectives, got {}", o.objectives.size()));
   const std::set<Objective> different(o.objectives.begin(), o.objectives.end());
   if (different.size() != o.objectives.size()) fail("an objective is given twice");
   if (o.objectives.size() == 1 && uses_populations(o.algorithm))
-    fail(fmt::format("{} needs two or three objectives, got 1", name(o.algorithm)));
+    fail(fmt::format("{} needs two objectives or more, got 1", name(o.algorithm)));
   if (!o.reference.empty() && o.reference.size() != o.objectives.size())
     fail(fmt::format("reference must have {} costs, got {}", o.objectives.size(),
                      o.reference.size()));
@@ -50,6 +51,13 @@ void check_options(const SearchOptions& o, const SearchSpace& space) {
   if (o.generations < 1) fail(fmt::format("generations must be >= 1, got {}", o.generations));
   if (o.threads < 1 || o.threads > 1024)
     fail(fmt::format("threads must be in 1..1024, got {}", o.threads));
+  const auto check_device = [&](Objective objective) {
+    if (device_of(objective) > evaluator.elsewhere().size())
+      fail(fmt::format("{} needs {} devices, got {}", name(objective), device_of(objective) + 1,
+                       evaluator.elsewhere().size() + 1));
+  };
+  std::for_each(o.objectives.begin(), o.objectives.end(), check_device);
+  for (const Constraint& c : o.constraints) check_device(c.objective);
   for (const Constraint& c : o.constraints)
     if (!std::isfinite(c.limit) || c.limit <= 0)
       fail(fmt::format("limit of {} must be positive, got {}", name(c.objective), c.limit));
@@ -60,7 +68,7 @@ class Search {
  public:
   Search(const Evaluator& evaluator, const SearchOptions& options)
       : evaluator_(evaluator), options_(options), started_(std::chrono::steady_clock::now()) {
-    check_options(options, evaluator.space());
+    check_options(options, evaluator);
   }
 
   SearchResult run() {
@@ -158,6 +166,23 @@ class Search {
       tasks.push_back({options_, scale_, seed_of(i, state_.epoch), most_new, state_.populations[i],
                        state_.front.empty() ? state_.nearest : state_.front});
     }
+    // How many networks a part of an epoch may evaluate depends on what is known already, which is
+    // known here only.
+    const bool is_whole = std::all_of(tasks.begin(), tasks.end(), [&](const IslandTask& task) {
+      return task.most_new == std::int64_t{options_.generations} * options_.population;
+    });
+    std::vector<IslandEpoch> epochs =
+        options_.evolve && is_whole ? options_.evolve(tasks, evaluator_) : evolve_here(tasks);
+    for (std::size_t i = 0; i < islands; ++i) {
+      state_.populations[i] = std::move(epochs[i].population);
+      account(epochs[i]);
+    }
+    migrate();
+    close_epoch();
+  }
+
+  std::vector<IslandEpoch> evolve_here(std::span<const IslandTask> tasks) {
+    const std::size_t islands = tasks.size();
     std::vector<IslandEpoch> epochs(islands);
     std::vector<double> busy_seconds(islands);
     std::vector<std::exception_ptr> errors(islands);
@@ -180,24 +205,24 @@ class Search {
     for (std::thread& helper : helpers) helper.join();
     for (const std::exception_ptr& error : errors)
       if (error) std::rethrow_exception(error);
-    for (std::size_t i = 0; i < islands; ++i) {
-      state_.populations[i] = std::move(epochs[i].population);
-      account(epochs[i]);
-      result_.busy_seconds += busy_seconds[i];
-    }
-    migrate();
-    close_epoch();
+    for (const double seconds : busy_seconds) result_.busy_seconds += seconds;
+    return epochs;
   }
 
   void account(const IslandEpoch& epoch) {
     state_.evaluations += epoch.evaluations;
     result_.evaluate_seconds += epoch.evaluate_seconds;
     std::vector<Found> fresh;
-    for (const Found& f : epoch.found) {
-      const std::uint64_t id = network_id(f.genome);
-      if (!known_.try_emplace(id, f.evaluation).second) continue;
-      state_.networks.push_back(id);
-      fresh.push_back(f);
+    auto found = epoch.found.begin();
+    for (const std::uint64_t id : epoch.networks) {
+      const auto [known, is_new] = known_.try_emplace(id);
+      if (is_new) state_.networks.push_back(id);
+      if (found == epoch.found.end() || network_id(found->genome) != id) continue;
+      if (is_new) {
+        known->second = found->evaluation;
+        fresh.push_back(*found);
+      }
+      ++found;
     }
     for (const Found& f : fresh)
       (violation(f.evaluation, options_.constraints) == 0 ? state_.cloud : state_.nearest)
@@ -244,7 +269,7 @@ class Search {
           state_.reference[i] = std::max(state_.reference[i], c[i]);
       }
     }
-    if (state_.reference.empty()) return;
+    if (state_.reference.empty() || options_.objectives.size() > most_volume_costs) return;
     std::vector<Costs> points;
     for (const Found& f : state_.front) points.push_back(costs(f.evaluation, options_.objectives));
     state_.hypervolume.push_back({distinct(), hypervolume(points, state_.reference)});

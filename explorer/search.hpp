@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -26,11 +27,18 @@ std::string_view name(Algorithm algorithm);
 /// Throws std::invalid_argument listing the known ones.
 Algorithm parse_algorithm(std::string_view text);
 
+struct IslandTask;
+struct IslandEpoch;
+/// Runs an epoch of each of these islands, e.g. in other processes, as `evolve` does that knows of
+/// no networks before (explorer/island.hpp). May throw Cancelled.
+using EvolveIslands =
+    std::function<std::vector<IslandEpoch>(std::span<const IslandTask>, const Evaluator&)>;
+
 /// How to search. Results depend on everything here but `threads`, `checkpoint` and the callbacks,
 /// where the budget suffices.
 struct SearchOptions {
   Algorithm algorithm = Algorithm::nsga2;
-  std::vector<Objective> objectives{Objective::latency, Objective::top1};  ///< one to three
+  std::vector<Objective> objectives{Objective::latency, Objective::top1};  ///< one to four
   std::vector<Constraint> constraints;
   std::int64_t evaluations = 100'000;  ///< distinct networks that the algorithm evaluates, at most
   double budget_seconds = std::numeric_limits<double>::infinity();  ///< no epoch starts after it
@@ -40,11 +48,14 @@ struct SearchOptions {
   std::uint64_t seed = 1;
   int threads = 1;
   std::vector<Genome> start;  ///< evaluated first, e.g. the published members
-  Costs reference;  ///< of the hypervolume; empty: the worst of the first epoch's networks
+  /// Of the hypervolume; empty: the worst of the first epoch's networks. Fronts of four costs are
+  /// too large for their hypervolume to be computed.
+  Costs reference;
   std::filesystem::path checkpoint;  ///< written while searching where not empty
   bool resume = false;               ///< continue from `checkpoint` where it exists
   std::function<void(double fraction, const std::string& text)> progress;
   const std::atomic<bool>* cancel = nullptr;  ///< ends the search early with what it has
+  EvolveIslands evolve;  ///< who runs epochs of the islands; empty: `threads` threads here
 };
 
 /// A network that was evaluated.

@@ -292,22 +292,33 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
         return latency_model(learnt.predictor);
       };
   }
+  input.latency.device = target.name;
+  for (const Target& other : request.elsewhere) {
+    input.elsewhere.push_back(latency_model(other.predictor));
+    input.elsewhere.back().device = other.name;
+  }
   Exploration exploration = explore(input, options);
   if (journalled) learnt.profile = journalled->profile();
 
   Explored explored;
   explored.is_complete = !is_cancelled(hooks);
   explored.result = std::move(exploration.result);
+  explored.elsewhere = std::move(exploration.elsewhere);
   explored.proposals = std::move(exploration.proposals);
   explored.next = std::move(exploration.next);
   // Predicted, so that they cost no time; `run_studies` measures them where it is asked to.
   const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
-  if (explored.is_complete)
-    for (Study& study : run_studies(learnt, nullptr, names, hooks))
-      explored.result.studies.push_back(std::move(study));
-  describe(explored.result, learnt, request.provenance);
-  if (const std::string form = text(request.form); !form.empty())
-    explored.result.device.conditions.push_back({"networks", form});
+  const auto finish = [&](Result& result, const Target& on) {
+    if (explored.is_complete)
+      for (Study& study : run_studies(on, nullptr, names, hooks))
+        result.studies.push_back(std::move(study));
+    describe(result, on, request.provenance);
+    if (const std::string form = text(request.form); !form.empty())
+      result.device.conditions.push_back({"networks", form});
+  };
+  finish(explored.result, learnt);
+  for (std::size_t d = 0; d < explored.elsewhere.size(); ++d)
+    finish(explored.elsewhere[d], request.elsewhere[d]);
   explored.profile = std::move(learnt.profile);
   return explored;
 }
@@ -316,7 +327,7 @@ void save(const Explored& explored, const Target& target, const fs::path& folder
   std::vector<Network> networks;
   for (const Proposal& proposal : explored.proposals) networks.push_back(proposal.network);
   networks.insert(networks.end(), explored.next.begin(), explored.next.end());
-  save_result(explored.result, networks, folder);
+  save_result(explored.result, networks, folder, explored.elsewhere);
   if (!explored.is_complete) return;
   if (!target.file.empty() && explored.profile != target.profile)
     save_profile(explored.profile, target.file);

@@ -81,11 +81,14 @@ struct ExploreRequest {
   std::filesystem::path folder;  ///< for what an interrupted exploration leaves; empty: nothing
   bool afresh = false;           ///< forget what an interrupted exploration measured
   Provenance provenance;
+  /// The second and third device that networks are for, predicted like the first; names differ.
+  std::vector<Target> elsewhere;
 };
 
 /// What an exploration found, and what it learnt of the device.
 struct Explored {
   Result result;
+  std::vector<Result> elsewhere;    ///< the same networks on the second and third device
   std::vector<Proposal> proposals;  ///< fastest first
   std::vector<Network> next;        ///< those to train next
   Profile profile;                  ///< the target's, with what was learnt
@@ -97,7 +100,8 @@ struct Explored {
 Explored explore_target(const Target& target, Measurer* machine, const ExploreRequest& request,
                         const WorkHooks& hooks);
 
-/// Saves the result with its proposals in `folder`, and, where the exploration is complete, what it
+/// Saves the result with its proposals in `folder`, those of other devices as
+/// `result-<device>.json`, and, where the exploration is complete, what it
 /// learnt of the device; then nothing is left to resume.
 void save(const Explored& explored, const Target& target, const std::filesystem::path& folder);
 

@@ -111,6 +111,34 @@ const Table<LostTimeFinding>& table<LostTimeFinding>() {
 }
 
 template <>
+const Table<LatencyOnDevice>& table<LatencyOnDevice>() {
+  using T = LatencyOnDevice;
+  static const Table<T> latency{
+      "latency on a device",
+      {field<&T::device>("device", ""), field<&T::latency_ms>("latency_ms", "predicted", positive),
+       field<&T::best_ms>("best_ms", "of the fastest network there at the accuracy", positive)}};
+  return latency;
+}
+
+template <>
+const Table<RobustFinding>& table<RobustFinding>() {
+  using T = RobustFinding;
+  static const Table<T> robust{
+      .name = "finding `robust`",
+      .fields = {field<&T::network>("network", "a published one"),
+                 field<&T::top1>("top1", "percent that is reached with a probability of 90 %",
+                                 percents),
+                 optional<&T::proposal>("proposal",
+                                        "whose worst slowdown is least; empty where none reaches "
+                                        "`top1`"),
+                 optional<&T::worst_slowdown>("worst_slowdown",
+                                              "largest `latency_ms` over `best_ms`", not_negative),
+                 optional<&T::devices>("devices", "")},
+      .kind = "robust"};
+  return robust;
+}
+
+template <>
 const Table<StudyColumn>& table<StudyColumn>() {
   static const Table<StudyColumn> column{
       "column",
@@ -163,7 +191,8 @@ Finding read_finding(const JsonReader& json) {
   if (kind == "gain") return records::read_record<GainFinding>(json);
   if (kind == "prediction") return records::read_record<PredictionFinding>(json);
   if (kind == "lost-time") return records::read_record<LostTimeFinding>(json);
-  json.at("kind").fail("one of \"gain\", \"prediction\", \"lost-time\"");
+  if (kind == "robust") return records::read_record<RobustFinding>(json);
+  json.at("kind").fail("one of \"gain\", \"prediction\", \"lost-time\", \"robust\"");
 }
 
 nlohmann::json to_json(const Finding& finding) {

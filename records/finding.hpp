@@ -52,7 +52,26 @@ struct LostTimeFinding {
   bool operator==(const LostTimeFinding&) const = default;
 };
 
-using Finding = std::variant<GainFinding, PredictionFinding, LostTimeFinding>;
+/// A network on one of several devices.
+struct LatencyOnDevice {
+  std::string device;
+  double latency_ms = 0;
+  double best_ms = 0;  ///< of the fastest network there at the same accuracy
+  bool operator==(const LatencyOnDevice&) const = default;
+};
+
+/// The network that is, with a probability of 90 %, as accurate as a published network and whose
+/// worst slowdown on several devices is least: its latency over that of the fastest on the device.
+struct RobustFinding {
+  std::string network;   ///< the published one
+  double top1 = 0;       ///< percent that is reached
+  std::string proposal;  ///< empty where none reaches it
+  double worst_slowdown = 1;
+  std::vector<LatencyOnDevice> devices;
+  bool operator==(const RobustFinding&) const = default;
+};
+
+using Finding = std::variant<GainFinding, PredictionFinding, LostTimeFinding, RobustFinding>;
 
 /// A column of a study's table: `latency` in `ms`.
 struct StudyColumn {

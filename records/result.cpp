@@ -397,7 +397,8 @@ std::string describe_result_file() {
                       MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
                       SearchSummary, SearchLimit, HypervolumePoint, PredictorSummary, ClassError,
                       NetworkError, AccuracySummary, GainFinding, PredictionFinding,
-                      LostTimeFinding, Study, StudyColumn, StudyNumber, NextNetwork>();
+                      LostTimeFinding, RobustFinding, LatencyOnDevice, Study, StudyColumn,
+                      StudyNumber, NextNetwork>();
 }
 
 Result load_result(const std::filesystem::path& path) {

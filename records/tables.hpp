@@ -25,6 +25,10 @@ const Table<PredictionFinding>& table<PredictionFinding>();
 template <>
 const Table<LostTimeFinding>& table<LostTimeFinding>();
 template <>
+const Table<RobustFinding>& table<RobustFinding>();
+template <>
+const Table<LatencyOnDevice>& table<LatencyOnDevice>();
+template <>
 std::span<const std::string_view> names<Bound>();
 template <>
 std::span<const std::string_view> names<DType>();

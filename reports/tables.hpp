@@ -11,6 +11,10 @@ namespace cpubone {
 /// comparing with, fastest first.
 Table summary_table(const Result& result);
 
+/// What a terminal shows of results of the same networks on several devices: proposals and
+/// CPUBone's networks with the latency on each, and on which of the devices' fronts they are.
+Table devices_table(std::span<const Result> results);
+
 /// What to train next; without rows where nothing was asked for.
 Table next_table(const Result& result);
 /// What it is good for, and what comes after it.

@@ -1,6 +1,7 @@
 #include "reports/words.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cmath>
@@ -70,12 +71,12 @@ Statement say(const GainFinding& gain, const Result& result) {
 }
 
 Statement say(const PredictionFinding& prediction, const Result&) {
-  return {
-      "Predicted and measured latency of the proposals",
-      fmt::format("{} proposals were predicted, before they were measured, {:.1f} % off on "
-                  "average and {:.1f} % at worst, at the pace of the networks measured beside them.",
-                  prediction.networks, 100 * prediction.mean_error, 100 * prediction.worst_error),
-      verdict_of(prediction.holds)};
+  return {"Predicted and measured latency of the proposals",
+          fmt::format(
+              "{} proposals were predicted, before they were measured, {:.1f} % off on "
+              "average and {:.1f} % at worst, at the pace of the networks measured beside them.",
+              prediction.networks, 100 * prediction.mean_error, 100 * prediction.worst_error),
+          verdict_of(prediction.holds)};
 }
 
 Statement say(const LostTimeFinding& lost, const Result&) {
@@ -88,6 +89,28 @@ Statement say(const LostTimeFinding& lost, const Result&) {
                       lost.stage_lost_ms, lost.stage_ms, lost.op_class_lost_ms, lost.op_class,
                       lost.bound == Bound::kernel ? "the runtime's kernel" : name(lost.bound)),
           Verdict::none};
+}
+
+Statement say(const RobustFinding& robust, const Result&) {
+  Statement said{fmt::format("One network for all devices at the accuracy of {}", robust.network),
+                 "", Verdict::none};
+  if (robust.proposal.empty()) {
+    said.sentence = fmt::format(
+        "No network reaches the {:.1f} % of {} with a probability of {:.0f} % within the "
+        "constraints.",
+        robust.top1, robust.network, 100 * claim_probability);
+    return said;
+  }
+  std::vector<std::string> parts;
+  for (const LatencyOnDevice& on : robust.devices)
+    parts.push_back(fmt::format("{:.2f} ms on {}, where the fastest takes {:.2f} ms", on.latency_ms,
+                                on.device, on.best_ms));
+  said.sentence = fmt::format(
+      "{} reaches {:.1f} % with a probability of {:.0f} % and is predicted to take {}: at most "
+      "{:.1f} % more than the best on any.",
+      robust.proposal, robust.top1, 100 * claim_probability, fmt::join(parts, "; "),
+      100 * (robust.worst_slowdown - 1));
+  return said;
 }
 
 }  // namespace

@@ -242,6 +242,8 @@ class ExploreArguments:
         at_most: dict[str, float],
         top1: float,
         threads: int,
+        islands: int,
+        generations: int,
         seed: int,
         proposals: int,
         rounds: int,
@@ -256,14 +258,25 @@ class ExploreArguments:
         command: str,
     ) -> None: ...
 
+_Evolve = Callable[[str, list[str], Callable[[], bool]], list[str]]
+
 def explore(
-    predictor: Predictor,
+    devices: Sequence[tuple[str, Predictor]],
     space: SearchSpace,
     profile: Optional[Profile],
     arguments: ExploreArguments,
     progress: Optional[Callable[[float, str], object]],
-) -> tuple[Result, list[tuple[Optional[Config], Network]], list[Network]]: ...
-def save_result(result: Result, proposals: Sequence[Network], folder: Path) -> None: ...
+    evolve: Optional[_Evolve],
+) -> tuple[Result, list[Result], list[tuple[Optional[Config], Network]], list[Network]]: ...
+def save_result(
+    result: Result, proposals: Sequence[Network], folder: Path, elsewhere: Sequence[Result]
+) -> None: ...
+
+class IslandProblem:
+    def __init__(self, text: str) -> None: ...
+    def evolve(self, task: str) -> str: ...
+    def check(self, epoch: str) -> None: ...
+
 def estimated_top1(network: Network) -> Optional[tuple[float, float, float]]: ...
 
 # Only where it was built with XNNPACK (`has_xnnpack`).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Bar, Progress
@@ -31,27 +31,55 @@ class Exploration(NamedTuple):
     result: Result
     proposals: List[Proposal]  #: fastest first
     next: List[Network] = []  #: those to train next, as `result` tells of them, the first first
+    elsewhere: List[Result] = []  #: the same networks on the second and third device
 
     def save(self, folder: PathLike) -> None:
-        """Writes `result.json` and `networks/*.json`, of proposals and of those to train next; those of the result that
-        was there before are removed."""
+        """Writes `result.json`, `result-<device>.json` of other devices and `networks/*.json`, of proposals and of those
+        to train next; those of the result that was there before are removed."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         networks = [proposal.network for proposal in self.proposals] + self.next
-        _core.save_result(self.result._core, [network._core for network in networks], path)
+        elsewhere = [result._core for result in self.elsewhere]
+        _core.save_result(self.result._core, [network._core for network in networks], path, elsewhere)
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
 
 
+#: Runs an epoch of islands: the problem, a task an island, and whether to stop; returns epochs. All are JSON.
+Evolve = Callable[[str, List[str], Callable[[], bool]], List[str]]
+
+
+def _named(predictor: Union[Predictor, Mapping[str, Predictor]]) -> List[Tuple[str, Predictor]]:
+    devices = {str(predictor.device["name"]): predictor} if isinstance(predictor, Predictor) else predictor
+    if not isinstance(devices, Mapping) or not devices or not all(isinstance(p, Predictor) for p in devices.values()):
+        raise ValueError(
+            f"predictor: got {predictor!r}, expected a cpubone.Predictor: Predictor.host(), "
+            'Predictor.of_device("pi5"), Predictor.load(path); or such by the names of devices'
+        )
+    return list(devices.items())
+
+
+def _limits(latency_ms: Union[float, Mapping[str, float], None], devices: List[str]) -> Dict[str, float]:
+    """By the objectives' names."""
+    if latency_ms is None:
+        return {}
+    by_device = latency_ms if isinstance(latency_ms, Mapping) else {name: latency_ms for name in devices}
+    unknown = set(by_device) - set(devices)
+    if unknown:
+        raise ValueError(f"latency_ms: got {sorted(unknown)}, expected one of the devices {devices}")
+    objectives = ("latency", "latency-2", "latency-3")
+    return {objectives[devices.index(name)]: float(limit) for name, limit in by_device.items()}
+
+
 def explore(
-    predictor: Predictor,
+    predictor: Union[Predictor, Mapping[str, Predictor]],
     *,
     space: Union[SearchSpace, PathLike, None] = None,
     accuracy: Optional[PathLike] = None,
     profile: Optional[Profile] = None,
     measure_s: float = 0.0,
-    latency_ms: Optional[float] = None,
+    latency_ms: Union[float, Mapping[str, float], None] = None,
     top1: Optional[float] = None,
     params_m: Optional[float] = None,
     macs_m: Optional[float] = None,
@@ -65,8 +93,11 @@ def explore(
     budget_s: float = 90.0,
     algorithm: str = "local",
     threads: int = 0,
+    islands: int = 4,
+    generations: int = 5,
     seed: int = 1,
     progress: Progress = True,
+    evolve: Optional[Evolve] = None,
 ) -> Exploration:
     """Rebuilds the published networks, searches the space for the front of predicted latency and estimated top-1,
     and proposes networks.
@@ -80,18 +111,21 @@ def explore(
     `macs_m` are millions, `memory_mb` weights and activations. `resolution` (pixels, or height and width) and
     `features` (without heads, as detectors use them) are those of all networks, but for their accuracy: that is of
     whole classifiers. `threads` search (0: all). Ctrl-C stops cleanly.
+    Two or three predictors by the names of their devices: networks that are fast on each, and those that are nearest
+    to the best on all; `latency_ms` may then be by device.
+    `islands` search apart and exchange their best every `generations`; `evolve` runs these epochs elsewhere
+    (`cpubone.fleet`), with the same result.
     The same seed gives the same proposals where nothing is measured.
     Raises cpubone.Error where no network meets the bounds, telling how near one comes.
     """
-    if not isinstance(predictor, Predictor):
-        raise ValueError(
-            f"predictor: got {predictor!r}, expected a cpubone.Predictor: Predictor.host(), "
-            'Predictor.of_device("pi5"), Predictor.load(path)'
-        )
+    devices = _named(predictor)
     if measure_s > 0:
         _need_xnnpack()
-    limits = {"latency": latency_ms, "params": params_m, "macs": macs_m, "memory": memory_mb}
-    at_most: Dict[str, float] = {name: float(limit) for name, limit in limits.items() if limit is not None}
+        if len(devices) > 1 or evolve is not None:
+            raise ValueError("measure_s: one device is measured, and islands of its search are not run elsewhere")
+    limits = {"params": params_m, "macs": macs_m, "memory": memory_mb}
+    at_most = {name: float(limit) for name, limit in limits.items() if limit is not None}
+    at_most.update(_limits(latency_ms, [name for name, _ in devices]))
     height, width = resolution if isinstance(resolution, tuple) else (resolution or 0,) * 2
     if resolution is not None and min(height, width) < 1:
         raise ValueError(f"resolution: got {resolution!r}, expected pixels above 0, or a height and a width")
@@ -101,6 +135,8 @@ def explore(
         at_most=at_most,
         top1=0.0 if top1 is None else float(top1),
         threads=threads if threads > 0 else os.cpu_count() or 1,
+        islands=islands,
+        generations=generations,
         seed=seed,
         proposals=proposals,
         rounds=rounds,
@@ -118,14 +154,21 @@ def explore(
     with Bar("exploring", progress) as bar:
         callback = bar.callback
         report = None if callback is None else lambda fraction, text: callback(fraction, float("nan"), text)
-        core, found, following = _core.explore(
-            predictor._core, chosen._core, None if profile is None else profile._core, arguments, report
+        core, elsewhere, found, following = _core.explore(
+            [(name, one._core) for name, one in devices],
+            chosen._core,
+            None if profile is None else profile._core,
+            arguments,
+            report,
+            evolve,
         )
     made = [
         Proposal(built.name, None if config is None else Config._from_core(config), Network(built))
         for config, built in found
     ]
-    return Exploration(Result(core), made, [Network(built) for built in following])
+    return Exploration(
+        Result(core), made, [Network(built) for built in following], [Result(one) for one in elsewhere]
+    )
 
 
 def _space(what: Union[SearchSpace, PathLike, None]) -> SearchSpace:

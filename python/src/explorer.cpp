@@ -4,6 +4,7 @@
 #include <future>
 #include <map>
 
+#include "explorer/island_json.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "python/src/bindings.hpp"
@@ -27,10 +28,11 @@ struct ExploreArguments {
 
 ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t evaluations,
                                    const std::map<std::string, double>& at_most, double top1,
-                                   int threads, std::uint64_t seed, int proposals, int rounds,
-                                   double budget_s, double measure_s, int height, int width,
-                                   bool features, int next, std::filesystem::path accuracy,
-                                   std::string created, std::string command) {
+                                   int threads, int islands, int generations, std::uint64_t seed,
+                                   int proposals, int rounds, double budget_s, double measure_s,
+                                   int height, int width, bool features, int next,
+                                   std::filesystem::path accuracy, std::string created,
+                                   std::string command) {
   ExploreArguments a;
   SearchOptions& search = a.options.search;
   search.algorithm = parse_algorithm(algorithm);
@@ -39,6 +41,8 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
     search.constraints.push_back({parse_objective(objective), limit});
   if (top1 > 0) search.constraints.push_back({Objective::top1, top1});
   search.threads = threads;
+  search.islands = islands;
+  search.generations = generations;
   search.seed = seed;
   a.options.proposals = proposals;
   a.options.rounds = rounds;
@@ -61,16 +65,60 @@ auto interruptible(Interruption& interruption, std::atomic<bool>& cancel, Work w
   return future.get();
 }
 
-Explored run(const Predictor& predictor, const SearchSpace& space, const Profile* profile,
-             const ExploreArguments& arguments, const py::object& progress) {
+/// A device by the name that results call it by.
+using NamedPredictor = std::pair<std::string, Predictor>;
+
+Target target_of(const NamedPredictor& device) {
+  Target target = predicted_target(device.second);
+  target.name = device.first;
+  return target;
+}
+
+/// Lets Python run islands: `evolve` takes the problem, tasks and whether to stop, and returns the
+/// epochs, all JSON texts.
+EvolveIslands evolve_by(const py::object& evolve, const std::vector<NamedPredictor>& devices,
+                        Interruption& interruption, const std::atomic<bool>& cancel) {
+  return [&, problem = std::string()](std::span<const IslandTask> tasks,
+                                      const Evaluator& evaluator) mutable {
+    std::vector<std::string> texts;
+    for (const IslandTask& task : tasks) texts.push_back(to_json(task).dump());
+    if (problem.empty()) {
+      std::vector<Predictor> predictors;
+      for (const NamedPredictor& device : devices) predictors.push_back(device.second);
+      problem = problem_json(evaluator, predictors, tasks.front().options).dump();
+    }
+    std::vector<std::string> answers;
+    interruption.guarded([&] {
+      const py::cpp_function stopped([&cancel] { return cancel.load(); });
+      answers = evolve(problem, texts, stopped).cast<std::vector<std::string>>();
+    });
+    if (interruption.requested()) throw Cancelled{};
+    if (answers.size() != tasks.size())
+      throw Error("explore: got " + std::to_string(answers.size()) + " epochs of " +
+                  std::to_string(tasks.size()) + " islands");
+    std::vector<IslandEpoch> epochs;
+    for (std::size_t i = 0; i < tasks.size(); ++i)
+      epochs.push_back(from_text(answers[i], "island", [&](const JsonReader& json) {
+        return read_epoch(json, tasks[i].population.size(), evaluator.space());
+      }));
+    return epochs;
+  };
+}
+
+Explored run(const std::vector<NamedPredictor>& devices, const SearchSpace& space,
+             const Profile* profile, const ExploreArguments& arguments, const py::object& progress,
+             const py::object& evolve) {
   Interruption interruption;
   std::atomic<bool> cancel = false;
-  Target target = predicted_target(predictor);
-  if (profile) target.profile = *profile;
+  const Target target = [&] {
+    Target first = target_of(devices.at(0));
+    if (profile) first.profile = *profile;
+    return first;
+  }();
   std::unique_ptr<Measurer> machine;
 #ifdef CPUBONE_WITH_XNNPACK
   if (arguments.budget.round_s > 0)
-    machine = host_measurer(predictor.settings, arguments.options.search.seed,
+    machine = host_measurer(target.predictor.settings, arguments.options.search.seed,
                             [&] { return cancel.load(); });
 #endif
   ExploreRequest request;
@@ -80,6 +128,10 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
   request.form = arguments.form;
   request.budget = arguments.budget;
   request.provenance = arguments.provenance;
+  for (std::size_t i = 1; i < devices.size(); ++i)
+    request.elsewhere.push_back(target_of(devices[i]));
+  if (!evolve.is_none())
+    request.options.search.evolve = evolve_by(evolve, devices, interruption, cancel);
   WorkHooks hooks;
   hooks.cancel = &cancel;
   if (!progress.is_none())
@@ -104,26 +156,56 @@ Explored run(const Predictor& predictor, const SearchSpace& space, const Profile
 void register_explorer(py::module_& m) {
   py::class_<ExploreArguments>(m, "ExploreArguments")
       .def(py::init(&explore_arguments), "algorithm"_a, "evaluations"_a, "at_most"_a, "top1"_a,
-           "threads"_a, "seed"_a, "proposals"_a, "rounds"_a, "budget_s"_a, "measure_s"_a,
-           "height"_a, "width"_a, "features"_a, "next"_a, "accuracy"_a, "created"_a, "command"_a);
+           "threads"_a, "islands"_a, "generations"_a, "seed"_a, "proposals"_a, "rounds"_a,
+           "budget_s"_a, "measure_s"_a, "height"_a, "width"_a, "features"_a, "next"_a, "accuracy"_a,
+           "created"_a, "command"_a);
   m.def(
       "explore",
-      [](const Predictor& predictor, const SearchSpace& space, const Profile* profile,
-         const ExploreArguments& arguments, const py::object& progress) {
-        Explored found = run(predictor, space, profile, arguments, progress);
+      [](const std::vector<NamedPredictor>& devices, const SearchSpace& space,
+         const Profile* profile, const ExploreArguments& arguments, const py::object& progress,
+         const py::object& evolve) {
+        Explored found = run(devices, space, profile, arguments, progress, evolve);
         py::list proposals;
         for (Proposal& proposal : found.proposals)
           proposals.append(py::make_tuple(proposal.config, std::move(proposal.network)));
         py::list next;
         for (Network& network : found.next) next.append(std::move(network));
-        return py::make_tuple(std::move(found.result), proposals, next);
+        return py::make_tuple(std::move(found.result), std::move(found.elsewhere), proposals, next);
       },
-      "predictor"_a, "space"_a, "profile"_a, "arguments"_a, "progress"_a);
+      "devices"_a, "space"_a, "profile"_a, "arguments"_a, "progress"_a, "evolve"_a);
+  py::class_<IslandProblem>(m, "IslandProblem")
+      .def(py::init([](const std::string& text) {
+             return from_text(text, "island problem", [](const JsonReader& json) {
+               return std::make_unique<IslandProblem>(json);
+             });
+           }),
+           "text"_a)
+      .def(
+          "evolve",
+          [](const IslandProblem& problem, const std::string& task) {
+            const py::gil_scoped_release release;
+            return from_text(task, "island task", [&](const JsonReader& json) {
+              return evolve_json(problem, json).dump();
+            });
+          },
+          "task"_a)
+      .def(
+          "check",
+          [](const IslandProblem& problem, const std::string& epoch) {
+            const py::gil_scoped_release release;
+            from_text(epoch, "island epoch", [&](const JsonReader& json) {
+              check_epoch(problem, json);
+              return true;
+            });
+          },
+          "epoch"_a);
   m.def(
       "save_result",
       [](const Result& result, const std::vector<Network>& proposals,
-         const std::filesystem::path& folder) { save_result(result, proposals, folder); },
-      "result"_a, "proposals"_a, "folder"_a);
+         const std::filesystem::path& folder, const std::vector<Result>& elsewhere) {
+        save_result(result, proposals, folder, elsewhere);
+      },
+      "result"_a, "proposals"_a, "folder"_a, "elsewhere"_a);
   m.def(
       "estimated_top1",
       [](const Network& network) -> py::object {

@@ -68,6 +68,24 @@ TEST_CASE("a result with fewer proposals removes the files of those that are gon
   fs::remove_all(path);
 }
 
+TEST_CASE("a result of one device removes those of other devices that were there", "[explorer]") {
+  const fs::path path = folder("devices");
+  auto [result, networks] = proposing(1);
+  result.device.name = "pi5";
+  Result other = result;
+  other.device.name = "pixel7pro";
+  result.findings.emplace_back(
+      RobustFinding{"b0", 77, "proposal-1", 1, {{"pi5", 1, 1}, {"pixel7pro", 1, 1}}});
+  std::ofstream(path / "result-mine.json") << "somebody else's";
+  save_result(result, networks, path, std::span(&other, 1));
+  CHECK(load_result(path / "result-pixel7pro.json").device.name == "pixel7pro");
+  CHECK(load_result(path / "result.json") == result);
+  save(1, path);
+  CHECK_FALSE(fs::exists(path / "result-pixel7pro.json"));
+  CHECK(fs::exists(path / "result-mine.json"));
+  fs::remove_all(path);
+}
+
 TEST_CASE("a link in the place of the networks' folder is not followed", "[explorer]") {
   const fs::path path = folder("link");
   const fs::path elsewhere = folder("elsewhere");

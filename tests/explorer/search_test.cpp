@@ -417,7 +417,7 @@ TEST_CASE("wrong options are refused", "[explorer]") {
   SearchOptions options;
   options.objectives = {Objective::top1};
   CHECK_THROWS_WITH(search(evaluator, options),
-                    "search: nsga2 needs two or three objectives, got 1");
+                    "search: nsga2 needs two objectives or more, got 1");
   options = {};
   options.population = 10;
   CHECK_THROWS_WITH(search(evaluator, options),
@@ -426,6 +426,9 @@ TEST_CASE("wrong options are refused", "[explorer]") {
   options.constraints = {{Objective::latency, -1}};
   CHECK_THROWS_WITH(search(evaluator, options),
                     "search: limit of latency must be positive, got -1");
+  options = {};
+  options.constraints = {{Objective::latency_2, 10}};
+  CHECK_THROWS_WITH(search(evaluator, options), "search: latency-2 needs 2 devices, got 1");
   options = {};
   options.threads = 0;
   CHECK_THROWS_WITH(search(evaluator, options), "search: threads must be in 1..1024, got 0");

@@ -136,7 +136,8 @@ TEST_CASE("wrong results are refused with the place and what was expected", "[re
   CHECK(error_with("/studies/0/numbers/0/high", 1) ==
         "r.json#/studies/0/numbers/0: expected low <= value <= high, got 2 <= 2 <= 1");
   CHECK(error_with("/findings/0/kind", "hope") ==
-        "r.json#/findings/0/kind: expected one of \"gain\", \"prediction\", \"lost-time\", got "
+        "r.json#/findings/0/kind: expected one of \"gain\", \"prediction\", \"lost-time\", "
+        "\"robust\", got "
         "\"hope\"");
   CHECK(error_with("/findings/2/bound", "luck") ==
         "r.json#/findings/2/bound: expected one of \"compute\", \"memory\", \"overhead\", "

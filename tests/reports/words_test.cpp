@@ -69,6 +69,19 @@ TEST_CASE("how far predictions were off is told with the worst", "[reports]") {
   CHECK(name(said.verdict) == "holds");
 }
 
+TEST_CASE("one network for several devices is told with the best of each", "[reports]") {
+  const RobustFinding robust{"b1", 78.7, "p1", 1.2, {{"pi5", 12, 10}, {"pixel", 7, 7}}};
+  const Statement said = statement(robust, {});
+  CHECK(said.title == "One network for all devices at the accuracy of b1");
+  CHECK(said.sentence ==
+        "p1 reaches 78.7 % with a probability of 90 % and is predicted to take 12.00 ms on pi5, "
+        "where the fastest takes 10.00 ms; 7.00 ms on pixel, where the fastest takes 7.00 ms: at "
+        "most 20.0 % more than the best on any.");
+  CHECK(said.verdict == Verdict::none);
+  CHECK(statement(RobustFinding{"b3", 83.1, "", 1, {}}, {}).sentence ==
+        "No network reaches the 83.1 % of b3 with a probability of 90 % within the constraints.");
+}
+
 TEST_CASE("lost time is told with its stage and cause, and claims nothing", "[reports]") {
   const Statement said = statement(
       LostTimeFinding{"b0", 50, 9, 3, "stage2", 5, 3, "depthwise", 2.8, Bound::memory}, {});
