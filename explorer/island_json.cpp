@@ -149,9 +149,9 @@ Evaluator evaluator_of(const JsonReader& json) {
   std::vector<LatencyModel> models = read_devices(json.at("devices"));
   const LatencyModel first = models.front();
   models.erase(models.begin());
-  const std::string family(space.skeleton->family);
-  return Evaluator(std::move(space), first, published_accuracy_model(family),
-                   read_form(json.at("form")), std::move(models));
+  const AccuracyModel& accuracy = published_accuracy_model(space.peers.family, space.peers.is_new);
+  return Evaluator(std::move(space), first, accuracy, read_form(json.at("form")),
+                   std::move(models));
 }
 
 }  // namespace

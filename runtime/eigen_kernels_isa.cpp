@@ -200,7 +200,7 @@ void round_to_half(const float* in, float* out, std::size_t count) {
 // 16 bytes are looked up in 16 at once; a whole table is 16 of those.
 #if defined(__AVX512BW__)
 using Bytes = __m512i;
-constexpr std::size_t vector_bytes = 64;
+constexpr std::size_t byte_lanes = 64;
 
 /// The 16 lookups by a byte's low half are halved by each bit of its high one.
 template <int bit>
@@ -223,7 +223,7 @@ void look_up_vector(const Bytes* tables, const std::int8_t* in, std::int8_t* out
 }
 #elif defined(__AVX2__)
 using Bytes = __m256i;
-constexpr std::size_t vector_bytes = 32;
+constexpr std::size_t byte_lanes = 32;
 
 Bytes repeated(const std::int8_t* in) {
   return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
@@ -243,7 +243,7 @@ void look_up_vector(const Bytes* tables, const std::int8_t* in, std::int8_t* out
 }
 #elif defined(__aarch64__)
 using Bytes = int8x16_t;
-constexpr std::size_t vector_bytes = 16;
+constexpr std::size_t byte_lanes = 16;
 
 Bytes repeated(const std::int8_t* in) {
   return vld1q_s8(in);
@@ -267,7 +267,7 @@ void look_up(const std::int8_t* table, const std::int8_t* in, std::int8_t* out, 
 #if defined(__AVX2__) || defined(__aarch64__)
   Bytes tables[16];
   for (std::size_t k = 0; k < 16; ++k) tables[k] = repeated(table + 16 * k);
-  for (; i + vector_bytes <= count; i += vector_bytes) look_up_vector(tables, in + i, out + i);
+  for (; i + byte_lanes <= count; i += byte_lanes) look_up_vector(tables, in + i, out + i);
 #endif
   for (; i < count; ++i) out[i] = table[in[i] + 128];
 }

@@ -16,6 +16,7 @@
 #include "graph/schema.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/runtime/one_operator.hpp"
 #include "tests/runtime/reference.hpp"
 
 using namespace cpubone;
@@ -76,19 +77,6 @@ double relative_error(std::span<const float> got, const Values& expected) {
 }
 
 /// A network of one operator, whose inputs and outputs are the network's.
-Network network_of(const Op& op) {
-  Network net;
-  net.name = "one";
-  net.inputs = op.inputs;
-  net.nodes = {{"op", "", op, {}}};
-  net.outputs.clear();
-  for (std::size_t i = 0; i < op.inputs.size(); ++i)
-    net.nodes[0].inputs.emplace_back(network_input, static_cast<int>(i));
-  for (std::size_t i = 0; i < op.outputs.size(); ++i)
-    net.outputs.emplace_back(0, static_cast<int>(i));
-  return net;
-}
-
 /// Branches, a squeeze-excite, attention and a partial convolution.
 Network mixed_network() {
   NetworkBuilder b("mixed", "test", {1, 16, 16, 3});

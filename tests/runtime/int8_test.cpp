@@ -14,6 +14,7 @@
 #include "runtime/executor.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/runtime/one_operator.hpp"
 #include "tests/runtime/reference.hpp"
 
 using namespace cpubone;
@@ -26,18 +27,6 @@ using Bytes = std::vector<std::int8_t>;
 
 std::shared_ptr<const ThreadPool> one_thread() {
   return std::make_shared<const ThreadPool>(1);
-}
-
-Network network_of(const Op& op) {
-  Network net;
-  net.name = "one";
-  net.inputs = op.inputs;
-  net.nodes = {{"op", "", op, {}}};
-  for (std::size_t i = 0; i < op.inputs.size(); ++i)
-    net.nodes[0].inputs.emplace_back(network_input, static_cast<int>(i));
-  for (std::size_t i = 0; i < op.outputs.size(); ++i)
-    net.outputs.emplace_back(0, static_cast<int>(i));
-  return net;
 }
 
 Values real(const Bytes& bytes, const Quantisation& q) {

@@ -12,7 +12,7 @@ using nlohmann::json;
 
 namespace {
 
-SearchSpace read(const json& value) {
+SearchSpace staged_space(const json& value) {
   return read_search_space(JsonReader(value, "space.json#"));
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("every network of the space mixed builds, is canonical and has four fe
 }
 
 TEST_CASE("each stage has the blocks that it chose", "[space]") {
-  const SearchSpace space = read(one({"partial", "repvit", "universal", "inverted"}));
+  const SearchSpace space = staged_space(one({"partial", "repvit", "universal", "inverted"}));
   const Network network = build(space, first_genome(space));
   std::set<std::string> names;
   for (const Node& node : network.nodes) names.insert(node.name);
@@ -97,7 +97,7 @@ TEST_CASE("choices without effect on a block count once", "[space]") {
     stage["start_kernel"] = {0, 3};
   }
   file["stages"][2]["attention"] = {0, 1};
-  const SearchSpace space = read(file);
+  const SearchSpace space = staged_space(file);
   Genome g = first_genome(space);
   const auto at = [&](const std::string& gene) -> std::uint8_t& {
     return g[find_gene(space, gene)];
@@ -120,28 +120,29 @@ TEST_CASE("choices without effect on a block count once", "[space]") {
 TEST_CASE("a file says whose networks its own are like, and what they are compared with",
           "[space]") {
   json file = one({"inverted", "inverted", "inverted", "inverted"});
-  CHECK(read(file).peers == staged_skeleton().peers);
-  CHECK(read(file).peers.is_new);
+  CHECK(staged_space(file).peers == staged_skeleton().peers);
+  CHECK(staged_space(file).peers.is_new);
   file["family"] = "MobileNetV4";
   file["references"] = {"mobilenetv4-conv-small", "b0"};
-  const SearchSpace space = read(file);
+  const SearchSpace space = staged_space(file);
   CHECK(space.peers == Peers{"MobileNetV4", false, {"mobilenetv4-conv-small", "cpubone-b0"}});
-  CHECK(read(to_json(space)) == space);
+  CHECK(staged_space(to_json(space)) == space);
   file["like"] = "CPUBone";
-  CHECK_THROWS_WITH(read(file), ContainsSubstring("/like: expected one of family and like"));
+  CHECK_THROWS_WITH(staged_space(file),
+                    ContainsSubstring("/like: expected one of family and like"));
   file.erase("family");
-  CHECK(read(file).peers.is_new);
-  CHECK(read(to_json(read(file))) == read(file));
+  CHECK(staged_space(file).peers.is_new);
+  CHECK(staged_space(to_json(staged_space(file))) == staged_space(file));
   file["like"] = "Nets";
-  CHECK_THROWS_WITH(read(file), ContainsSubstring("the family of a published network"));
+  CHECK_THROWS_WITH(staged_space(file), ContainsSubstring("the family of a published network"));
   file["like"] = "CPUBone";
   file["references"] = {"b9"};
-  CHECK_THROWS_WITH(read(file), ContainsSubstring("the name of a published network"));
+  CHECK_THROWS_WITH(staged_space(file), ContainsSubstring("the name of a published network"));
 }
 
 TEST_CASE("stages that cannot be are refused by name", "[space]") {
   const auto refuses = [](const json& file, const std::string& why) {
-    CHECK_THROWS_WITH(read(file), ContainsSubstring(why));
+    CHECK_THROWS_WITH(staged_space(file), ContainsSubstring(why));
   };
   json file = one({"inverted", "inverted", "inverted", "inverted"});
   file["resolution"] = {100};
@@ -154,7 +155,7 @@ TEST_CASE("stages that cannot be are refused by name", "[space]") {
   file["stages"][0]["blocks"] = {0, 1};
   refuses(file, "stage1.blocks must be at least 1");
   file["stages"][0]["blocks"] = {1};
-  CHECK_NOTHROW(read(file));
+  CHECK_NOTHROW(staged_space(file));
   file["stages"][3]["block"] = {"resnet"};
   refuses(file, "\"cpubone\", \"partial\", \"mobileone\", \"inverted\", \"repvit\", \"universal\"");
 }
