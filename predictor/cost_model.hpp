@@ -15,6 +15,8 @@ struct CostModel {
   double ns_per_mac = 0;  ///< of padded ones
   double ns_per_loop_start = 0;
   double ns_per_weight_byte = 0;
+  double ns_per_streamed_byte = 0;
+  double ns_per_streamed_far_byte = 0;  ///< on top
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_dispatch = 0;
@@ -61,9 +63,9 @@ MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu);
 /// Work items that threads share where `engine` runs the operator: Eigen's kernels run on one.
 double work_items(const Work& work, std::string_view engine);
 
-/// Costs by least squares of relative errors, none below zero. `prior` (may be null) is what costs
-/// are near to, so that a class whose operators do not tell its costs apart has those of others
-/// like it: their errors are the same without it, but not what limits them.
+/// Costs by least squares of relative errors. `prior` (may be null) is what costs are near to: a
+/// class of few operators is not read into its noise, and one without large ones knows from the
+/// others what large ones cost.
 CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
                          const CostModel* prior);
 

@@ -43,6 +43,10 @@ double log2_at_least_1(double value) {
   return log2_at_least(value, 1.0);
 }
 
+/// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
+/// others' cache, and replacement is not by age.
+constexpr double llc_share = 0.25;
+
 double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
 }
@@ -61,6 +65,13 @@ double crossing_share(int channels, double element_bytes, const CpuTraits& cpu) 
   const int grid = std::gcd(static_cast<int>(channels * element_bytes), line_bytes);
   const double misaligned = 1.0 - double(std::min(grid, vector_bytes)) / vector_bytes;
   return misaligned * std::min(1.0, double(vector_bytes) / line_bytes);
+}
+
+/// Share of a working set that L1, which replaces what was used least recently, still holds when it
+/// is read again: all, or where it is somewhat larger nothing.
+double l1_held_share(double read_bytes, double l1d_bytes) {
+  constexpr double nothing_beyond = 1.25;
+  return std::clamp((nothing_beyond - read_bytes / l1d_bytes) / (nothing_beyond - 1), 0.0, 1.0);
 }
 
 struct Matrix {
@@ -146,11 +157,15 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   w.work_items = work_items(op, m, cpu);
+  const double element = bytes_per_element(op.dtype());
   if (xnnpack_runs_depthwise(op)) {
     const double taps = xnnpack_depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
     // The sum of a pixel's first channels waits for all its taps, one after the other.
     w.loop_starts = m.pixels * taps;
+    // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
+    const double read_bytes = 2 * m.taps * m.groups * element;
+    w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
   } else if (op.kind == OpKind::attention) {
     // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
     const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
@@ -163,6 +178,10 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
         std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
     w.loop_starts = tiles * m.taps;
     w.padded_macs = w.loop_starts * rows * cpu.tile_channels * m.group_in;
+    const double group_bytes = w.weight_bytes / m.groups;
+    const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
+    w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
+    w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
     w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
     w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);

@@ -112,13 +112,17 @@ class Importer {
   }
 
   /// Dimensions of an input or of a tensor that the model describes; nothing where some are open.
+  /// An open number of images, where nothing else is open, is 1.
   static std::optional<Dims> static_dims(const ValueInfoProto& value) {
     if (!value.type().has_tensor_type() || !value.type().tensor_type().has_shape())
       return std::nullopt;
     Dims dims;
-    for (const auto& dim : value.type().tensor_type().shape().dim()) {
-      if (!dim.has_dim_value() || dim.dim_value() < 1) return std::nullopt;
-      dims.push_back(dim.dim_value());
+    constexpr int image_rank = 4;
+    const auto& shape = value.type().tensor_type().shape();
+    for (const auto& dim : shape.dim()) {
+      const bool is_known = dim.has_dim_value() && dim.dim_value() > 0;
+      if (!is_known && !(dims.empty() && shape.dim_size() == image_rank)) return std::nullopt;
+      dims.push_back(is_known ? dim.dim_value() : 1);
     }
     return dims;
   }

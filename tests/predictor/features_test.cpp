@@ -74,6 +74,7 @@ TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]
   CHECK(w.weight_bytes == 4 * (48 * 10 * 9 + 48));
   CHECK(w.activation_bytes == 4 * (28 * 28 * 20 + 14 * 14 * 48));
   CHECK(w.activation_bytes_beyond_l2 == 0);
+  CHECK(w.streamed_bytes == 0);
   CHECK(feature(op, "log2 MACs padded / MACs") == Approx(std::log2(32.0 / 24)));
   CHECK(feature(op, "filled share of the last tile's channels") == 0.5);
   CHECK(feature(op, "filled share of the last tile's rows") == 1);
@@ -111,10 +112,30 @@ TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[
   CHECK(facts(seven, cpu).work.padded_macs == 49.0 * 16 * 24 * 49);
 }
 
+TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predictor]") {
+  // Window and weights: 2 * 9 * 4 bytes a channel; 32 KiB hold those of 455 channels.
+  const Op fits = parse_op("conv2d 1x7x7x448->1x7x7x448 k3x3 s1 p1,1,1,1 g448 f32");
+  CHECK(facts(fits, cpu).work.streamed_bytes == 0);
+  // The cache replaces what was used least recently: where an eighth more is read, half is lost.
+  const Op edge = parse_op("conv2d 1x7x7x512->1x7x7x512 k3x3 s1 p1,1,1,1 g512 f32");
+  CHECK(facts(edge, cpu).work.streamed_bytes == Approx(49.0 * 0.5 * 2 * 9 * 512 * 4));
+  // 8192 channels are 18 times as much: nothing is left of them.
+  const Op beyond = parse_op("conv2d 1x7x7x8192->1x7x7x8192 k3x3 s1 p1,1,1,1 g8192 f32");
+  CHECK(facts(beyond, cpu).work.streamed_bytes == Approx(49.0 * 2 * 9 * 8192 * 4).epsilon(1e-6));
+}
+
 TEST_CASE("a single pixel needs no block of rows", "[predictor]") {
   const Op op = parse_op("linear 1x1x1x100->1x1x1x32 f32");
   CHECK(facts(op, cpu).work.padded_macs == 3200);
   CHECK(feature(op, "filled share of the last tile's rows") == 1);
+}
+
+TEST_CASE("weights that no cache holds are read again for every block of rows", "[predictor]") {
+  // 49 pixels in 7 blocks; 20 MiB of weights, of which a quarter of 32 MiB of cache is kept.
+  const Op op = parse_op("conv2d 1x7x7x2048->1x7x7x2560 k1x1 s1 p0,0,0,0 g1 nobias f32");
+  CHECK(facts(op, cpu).work.streamed_bytes == 6.0 * (19 << 20));
+  CHECK(facts(op, cpu).work.streamed_far_bytes == 6.0 * (12 << 20));
+  CHECK(feature(op, "log2 weight bytes of a group / L2") == Approx(std::log2(20)));
 }
 
 TEST_CASE("attention counts tokens of both products", "[predictor]") {

@@ -176,7 +176,7 @@ TEST_CASE("an operator that is not understood is named and the rest goes on", "[
 
 TEST_CASE("an input whose shape is open asks for it", "[onnx]") {
   const std::string bytes = model([](GraphWriter& g) {
-    g.input("image", {-1, 3, 4, 4});
+    g.input("image", {1, 3, -1, 4});
     g.add("Relu", {"image"}, "y");
     g.output("y", {});
   });
@@ -189,6 +189,19 @@ TEST_CASE("an input whose shape is open asks for it", "[onnx]") {
   options.input_shapes = {{"picture", {1, 3, 8, 8}}};
   CHECK_THROWS_WITH(import_onnx(bytes, "net.onnx", options),
                     ContainsSubstring("for input \"picture\", expected one of image"));
+}
+
+TEST_CASE("an open number of images is one", "[onnx]") {
+  const auto of_shape = [](const std::vector<std::int64_t>& dims) {
+    return import_onnx(model([&](GraphWriter& g) {
+                         g.input("image", dims);
+                         g.add("Relu", {"image"}, "y");
+                         g.output("y", {});
+                       }),
+                       "net.onnx");
+  };
+  CHECK(of_shape({-1, 3, 4, 5}).model.network.inputs[0].shape == Shape{1, 4, 5, 3});
+  CHECK_THROWS_WITH(of_shape({-1, 3}), ContainsSubstring("input \"image\" is ?x3"));
 }
 
 TEST_CASE("what is no model is refused", "[onnx]") {
