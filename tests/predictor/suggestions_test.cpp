@@ -44,6 +44,11 @@ TEST_CASE("a smaller kernel saves the difference of the predictions", "[predicto
         Approx(predict(pi5(), large).latency.ms - predict(pi5(), depthwise_network(5)).latency.ms));
 }
 
+TEST_CASE("kernels are made smaller that have a middle", "[predictor]") {
+  CHECK(changes(depthwise_network(8)).empty());
+  CHECK(changes(depthwise_network(9)) == std::vector<std::string>{"depthwise 9x9 -> 7x7"});
+}
+
 TEST_CASE("what costs nothing is not suggested to be changed", "[predictor]") {
   CHECK(changes(depthwise_network(3)).empty());
   CHECK(changes(depthwise_network(3, Activation::gelu)) ==

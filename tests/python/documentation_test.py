@@ -77,3 +77,15 @@ def test_blocks_run_as_they_stand(page, environment, tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_stand_in_blocks_of_their_language(page):
     assert INDENTED.findall(page.read_text()) == []
+
+
+def test_the_site_builds(tmp_path):
+    ran = subprocess.run(
+        ["/usr/bin/mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "tutorial" / "index.html").is_file()

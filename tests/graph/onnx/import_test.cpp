@@ -146,6 +146,17 @@ TEST_CASE("shapes that are computed are known", "[onnx]") {
   CHECK(import.outputs[0].dims == std::vector<std::int64_t>{1, 24});
 }
 
+TEST_CASE("what is left of a division by zero is nothing", "[onnx]") {
+  const OnnxImport import = imported({1, 6}, [](GraphWriter& g) {
+    g.add("Mod", {g.tensor("five", Ints{5}), g.tensor("zero", Ints{0})}, "rest");
+    g.add("Add", {"rest", g.tensor("three", Ints{3})}, "rows");
+    g.add("Concat", {"rows", g.tensor("columns", Ints{-1})}, "shape", {{"axis", std::int64_t{0}}});
+    g.add("Relu", {"x"}, "r");
+    g.add("Reshape", {"r", "shape"}, "y");
+  });
+  CHECK(import.outputs[0].dims == std::vector<std::int64_t>{3, 2});
+}
+
 TEST_CASE("what is padded with zeros is padding of the convolution", "[onnx]") {
   const OnnxImport import = imported({1, 1, 3, 3}, [](GraphWriter& g) {
     g.add("Pad", {"x", g.tensor("pads", Ints{0, 0, 0, 0, 0, 0, 1, 1})}, "p");
