@@ -42,8 +42,7 @@ CostNs cost_ns(const CostModel& cost, const Work& w, double work_items) {
   ns.compute = share * (w.padded_macs * cost.ns_per_mac + w.loop_starts * cost.ns_per_loop_start);
   ns.memory = share * (w.streamed_bytes * cost.ns_per_streamed_byte +
                        w.activation_bytes * cost.ns_per_activation_byte);
-  ns.far_memory = share * (w.streamed_far_bytes * cost.ns_per_streamed_far_byte +
-                           w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
+  ns.far_memory = share * (w.activation_bytes_beyond_l2 * cost.ns_per_activation_byte_beyond_l2 +
                            w.activation_bytes_beyond_llc * cost.ns_per_activation_byte_beyond_llc);
   ns.weights = w.weight_bytes * cost.ns_per_weight_byte;
   ns.dispatch = cost.ns_per_dispatch;
@@ -66,7 +65,6 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
     loop_start,
     weight,
     streamed,
-    streamed_far,
     activation,
     beyond_l2,
     dispatch,
@@ -84,9 +82,8 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
     const double share = busiest_share(items, threads);
     const bool synchronises = threads > 1 && items > 1;
     relative.row(i) << share * w.padded_macs, share * w.loop_starts, w.weight_bytes,
-        share * w.streamed_bytes, share * w.streamed_far_bytes, share * w.activation_bytes,
-        share * w.activation_bytes_beyond_l2, synchronises ? 0.0 : 1.0, synchronises ? 1.0 : 0.0,
-        synchronises ? items : 0.0;
+        share * w.streamed_bytes, share * w.activation_bytes, share * w.activation_bytes_beyond_l2,
+        synchronises ? 0.0 : 1.0, synchronises ? 1.0 : 0.0, synchronises ? items : 0.0;
     targets(i) = model_error / std::hypot(model_error, op.relative_error);
     relative.row(i) *= targets(i) / op.ns;
   }
@@ -96,17 +93,10 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
   VectorXd ridge = 1e-4 * squares;
   if (prior != nullptr) {
     expected << prior->ns_per_mac, prior->ns_per_loop_start, prior->ns_per_weight_byte,
-        prior->ns_per_streamed_byte, prior->ns_per_streamed_far_byte, prior->ns_per_activation_byte,
+        prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_dispatch,
         prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
     ridge += 0.05 * squares / static_cast<double>(n);
-    // What bytes beyond a cache cost differs little from class to class.
-    constexpr double deviation = 0.3;
-    for (const Term beyond : {streamed, streamed_far, beyond_l2}) {
-      const double within = expected(beyond < activation ? weight : activation);
-      const double known = deviation * std::max(expected(beyond), deviation * within);
-      if (known > 0) ridge(beyond) += model_error * model_error / (known * known);
-    }
   }
   const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);
   CostModel cost;
@@ -114,7 +104,6 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
   cost.ns_per_loop_start = w(loop_start);
   cost.ns_per_weight_byte = w(weight);
   cost.ns_per_streamed_byte = w(streamed);
-  cost.ns_per_streamed_far_byte = w(streamed_far);
   cost.ns_per_activation_byte = w(activation);
   cost.ns_per_activation_byte_beyond_l2 = w(beyond_l2);
   cost.ns_per_dispatch = std::max(w(dispatch), 1.0);

@@ -16,7 +16,6 @@ struct CostModel {
   double ns_per_loop_start = 0;
   double ns_per_weight_byte = 0;
   double ns_per_streamed_byte = 0;
-  double ns_per_streamed_far_byte = 0;  ///< on top
   double ns_per_activation_byte = 0;
   double ns_per_activation_byte_beyond_l2 = 0;  ///< on top
   double ns_per_dispatch = 0;

@@ -43,10 +43,6 @@ double log2_at_least_1(double value) {
   return log2_at_least(value, 1.0);
 }
 
-/// Share of the last-level cache that holds one matrix from a block of rows to the next: it is also
-/// others' cache, and replacement is not by age.
-constexpr double llc_share = 0.25;
-
 double fill_up(double value, double tile) {
   return std::ceil(value / tile) * tile;
 }
@@ -181,7 +177,6 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     const double group_bytes = w.weight_bytes / m.groups;
     const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
-    w.streamed_far_bytes = times * std::max(0.0, group_bytes - llc_share * cpu.llc_bytes);
   } else if (runs_by_pixel(op)) {
     w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
     w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);

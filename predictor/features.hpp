@@ -38,7 +38,6 @@ struct Work {
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
   double streamed_bytes = 0;
-  double streamed_far_bytes = 0;          ///< of these weights, beyond a share of the LLC
   double activation_bytes = 0;            ///< read and written
   double activation_bytes_beyond_l2 = 0;  ///< of these
   double activation_bytes_beyond_llc = 0;

@@ -62,7 +62,6 @@ nlohmann::json to_json(const CostModel& cost) {
           {"ns_per_loop_start", cost.ns_per_loop_start},
           {"ns_per_weight_byte", cost.ns_per_weight_byte},
           {"ns_per_streamed_byte", cost.ns_per_streamed_byte},
-          {"ns_per_streamed_far_byte", cost.ns_per_streamed_far_byte},
           {"ns_per_activation_byte", cost.ns_per_activation_byte},
           {"ns_per_activation_byte_beyond_l2", cost.ns_per_activation_byte_beyond_l2},
           {"ns_per_activation_byte_beyond_llc", cost.ns_per_activation_byte_beyond_llc},
@@ -74,15 +73,14 @@ nlohmann::json to_json(const CostModel& cost) {
 
 CostModel cost_model_from_json(const JsonReader& json) {
   json.expect_keys({"ns_per_mac", "ns_per_loop_start", "ns_per_weight_byte", "ns_per_streamed_byte",
-                    "ns_per_streamed_far_byte", "ns_per_activation_byte",
-                    "ns_per_activation_byte_beyond_l2", "ns_per_activation_byte_beyond_llc",
-                    "ns_per_dispatch", "ns_per_synchronisation", "ns_per_work_item", "threads"});
+                    "ns_per_activation_byte", "ns_per_activation_byte_beyond_l2",
+                    "ns_per_activation_byte_beyond_llc", "ns_per_dispatch",
+                    "ns_per_synchronisation", "ns_per_work_item", "threads"});
   const auto cost = [&](std::string_view key) { return json.at(key).number(0, 1e12); };
   return {cost("ns_per_mac"),
           cost("ns_per_loop_start"),
           cost("ns_per_weight_byte"),
           cost("ns_per_streamed_byte"),
-          cost("ns_per_streamed_far_byte"),
           cost("ns_per_activation_byte"),
           cost("ns_per_activation_byte_beyond_l2"),
           cost("ns_per_dispatch"),
