@@ -58,6 +58,7 @@ class TracedMachine : public Machine {
   Conditions conditions() override { return {}; }
   void evict_caches() override { work(1e6); }
   std::int64_t eviction_bytes() const override { return std::int64_t{64} << 20; }
+  std::int64_t llc_bytes() const override { return std::int64_t{32} << 20; }
 
   /// What takes so long at the machine's best; returns what it takes now.
   double work(double best_ns) {

@@ -29,10 +29,12 @@ class Machine {
   /// with other work.
   virtual double calibrate_ns() = 0;
   virtual Conditions conditions() = 0;
-  /// Reads memory until nothing else is left in the caches.
+  /// Reads as much memory as a network does in one inference.
   virtual void evict_caches() = 0;
-  /// Bytes that must be read in between for data to have left the caches.
+  /// Bytes that must be read in between for weights to be as cold as in a network: no more than it
+  /// takes for them to have left the caches.
   virtual std::int64_t eviction_bytes() const = 0;
+  virtual std::int64_t llc_bytes() const = 0;
 };
 
 /// Runs something on all threads that measure at once.

@@ -247,7 +247,7 @@ class Sampler {
     subject.move();
     const int spares = spare_copies(task);
     // Weights that the caches cannot hold are as cold the second time as the first.
-    const bool fits = task.weight_bytes <= machine_.eviction_bytes() / 2;
+    const bool fits = task.weight_bytes <= machine_.llc_bytes();
     if (cold ? spares > 0 : fits) {
       subject.feed(0);
       subject.run(0);

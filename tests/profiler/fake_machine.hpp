@@ -17,7 +17,8 @@ class FakeMachine : public Machine {
   double stolen = 0;
   std::function<double(double)> slowness = [](double) { return 1.0; };  ///< by time
   std::function<Conditions()> state = [] { return Conditions{}; };
-  std::int64_t cache_bytes = 1000;
+  std::int64_t cache_bytes = 1000;  ///< that evicting reads
+  std::int64_t last_level_bytes = 500;
   int evictions = 0;
   double calibration_ns = 1000;
   double eviction_ns = 5000;
@@ -32,6 +33,7 @@ class FakeMachine : public Machine {
     work(eviction_ns);
   }
   std::int64_t eviction_bytes() const override { return cache_bytes; }
+  std::int64_t llc_bytes() const override { return last_level_bytes; }
 
   /// Takes that long, or longer where the machine is slow now.
   double work(double ns) {

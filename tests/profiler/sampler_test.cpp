@@ -102,6 +102,19 @@ TEST_CASE("hot weights need one copy only", "[sampler]") {
                     [](const Event& e) { return e.copy <= 0; }));
 }
 
+TEST_CASE("hot weights are read once before a sample where the caches hold them", "[sampler]") {
+  const auto first_visit = [](std::int64_t weight_bytes) {
+    Bench bench;
+    bench.machine.cache_bytes = 800;
+    bench.add({.ns = 10e3, .weight_bytes = weight_bytes});
+    bench.tasks[0].cache = CacheMode::hot;
+    bench.run({});
+    return std::vector<Event>(bench.events.begin(), bench.events.begin() + 3);
+  };
+  CHECK(first_visit(500) == std::vector<Event>{{0, -2}, {0, -1}, {0, 0}});
+  CHECK(first_visit(501) == std::vector<Event>{{0, -2}, {0, 0}, {0, 0}});
+}
+
 TEST_CASE("caches are evicted before a copy comes round again, unless others have done so",
           "[sampler]") {
   SECTION("a task alone: before every visit but the first") {
