@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -51,11 +51,33 @@ json shown_series() {
   return {{"filter", "indexof(hidden, datum.series) < 0"}};
 }
 
+/// How many families differ by colour alone.
+constexpr std::size_t family_colours = 7;
+
+const char* series_shape(std::size_t index) {
+  constexpr std::array<const char*, 4> shapes{"circle", "square", "triangle-up", "cross"};
+  return index == 0 ? "diamond" : shapes[(index - 1) / family_colours % shapes.size()];
+}
+
+json series_scale(const ChartFrame& frame, json range) {
+  return {{"domain", frame.series}, {"range", std::move(range)}};
+}
+
 json colour(const ChartFrame& frame) {
   return {{"field", "series"},
           {"type", "nominal"},
-          {"scale", {{"domain", frame.series}}},
+          {"scale", series_scale(frame, "ordinal")},
           {"legend", {{"title", nullptr}, {"orient", "bottom"}, {"columns", 5}}}};
+}
+
+/// Proposals are diamonds. There are not enough colours that anybody can tell apart: families of
+/// one colour differ in shape.
+json shape(const ChartFrame& frame) {
+  json shapes = json::array();
+  for (std::size_t i = 0; i < frame.series.size(); ++i) shapes.push_back(series_shape(i));
+  json encoding = colour(frame);
+  encoding["scale"] = series_scale(frame, shapes);
+  return encoding;
 }
 
 json cloud_layer(json x, json y) {
@@ -69,19 +91,22 @@ json zoom() {
   return {{"name", "view"}, {"select", "interval"}, {"bind", "scales"}};
 }
 
-/// A point a network, coloured by series; diamonds are proposals.
+/// A point a network; hollow where its latency was not measured.
 json network_points(const ChartFrame& r, const json& x, const json& y, const json& transform,
                     const json& tooltips) {
-  const json shape = {
-      {"field", "origin"},
-      {"type", "nominal"},
-      {"scale", {{"domain", {"published", "proposal"}}, {"range", {"circle", "diamond"}}}},
-      {"legend", nullptr}};
+  const json solid = {{"condition", {{"test", "datum.how === 'predicted'"}, {"value", 0}}},
+                      {"value", 1}};
   return {{"data", data_name("networks")},
           {"transform", transform},
           {"mark", {{"type", "point"}, {"style", "network"}, {"clip", true}}},
           {"encoding",
-           {{"x", x}, {"y", y}, {"color", colour(r)}, {"shape", shape}, {"tooltip", tooltips}}}};
+           {{"x", x},
+            {"y", y},
+            {"color", colour(r)},
+            {"fill", colour(r)},
+            {"fillOpacity", solid},
+            {"shape", shape(r)},
+            {"tooltip", tooltips}}}};
 }
 
 }  // namespace
@@ -123,32 +148,23 @@ json front_spec(const ChartFrame& r) {
   points["name"] = "points";
   points["encoding"]["opacity"] = within;
   layers.push_back(points);
-  // A label that would leave the chart on the right stands on the left of its point.
-  const double edge_ms = r.latency_high_ms / std::pow(r.latency_high_ms / r.latency_low_ms, 0.16);
-  const auto beside = [&](const char* at_edge, const char* elsewhere) {
-    const char* quote = std::isalpha(static_cast<unsigned char>(*elsewhere)) != 0 ? "'" : "";
-    return json{{"expr", fmt::format("datum.latency > {} ? {}{}{} : {}{}{}", rounded(edge_ms, 3),
-                                     quote, at_edge, quote, quote, elsewhere, quote)}};
+  const auto placed = [](const char* what) {
+    return json{{"expr", fmt::format("datum.label_at.{}", what)}};
   };
-  // Proposals are labelled above on the left and published ones below on the right: they are close.
-  for (const bool is_proposal : {true, false}) {
-    const char* kind = is_proposal ? "datum.label !== '' && datum.origin === 'proposal'"
-                                   : "datum.label !== '' && datum.origin === 'published'";
-    json mark = {{"type", "text"},
-                 {"style", "label"},
-                 {"clip", true},
-                 {"align", is_proposal ? json("right") : beside("right", "left")},
-                 {"dx", is_proposal ? json(-5) : beside("-5", "7")},
-                 {"dy", is_proposal ? -9 : 9}};
-    layers.push_back({{"data", data_name("networks")},
-                      {"transform", {known, shown_series(), {{"filter", kind}}}},
-                      {"mark", mark},
-                      {"encoding",
-                       {{"x", x},
-                        {"y", y},
-                        {"text", {{"field", "label"}, {"type", "nominal"}}},
-                        {"opacity", within}}}});
-  }
+  layers.push_back({{"data", data_name("networks")},
+                    {"transform", {known, shown_series(), {{"filter", "datum.label_at"}}}},
+                    {"mark",
+                     {{"type", "text"},
+                      {"style", "label"},
+                      {"clip", true},
+                      {"align", placed("align")},
+                      {"dx", placed("dx")},
+                      {"dy", placed("dy")}}},
+                    {"encoding",
+                     {{"x", x},
+                      {"y", y},
+                      {"text", {{"field", "label"}, {"type", "nominal"}}},
+                      {"opacity", within}}}});
   json budget_x = x;
   budget_x["field"] = "at";
   layers.push_back({{"data", {{"values", json::array({{{"budget", 0}}})}}},
@@ -249,7 +265,7 @@ json rebuilt_spec(const json& rows) {
                   {"axis", {{"title", nullptr}, {"grid", true}, {"ticks", false}}}};
   return {{"height", std::max<std::size_t>(140, names.size() * 34)},
           {"data", data_name("rebuilt")},
-          {"mark", {{"type", "point"}, {"style", "network"}, {"size", 90}}},
+          {"mark", {{"type", "point"}, {"style", "network"}, {"filled", true}, {"size", 90}}},
           {"encoding",
            {{"x", x},
             {"y", y},
@@ -333,6 +349,19 @@ json search_spec(const Result& result) {
              {tooltip("evaluations", "evaluations"), tooltip("hypervolume", "hypervolume")}}}}};
 }
 
+namespace {
+
+/// That of proposals, then those of families, again and again.
+json series_colours(const char* of_proposals,
+                    const std::array<const char*, family_colours>& of_families) {
+  json colours = json::array({of_proposals});
+  for (int repeat = 0; repeat < 4; ++repeat)
+    for (const char* colour : of_families) colours.push_back(colour);
+  return colours;
+}
+
+}  // namespace
+
 json plain_look() {
   return {{"background", "#ffffff"},
           {"font", "system-ui, DejaVu Sans, sans-serif"},
@@ -347,12 +376,14 @@ json plain_look() {
           {"range",
            {{"category",
              {"#0f766e", "#c2410c", "#4f46e5", "#a16207", "#be185d", "#0369a1", "#4d7c0f",
-              "#7e22ce", "#57534e", "#b91c1c", "#0891b2", "#65a30d"}}}},
+              "#7e22ce", "#57534e", "#b91c1c", "#0891b2", "#65a30d"}},
+            {"ordinal", series_colours("#0f766e", {"#c2410c", "#2563eb", "#9333ea", "#a16207",
+                                                   "#db2777", "#57534e", "#4d7c0f"})}}},
           {"style",
            {{"cloud", {{"color", "#7c8a87"}, {"size", 9}, {"opacity", 0.28}}},
             {"front", {{"color", "#0f766e"}, {"strokeWidth", 1.6}, {"opacity", 0.75}}},
             {"interval", {{"strokeWidth", 1.2}}},
-            {"network", {{"filled", true}, {"size", 70}, {"opacity", 1}}},
+            {"network", {{"filled", false}, {"strokeWidth", 1.6}, {"size", 60}, {"opacity", 1}}},
             {"label", {{"fontSize", 10}, {"color", "#24302d"}}},
             {"budget", {{"color", "#c2410c"}, {"strokeDash", {5, 4}}}},
             {"iso", {{"color", "#c6cbc6"}, {"strokeWidth", 1}}},

@@ -90,6 +90,7 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
       {"networks", network_rows(result)}, {"candidates", candidate_rows(result, frame.candidates)},
       {"front", front_rows(result)},      {"iso", iso_rows(frame)},
       {"rebuilt", rebuilt_rows(result)},  {"breakdown", breakdown_rows(result)}};
+  place_labels(frame, set.data["networks"]);
   const auto add = [&](std::string name, std::string title, std::string alt, json spec) {
     spec["$schema"] = schema;
     spec["description"] = alt;

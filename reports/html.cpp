@@ -158,7 +158,7 @@ std::string insight_part(const Part& part) {
   if (!part.result->findings.empty()) html += "<div class=\"insights\">";
   for (const Finding& finding : part.result->findings) {
     const Statement said = statement(finding, *part.result);
-    html += fmt::format("<article class=\"insight\"><h4>{}{}</h4><p>{}</p></article>\n",
+    html += fmt::format("<article class=\"insight\"><h3>{}{}</h3><p>{}</p></article>\n",
                         escape_html(said.title), verdict_html(said.verdict), prose(said.sentence));
   }
   if (!part.result->findings.empty()) html += "</div>";
@@ -172,7 +172,7 @@ std::string insight_part(const Part& part) {
       rows = details(fmt::format("Table: {}", said.title), table);
     else if (!table.rows.empty())
       rows = to_html(table);
-    html += fmt::format("<article class=\"study\"><h4>{}{}</h4><p>{}{}</p>{}{}</article>\n",
+    html += fmt::format("<article class=\"study\"><h3>{}{}</h3><p>{}{}</p>{}{}</article>\n",
                         escape_html(said.title), verdict_html(said.verdict), prose(said.sentence),
                         source.empty() ? "" : fmt::format(" Compare {}.", escape_html(source)),
                         chart, rows);
@@ -272,7 +272,8 @@ std::string report_html(std::span<const Result> results) {
   }
   add_section(sections, parts, "speed", "Speed and accuracy", "Speed and accuracy",
               "Up and left is better. Grey dots are the networks that the search looked at, "
-              "predicted; diamonds are proposals; bars are intervals.",
+              "predicted; diamonds are proposals; hollow marks were not measured; bars are "
+              "intervals.",
               [](const Part& part) {
                 return chart_html(part, "front", front_controls(part)) +
                        details("Table: the front", front_table(*part.result));

@@ -271,7 +271,7 @@ Table published_latency_table(const Result& result) {
 }
 
 Table breakdown_table(const Result& result) {
-  Table table{"Where the time goes",
+  Table table{"Time by stage and class",
               {{"Network"},
                {"Stage"},
                {"Class"},

@@ -13,6 +13,15 @@
       '#fca5a5', '#67e8f9', '#a3e635', '#fdba74', '#c4b5fd'],
   };
   const palette = () => colours[is_dark() ? 'dark' : 'light'];
+  // Proposals have the first; families share the others, and differ in shape where they run out.
+  const series_colours = {
+    light: ['#0f766e', '#c2410c', '#2563eb', '#9333ea', '#a16207', '#db2777', '#57534e', '#4d7c0f'],
+    dark: ['#4fd1bd', '#fb923c', '#7ab0ff', '#d0a5ff', '#facc15', '#f9a8d4', '#d6d3d1', '#a3e635'],
+  };
+  const series_palette = () => {
+    const [proposals, ...families] = series_colours[is_dark() ? 'dark' : 'light'];
+    return [proposals, ...families, ...families, ...families, ...families];
+  };
 
   const look = (many) => {
     const css = getComputedStyle(root);
@@ -27,13 +36,13 @@
       legend: { ...text, labelFontSize: 12, symbolType: 'circle', labelLimit: 150 },
       title: { color: value('ink') },
       header: text,
-      range: { category: palette() },
+      range: { category: palette(), ordinal: series_palette() },
       // `color`, because a mark's own default would win over `stroke` and `fill`.
       style: {
         cloud: { color: value('soft'), size: many ? 6 : 10, opacity: (is_dark() ? 0.3 : 0.22) * (many ? 0.6 : 1) },
         front: { color: value('accent'), strokeWidth: 1.6, opacity: 0.75 },
         interval: { strokeWidth: 1.2 },
-        network: { filled: true, size: 80, opacity: 1 },
+        network: { filled: false, strokeWidth: 1.8, size: 70, opacity: 1 },
         label: { color: value('ink'), fontSize: 11 },
         budget: { color: value('warn'), strokeDash: [5, 4], strokeWidth: 1.5 },
         iso: { color: value('rule'), strokeWidth: 1 },
@@ -73,15 +82,19 @@
     const narrow = element.clientWidth < 480;
     if (narrow && typeof spec.height === 'number') spec.height = Math.min(spec.height, 340);
     each_encoding(spec, (encoding) => {
-      if (encoding.color && encoding.color.legend && narrow) encoding.color.legend.columns = 2;
+      for (const channel of ['color', 'fill', 'shape'])
+        if (encoding[channel] && encoding[channel].legend && narrow) encoding[channel].legend.columns = 2;
     });
+    if (narrow && spec.datasets.networks)
+      for (const row of spec.datasets.networks) row.label_at = row.narrow_label_at;
     for (const param of spec.params || []) {
       if (param.name === 'hidden') param.value = now.hidden;
       if (param.name === 'budget' && now.budget !== null) param.value = now.budget;
     }
     if (name === 'front') {
       each_encoding(spec, (encoding) => {
-        if (encoding.color) encoding.color.legend = null;  // the buttons above are the legend
+        for (const channel of ['color', 'fill', 'shape'])  // the buttons above are the legend
+          if (encoding[channel]) encoding[channel].legend = null;
         if (encoding.x && encoding.x.scale && !now.log) encoding.x.scale.type = 'linear';
       });
       // A finger that drags must scroll the page; the buttons zoom.
@@ -159,7 +172,7 @@
     controls.hidden = false;
 
     // Families: buttons that are the legend too.
-    const domain = specs.front.layer.find((layer) => layer.name === 'points').encoding.color.scale.domain;
+    const { domain, range: shapes } = specs.front.layer.find((layer) => layer.name === 'points').encoding.shape.scale;
     const present = new Set(data.networks.map((row) => row.series));
     const families = controls.querySelector('.families');
     domain.forEach((series, index) => {
@@ -169,6 +182,7 @@
       button.textContent = series;
       button.dataset.series = series;
       button.dataset.index = index;
+      button.dataset.shape = shapes[index];
       button.setAttribute('aria-pressed', 'true');
       button.addEventListener('click', () => {
         const shown = button.getAttribute('aria-pressed') === 'true';
@@ -186,12 +200,15 @@
     const budget = () => scale[0] * (scale[1] / scale[0]) ** (slider.value / 1000);
     const tell = () => {
       const limit = slider.value === slider.max ? Infinity : budget();
-      const best = data.networks
+      const within = data.networks
         .filter((row) => row.top1 !== null && row.latency <= limit && !now.hidden.includes(row.series))
-        .sort((a, b) => b.top1 - a.top1 || a.latency - b.latency)[0];
+        .sort((a, b) => b.top1 - a.top1 || a.latency - b.latency);
+      const best = within[0];
       const head = limit === Infinity ? 'no limit' : '≤ ' + limit.toPrecision(3) + ' ms';
-      output.textContent = best ? `${head}: ${best.name}, ${best.latency_text}, ${best.top1_text}`
-        : `${head}: no network is that fast`;
+      const told = (row) => `${row.name}, ${row.latency_text}, ${row.top1_text}`;
+      const rival = best && best.origin === 'proposal' && within.find((row) => row.origin !== 'proposal');
+      output.textContent = !best ? `${head}: no network is that fast`
+        : `${head}: ${told(best)}${rival ? `; of the published ones ${told(rival)}` : ''}`;
       slider.setAttribute('aria-valuetext', head);
     };
     slider.addEventListener('input', () => {
@@ -233,7 +250,7 @@
   };
 
   const paint_buttons = () => {
-    const colour = palette();
+    const colour = series_palette();
     for (const button of document.querySelectorAll('.families button'))
       button.style.setProperty('--colour', colour[button.dataset.index % colour.length]);
   };

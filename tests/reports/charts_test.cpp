@@ -134,3 +134,22 @@ TEST_CASE("every chart says what it shows, and stands alone with the data that i
   CHECK(alone["datasets"].size() == 3);  // candidates, front, networks
   CHECK(alone["$schema"] == "https://vega.github.io/schema/vega-lite/v5.json");
 }
+
+TEST_CASE("labels find a place where they hide nothing, or have none", "[reports]") {
+  Result result;
+  result.device.name = "host";
+  for (const auto& [name, ms] : {std::pair{"first-network", 10.0}, {"second-network", 10.1}})
+    result.networks.push_back(network(name, ms, 70 + ms / 100));
+  result.networks.push_back(network("fast", 1, 60));
+  result.networks.push_back(network("slow", 100, 80));
+  for (ResultNetwork& n : result.networks) n.family = "CPUBone";
+  const auto place = [&](std::size_t i, const char* field) {
+    return make_charts(result, chart_frame(std::vector{result})).data["networks"][i][field];
+  };
+  CHECK(place(0, "label_at")["align"] == "left");
+  CHECK(place(1, "label_at")["dy"] != place(0, "label_at")["dy"]);
+  // A name longer than a phone is wide has no place there; elsewhere it stays inside the chart.
+  result.networks[3].name = std::string(50, 's');
+  CHECK(place(3, "label_at")["align"] == "right");
+  CHECK(place(3, "narrow_label_at").is_null());
+}

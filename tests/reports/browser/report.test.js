@@ -302,3 +302,47 @@ test('who cannot see or point gets the same', async () => {
     assert.deepEqual(low, [], theme);
   }
 });
+
+test('axe-core finds nothing that keeps anybody out', async () => {
+  const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+  for (const options of [{}, { colorScheme: 'dark' }, { viewport: { width: 390, height: 844 }, isMobile: true }]) {
+    // The page's own policy lets nothing in, axe neither.
+    const page = await open(example_report(), { ...options, bypassCSP: true });
+    await draw_all(page);
+    await page.evaluate(() => document.querySelectorAll('main details').forEach((one) => { one.open = true; }));
+    await page.addScriptTag({ content: axe });
+    const found = await page.evaluate(async () => (await window.axe.run()).violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).slice(0, 3).join(', ')}`));
+    assert.deepEqual(found, [], JSON.stringify(options));
+  }
+});
+
+test('labels of networks never overlap, on a screen or a phone', async () => {
+  for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
+    const page = await open(example_report(), { viewport });
+    const boxes = await page.locator('#r0-front .style-label text, #r0-front g.mark-text text').evaluateAll((texts) => [...new Set(texts)]
+      .map((text) => ({ text: text.textContent, box: text.getBoundingClientRect() }))
+      .filter(({ text }) => /[a-z]/.test(text) && !/,/.test(text))
+      .map(({ text, box }) => ({ text, left: box.left, right: box.right, top: box.top + 2, bottom: box.bottom - 2 })));
+    assert.ok(boxes.length >= (viewport.width > 600 ? 8 : 4), `${boxes.length} labels at ${viewport.width}`);
+    for (const [i, a] of boxes.entries())
+      for (const b of boxes.slice(i + 1))
+        assert.ok(a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top,
+          `${a.text} and ${b.text} overlap at ${viewport.width}`);
+  }
+});
+
+test('no table is cut off, on a laptop or on paper', async () => {
+  const cut = (page) => page.evaluate(() => [...document.querySelectorAll('.table')]
+    .filter((box) => box.offsetParent && box.scrollWidth > box.clientWidth + 1)
+    .map((box) => `${box.querySelector('caption').textContent}: ${box.scrollWidth} of ${box.clientWidth}`));
+  const page = await open(example_report());
+  // What was published for a dozen devices scrolls, and its edge says so.
+  assert.deepEqual((await cut(page)).filter((table) => !table.startsWith('Latencies as published')), []);
+  await page.setViewportSize({ width: 718, height: 1000 });  // A4 between margins of 1 cm
+  await page.emulateMedia({ media: 'print' });
+  await draw_all(page);
+  assert.deepEqual(await cut(page), []);
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 718);
+  fs.writeFileSync(path.join(OUT, 'print.pdf'), await page.pdf({ format: 'A4', margin: { left: '1cm', right: '1cm', top: '1cm', bottom: '1cm' } }));
+});
