@@ -185,12 +185,14 @@ std::unique_ptr<Executable> CoExecution::compile(Part part, const ThreadPool* po
 
 Executor co_executor(const Network& network, const CoExecution& co_execution,
                      const ParameterSource& parameters, std::shared_ptr<const ThreadPool> pool,
-                     const PlanOptions& options) {
+                     const ExecutorOptions& options) {
   std::vector<const Backend*> preferred{&co_execution};
   preferred.insert(preferred.end(), backends().begin(), backends().end());
-  Plan planned = plan(network, preferred, options);
-  const auto memory = co_execution.coprocessor().memory(planned.arena_bytes);
-  return {std::move(planned), parameters, std::move(pool), memory};
+  Plan planned = plan(network, preferred, {options.one_step_per_op, options.keep_outputs});
+  std::shared_ptr<const Arena> arena = options.arena;
+  if (!arena || arena->size() < planned.arena_bytes)
+    arena = co_execution.coprocessor().memory(planned.arena_bytes);
+  return {std::move(planned), parameters, std::move(pool), arena};
 }
 
 }  // namespace cpubone

@@ -51,10 +51,11 @@ class CoExecution : public Backend {
   std::shared_ptr<std::optional<std::string>> failure_;  ///< shared with what was compiled
 };
 
-/// Plans a network for co-execution, what it leaves for the backends of this build, in the
-/// coprocessor's memory. Throws as `Executor` does; `co_execution` must outlive it.
+/// Plans a network for co-execution, what it leaves for the backends of this build. Activations are
+/// in `options.arena`, which must be the coprocessor's memory, or in memory of their own there.
+/// Throws as `Executor` does; `co_execution` must outlive it.
 Executor co_executor(const Network& network, const CoExecution& co_execution,
                      const ParameterSource& parameters, std::shared_ptr<const ThreadPool> pool,
-                     const PlanOptions& options = {});
+                     const ExecutorOptions& options = {});
 
 }  // namespace cpubone
