@@ -3,8 +3,6 @@
 // co_execution [<shared runs of small layers> [<seconds of measuring>]]; 100000 and 60 without.
 #include "runtime/co_execution.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -16,6 +14,7 @@
 #include "benchmarks/rows.hpp"
 #include "benchmarks/simulated_coprocessor.hpp"
 #include "predictor/split_planner.hpp"
+#include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/statistics.hpp"
 #include "runtime/opencl/opencl.hpp"
@@ -137,12 +136,6 @@ void equality(const std::shared_ptr<const Coprocessor>& device, Rows& rows) {
   }
 }
 
-double resident_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
 /// Small layers under several splits, run in random order with two inputs in turns, so that the
 /// results of an earlier run are wrong ones; each result must be that of the first run to the bit.
 void endurance(const std::string& who, const std::shared_ptr<const Coprocessor>& device, int runs,
@@ -161,9 +154,9 @@ void endurance(const std::string& who, const std::shared_ptr<const Coprocessor>&
     cases.push_back({std::move(co), std::move(executor), {}});
   }
   int wrong = 0;
-  double before = 0;
+  std::int64_t before = 0;
   for (int run = 0; run < runs; ++run) {
-    if (run == runs / 10) before = resident_mb();
+    if (run == runs / 10) before = heap_bytes();
     Case& c = cases[random() % cases.size()];
     const unsigned which = random() % 2;
     fill_with(c.executor, which);
@@ -177,8 +170,8 @@ void endurance(const std::string& who, const std::shared_ptr<const Coprocessor>&
   }
   rows.add(fmt::format("{}: {} small shared layers with wrong results", who, runs), wrong, "layers",
            0, "<=", "each ended, or this had not");
-  rows.add(fmt::format("{}: memory after the first tenth of them", who), resident_mb() - before,
-           "MB more", 4, "<=");
+  rows.add(fmt::format("{}: memory after the first tenth of them", who),
+           1e-6 * static_cast<double>(heap_bytes() - before), "MB more", 1, "<=");
 }
 
 /// Flags against the blocking call, of a layer that takes next to no time, in turns.

@@ -18,6 +18,11 @@ namespace {
 
 constexpr std::size_t readable_past_end = 64;
 
+/// How many starts `a` is after `b`; numbers wrap around after some hours.
+int after(int a, int b) {
+  return static_cast<int>(static_cast<unsigned>(a) - static_cast<unsigned>(b));
+}
+
 std::string_view name_of(int code) {
   constexpr std::array<std::pair<int, std::string_view>, 16> names{{
       {CL_DEVICE_NOT_FOUND, "no device"},
@@ -208,7 +213,7 @@ int OpenClContext::start(const cl::Kernel& kernel, const cl::NDRange& global,
     const bool flags = options_.synchronisation == Synchronisation::flags;
     queue_.enqueueNDRangeKernel(kernel, cl::NullRange, global, local, nullptr,
                                 flags ? nullptr : &last_);
-    ++number_;
+    number_ = after(number_, -1);
     if (flags) {
       tell_.setArg(1, number_);
       queue_.enqueueNDRangeKernel(tell_, cl::NullRange, 1, 1, nullptr, &last_);
@@ -224,7 +229,8 @@ bool OpenClContext::done(int number) {
     finish();
     return true;
   }
-  if (std::atomic_ref<int>(*flag_).load(std::memory_order_acquire) - number >= 0) return true;
+  const int told = std::atomic_ref<int>(*flag_).load(std::memory_order_acquire);
+  if (after(told, number) >= 0) return true;
   // A device that failed never tells, so now and then its queue is asked, which takes long.
   constexpr int askings_between = 4096;
   if (++asked_ % askings_between != 0) return false;
