@@ -19,6 +19,7 @@
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/calibration.hpp"
+#include "runtime/co_execution.hpp"
 #include "runtime/executor.hpp"
 
 namespace cpubone {
@@ -199,6 +200,22 @@ Profile host_profile(const MeasureSettings& settings) {
   return profile;
 }
 
+Profile host_profile(const MeasureSettings& settings, const CoExecution& co_execution) {
+  Profile profile = host_profile(settings);
+  profile.device.runtime += ", " + co_execution.identity();
+  return profile;
+}
+
+namespace {
+
+std::string engine_in(const MeasureOptions& options, const Op& op) {
+  if (options.co_execution && options.co_execution->supports(op))
+    return std::string(options.co_execution->name());
+  return engine_of(op);
+}
+
+}  // namespace
+
 void check_measurable(const Op& op) {
   check(op);
   engine_of(op);
@@ -207,7 +224,7 @@ void check_measurable(const Op& op) {
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
   const SampleOptions sampling = sample_options(options, profile.device);
   const PinnedThread pinned(options.settings.cpus);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, options.co_execution);
   RunPlan plan = begin_plan(profile, bench);
   const bool with_roofline = options.roofline && profile.roofline == Roofline{};
   const std::vector<Ceiling> rates =
@@ -226,7 +243,7 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   measured.seconds = 0;
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!timings[i].samples_ns.empty())
-      measured.ops.push_back({ops[i], engine_of(ops[i]), timings[i]});
+      measured.ops.push_back({ops[i], engine_in(options, ops[i]), timings[i]});
   merge(profile, measured);
 }
 

@@ -12,6 +12,7 @@
 
 namespace cpubone {
 
+class CoExecution;
 class ThreadPool;
 
 struct MeasureOptions {
@@ -31,12 +32,18 @@ struct MeasureOptions {
   /// What the calibration kernel takes on this machine at its best, as an earlier profile knows
   /// (`best_calibration_ns`); 0: unknown.
   double calibration_ns = 0;
+  /// Operators that it supports are measured on the coprocessor, or shared with it; null: none.
+  std::shared_ptr<const CoExecution> co_execution = nullptr;
   std::function<void(const SampleProgress&)> on_progress;
   std::function<bool()> cancelled;
 };
 
 /// Throws std::invalid_argument naming the operator where no engine runs it.
 void check_measurable(const Op& op);
+
+/// A profile of this machine without records, whose operators are to be measured in co-execution:
+/// its runtime names the coprocessor, so that it is mixed with no other.
+Profile host_profile(const MeasureSettings& settings, const CoExecution& co_execution);
 
 /// Measures distinct operators on this machine and appends records, warnings and seconds to
 /// `profile`, whose device and settings it must be. An activation that its operator cannot apply

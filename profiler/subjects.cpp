@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "runtime/co_execution.hpp"
 #include "runtime/executor.hpp"
 
 namespace cpubone {
@@ -68,14 +69,18 @@ class ExecutorSubject : public Subject {
  public:
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
                   std::size_t first_node, std::shared_ptr<Bench::PrivateCaches> caches,
-                  std::shared_ptr<const Arena> arena)
-      : caches_(std::move(caches)) {
+                  std::shared_ptr<const Arena> arena,
+                  std::shared_ptr<const CoExecution> co_execution)
+      : caches_(std::move(caches)), co_execution_(std::move(co_execution)) {
     const ParameterSource parameters = random_parameters();
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     options.arena = std::move(arena);
     for (int i = 0; i < copies; ++i) {
-      executors_.emplace_back(network, parameters, pool, options);
+      if (co_execution_)
+        executors_.push_back(co_executor(network, *co_execution_, parameters, pool, options));
+      else
+        executors_.emplace_back(network, parameters, pool, options);
       options.arena = executors_[0].arena();  // its own where it needs a larger one
     }
     const auto& steps = executors_[0].steps();
@@ -103,6 +108,7 @@ class ExecutorSubject : public Subject {
 
  private:
   std::shared_ptr<Bench::PrivateCaches> caches_;  ///< null: nothing is pushed out
+  std::shared_ptr<const CoExecution> co_execution_;
   std::mt19937_64 random_;
   std::vector<Executor> executors_;
   std::size_t first_step_ = 0;
@@ -111,19 +117,21 @@ class ExecutorSubject : public Subject {
 
 }  // namespace
 
-Bench::Bench(int threads, std::int64_t l2_bytes)
+Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecution> co_execution)
     : pool_(std::make_shared<ThreadPool>(threads)),
-      arena_(std::make_shared<const Arena>(arena_bytes)),
+      co_execution_(std::move(co_execution)),
+      arena_(co_execution_ ? co_execution_->coprocessor().memory(arena_bytes)
+                           : std::make_shared<const Arena>(arena_bytes)),
       caches_(std::make_shared<PrivateCaches>(l2_bytes)) {}
 
 std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold) const {
   const Network network = network_around(op);
   return std::make_unique<ExecutorSubject>(network, copies, pool_, network.nodes.size() - 1,
-                                           cold ? caches_ : nullptr, arena_);
+                                           cold ? caches_ : nullptr, arena_, co_execution_);
 }
 
 std::unique_ptr<Subject> Bench::subject(const Network& network) const {
-  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_);
+  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_, co_execution_);
 }
 
 void fill_inputs(Executor& executor) {

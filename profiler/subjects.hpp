@@ -8,6 +8,7 @@
 namespace cpubone {
 
 class Arena;
+class CoExecution;
 class Executor;
 class ThreadPool;
 
@@ -16,7 +17,9 @@ class ThreadPool;
 class Bench {
  public:
   /// Throws std::invalid_argument unless `threads` is in 1..1024.
-  Bench(int threads, std::int64_t l2_bytes);
+  /// `co_execution` (null: none) says which operators a coprocessor runs, or shares.
+  Bench(int threads, std::int64_t l2_bytes,
+        std::shared_ptr<const CoExecution> co_execution = nullptr);
 
   /// Copies of an operator as a network runs it. Cold: before each run a core's own caches are
   /// pushed out into the shared one. Throws cpubone::Error naming an operator that does not run.
@@ -31,6 +34,7 @@ class Bench {
 
  private:
   std::shared_ptr<const ThreadPool> pool_;
+  std::shared_ptr<const CoExecution> co_execution_;
   std::shared_ptr<const Arena> arena_;
   std::shared_ptr<PrivateCaches> caches_;
 };

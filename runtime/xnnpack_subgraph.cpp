@@ -35,17 +35,6 @@ std::string_view status_text(xnn_status status) {
   }
 }
 
-struct Range {
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-};
-
-Range output_range(Activation activation) {
-  if (activation == Activation::relu) return {0.0F, std::numeric_limits<float>::infinity()};
-  if (activation == Activation::relu6) return {0.0F, 6.0F};
-  return {};
-}
-
 // Newer versions drop the reduced dimensions, of which the next operator then knows nothing.
 #ifdef XNN_FLAG_KEEP_DIMS
 constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
@@ -54,6 +43,13 @@ constexpr std::uint32_t keep_dims = 0;
 #endif
 
 }  // namespace
+
+OutputRange output_range(Activation activation) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (activation == Activation::relu) return {0.0F, infinity};
+  if (activation == Activation::relu6) return {0.0F, 6.0F};
+  return {-infinity, infinity};
+}
 
 void require(xnn_status status, std::string_view what) {
   if (status != xnn_status_success)
@@ -82,7 +78,7 @@ void XnnpackSubgraph::add(PartOp& node) {
       tensor(node.outputs[0], op.outputs[0], XNN_VALUE_FLAG_EXTERNAL_OUTPUT);
   ++ops_;
   half_ = half_ || op.dtype() == DType::f16;
-  const Range range = output_range(op.activation);
+  const OutputRange range = output_range(op.activation);
   const Shape& in = op.input();
   const auto u = [](int value) { return static_cast<std::uint32_t>(value); };
   const auto z = [](int value) { return static_cast<std::size_t>(value); };

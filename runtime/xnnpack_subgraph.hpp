@@ -16,6 +16,13 @@ namespace cpubone {
 /// Throws cpubone::Error unless the status is success.
 void require(xnn_status status, std::string_view what);
 
+/// What an operator that applies its activation while it writes limits its outputs to.
+struct OutputRange {
+  float low;
+  float high;
+};
+OutputRange output_range(Activation activation);
+
 /// Collects tensors and operators, then becomes a runtime.
 class XnnpackSubgraph {
  public:

@@ -30,6 +30,8 @@ def errors(root: pathlib.Path):
                 name = quoted or angled
                 if name == "xnnpack.h" and not (folder == "runtime" and path.name.startswith("xnnpack_")):
                     yield f"{path.relative_to(root)}: only runtime/xnnpack_* includes xnnpack.h"
+                if name.startswith("CL/") and path.parent != root / "runtime/opencl":
+                    yield f"{path.relative_to(root)}: only runtime/opencl includes {name}"
 
 
 def main() -> int:

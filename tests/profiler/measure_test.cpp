@@ -2,8 +2,11 @@
 
 #include <sched.h>
 
+#include <atomic>
 #include <stdexcept>
 
+#include "benchmarks/simulated_coprocessor.hpp"
+#include "runtime/co_execution.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -73,4 +76,26 @@ TEST_CASE("where a thread may run is as before when it has measured", "[measure]
   cpu_set_t now;
   REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
   CHECK(CPU_EQUAL(&now, &before));
+}
+
+TEST_CASE("an operator is measured shared with a coprocessor, in a profile of its own",
+          "[measure]") {
+  std::atomic<int> starts = 0;
+  SimulatedCoprocessor counting;
+  counting.duration_ns = [&](const Op& part) {
+    CHECK(part.output().c == 6);
+    ++starts;
+    return 0.0;
+  };
+  MeasureOptions options = quick();
+  options.budget_s = 5;
+  options.co_execution =
+      std::make_shared<CoExecution>(simulated_coprocessor(counting), [](const Op&) { return 2; });
+  Profile profile = host_profile({}, *options.co_execution);
+  CHECK_THAT(profile.device.runtime, ContainsSubstring(", co-execution with simulated"));
+  measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
+  REQUIRE(profile.ops.size() == 1);
+  CHECK(profile.ops[0].engine == "co-execution");
+  CHECK(profile.ops[0].timing.median_ns > 0);
+  CHECK(starts > 0);
 }

@@ -1,0 +1,58 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "graph/op.hpp"
+#include "predictor/predictor.hpp"
+
+namespace cpubone {
+
+/// What co-execution costs, each in nanoseconds, of operators that may be parts of others.
+struct CoExecutionCosts {
+  std::function<double(const Op&)> cpu;
+  std::function<double(const Op&)> coprocessor;  ///< from its start until the CPU knows it is done
+  double synchronisation_ns = 0;                 ///< on top where both run
+};
+
+/// Costs as two predictors estimate them, one fitted to a profile of the CPU, one to a profile of
+/// the coprocessor; both must outlive the costs.
+CoExecutionCosts predicted_costs(const Predictor& cpu, const Predictor& coprocessor,
+                                 double synchronisation_ns);
+
+/// How an operator's output channels are shared.
+struct ChannelSplit {
+  int cpu_channels = 0;       ///< the first ones; 0: the coprocessor alone, all: the CPU alone
+  double ns = 0;              ///< predicted latency
+  double cpu_ns = 0;          ///< of its part; 0 where it has none
+  double coprocessor_ns = 0;  ///< the same
+  bool operator==(const ChannelSplit&) const = default;
+};
+
+/// Channels that kernels of both sides like in multiples: whole tiles of XNNPACK's and vectors.
+inline constexpr int channels_to_split_by = 16;
+
+/// Channels that the CPU may compute: none, all, and multiples of `multiple` that are also whole
+/// groups (of a group alone, where the operator has fewer channels than that).
+std::vector<int> candidate_splits(const Op& op, int multiple = channels_to_split_by);
+
+/// The larger of what both parts take, and synchronisation. Throws std::invalid_argument where
+/// channels are no part of the operator.
+ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& costs);
+
+/// The candidate of the least latency; of equal ones that with most channels on the CPU.
+ChannelSplit plan_split(const Op& op, const CoExecutionCosts& costs,
+                        int multiple = channels_to_split_by);
+
+/// A co-executed operator that was measured.
+struct MeasuredSplit {
+  Op op;
+  int cpu_channels = 0;
+  double ns = 0;
+};
+/// What synchronisation costs: the median of what operators took beyond the larger of their parts,
+/// never below 0; 0 for none.
+double fitted_synchronisation_ns(std::span<const MeasuredSplit> measured,
+                                 const CoExecutionCosts& costs);
+
+}  // namespace cpubone

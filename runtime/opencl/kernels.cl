@@ -1,0 +1,189 @@
+// f32 kernels over NHWC tensors. A work item computes 4 channels of 4 pixels; sizes of work groups are the
+// host's choice, so that items past the end return. Weights are packed by blocks of 4 channels, filled up with zeros.
+
+float act(float x, int activation) {
+  switch (activation) {  // as enum Activation
+    case 1: return fmax(x, 0.0f);
+    case 2: return clamp(x, 0.0f, 6.0f);
+    case 3: return x * clamp(x + 3.0f, 0.0f, 6.0f) / 6.0f;
+    case 4: return clamp(x + 3.0f, 0.0f, 6.0f) / 6.0f;
+    case 5: return 1.0f / (1.0f + exp(-x));
+    case 6: return x / (1.0f + exp(-x));
+    case 7: return 0.5f * x * (1.0f + erf(x * 0.70710678f));
+    case 8: return 0.5f * x * (1.0f + tanh(0.79788456f * (x + 0.044715f * x * x * x)));
+    case 9: return tanh(x);
+    case 10: return x > 0.0f ? x : expm1(x);
+    case 11: return fmax(x, 0.0f) + log1p(exp(-fabs(x)));
+    case 12: return x * tanh(fmax(x, 0.0f) + log1p(exp(-fabs(x))));
+    case 13: return exp(x);
+    case 14: return log(x);
+    case 15: return sqrt(x);
+    case 16: return 1.0f / x;
+    case 17: return erf(x);
+    case 18: return fabs(x);
+    case 19: return -x;
+    default: return x;
+  }
+}
+
+// The first `count` of 4 channels.
+void put(global float* out, float4 sum, int count, int activation) {
+  if (activation != 0)
+    sum = (float4)(act(sum.x, activation), act(sum.y, activation), act(sum.z, activation), act(sum.w, activation));
+  if (count >= 4) {
+    vstore4(sum, 0, out);
+  } else {
+    out[0] = sum.x;
+    if (count > 1) out[1] = sum.y;
+    if (count > 2) out[2] = sum.z;
+  }
+}
+
+// Pointwise convolutions without step or padding, and linear layers.
+kernel void matrix_product(global const float* in, global const float* weights, global const float* bias,
+                           global float* out, int rows, int depth, int channels, int in_stride, int out_stride,
+                           int activation) {
+  const int block = get_global_id(0);
+  const int row = get_global_id(1) * 4;
+  if (block * 4 >= channels || row >= rows) return;
+  const global float* a[4];
+  for (int r = 0; r < 4; ++r) a[r] = in + (size_t)min(row + r, rows - 1) * in_stride;
+  const global float* w = weights + (size_t)block * depth * 4;
+  const float4 start = vload4(block, bias);
+  float4 s0 = start, s1 = start, s2 = start, s3 = start;
+  for (int k = 0; k < depth; ++k) {
+    const float4 v = vload4(k, w);
+    s0 = fma((float4)(a[0][k]), v, s0);
+    s1 = fma((float4)(a[1][k]), v, s1);
+    s2 = fma((float4)(a[2][k]), v, s2);
+    s3 = fma((float4)(a[3][k]), v, s3);
+  }
+  const int count = channels - block * 4;
+  global float* o = out + (size_t)row * out_stride + block * 4;
+  put(o, s0, count, activation);
+  if (row + 1 < rows) put(o + out_stride, s1, count, activation);
+  if (row + 2 < rows) put(o + 2 * (size_t)out_stride, s2, count, activation);
+  if (row + 3 < rows) put(o + 3 * (size_t)out_stride, s3, count, activation);
+}
+
+// What the windows of a convolution need to know.
+#define WINDOW_ARGUMENTS                                                                                       \
+  int in_h, int in_w, int out_h, int out_w, int kernel_h, int kernel_w, int stride_h, int stride_w, int dilation_h, \
+      int dilation_w, int top, int left
+
+// Dense and grouped convolutions: blocks of channels do not cross groups. 4 pixels of one row.
+kernel void convolution(global const float* in, global const float* weights, global const float* bias,
+                        global float* out, int images, int group_in, int group_out, int groups, int in_stride,
+                        int out_stride, int activation, WINDOW_ARGUMENTS) {
+  const int blocks = (group_out + 3) / 4;
+  const int across = (out_w + 3) / 4;
+  const int block = get_global_id(0);
+  const int quad = get_global_id(1);
+  if (block >= blocks * groups || quad >= images * out_h * across) return;
+  const int group = block / blocks;
+  const int channel = block % blocks * 4;
+  const int line = quad / across;
+  const int image = line / out_h;
+  const int y = line % out_h;
+  const int x = quad % across * 4;
+  const global float* base = in + (size_t)image * in_h * in_w * in_stride + group * group_in;
+  const global float* w = weights + (size_t)block * kernel_h * kernel_w * group_in * 4;
+  const float4 start = vload4(block, bias);
+  float4 sum[4] = {start, start, start, start};
+  for (int ky = 0; ky < kernel_h; ++ky) {
+    const int iy = y * stride_h + ky * dilation_h - top;
+    if (iy < 0 || iy >= in_h) {
+      w += (size_t)kernel_w * group_in * 4;
+      continue;
+    }
+    for (int kx = 0; kx < kernel_w; ++kx) {
+      const global float* a[4];
+      float inside[4];
+      for (int p = 0; p < 4; ++p) {
+        const int ix = (x + p) * stride_w + kx * dilation_w - left;
+        inside[p] = ix >= 0 && ix < in_w ? 1.0f : 0.0f;
+        a[p] = base + ((size_t)iy * in_w + clamp(ix, 0, in_w - 1)) * in_stride;
+      }
+      for (int k = 0; k < group_in; ++k, w += 4) {
+        const float4 v = vload4(0, w);
+        for (int p = 0; p < 4; ++p)
+          sum[p] = fma((float4)(inside[p] != 0.0f ? a[p][k] : 0.0f), v, sum[p]);
+      }
+    }
+  }
+  global float* o = out + ((size_t)line * out_w + x) * out_stride + group * group_out + channel;
+  for (int p = 0; p < 4; ++p)
+    if (x + p < out_w) put(o + (size_t)p * out_stride, sum[p], group_out - channel, activation);
+}
+
+// Depthwise: 4 channels of 4 pixels of one row. Up to 12 bytes past the last channel are read and not used.
+kernel void depthwise(global const float* in, global const float* weights, global const float* bias,
+                      global float* out, int images, int channels, int in_stride, int out_stride, int activation,
+                      WINDOW_ARGUMENTS) {
+  const int across = (out_w + 3) / 4;
+  const int block = get_global_id(0);
+  const int quad = get_global_id(1);
+  if (block * 4 >= channels || quad >= images * out_h * across) return;
+  const int line = quad / across;
+  const int image = line / out_h;
+  const int y = line % out_h;
+  const int x = quad % across * 4;
+  const global float* base = in + (size_t)image * in_h * in_w * in_stride + block * 4;
+  const global float* w = weights + (size_t)block * kernel_h * kernel_w * 4;
+  const float4 start = vload4(block, bias);
+  float4 sum[4] = {start, start, start, start};
+  for (int ky = 0; ky < kernel_h; ++ky) {
+    const int iy = y * stride_h + ky * dilation_h - top;
+    if (iy < 0 || iy >= in_h) continue;
+    for (int kx = 0; kx < kernel_w; ++kx) {
+      const float4 v = vload4(ky * kernel_w + kx, w);
+      for (int p = 0; p < 4; ++p) {
+        const int ix = (x + p) * stride_w + kx * dilation_w - left;
+        if (ix >= 0 && ix < in_w) sum[p] = fma(vload4(0, base + ((size_t)iy * in_w + ix) * in_stride), v, sum[p]);
+      }
+    }
+  }
+  global float* o = out + ((size_t)line * out_w + x) * out_stride + block * 4;
+  for (int p = 0; p < 4; ++p)
+    if (x + p < out_w) put(o + (size_t)p * out_stride, sum[p], channels - block * 4, activation);
+}
+
+kernel void activation(global const float* in, global float* out, int count, int activation) {
+  const int i = get_global_id(0);
+  if (i < count) out[i] = act(in[i], activation);
+}
+
+// Of two tensors whose elements are so far apart along h, w and c; 0 where one is repeated.
+kernel void elementwise(global const float* a, global const float* b, global float* out, int count, int h, int w,
+                        int c, int an, int ah, int aw, int ac, int bn, int bh, int bw, int bc, int operation,
+                        int activation) {
+  const int i = get_global_id(0);
+  if (i >= count) return;
+  const int z = i % c;
+  const int x = i / c % w;
+  const int y = i / c / w % h;
+  const int n = i / c / w / h;
+  const float p = a[n * an + y * ah + x * aw + z * ac];
+  const float q = b[n * bn + y * bh + x * bw + z * bc];
+  float r;
+  switch (operation) {
+    case 0: r = p + q; break;
+    case 1: r = p * q; break;
+    case 2: r = p - q; break;
+    case 3: r = p / q; break;
+    case 4: r = fmax(p, q); break;
+    default: r = fmin(p, q); break;
+  }
+  out[i] = act(r, activation);
+}
+
+// Tells the host that all before it is done. Kernels of OpenCL C 1.2 have no order of memory; the fence and the exchange are
+// what it has, and such a device is used by flags only where it is the CPU itself.
+kernel void tell(volatile global int* flag, int number) {
+#if defined(__opencl_c_atomic_scope_all_devices) || (__OPENCL_C_VERSION__ >= 200 && __OPENCL_C_VERSION__ < 300)
+  atomic_store_explicit((volatile global atomic_int*)flag, number, memory_order_release, memory_scope_all_svm_devices);
+#else
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  atomic_xchg(flag, number);
+#endif
+}

@@ -1,0 +1,46 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/coprocessor.hpp"
+
+namespace cpubone {
+
+/// A device of an OpenCL platform.
+struct OpenClDevice {
+  std::string name;
+  std::string vendor;
+  std::string version;  ///< of OpenCL and the driver
+  bool is_cpu = false;
+  bool fine_grained_svm = false;  ///< what co-execution needs
+  bool svm_atomics = false;       ///< so that flags in shared memory tell when it is done
+  bool operator==(const OpenClDevice&) const = default;
+};
+
+/// Those of this machine, in the order of the loader; none where no driver is installed, or the
+/// build has no OpenCL.
+std::vector<OpenClDevice> opencl_devices();
+
+/// One line, e.g. `Mali-G710 (ARM), OpenCL 3.0 v1.r38p1: fine-grained SVM with atomics`.
+std::string text(const OpenClDevice& device);
+
+/// How the CPU learns that the device is done.
+enum class Synchronisation {
+  flags,   ///< by a number in shared memory that a kernel writes
+  finish,  ///< by a call that blocks, `clFinish`
+};
+
+struct OpenClOptions {
+  int device = 0;  ///< index into `opencl_devices`
+  Synchronisation synchronisation = Synchronisation::flags;
+  /// Tries each size of work groups on the device and keeps the fastest; else a rule decides.
+  bool tune = false;
+};
+
+/// The device with kernels for f32 convolutions, linear layers and elementwise operators, NHWC.
+/// Blocking calls replace flags on a device without atomics. Throws cpubone::Error saying what to
+/// install where there is no such device, or what it lacks.
+std::shared_ptr<const Coprocessor> opencl_coprocessor(const OpenClOptions& options = {});
+
+}  // namespace cpubone

@@ -1,0 +1,135 @@
+#include "runtime/xnnpack_channels.hpp"
+
+#include <fmt/format.h>
+#include <xnnpack.h>
+
+#include <tuple>
+#include <type_traits>
+
+#include "graph/error.hpp"
+#include "graph/size.hpp"
+#include "runtime/arena.hpp"
+#include "runtime/thread_pool.hpp"
+#include "runtime/xnnpack_subgraph.hpp"
+#include "runtime/xnnpack_weights.hpp"
+
+namespace cpubone {
+namespace {
+
+template <typename Function>
+constexpr std::size_t arity = 0;
+template <typename... Arguments>
+constexpr std::size_t arity<xnn_status (*)(Arguments...)> = sizeof...(Arguments);
+
+// Versions take no cache before the operator (2022-02), one of weights (since 2025), or one of code
+// too (between).
+template <typename Create, typename Shared>
+xnn_status create(Create function, const Shared& shared, xnn_operator_t* made) {
+  const auto call = [&](auto... rest) {
+    return std::apply(function, std::tuple_cat(shared, std::tuple(rest...)));
+  };
+  constexpr std::size_t caches = arity<Create> - std::tuple_size_v<Shared> - 1;
+  if constexpr (caches == 0)
+    return call(made);
+  else if constexpr (caches == 1)
+    return call(nullptr, made);
+  else
+    return call(nullptr, nullptr, made);
+}
+
+struct Size {
+  std::size_t n;
+  std::size_t h;
+  std::size_t w;
+};
+
+// Newer versions make known the size first, and work in memory of the caller. Templates, as a
+// version may lack a function.
+template <typename Operator>
+xnn_status reshape(Operator op, Size size, std::size_t& workspace_bytes, pthreadpool* pool) {
+  std::size_t alignment = 0;
+  if constexpr (requires {
+                  xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
+                                                     &alignment, nullptr, nullptr, pool);
+                })
+    return xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
+                                              &alignment, nullptr, nullptr, pool);
+  else if constexpr (requires {
+                       xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w,
+                                                          &workspace_bytes, nullptr, nullptr, pool);
+                     })
+    return xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes, nullptr,
+                                              nullptr, pool);
+  else
+    return xnn_status_success;
+}
+template <typename Operator>
+xnn_status setup(Operator op, Size size, void* workspace, const float* input, float* output,
+                 pthreadpool* pool) {
+  if constexpr (requires { xnn_setup_convolution2d_nhwc_f32(op, workspace, input, output); })
+    return xnn_setup_convolution2d_nhwc_f32(op, workspace, input, output);
+  else
+    return xnn_setup_convolution2d_nhwc_f32(op, size.n, size.h, size.w, input, output, pool);
+}
+
+}  // namespace
+
+struct XnnpackChannels::State {
+  explicit State(const ThreadPool* threads)
+      : pool(threads ? threads->get() : nullptr), op(nullptr, xnn_delete_operator) {}
+  pthreadpool* pool;
+  std::unique_ptr<xnn_operator, xnn_status (*)(xnn_operator_t)> op;
+  std::unique_ptr<Arena> workspace;
+  Size size{};
+  std::size_t input_begin = 0;
+  std::size_t output_begin = 0;
+};
+
+XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
+    : state_(std::make_unique<State>(pool)) {
+  static const xnn_status initialised = xnn_initialize(nullptr);
+  require(initialised, "initialisation");
+  // A linear layer is a convolution of 1x1 pixel: the same micro-kernels run it.
+  const Op& op = part.op;
+  const Shape& in = op.input();
+  const auto u = [](int value) { return static_cast<std::uint32_t>(value); };
+  const std::size_t group_in = z(in.c / op.groups);
+  const std::vector<float> weight = with_room(channels_last(
+      std::move(part.parameters.weight), z(op.output().c), group_in, z(op.kernel_h * op.kernel_w)));
+  const std::vector<float> bias = with_room(std::move(part.parameters.bias));
+  const OutputRange range = output_range(op.activation);
+  const Padding& p = op.padding;
+  xnn_operator_t made = nullptr;
+  const xnn_status status = create(
+      &xnn_create_convolution2d_nhwc_f32,
+      std::tuple(u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h), u(op.kernel_w),
+                 u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w), u(op.groups),
+                 group_in, z(op.output().c / op.groups), part.input_stride, part.output_stride,
+                 weight.data(), op.bias ? bias.data() : nullptr, range.low, range.high, 0U),
+      &made);
+  require(status, fmt::format("channels of \"{}\"", text(op)));
+  state_->op.reset(made);
+  state_->size = {z(in.n), z(in.h), z(in.w)};
+  state_->input_begin = part.input_begin;
+  state_->output_begin = part.output_begin;
+  std::size_t workspace_bytes = 0;
+  require(reshape(made, state_->size, workspace_bytes, state_->pool), "reshape");
+  state_->workspace = std::make_unique<Arena>(workspace_bytes);
+}
+
+XnnpackChannels::~XnnpackChannels() = default;
+XnnpackChannels::XnnpackChannels(XnnpackChannels&&) noexcept = default;
+XnnpackChannels& XnnpackChannels::operator=(XnnpackChannels&&) noexcept = default;
+
+void XnnpackChannels::bind(const float* input, float* output) {
+  State& s = *state_;
+  require(setup(s.op.get(), s.size, s.workspace->data(), input + s.input_begin,
+                output + s.output_begin, s.pool),
+          "setup");
+}
+
+void XnnpackChannels::run() {
+  require(xnn_run_operator(state_->op.get(), state_->pool), "run");
+}
+
+}  // namespace cpubone

@@ -1,0 +1,74 @@
+#include "predictor/split_planner.hpp"
+
+#include <algorithm>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// So many ns a MAC, and of the coprocessor a dispatch.
+CoExecutionCosts costs(double cpu_ns_per_mac, double dispatch_ns, double ns_per_mac,
+                       double synchronisation_ns) {
+  return {[=](const Op& op) { return cpu_ns_per_mac * static_cast<double>(macs(op)); },
+          [=](const Op& op) { return dispatch_ns + ns_per_mac * static_cast<double>(macs(op)); },
+          synchronisation_ns};
+}
+
+const Op linear = parse_op("linear 1x1x1x100->1x1x1x64 f32");  // 100 MACs a channel
+
+}  // namespace
+
+TEST_CASE("channels are split where both sides take about as long", "[predictor]") {
+  // CPU 100 ns a channel; coprocessor 800 + 50 ns: 48 channels against 16 take 4800 and 1600,
+  // 32 against 32 3200 and 2400, 16 against 48 1600 and 3200; equal is the one with more on the CPU
+  const ChannelSplit split = plan_split(linear, costs(1, 800, 0.5, 200));
+  CHECK(split == ChannelSplit{32, 3400, 3200, 2400});
+}
+
+TEST_CASE("a coprocessor that takes longer to start than the CPU to finish is not used",
+          "[predictor]") {
+  CHECK(plan_split(linear, costs(1, 6500, 0.1, 0)) == ChannelSplit{64, 6400, 6400, 0});
+  // Nor one that would help by less than synchronisation takes.
+  CHECK(plan_split(linear, costs(1, 6000, 0.1, 300)).cpu_channels == 64);
+  CHECK(plan_split(linear, costs(1, 6000, 0.1, 200)) == ChannelSplit{48, 6360, 4800, 6160});
+}
+
+TEST_CASE("a coprocessor that is much faster computes alone", "[predictor]") {
+  CHECK(plan_split(linear, costs(1, 100, 0.01, 50)) == ChannelSplit{0, 164, 0, 164});
+}
+
+TEST_CASE("no candidate is faster than the planned one", "[predictor]") {
+  const Op op = parse_op("conv2d 1x7x7x24->1x7x7x200 k3x3 s1 p1,1,1,1 g1 f32");
+  for (const double ns_per_mac : {0.1, 0.5, 1.0, 2.0, 10.0}) {
+    const CoExecutionCosts c = costs(1, 20'000, ns_per_mac, 500);
+    const ChannelSplit planned = plan_split(op, c);
+    for (const int channels : candidate_splits(op))
+      CHECK(planned.ns <= split_at(op, channels, c).ns);
+  }
+}
+
+TEST_CASE("splits are multiples that suit kernels and groups", "[predictor]") {
+  using Splits = std::vector<int>;
+  CHECK(candidate_splits(parse_op("linear 1x1x1x9->1x1x1x40 f32")) == Splits{0, 16, 32, 40});
+  CHECK(candidate_splits(parse_op("linear 1x1x1x9->1x1x1x3 f32")) == Splits{0, 1, 2, 3});
+  CHECK(candidate_splits(parse_op("conv2d 1x8x8x8->1x8x8x96 k1x1 s1 p0,0,0,0 g4 f32")) ==
+        Splits{0, 48, 96});
+  CHECK(candidate_splits(parse_op("conv2d 1x8x8x8->1x8x8x96 k1x1 s1 p0,0,0,0 g4 f32"), 1) ==
+        Splits{0, 24, 48, 72, 96});
+  CHECK(candidate_splits(parse_op("conv2d 1x8x8x8->1x8x8x20 k1x1 s1 p0,0,0,0 g4 f32")) ==
+        Splits{0, 5, 10, 15, 20});
+  CHECK(candidate_splits(parse_op("add 1x5x5x8,1x5x5x8->1x5x5x8 f32")) == Splits{0, 8});
+}
+
+TEST_CASE("synchronisation is what operators take beyond the larger part, in the median",
+          "[predictor]") {
+  const CoExecutionCosts c = costs(1, 0, 1, 0);
+  CHECK(fitted_synchronisation_ns({}, c) == 0);
+  const std::vector<MeasuredSplit> measured{
+      {linear, 32, 3250}, {linear, 16, 4860}, {linear, 48, 9999}};
+  CHECK(fitted_synchronisation_ns(measured, c) == 60);
+  const std::vector<MeasuredSplit> faster{{linear, 32, 3000}};
+  CHECK(fitted_synchronisation_ns(faster, c) == 0);
+}
