@@ -38,9 +38,9 @@ std::optional<std::vector<std::int64_t>> NodeContext::integers(std::string_view 
 }
 
 namespace {
-std::array<std::span<const HandlerRow>, 5> handlers() {
+std::array<std::span<const HandlerRow>, 7> handlers() {
   return {elementwise_handlers(), window_handlers(), matrix_handlers(), shape_handlers(),
-          reduction_handlers()};
+          reduction_handlers(),   join_handlers(),   resize_handlers()};
 }
 }  // namespace
 

@@ -28,7 +28,10 @@ std::string difference(const Network& got, const Network& expected) {
 }
 
 Model exported_and_imported(const Network& network) {
-  return import_onnx(to_onnx(network, random_parameters()), network.name).model;
+  OnnxImport import = import_onnx(to_onnx(network, random_parameters()), network.name);
+  for (const UnsupportedNode& node : import.unsupported)
+    FAIL(node.type + " " + node.name + ": " + node.reason);
+  return std::move(import.model);
 }
 
 }  // namespace
