@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx.numpy_helper
 import torch
 
-OPSET = 16
+OPSET = 16 if torch.__version__ < "2" else 20
 TIMM = """
 bat_resnext26ts botnet26t_256 caformer_s18 cait_xxs24_224 coat_lite_mini coat_mini coatnet_0_rw_224 coatnet_rmlp_1_rw_224
 convformer_s18 convit_tiny convmixer_768_32 convnext_atto convnext_atto_rms convnext_tiny convnextv2_atto cpubone_b0_bfrobust

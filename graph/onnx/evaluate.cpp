@@ -159,7 +159,7 @@ Constant diagonal(const NodeContext& node) {
     if (at % like.dims[1] - at / like.dims[1] == offset) values[i] = 1;
   }
   const bool real_type = node.attributes.integer("dtype", like.integer ? 7 : 1) == 1;
-  return of_kind(Array{{}, {}, {}, !real_type}, like.dims, values);
+  return of_kind(Array{{}, {}, {}, !real_type, false}, like.dims, values);
 }
 
 Constant where(const NodeContext& node) {
@@ -189,6 +189,35 @@ Constant tiled(const NodeContext& node) {
     for (std::size_t d = 0; d < dims.size(); ++d)
       at[i] += static_cast<std::size_t>(static_cast<std::int64_t>(i) / all[d] % dims[d] %
                                         x.dims[d] * own[d]);
+  return picked(x, dims, at);
+}
+
+/// Rows of the data.
+Constant gathered_rows(const NodeContext& node) {
+  const Array& x = node.known(0);
+  const Array& indices = node.known(1);
+  if (node.attributes.integer("batch_dims", 0) != 0) throw Unsupported("batches");
+  if (indices.dims.empty()) throw Unsupported("indices of rank 0");
+  const auto depth = static_cast<std::size_t>(indices.dims.back());
+  if (depth == 0 || depth > x.dims.size()) throw Unsupported("indices of another rank");
+  const Ints own = strides(x.dims);
+  Dims dims(indices.dims.begin(), indices.dims.end() - 1);
+  std::size_t width = 1;
+  for (std::size_t d = depth; d < x.dims.size(); ++d) {
+    dims.push_back(x.dims[d]);
+    width *= static_cast<std::size_t>(x.dims[d]);
+  }
+  std::vector<std::size_t> at;
+  at.reserve(size_of(dims));
+  for (std::size_t row = 0; row < indices.size() / depth; ++row) {
+    std::int64_t first = 0;
+    for (std::size_t d = 0; d < depth; ++d) {
+      const auto index = static_cast<std::int64_t>(indices.at(row * depth + d));
+      if (index < -x.dims[d] || index >= x.dims[d]) throw Unsupported("an index beyond the data");
+      first += (index < 0 ? index + x.dims[d] : index) * own[d];
+    }
+    for (std::size_t i = 0; i < width; ++i) at.push_back(static_cast<std::size_t>(first) + i);
+  }
   return picked(x, dims, at);
 }
 
@@ -273,10 +302,11 @@ std::optional<Results> evaluate(const NodeContext& node) {
   if (type == "EyeLike") return one(diagonal(node));
   if (type == "Tile") return one(tiled(node));
   if (type == "ScatterND") return one(scattered(node));
+  if (type == "GatherND") return one(gathered_rows(node));
   if (type == "Identity") return one(node.input(0).constant);
   if (type == "Expand") {
     const Array& x = node.known(0);
-    const Array shape{node.known(1).integers, {}, {}, true};
+    const Array shape{node.known(1).integers, {}, {}, true, false};
     const Dims dims = joint_dims({&x, &shape});
     return one(picked(x, dims, repeated(x, dims)));
   }

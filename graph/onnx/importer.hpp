@@ -46,6 +46,7 @@ std::span<const HandlerRow> shape_handlers();
 std::span<const HandlerRow> reduction_handlers();
 std::span<const HandlerRow> join_handlers();
 std::span<const HandlerRow> resize_handlers();
+std::span<const HandlerRow> quantised_handlers();
 /// The handler of an operator's type; null where there is none.
 Handler find_handler(std::string_view type);
 
@@ -56,6 +57,13 @@ Value elementwise(Lowering& lower, OpKind kind, const Value& a, const Value& b,
 Value function(Lowering& lower, Activation activation, const Value& x,
                const std::string& part = "");
 Value scalar(float value);
+/// A tensor of the network in int8, and one of int8 in real numbers.
+Value quantised(Lowering& lower, const Value& value, const Quantisation& to,
+                const std::string& part);
+Value dequantised(Lowering& lower, const Value& value, const std::string& part);
+/// What a node gives, whose operator knows nothing of int8: of bytes, one that keeps values works
+/// between conversions. Throws Unsupported for another.
+std::vector<Value> on_reals(Handler handler, const NodeContext& node);
 
 /// Images: a batch, channels, one or two dimensions of pixels. Those of a batch lie as one image
 /// whose channels are all of theirs.

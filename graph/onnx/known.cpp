@@ -179,7 +179,7 @@ Constant by_element(const NodeContext& node, std::string_view type) {
         values[k] = whole && y == 0 ? 0 : row.apply(of_a.at(k), y);
         if (whole) values[k] = std::trunc(values[k]);
       }
-      const Array truth{{}, {}, {}, true};
+      const Array truth{{}, {}, {}, true, false};
       result = of_kind(row.truth ? truth : a, dims, values);
     }
     return result;

@@ -253,6 +253,13 @@ TEST_CASE("images of a batch are convolved and pooled each for itself", "[onnx]"
   check_close(pooled.values, expected);
 }
 
+TEST_CASE("a layer may have more rows than one dimension holds", "[onnx]") {
+  const Computed c = compute({3, 32768, 1}, Values(98304, 2), [](GraphWriter& g) {
+    g.add("MatMul", {"x", g.tensor("w", {1, 1}, {3})}, "y");
+  });
+  CHECK(c.values == Values(98304, 6));
+}
+
 TEST_CASE("weights that are standardised in the model are known", "[onnx]") {
   const Computed c = compute({1, 1, 1, 3}, {1, 2, 4}, [](GraphWriter& g) {
     // One output channel of weights -1, 0 and 1 times a gain of 2; their variance is 2/3.
@@ -272,10 +279,93 @@ TEST_CASE("what positions and gates are made of is known before it runs", "[onnx
     g.add("Clip", {"places", "", g.tensor("two", {}, {2})}, "bounded");
     g.add("Softmax", {g.tensor("equal", {1, 3}, {5, 5, 5})}, "thirds");
     g.add("EyeLike", {g.tensor("square", {3, 3}, Values(9, 0))}, "one");
-    g.add("MatMul", {"bounded", "one"}, "same");
+    g.add("MatMul", {"bounded", "one"}, "turned");
+    g.add("GatherND", {"turned", indices(g, {1, 3, 2}, {0, 0, 0, 1, 0, 2})}, "same");
     g.add("Add", {"same", "thirds"}, "sum");
     g.add("Mul", {"x", "sum"}, "y");
   });
   check_close(c.values, {1 + 1.0F / 3, 2 + 1.0F / 3, 2 + 1.0F / 3});
   CHECK(c.network.nodes.size() <= 2);
+}
+
+namespace {
+
+/// Steps of int8 that stand for values a quarter as large.
+std::string quarters(GraphWriter& g, const char* name, const Ints& dims,
+                     const std::vector<std::int8_t>& steps) {
+  return g.add(
+      "DequantizeLinear",
+      {g.int8_tensor(name + std::string("/steps"), dims, steps), g.tensor("quarter", {}, {0.25F})},
+      name);
+}
+
+std::vector<DType> types(const Network& network) {
+  std::vector<DType> all;
+  for (const Node& node : network.nodes) all.push_back(node.op.dtype());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a convolution between conversions computes in int8", "[onnx][int8]") {
+  // Steps of a half without a zero point are those of uint8.
+  const Computed c = compute({1, 1, 1, 2}, {1.1F, 3.9F}, [](GraphWriter& g) {
+    const std::string half = g.tensor("half", {}, {0.5F});
+    g.add("QuantizeLinear", {"x", half}, "bytes");
+    g.add("DequantizeLinear", {"bytes", half}, "real");
+    g.add("Conv", {"real", quarters(g, "w", {2, 1, 1, 1}, {4, -8})}, "product");
+    g.add("Relu", {"product"}, "positive");
+    g.add("QuantizeLinear", {"positive", half}, "steps");
+    g.add("DequantizeLinear", {"steps", half}, "y");
+  });
+  CHECK(c.values == Values{1, 4, 0, 0});
+  CHECK(lines(c.network) ==
+        "bytes: quantise 1x1x2x1->1x1x2x1:qs8/0.5/-128\n"
+        "steps: conv2d 1x1x2x1:qs8/0.5/-128->1x1x2x2:qs8/0.5/-128 k1x1 s1 p0,0,0,0 g1 nobias "
+        "act=relu\n"
+        "y: dequantise 1x1x2x2:qs8/0.5/-128->1x1x2x2\n");
+}
+
+TEST_CASE("operators of bytes are those between conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 1, 2, 2}, {1, 2, 3, 4}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    const std::string zero = g.int8_tensor("zero", {}, {0});
+    g.add("QuantizeLinear", {"x", one, zero}, "bytes");
+    g.add("MaxPool", {"bytes"}, "largest", {{"kernel_shape", Ints{1, 2}}});
+    g.add("QLinearConv",
+          {"largest", one, zero, g.int8_tensor("w", {2, 1, 2, 1}, {1, 2, 3, 1}),
+           g.tensor("scales", {2}, {1, 0.5F}), g.int8_tensor("zeros", {2}, {0, 1}), one, zero,
+           g.int32_tensor("b", {2}, {5, 6})},
+          "steps");
+    g.add("DequantizeLinear", {"steps", one, zero}, "y");
+  });
+  CHECK(c.values == Values{2 + 2 * 4 + 5, 2 + 3});
+  CHECK(types(c.network) == std::vector<DType>{DType::f32, DType::qs8, DType::qs8, DType::qs8});
+}
+
+TEST_CASE("what has no int8 kernel stays between its conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 2}, {1, 3}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    g.add("QuantizeLinear", {"x", one}, "bytes");
+    g.add("DequantizeLinear", {"bytes", one}, "real");
+    g.add("Softmax", {"real"}, "shares");
+    const std::string scale = g.tensor("scale", {}, {1.0F / 255});
+    g.add("QuantizeLinear", {"shares", scale}, "steps");
+    g.add("DequantizeLinear", {"steps", scale}, "y");
+  });
+  check_close(c.values, {30.0F / 255, 225.0F / 255});
+  CHECK(types(c.network) ==
+        std::vector<DType>{DType::f32, DType::qs8, DType::f32, DType::f32, DType::qs8});
+}
+
+TEST_CASE("a tensor of bytes with another scale than it has is refused", "[onnx][int8]") {
+  const OnnxImport import = imported({1, 2}, [](GraphWriter& g) {
+    g.add("QuantizeLinear", {"x", g.tensor("one", {}, {1})}, "bytes");
+    g.add("Identity", {"bytes"}, "same");
+    g.add("DequantizeLinear", {"same", g.tensor("two", {}, {2})}, "real");
+    g.add("Relu", {"bytes"}, "y");
+  });
+  REQUIRE(import.unsupported.size() == 2);
+  CHECK(import.unsupported[0].reason == "another scale than it was quantised by");
+  CHECK(import.unsupported[1].reason == "a tensor of int8");
 }
