@@ -249,8 +249,10 @@ class Importer {
 
   std::vector<Value> results(const NodeContext& node) {
     const std::string& type = node.proto.op_type();
-    if (!node.proto.domain().empty() && node.proto.domain() != "ai.onnx")
-      throw Unsupported(fmt::format("of domain {}", node.proto.domain()));
+    const std::string& domain = node.proto.domain();
+    const bool quantised = type == "QGemm" || type.rfind("QLinear", 0) == 0;
+    if (!domain.empty() && domain != "ai.onnx" && !(domain == "com.microsoft" && quantised))
+      throw Unsupported(fmt::format("of domain {}", domain));
     if (type == "Constant") return {known_value(constant(node))};
     if (type == "Shape") return {known_value(shape(node))};
     if (type == "Size") return {known_value(integral({}, {count(node.input(0).dims())}))};

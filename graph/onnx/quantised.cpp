@@ -8,7 +8,7 @@
 
 // Models of int8: steps of known tensors become real numbers, other tensors of bytes become int8
 // ones of the network. Their operators are those of reals between conversions, which the pass
-// in_int8 puts together.
+// in_int8 puts together. Those of ONNX Runtime's own domain are what it quantises models to.
 namespace cpubone::onnx {
 namespace {
 
@@ -106,39 +106,79 @@ std::vector<Value> dequantize_linear(const NodeContext& node) {
 /// The operator of reals, between conversions.
 std::vector<Value> of_reals(const NodeContext& node, std::string_view type,
                             const std::vector<Value>& inputs, const Quantisation& to) {
+  if (node.attributes.integer("channels_last", 0) != 0) throw Unsupported("channels last");
   NodeContext real{node.proto, node.attributes, node.opset, {}, 1, node.half, node.lower};
   for (const Value& value : inputs) real.inputs.push_back(&value);
   const std::vector<Value> results = find_handler(type)(real);
   return {quantised(node.lower, results.at(0), to, "quantised")};
 }
 
+/// A bias in steps of the products.
+Value bias(const NodeContext& node, std::size_t at, std::size_t in_scale, std::size_t scale) {
+  const Array& steps = node.known(at);
+  const Array& scales = node.known(scale);
+  if (scales.size() != 1 && scales.size() != steps.size())
+    throw Unsupported("a bias that is not one a channel");
+  std::vector<float> values(steps.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(steps.at(i) * node.known(in_scale).at(0) *
+                                   scales.at(scales.size() > 1 ? i : 0));
+  return {real(steps.dims, std::move(values)), {}, {}};
+}
+
 std::vector<Value> qlinear_conv(const NodeContext& node) {
   // Scales of weights are those of output channels.
   std::vector<Value> inputs{in_reals(node, 0, 1, 2, "input"), known_reals(node, 3, 4, 5, 0)};
-  const Array& scales = node.known(4);
-  if (node.has(8)) {
-    const Array& steps = node.known(8);
-    if (scales.size() > 1 && scales.size() != steps.size())
-      throw Unsupported("a bias that is not one a channel");
-    std::vector<float> bias(steps.size());
-    const double in_scale = node.known(1).at(0);
-    for (std::size_t i = 0; i < bias.size(); ++i)
-      bias[i] = static_cast<float>(steps.at(i) * in_scale * scales.at(scales.size() > 1 ? i : 0));
-    inputs.push_back({real(steps.dims, std::move(bias)), {}, {}});
-  }
+  if (node.has(8)) inputs.push_back(bias(node, 8, 1, 4));
   return of_reals(node, "Conv", inputs, quantisation_of(node, 6, 7));
 }
 
-std::vector<Value> qlinear_matmul(const NodeContext& node) {
-  return of_reals(node, "MatMul",
-                  {in_reals(node, 0, 1, 2, "left"), in_reals(node, 3, 4, 5, "right")},
+template <const char* type>
+std::vector<Value> of_two(const NodeContext& node) {
+  return of_reals(node, type, {in_reals(node, 0, 1, 2, "left"), in_reals(node, 3, 4, 5, "right")},
                   quantisation_of(node, 6, 7));
 }
 
+template <const char* type>
+std::vector<Value> of_one(const NodeContext& node) {
+  return of_reals(node, type, {in_reals(node, 0, 1, 2, "input")}, quantisation_of(node, 3, 4));
+}
+
+std::vector<Value> qlinear_concat(const NodeContext& node) {
+  std::vector<Value> inputs;
+  for (std::size_t i = 2; i + 1 < node.inputs.size(); i += 3)
+    inputs.push_back(in_reals(node, i, i + 1, i + 2, fmt::format("input{}", inputs.size())));
+  return of_reals(node, "Concat", inputs, quantisation_of(node, 0, 1));
+}
+
+std::vector<Value> qgemm(const NodeContext& node) {
+  const std::int64_t outputs = node.attributes.integer("transB", 0) != 0 ? 0 : 1;
+  std::vector<Value> inputs{in_reals(node, 0, 1, 2, "input"), known_reals(node, 3, 4, 5, outputs)};
+  if (node.has(6)) inputs.push_back(bias(node, 6, 1, 4));
+  if (!node.has(7)) throw Unsupported("of real outputs");
+  return of_reals(node, "Gemm", inputs, quantisation_of(node, 7, 8));
+}
+
+constexpr char add[] = "Add";
+constexpr char mul[] = "Mul";
+constexpr char matmul[] = "MatMul";
+constexpr char sigmoid[] = "Sigmoid";
+constexpr char leaky[] = "LeakyRelu";
+constexpr char average[] = "AveragePool";
+constexpr char global_average[] = "GlobalAveragePool";
+
 constexpr HandlerRow quantised_rows[] = {
     {"DequantizeLinear", dequantize_linear},
+    {"QGemm", qgemm},
+    {"QLinearAdd", of_two<add>},
+    {"QLinearAveragePool", of_one<average>},
+    {"QLinearConcat", qlinear_concat},
     {"QLinearConv", qlinear_conv},
-    {"QLinearMatMul", qlinear_matmul},
+    {"QLinearGlobalAveragePool", of_one<global_average>},
+    {"QLinearLeakyRelu", of_one<leaky>},
+    {"QLinearMatMul", of_two<matmul>},
+    {"QLinearMul", of_two<mul>},
+    {"QLinearSigmoid", of_one<sigmoid>},
     {"QuantizeLinear", quantize_linear},
 };
 
@@ -171,7 +211,7 @@ std::vector<Value> on_reals(Handler handler, const NodeContext& node) {
     return std::find(types.begin(), types.end(), node.proto.op_type()) != types.end();
   };
   if (std::none_of(node.inputs.begin(), node.inputs.end(), bytes) ||
-      is_any_of({"DequantizeLinear", "QLinearConv", "QLinearMatMul"}))
+      is_any_of({"DequantizeLinear", "QGemm"}) || node.proto.op_type().rfind("QLinear", 0) == 0)
     return handler(node);
   if (!bytes(node.inputs[0]) || !is_any_of({"Flatten", "Gather", "Identity", "MaxPool", "Reshape",
                                             "Slice", "Squeeze", "Transpose", "Unsqueeze"}))

@@ -369,3 +369,41 @@ TEST_CASE("a tensor of bytes with another scale than it has is refused", "[onnx]
   CHECK(import.unsupported[0].reason == "another scale than it was quantised by");
   CHECK(import.unsupported[1].reason == "a tensor of int8");
 }
+
+TEST_CASE("operators of ONNX Runtime's int8 are those between conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 2}, {3, -2}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    const std::string half = g.tensor("half", {}, {0.5F});
+    const std::string zero = g.int8_tensor("zero", {}, {0});
+    g.add("QuantizeLinear", {"x", one, zero}, "a");
+    g.add("QLinearAdd", {"a", one, zero, "a", one, zero, half, zero}, "sum");
+    g.add("QLinearMul", {"sum", half, zero, "a", one, zero, one, zero}, "product");
+    g.add("QLinearConcat", {one, zero, "sum", half, zero, "product", one, zero}, "all", {axis1});
+    g.add("QGemm",
+          {"all", one, zero, g.int8_tensor("w", {4, 1}, {1, 1, 2, 2}), half, zero,
+           g.int32_tensor("b", {1}, {-8}), one, zero},
+          "steps");
+    g.add("DequantizeLinear", {"steps", one, zero}, "y");
+  });
+  // Sums 6 and -4, products 18 and 8; half of 6 - 4 + 2 x 26, less 4.
+  CHECK(c.values == Values{23});
+  CHECK(has(c.network, OpKind::linear));
+}
+
+TEST_CASE("operators of others than ONNX are those of ONNX Runtime's int8 alone", "[onnx][int8]") {
+  onnx::proto::ModelProto proto;
+  REQUIRE(proto.ParseFromString(model([](GraphWriter& g) {
+    g.input("x", {1, 2});
+    const std::string one = g.tensor("one", {}, {1});
+    g.add("QuantizeLinear", {"x", one}, "a");
+    g.add("QLinearSigmoid", {"a", one, "", one}, "s");
+    g.add("DequantizeLinear", {"s", one}, "r");
+    g.add("Relu", {"r"}, "y");
+    g.output("y", {1, 2});
+  })));
+  for (const int i : {1, 3}) proto.mutable_graph()->mutable_node(i)->set_domain("com.microsoft");
+  const OnnxImport import = import_onnx(proto.SerializeAsString(), "test");
+  REQUIRE(import.unsupported.size() == 1);
+  CHECK(import.unsupported[0].reason == "of domain com.microsoft");
+  CHECK(import.unsupported[0].type == "Relu");
+}
