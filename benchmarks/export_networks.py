@@ -138,7 +138,8 @@ def export(name: str, folder: Path) -> Path:
     data.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         outputs = module(image)
-        torch.onnx.export(module, (image,), str(case / "model.onnx"), opset_version=OPSET, input_names=["image"])
+    # With gradients, as attention is one operator that cannot be exported without.
+    torch.onnx.export(module, (image,), str(case / "model.onnx"), opset_version=OPSET, input_names=["image"])
     for kind, tensors in (("input", [image]), ("output", outputs)):
         for i, tensor in enumerate(tensors):
             proto = onnx.numpy_helper.from_array(tensor.numpy(), f"{kind}_{i}")
