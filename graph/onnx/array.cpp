@@ -218,11 +218,11 @@ std::string text(const Dims& dims) {
 }
 
 Constant real(Dims dims, std::vector<float> values) {
-  return std::make_shared<const Array>(Array{std::move(dims), std::move(values), {}, false});
+  return std::make_shared<const Array>(Array{std::move(dims), std::move(values), {}, false, false});
 }
 
 Constant integral(Dims dims, std::vector<std::int64_t> values) {
-  return std::make_shared<const Array>(Array{std::move(dims), {}, std::move(values), true});
+  return std::make_shared<const Array>(Array{std::move(dims), {}, std::move(values), true, false});
 }
 
 Constant of_kind(const Array& like, Dims dims, const std::vector<double>& values) {
@@ -236,6 +236,7 @@ Constant decode(const TensorProto& tensor, const std::optional<std::filesystem::
   Array array;
   array.dims.assign(tensor.dims().begin(), tensor.dims().end());
   array.integer = type.integer;
+  array.unsigned_bytes = tensor.data_type() == TensorProto::UINT8;
   const auto expected = static_cast<std::uint64_t>(count(array.dims));
   const bool external = tensor.data_location() == TensorProto::EXTERNAL;
   const bool raw = external || tensor.has_raw_data();

@@ -23,7 +23,8 @@ struct Array {
   Dims dims;
   std::vector<float> reals;
   std::vector<std::int64_t> integers;
-  bool integer = false;  ///< which of the two it has
+  bool integer = false;         ///< which of the two it has
+  bool unsigned_bytes = false;  ///< of uint8
 
   std::size_t size() const { return integer ? integers.size() : reals.size(); }
   double at(std::size_t i) const {

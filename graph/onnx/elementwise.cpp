@@ -23,10 +23,10 @@ Dims broadcast_dims(const Dims& a, const Dims& b) {
 }
 
 /// Which factors of the result a tensor has; along the others it is repeated.
-std::vector<bool> factors_had(const Layout& operand, const Layout& result) {
+std::vector<bool> factors_had(const Dims& operand, const Layout& result) {
   std::vector<bool> has(result.factors.size(), false);
   for (std::size_t d = 0; d < result.dims.size(); ++d)
-    if (!operand.dims[d].empty())
+    if (operand[d] > 1)
       for (const int f : result.dims[d]) has[z(f)] = true;
   return has;
 }
@@ -111,8 +111,16 @@ std::vector<std::vector<int>> groups_of(const std::vector<bool>& a, const std::v
     if (f == 0 || a[f] != a[f - 1] || b[f] != b[f - 1]) groups.emplace_back();
     groups.back().push_back(static_cast<int>(f));
   }
-  if (groups.size() > 3) throw Unsupported("repeated along more than three runs of dimensions");
   return groups;
+}
+
+/// What both have first, then what one has alone: at most three runs.
+Layout in_three_runs(const Layout& layout, const std::vector<bool>& a, const std::vector<bool>& b) {
+  std::vector<int> order(layout.factors.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto run = [&](int f) { return a[z(f)] && b[z(f)] ? 0 : a[z(f)] ? 1 : 2; };
+  std::stable_sort(order.begin(), order.end(), [&](int f, int g) { return run(f) < run(g); });
+  return rearranged(layout, order);
 }
 
 Edge operand_edge(Lowering& lower, const Value& value, const Layout& layout, const Shape& shape,
@@ -321,18 +329,13 @@ Value elementwise(Lowering& lower, OpKind kind, const Value& first, const Value&
   if (a.known() && b.known()) a = lower.tensor_of(a, part + "known");
   const Dims dims = broadcast_dims(a.dims(), b.dims());
   Layout layout = refined(refined(result_layout(a, b, dims), a), b);
-  const auto prepare = [&](Value& v) {
-    if (v.known()) {
-      Layout own;  // only which dimensions it has
-      for (const std::int64_t d : v.constant->dims)
-        own.dims.push_back(d > 1 ? std::vector<int>{0} : std::vector<int>{});
-      return factors_had(own, layout);
-    }
-    v = align(lower, v, layout);
-    return factors_had(v.layout, layout);
-  };
-  const std::vector<bool> a_has = prepare(a);
-  const std::vector<bool> b_has = prepare(b);
+  constexpr std::size_t most_runs = 3;  // height, width and channels
+  if (groups_of(factors_had(a.dims(), layout), factors_had(b.dims(), layout)).size() > most_runs)
+    layout = in_three_runs(layout, factors_had(a.dims(), layout), factors_had(b.dims(), layout));
+  for (Value* v : {&a, &b})
+    if (!v->known()) *v = align(lower, *v, layout);
+  const std::vector<bool> a_has = factors_had(a.dims(), layout);
+  const std::vector<bool> b_has = factors_had(b.dims(), layout);
   // As one of them already is, where the other can be repeated along the dimensions of its shape.
   std::optional<std::vector<std::vector<int>>> groups;
   for (const auto& [v, has] : {std::pair{&a, &a_has}, std::pair{&b, &b_has}}) {

@@ -116,48 +116,6 @@ Results split_parts(const NodeContext& node) {
   return results;
 }
 
-Constant reduced(const NodeContext& node, std::string_view type) {
-  const Array& x = node.known(0);
-  const auto axes = node.integers("axes", 1);
-  std::vector<bool> gone(x.dims.size(), !axes || axes->empty());
-  if (axes)
-    for (const std::int64_t axis : *axes) gone[axis_of(axis, x.dims.size())] = true;
-  Dims kept = x.dims;
-  for (std::size_t d = 0; d < kept.size(); ++d)
-    if (gone[d]) kept[d] = 1;
-  const Ints own = strides(kept);
-  Ints steps(kept.size(), 0);
-  for (std::size_t d = 0; d < kept.size(); ++d)
-    if (!gone[d]) steps[d] = own[d];
-  const auto to = places(x.dims, steps);
-  const double first = type == "ReduceMax"    ? -INFINITY
-                       : type == "ReduceMin"  ? INFINITY
-                       : type == "ReduceProd" ? 1.0
-                                              : 0.0;
-  Doubles values(size_of(kept), first);
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    double& value = values[to[i]];
-    const double v = x.at(i);
-    if (type == "ReduceMax")
-      value = std::max(value, v);
-    else if (type == "ReduceMin")
-      value = std::min(value, v);
-    else if (type == "ReduceProd")
-      value *= v;
-    else
-      value += type == "ReduceL2" ? v * v : v;
-  }
-  const double width = static_cast<double>(x.size()) / std::max<double>(1, double(values.size()));
-  for (double& value : values) {
-    if (type == "ReduceMean") value /= width;
-    if (type == "ReduceL2") value = std::sqrt(value);
-  }
-  Dims dims;
-  for (std::size_t d = 0; d < kept.size(); ++d)
-    if (!gone[d] || node.attributes.integer("keepdims", 1) != 0) dims.push_back(kept[d]);
-  return of_kind(x, dims, values);
-}
-
 Constant multiplied(const NodeContext& node) {
   const Array& a = node.known(0);
   const Array& b = node.known(1);
@@ -191,6 +149,19 @@ Constant range(const NodeContext& node) {
   return of_kind(like, {static_cast<std::int64_t>(values.size())}, values);
 }
 
+Constant diagonal(const NodeContext& node) {
+  const Array& like = node.known(0);
+  if (like.dims.size() != 2) throw Unsupported("other than a matrix");
+  const std::int64_t offset = node.attributes.integer("k", 0);
+  Doubles values(size_of(like.dims), 0.0);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    if (at % like.dims[1] - at / like.dims[1] == offset) values[i] = 1;
+  }
+  const bool real_type = node.attributes.integer("dtype", like.integer ? 7 : 1) == 1;
+  return of_kind(Array{{}, {}, {}, !real_type, false}, like.dims, values);
+}
+
 Constant where(const NodeContext& node) {
   const Array& condition = node.known(0);
   const Array& yes = node.known(1);
@@ -218,6 +189,35 @@ Constant tiled(const NodeContext& node) {
     for (std::size_t d = 0; d < dims.size(); ++d)
       at[i] += static_cast<std::size_t>(static_cast<std::int64_t>(i) / all[d] % dims[d] %
                                         x.dims[d] * own[d]);
+  return picked(x, dims, at);
+}
+
+/// Rows of the data.
+Constant gathered_rows(const NodeContext& node) {
+  const Array& x = node.known(0);
+  const Array& indices = node.known(1);
+  if (node.attributes.integer("batch_dims", 0) != 0) throw Unsupported("batches");
+  if (indices.dims.empty()) throw Unsupported("indices of rank 0");
+  const auto depth = static_cast<std::size_t>(indices.dims.back());
+  if (depth == 0 || depth > x.dims.size()) throw Unsupported("indices of another rank");
+  const Ints own = strides(x.dims);
+  Dims dims(indices.dims.begin(), indices.dims.end() - 1);
+  std::size_t width = 1;
+  for (std::size_t d = depth; d < x.dims.size(); ++d) {
+    dims.push_back(x.dims[d]);
+    width *= static_cast<std::size_t>(x.dims[d]);
+  }
+  std::vector<std::size_t> at;
+  at.reserve(size_of(dims));
+  for (std::size_t row = 0; row < indices.size() / depth; ++row) {
+    std::int64_t first = 0;
+    for (std::size_t d = 0; d < depth; ++d) {
+      const auto index = static_cast<std::int64_t>(indices.at(row * depth + d));
+      if (index < -x.dims[d] || index >= x.dims[d]) throw Unsupported("an index beyond the data");
+      first += (index < 0 ? index + x.dims[d] : index) * own[d];
+    }
+    for (std::size_t i = 0; i < width; ++i) at.push_back(static_cast<std::size_t>(first) + i);
+  }
   return picked(x, dims, at);
 }
 
@@ -275,7 +275,8 @@ std::optional<Results> evaluate(const NodeContext& node) {
   const std::string_view type = node.proto.op_type();
   if (type == "Constant") return std::nullopt;  // has no inputs: see the importer
   if (type == "Cast") return Results{cast_to(node)};
-  if (Constant result = by_element(node, type)) return Results{result};
+  for (const auto known : {by_element, along_dimensions})
+    if (Constant result = known(node, type)) return Results{result};
   const auto one = [](Constant result) { return Results{std::move(result)}; };
   if (type == "Reshape")
     return one(
@@ -298,15 +299,14 @@ std::optional<Results> evaluate(const NodeContext& node) {
   if (type == "MatMul") return one(multiplied(node));
   if (type == "Range") return one(range(node));
   if (type == "Where") return one(where(node));
+  if (type == "EyeLike") return one(diagonal(node));
   if (type == "Tile") return one(tiled(node));
   if (type == "ScatterND") return one(scattered(node));
+  if (type == "GatherND") return one(gathered_rows(node));
   if (type == "Identity") return one(node.input(0).constant);
-  if (type == "ReduceProd" || type == "ReduceSum" || type == "ReduceMax" || type == "ReduceMin" ||
-      type == "ReduceMean" || type == "ReduceL2")
-    return one(reduced(node, type));
   if (type == "Expand") {
     const Array& x = node.known(0);
-    const Array shape{node.known(1).integers, {}, {}, true};
+    const Array shape{node.known(1).integers, {}, {}, true, false};
     const Dims dims = joint_dims({&x, &shape});
     return one(picked(x, dims, repeated(x, dims)));
   }

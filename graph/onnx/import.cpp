@@ -9,6 +9,7 @@
 
 #include "graph/error.hpp"
 #include "graph/onnx/importer.hpp"
+#include "graph/onnx/in_int8.hpp"
 #include "graph/onnx/metadata.hpp"
 #include "graph/onnx/model_file.hpp"
 #include "graph/onnx/onnx.hpp"
@@ -38,9 +39,9 @@ std::optional<std::vector<std::int64_t>> NodeContext::integers(std::string_view 
 }
 
 namespace {
-std::array<std::span<const HandlerRow>, 5> handlers() {
+std::array<std::span<const HandlerRow>, 8> handlers() {
   return {elementwise_handlers(), window_handlers(), matrix_handlers(), shape_handlers(),
-          reduction_handlers()};
+          reduction_handlers(),   join_handlers(),   resize_handlers(), quantised_handlers()};
 }
 }  // namespace
 
@@ -90,7 +91,7 @@ class Importer {
     for (const auto& entry : model_.metadata_props())
       if (entry.key() == onnx_metadata_key)
         read_metadata(entry.value(), values_, lower_.model.network);
-    result_.model = simplified(std::move(lower_.model), lower_.sources);
+    result_.model = in_int8(simplified(std::move(lower_.model), lower_.sources), lower_.sources);
     result_.sources = std::move(lower_.sources);
     check(result_.model.network);
     return std::move(result_);
@@ -248,8 +249,10 @@ class Importer {
 
   std::vector<Value> results(const NodeContext& node) {
     const std::string& type = node.proto.op_type();
-    if (!node.proto.domain().empty() && node.proto.domain() != "ai.onnx")
-      throw Unsupported(fmt::format("of domain {}", node.proto.domain()));
+    const std::string& domain = node.proto.domain();
+    const bool quantised = type == "QGemm" || type.rfind("QLinear", 0) == 0;
+    if (!domain.empty() && domain != "ai.onnx" && !(domain == "com.microsoft" && quantised))
+      throw Unsupported(fmt::format("of domain {}", domain));
     if (type == "Constant") return {known_value(constant(node))};
     if (type == "Shape") return {known_value(shape(node))};
     if (type == "Size") return {known_value(integral({}, {count(node.input(0).dims())}))};
@@ -266,7 +269,7 @@ class Importer {
     for (const Value* value : node.inputs)
       if (value != nullptr && !value->known() && count(value->dims()) == 0)
         throw Unsupported("a tensor without elements");
-    return handler(node);
+    return on_reals(handler, node);
   }
 
   Constant constant(const NodeContext& node) const {
@@ -355,6 +358,8 @@ class Importer {
       if (found->second.known()) continue;  // takes no time
       Value value = found->second;
       lower_.begin_node(output.name() + "/output", "the order of an output's dimensions");
+      if (tensor(lower_.model.network, value.edge).dtype == DType::qs8)
+        value = dequantised(lower_, value, "real");
       // Each dimension in one piece, so that an order of dimensions tells how it lies.
       if (std::any_of(value.layout.dims.begin(), value.layout.dims.end(),
                       [](const auto& dim) { return dim.size() > 1; }))

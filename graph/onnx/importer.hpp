@@ -44,6 +44,9 @@ std::span<const HandlerRow> window_handlers();
 std::span<const HandlerRow> matrix_handlers();
 std::span<const HandlerRow> shape_handlers();
 std::span<const HandlerRow> reduction_handlers();
+std::span<const HandlerRow> join_handlers();
+std::span<const HandlerRow> resize_handlers();
+std::span<const HandlerRow> quantised_handlers();
 /// The handler of an operator's type; null where there is none.
 Handler find_handler(std::string_view type);
 
@@ -54,6 +57,38 @@ Value elementwise(Lowering& lower, OpKind kind, const Value& a, const Value& b,
 Value function(Lowering& lower, Activation activation, const Value& x,
                const std::string& part = "");
 Value scalar(float value);
+/// A tensor of the network in int8, and one of int8 in real numbers.
+Value quantised(Lowering& lower, const Value& value, const Quantisation& to,
+                const std::string& part);
+Value dequantised(Lowering& lower, const Value& value, const std::string& part);
+/// What a node gives, whose operator knows nothing of int8: of bytes, one that keeps values works
+/// between conversions. Throws Unsupported for another.
+std::vector<Value> on_reals(Handler handler, const NodeContext& node);
+
+/// Images: a batch, channels, one or two dimensions of pixels. Those of a batch lie as one image
+/// whose channels are all of theirs.
+struct Image {
+  Edge edge;  ///< channels last
+  Dims dims;  ///< N x C x H x W, where H is 1 in one dimension
+  bool flat;  ///< of one dimension
+  int batch() const { return to_int(dims[0]); }
+};
+/// Throws Unsupported for a tensor that is no image.
+Image image_of(Lowering& lower, const Value& value);
+/// What an operator made of an image.
+Value image_value(Lowering& lower, const Edge& edge, const Image& in);
+
+/// The same elements in other dimensions.
+Value in_dims(Lowering& lower, const Value& value, const Dims& dims);
+/// Tensors one behind the other along a dimension.
+Value concatenated(Lowering& lower, std::vector<Value> parts, std::size_t axis,
+                   const std::string& part);
+/// So many elements of a dimension from `begin` on.
+Value part_of(Lowering& lower, const Value& value, std::size_t axis, std::int64_t begin,
+              std::int64_t size, const std::string& part);
+/// An image with zeros around its pixels, as `before` and `after` ask for by dimension, which are
+/// none afterwards; where they ask for more than that, the value as it is.
+Value zeros_around(const NodeContext& node, const Value& x, Dims& before, Dims& after);
 
 /// Outputs of a node whose inputs are all known; nothing where the operator is not evaluated.
 std::optional<std::vector<Constant>> evaluate(const NodeContext& node);

@@ -63,6 +63,34 @@ constexpr UnaryRow unaries[] = {
     {"Not", [](double x) { return double(x == 0); }},
 };
 
+/// A tensor that is repeated to other dimensions, which mostly it has or is one number.
+class Repeated {
+ public:
+  Repeated(const Array& array, const Dims& dims) : array_(array), same_(array.dims == dims) {
+    if (!same_ && array.size() != 1) at_ = repeated(array, dims);
+  }
+  double at(std::size_t i) const { return array_.at(same_ ? i : at_.empty() ? 0 : at_[i]); }
+
+ private:
+  const Array& array_;
+  bool same_;
+  std::vector<std::size_t> at_;
+};
+
+/// The two bounds are attributes of older opsets and inputs of newer ones.
+Constant clipped(const NodeContext& node) {
+  const Array& x = node.known(0);
+  const auto bound = [&](std::size_t input, const char* name, double otherwise) {
+    if (node.attributes.has(name)) return double{node.attributes.real(name, 0)};
+    return node.has(input) ? node.known(input).at(0) : otherwise;
+  };
+  const double low = bound(1, "min", -INFINITY);
+  const double high = bound(2, "max", INFINITY);
+  Doubles values = doubles(x);
+  for (double& value : values) value = std::min(std::max(value, low), high);
+  return of_kind(x, x.dims, values);
+}
+
 }  // namespace
 
 std::size_t size_of(const Dims& dims) {
@@ -134,6 +162,7 @@ std::vector<std::size_t> repeated(const Array& a, const Dims& dims) {
 }
 
 Constant by_element(const NodeContext& node, std::string_view type) {
+  if (type == "Clip") return clipped(node);
   for (const BinaryRow& row : binaries) {
     if (row.type != type) continue;
     Constant result = node.input(0).constant;
@@ -141,16 +170,16 @@ Constant by_element(const NodeContext& node, std::string_view type) {
       const Array& a = *result;
       const Array& b = node.known(i);
       const Dims dims = joint_dims({&a, &b});
-      const auto at_a = repeated(a, dims);
-      const auto at_b = repeated(b, dims);
-      Doubles values(at_a.size());
+      const Repeated of_a(a, dims);
+      const Repeated of_b(b, dims);
+      Doubles values(size_of(dims));
       const bool whole = type == "Div" && a.integer;
       for (std::size_t k = 0; k < values.size(); ++k) {
-        const double y = b.at(at_b[k]);
-        values[k] = whole && y == 0 ? 0 : row.apply(a.at(at_a[k]), y);
+        const double y = of_b.at(k);
+        values[k] = whole && y == 0 ? 0 : row.apply(of_a.at(k), y);
         if (whole) values[k] = std::trunc(values[k]);
       }
-      const Array truth{{}, {}, {}, true};
+      const Array truth{{}, {}, {}, true, false};
       result = of_kind(row.truth ? truth : a, dims, values);
     }
     return result;

@@ -26,5 +26,7 @@ std::vector<std::size_t> repeated(const Array& a, const Dims& dims);
 
 /// The result of an operator that works on each element; null where it is none.
 Constant by_element(const NodeContext& node, std::string_view type);
+/// The result of a reduction, running sum, softmax or batch norm; null where it is none.
+Constant along_dimensions(const NodeContext& node, std::string_view type);
 
 }  // namespace cpubone::onnx

@@ -131,7 +131,13 @@ Edge Lowering::transpose(const Edge& edge, const std::vector<std::int64_t>& exte
     dims.at(missing + i) = to_int(extents[i]);
     op.permutation.at(missing + i) = order[i] + static_cast<int>(missing);
   }
-  return append(std::move(op), {view(edge, {dims[0], dims[1], dims[2], dims[3]})}, "transposed");
+  const Edge from = view(edge, {dims[0], dims[1], dims[2], dims[3]});
+  std::vector<Edge>& known = transposes_[{from.node, from.output}];
+  for (const Edge& other : known)
+    if (model.network.nodes[z(other.node)].op.permutation == op.permutation) return other;
+  const Edge turned = append(std::move(op), {from}, "transposed");
+  known.push_back(turned);
+  return turned;
 }
 
 Value Lowering::arranged(const Value& value, const std::vector<int>& factor_order) {
@@ -191,6 +197,18 @@ Value Lowering::with_somehow_last(const Value& value, const std::vector<std::siz
     inner.insert(inner.end(), value.layout.dims[axis].begin(), value.layout.dims[axis].end());
   std::sort(inner.begin(), inner.end());
   return arranged(value, with_inner(value.layout.factors.size(), inner));
+}
+
+Value Lowering::with_together(const Value& value, std::size_t axis) {
+  const std::vector<int>& own = value.layout.dims[axis];
+  if (own.size() < 2) return value;
+  std::vector<int> order;
+  const int first = *std::min_element(own.begin(), own.end());
+  for (int f = 0; f < static_cast<int>(value.layout.factors.size()); ++f) {
+    if (f == first) order.insert(order.end(), own.begin(), own.end());
+    if (std::find(own.begin(), own.end(), f) == own.end()) order.push_back(f);
+  }
+  return arranged(value, order);
 }
 
 Edge Lowering::constant(const Array& array, const Layout& layout, const Shape& wanted,

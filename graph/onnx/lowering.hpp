@@ -50,6 +50,8 @@ class Lowering {
   Value with_last(const Value& value, const std::vector<std::size_t>& axes);
   /// The value with `axes` innermost, in any order.
   Value with_somehow_last(const Value& value, const std::vector<std::size_t>& axes);
+  /// The value with all of a dimension in one place: where the outermost of its factors lies.
+  Value with_together(const Value& value, std::size_t axis);
   /// A constant as a tensor of the network, in a layout of its dimensions.
   Edge constant(const Array& array, const Layout& layout, const Shape& shape,
                 const std::string& part);
@@ -67,7 +69,8 @@ class Lowering {
   std::string node_;
   std::string source_;
   std::map<std::string, int> names_;
-  std::map<std::pair<int, int>, std::vector<Edge>> views_;  ///< reshapes of each edge
+  std::map<std::pair<int, int>, std::vector<Edge>> views_;       ///< reshapes of each edge
+  std::map<std::pair<int, int>, std::vector<Edge>> transposes_;  ///< of each edge
 };
 
 /// Inserts a dimension of 1 before the first until there are `rank`.

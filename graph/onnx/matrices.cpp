@@ -20,8 +20,12 @@ std::int64_t product(const Dims& dims, std::size_t begin, std::size_t end) {
 Edge rows_of(Lowering& lower, const Edge& edge, std::int64_t width) {
   const Shape& s = lower.shape(edge);
   if (s.c == width && s.n == 1) return edge;
-  const std::int64_t all = elements(s);
-  return lower.view(edge, {1, 1, to_int(all / width), to_int(width)});
+  const std::int64_t rows = elements(s) / width;
+  // In two dimensions where one would be larger than it may be.
+  constexpr std::int64_t most = 65536;
+  std::int64_t height = 1;
+  while (height < most && (rows / height > most || rows % height != 0)) ++height;
+  return lower.view(edge, {1, to_int(height), to_int(rows / height), to_int(width)});
 }
 
 /// Replaces the factors of the last dimension, which lie innermost, by one of another extent.

@@ -16,9 +16,8 @@ namespace cpubone {
 
 /// The network as an ONNX model (opset 20), NCHW: its input is `input`, its outputs are named as
 /// their nodes; family, stages and features are metadata. One of int8 has QuantizeLinear and
-/// DequantizeLinear around its operators, which `import_onnx` does not read. Throws cpubone::Error
-/// naming a node whose parameters have the wrong size, and where the model would not fit into the 2
-/// GiB of one protocol buffer.
+/// DequantizeLinear around its operators. Throws cpubone::Error naming a node whose parameters have
+/// the wrong size, and where the model would not fit into the 2 GiB of one protocol buffer.
 std::string to_onnx(const Network& network, const ParameterSource& parameters);
 
 /// Writes `to_onnx` atomically. Throws cpubone::Error naming the path.

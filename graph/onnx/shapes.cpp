@@ -7,32 +7,19 @@
 #include "graph/onnx/shape_rules.hpp"
 #include "graph/size.hpp"
 
-// What moves, cuts and joins tensors; where that is only another view of them it costs nothing.
+// What moves and cuts tensors; where that is only another view of them it costs nothing.
 namespace cpubone::onnx {
 namespace {
 
 using Ints = std::vector<std::int64_t>;
 
-Value in_dims(const NodeContext& node, const Value& value, const Dims& dims) {
-  if (count(dims) != count(value.dims()))
-    throw Unsupported(fmt::format("{} as {}", text(value.dims()), text(dims)));
-  Value result = value;
-  auto layout = reshaped(value.layout, dims);
-  if (!layout) {
-    result = node.lower.row_major(value);
-    layout = reshaped(result.layout, dims);
-  }
-  if (!layout) throw Unsupported(fmt::format("{} as {}", text(value.dims()), text(dims)));
-  result.layout = *layout;
-  return result;
-}
-
 std::vector<Value> reshape(const NodeContext& node) {
   const Value& x = node.input(0);
   const auto wanted = node.integers("shape", 1);
   if (!wanted) throw Unsupported("a shape that is not known");
-  Value result = in_dims(
-      node, x, reshaped_dims(x.dims(), *wanted, node.attributes.integer("allowzero", 0) != 0));
+  Value result =
+      in_dims(node.lower, x,
+              reshaped_dims(x.dims(), *wanted, node.attributes.integer("allowzero", 0) != 0));
   const Dims dims = result.dims();
   if (dims.size() != 4 || dims[0] != 1) return {result};
   // An image: whatever reads it needs its channels together, and its pixels as such.
@@ -55,18 +42,18 @@ std::vector<Value> flatten(const NodeContext& node) {
   Dims flat{1, 1};
   for (std::int64_t d = 0; d < rank; ++d)
     flat[d < axis ? 0 : 1] *= dims[static_cast<std::size_t>(d)];
-  return {in_dims(node, node.input(0), flat)};
+  return {in_dims(node.lower, node.input(0), flat)};
 }
 
 std::vector<Value> squeeze(const NodeContext& node) {
-  return {
-      in_dims(node, node.input(0), squeezed_dims(node.input(0).dims(), node.integers("axes", 1)))};
+  return {in_dims(node.lower, node.input(0),
+                  squeezed_dims(node.input(0).dims(), node.integers("axes", 1)))};
 }
 
 std::vector<Value> unsqueeze(const NodeContext& node) {
   const auto axes = node.integers("axes", 1);
   if (!axes) throw Unsupported("without axes");
-  return {in_dims(node, node.input(0), unsqueezed_dims(node.input(0).dims(), *axes))};
+  return {in_dims(node.lower, node.input(0), unsqueezed_dims(node.input(0).dims(), *axes))};
 }
 
 std::vector<Value> transpose(const NodeContext& node) {
@@ -84,19 +71,8 @@ struct Along {
   std::int64_t inner;
 };
 
-Along along(const NodeContext& node, const Value& value, std::size_t axis) {
-  Value v = value;
-  if (v.layout.dims[axis].size() > 1) {
-    // Its factors where the outermost of them lies.
-    std::vector<int> order;
-    const std::vector<int>& own = v.layout.dims[axis];
-    const int first = *std::min_element(own.begin(), own.end());
-    for (int f = 0; f < static_cast<int>(v.layout.factors.size()); ++f) {
-      if (f == first) order.insert(order.end(), own.begin(), own.end());
-      if (std::find(own.begin(), own.end(), f) == own.end()) order.push_back(f);
-    }
-    v = node.lower.arranged(v, order);
-  }
+Along along(Lowering& lower, const Value& value, std::size_t axis) {
+  const Value v = lower.with_together(value, axis);
   const std::vector<std::int64_t>& factors = v.layout.factors;
   const auto product = [&](std::size_t begin, std::size_t end) {
     std::int64_t all = 1;
@@ -109,10 +85,9 @@ Along along(const NodeContext& node, const Value& value, std::size_t axis) {
 }
 
 /// Begin and number of elements along the axis.
-Value part_of(const NodeContext& node, const Along& a, std::int64_t begin, std::int64_t size,
+Value part_of(Lowering& lower, const Along& a, std::int64_t begin, std::int64_t size,
               const std::string& part) {
   if (begin == 0 && size == a.extent) return a.value;
-  Lowering& lower = node.lower;
   Op op;
   op.kind = OpKind::slice;
   op.begin = to_int(begin * a.inner);
@@ -136,22 +111,26 @@ Value part_of(const NodeContext& node, const Along& a, std::int64_t begin, std::
 }
 
 /// Every `step`-th element from `begin` on.
-Value strided(const NodeContext& node, const Value& value, std::size_t axis, std::int64_t begin,
+Value strided(Lowering& lower, const Value& value, std::size_t axis, std::int64_t begin,
               std::int64_t size, std::int64_t step, const std::string& part) {
-  const Along a = along(node, value, axis);
-  if (step == 1 || size == 1) return part_of(node, a, begin, size, part);
+  const Along a = along(lower, value, axis);
+  if (step == 1 || size == 1) return part_of(lower, a, begin, size, part);
   const std::int64_t extent = a.extent;
   // The axis as size x step: whole steps that contain what is wanted.
   const std::int64_t first = begin + size * step <= extent ? begin : extent - size * step;
-  if (first < 0) throw Unsupported(fmt::format("steps of {} that end before the last", step));
+  if (first < 0)  // too few for whole steps: the last element apart
+    return concatenated(lower,
+                        {strided(lower, value, axis, begin, size - 1, step, part + "steps"),
+                         part_of(lower, a, begin + (size - 1) * step, 1, part + "last")},
+                        axis, part);
   Dims dims = value.dims();
-  const Value whole = part_of(node, a, first, size * step, "whole");
+  const Value whole = part_of(lower, a, first, size * step, "whole");
   dims[axis] = size;
   dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, step);
-  const Value cut = in_dims(node, whole, dims);
-  const Value one = part_of(node, along(node, cut, axis + 1), begin - first, 1, part);
+  const Value cut = in_dims(lower, whole, dims);
+  const Value one = part_of(lower, along(lower, cut, axis + 1), begin - first, 1, part);
   dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1);
-  return in_dims(node, one, dims);
+  return in_dims(lower, one, dims);
 }
 
 std::vector<Value> slice(const NodeContext& node) {
@@ -161,7 +140,7 @@ std::vector<Value> slice(const NodeContext& node) {
     const SliceRange& r = ranges[i];
     if (r.size < 1 || r.step < 1) throw Unsupported("nothing, or backwards");
     if (r.begin == 0 && r.step == 1 && r.size == x.dims()[r.axis]) continue;
-    x = strided(node, x, r.axis, r.begin, r.size, r.step,
+    x = strided(node.lower, x, r.axis, r.begin, r.size, r.step,
                 i + 1 < ranges.size() ? fmt::format("axis{}", r.axis) : "");
   }
   return {x};
@@ -172,7 +151,7 @@ std::vector<Value> split(const NodeContext& node) {
   const Dims dims = x.dims();
   const std::size_t axis = axis_of(node.attributes.integer("axis", 0), dims.size());
   const Ints sizes = split_sizes(node, dims[axis]);
-  const Along a = along(node, x, axis);
+  const Along a = along(node.lower, x, axis);
   if (sizes.size() == 1) return {x};
   if (std::any_of(sizes.begin(), sizes.end(), [](auto s) { return s < 1; }))
     throw Unsupported("into nothing");
@@ -208,71 +187,74 @@ std::vector<Value> split(const NodeContext& node) {
   return results;
 }
 
-std::vector<Value> concat(const NodeContext& node) {
-  Lowering& lower = node.lower;
+/// Elements of a dimension, which those of `to` take the place of.
+struct Picked {
+  std::size_t axis;
+  Ints at;
+  Dims to;
+};
+
+Dims replaced_dims(const Value& x, const Picked& picked) {
+  Dims dims = x.dims();
+  const auto at = dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(picked.axis));
+  dims.insert(at, picked.to.begin(), picked.to.end());
+  return dims;
+}
+
+/// Elements whose places have a regular step, as they do in the end in everything of one dimension
+/// that exporters write.
+std::optional<Value> regular(Lowering& lower, const Value& x, const Picked& picked,
+                             const std::string& part) {
+  const Ints& at = picked.at;
+  const std::int64_t step = at.size() > 1 ? at[1] - at[0] : 1;
+  for (std::size_t i = 1; i < at.size(); ++i)
+    if (at[i] - at[i - 1] != step || step < 1) return std::nullopt;
+  const auto size = static_cast<std::int64_t>(at.size());
+  return in_dims(lower, strided(lower, x, picked.axis, at[0], size, step, part),
+                 replaced_dims(x, picked));
+}
+
+/// All elements, every so-manieth together: patches that do not overlap are another view.
+std::optional<Value> patches(Lowering& lower, const Value& x, const Picked& picked) {
+  if (picked.to.size() != 2 || static_cast<std::int64_t>(picked.at.size()) != x.dims()[picked.axis])
+    return std::nullopt;
+  const std::int64_t rows = picked.to[0];
+  const std::int64_t columns = picked.to[1];
+  for (std::size_t i = 0; i < picked.at.size(); ++i) {
+    const auto k = static_cast<std::int64_t>(i);
+    if (picked.at[i] != k / columns + k % columns * rows) return std::nullopt;
+  }
+  Value result = in_dims(lower, x, replaced_dims(x, {picked.axis, {}, {columns, rows}}));
+  std::vector<int> order(result.layout.dims.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[picked.axis], order[picked.axis + 1]);
+  result.layout = permuted(result.layout, order);
+  return result;
+}
+
+Value pick(Lowering& lower, const Value& x, const Picked& picked, const std::string& part) {
+  if (auto found = regular(lower, x, picked, part)) return *found;
+  if (auto found = patches(lower, x, picked)) return *found;
+  // Row by row where rows are regular, else as long as the step stays the same.
+  constexpr std::size_t most_parts = 1024;
+  const std::size_t row =
+      picked.to.size() > 1 ? picked.at.size() / static_cast<std::size_t>(picked.to[0]) : 0;
   std::vector<Value> parts;
-  for (std::size_t i = 0; i < node.inputs.size(); ++i)
-    if (count(node.input(i).dims()) > 0)
-      parts.push_back(lower.tensor_of(node.input(i), fmt::format("known{}", i)));
-  if (parts.empty()) throw Unsupported("of nothing");
-  if (parts.size() == 1) return {parts[0]};
-  const std::size_t rank = parts[0].dims().size();
-  const std::size_t axis = axis_of(node.attributes.integer("axis", 1), rank);
-  // All as the largest lies, which then does not move.
-  std::size_t like = 0;
-  for (std::size_t i = 1; i < parts.size(); ++i)
-    if (count(parts[i].dims()) > count(parts[like].dims())) like = i;
-  Value main = along(node, parts[like], axis).value;
-  // A place for the axis where it has only one element there: outermost.
-  Layout wanted = main.layout;
-  if (wanted.dims[axis].empty()) {
-    for (std::vector<int>& dim : wanted.dims)
-      for (int& f : dim) ++f;
-    wanted.factors.insert(wanted.factors.begin(), 1);
-    wanted.dims[axis] = {0};
+  for (std::size_t i = 0; i < picked.at.size() && parts.size() <= most_parts;) {
+    std::size_t n = row > 0 ? row : std::min<std::size_t>(2, picked.at.size() - i);
+    const std::int64_t step = n > 1 ? picked.at[i + 1] - picked.at[i] : 1;
+    if (row == 0 && step < 1) n = 1;
+    while (row == 0 && n > 1 && i + n < picked.at.size() &&
+           picked.at[i + n] - picked.at[i + n - 1] == step)
+      ++n;
+    const auto begin = picked.at.begin() + static_cast<std::ptrdiff_t>(i);
+    Picked some{picked.axis, Ints(begin, begin + static_cast<std::ptrdiff_t>(n)), picked.to};
+    some.to[0] = row > 0 ? 1 : static_cast<std::int64_t>(n);
+    parts.push_back(pick(lower, x, some, fmt::format("{}{}", part, parts.size())));
+    i += n;
   }
-  const int factor = wanted.dims[axis][0];
-  std::int64_t outer = 1;
-  std::int64_t inner = 1;
-  for (int f = 0; f < static_cast<int>(wanted.factors.size()); ++f)
-    if (f != factor) (f < factor ? outer : inner) *= wanted.factors[z(f)];
-  std::vector<Edge> edges;
-  std::int64_t total = 0;
-  const Shape& first_shape = lower.shape(main.edge);
-  const bool stays = first_shape.n == 1 && first_shape.c == wanted.factors[z(factor)] * inner;
-  for (Value& part : parts) {
-    const Dims dims = part.dims();
-    for (std::size_t d = 0; d < rank; ++d)
-      if (d != axis && dims[d] != main.dims()[d])
-        throw Unsupported(fmt::format("{} beside {}", text(dims), text(main.dims())));
-    // The other dimensions cut and ordered as there; the axis at its place.
-    Layout like_there = wanted;
-    like_there.factors[z(factor)] = dims[axis];
-    auto cut = cut_like(part.layout, like_there);
-    if (!cut) {
-      part = lower.row_major(part);
-      cut = cut_like(part.layout, like_there);
-    }
-    if (!cut) throw Unsupported("tensors whose dimensions are composed differently");
-    part.layout = *cut;
-    std::vector<std::pair<int, int>> places;
-    for (std::size_t d = 0; d < rank; ++d)
-      for (std::size_t i = 0; i < part.layout.dims[d].size(); ++i)
-        places.emplace_back(wanted.dims[d][i], part.layout.dims[d][i]);
-    std::sort(places.begin(), places.end());
-    std::vector<int> order;
-    for (const auto& [place, own] : places) order.push_back(own);
-    part = lower.arranged(part, order);
-    const int width = to_int(dims[axis] * inner);
-    const Shape shape =
-        stays ? Shape{1, first_shape.h, first_shape.w, width} : Shape{1, 1, to_int(outer), width};
-    edges.push_back(lower.view(part.edge, shape));
-    total += dims[axis];
-  }
-  Op op;
-  op.kind = OpKind::concat;
-  wanted.factors[z(factor)] = total;
-  return {{nullptr, lower.append(std::move(op), edges), joined(wanted)}};
+  if (parts.size() > most_parts) throw Unsupported("indices without a regular step");
+  return concatenated(lower, std::move(parts), picked.axis, part);
 }
 
 std::vector<Value> gather(const NodeContext& node) {
@@ -280,21 +262,13 @@ std::vector<Value> gather(const NodeContext& node) {
   const Array& indices = node.known(1);
   const std::size_t axis = axis_of(node.attributes.integer("axis", 0), x.dims().size());
   const std::int64_t extent = x.dims()[axis];
-  Ints at;
+  Picked picked{axis, {}, indices.dims};
   for (const std::int64_t i : indices.integers) {
     if (i < -extent || i >= extent) throw Unsupported(fmt::format("index {} of {}", i, extent));
-    at.push_back(i < 0 ? i + extent : i);
+    picked.at.push_back(i < 0 ? i + extent : i);
   }
-  if (at.empty()) throw Unsupported("nothing");
-  const std::int64_t step = at.size() > 1 ? at[1] - at[0] : 1;
-  for (std::size_t i = 1; i < at.size(); ++i)
-    if (at[i] - at[i - 1] != step || step < 1) throw Unsupported("indices without a regular step");
-  Dims dims = x.dims();
-  dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(axis));
-  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(axis), indices.dims.begin(),
-              indices.dims.end());
-  const Value part = strided(node, x, axis, at[0], static_cast<std::int64_t>(at.size()), step, "");
-  return {in_dims(node, part, dims)};
+  if (picked.at.empty()) throw Unsupported("nothing");
+  return {pick(node.lower, x, picked, "")};
 }
 
 std::vector<Value> depth_to_space(const NodeContext& node) {
@@ -305,11 +279,12 @@ std::vector<Value> depth_to_space(const NodeContext& node) {
   if (b < 1 || d[1] % (b * b) != 0) throw Unsupported(fmt::format("blocks of {}", b));
   const bool columns_first = node.attributes.word("mode", "DCR") == "CRD";
   const std::int64_t c = d[1] / (b * b);
-  Value cut = in_dims(
-      node, x, columns_first ? Dims{d[0], c, b, b, d[2], d[3]} : Dims{d[0], b, b, c, d[2], d[3]});
+  Value cut =
+      in_dims(node.lower, x,
+              columns_first ? Dims{d[0], c, b, b, d[2], d[3]} : Dims{d[0], b, b, c, d[2], d[3]});
   cut.layout = permuted(cut.layout, columns_first ? std::vector<int>{0, 1, 4, 2, 5, 3}
                                                   : std::vector<int>{0, 3, 4, 1, 5, 2});
-  return {in_dims(node, cut, {d[0], c, d[2] * b, d[3] * b})};
+  return {in_dims(node.lower, cut, {d[0], c, d[2] * b, d[3] * b})};
 }
 
 std::vector<Value> space_to_depth(const NodeContext& node) {
@@ -318,41 +293,47 @@ std::vector<Value> space_to_depth(const NodeContext& node) {
   if (d.size() != 4) throw Unsupported("other than an image");
   const std::int64_t b = node.attributes.integer("blocksize", 0);
   if (b < 1 || d[2] % b != 0 || d[3] % b != 0) throw Unsupported(fmt::format("blocks of {}", b));
-  Value cut = in_dims(node, x, {d[0], d[1], d[2] / b, b, d[3] / b, b});
+  Value cut = in_dims(node.lower, x, {d[0], d[1], d[2] / b, b, d[3] / b, b});
   cut.layout = permuted(cut.layout, {0, 3, 5, 1, 2, 4});
-  return {in_dims(node, cut, {d[0], d[1] * b * b, d[2] / b, d[3] / b})};
-}
-
-std::vector<Value> expand(const NodeContext& node) {
-  const Value& x = node.input(0);
-  const Array& wanted = node.known(1);
-  const std::size_t rank = std::max(x.dims().size(), wanted.size());
-  const Value from = with_rank(x, rank);
-  Dims dims = from.dims();
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    std::int64_t& d = dims[rank - wanted.size() + i];
-    if (d == 1) d = wanted.integers[i];
-  }
-  if (dims == from.dims()) return {from};
-  if (count(dims) == 0) throw Unsupported("nothing");
-  return {elementwise(
-      node.lower, OpKind::add, from,
-      {real(dims, std::vector<float>(static_cast<std::size_t>(count(dims)), 0.0F)), {}, {}})};
+  return {in_dims(node.lower, cut, {d[0], d[1] * b * b, d[2] / b, d[3] / b})};
 }
 
 constexpr HandlerRow shape_rows[] = {
-    {"Concat", concat},       {"DepthToSpace", depth_to_space},
-    {"Expand", expand},       {"Flatten", flatten},
-    {"Gather", gather},       {"Reshape", reshape},
-    {"Slice", slice},         {"SpaceToDepth", space_to_depth},
-    {"Split", split},         {"Squeeze", squeeze},
-    {"Transpose", transpose}, {"Unsqueeze", unsqueeze},
+    {"DepthToSpace", depth_to_space},
+    {"Flatten", flatten},
+    {"Gather", gather},
+    {"Reshape", reshape},
+    {"Slice", slice},
+    {"SpaceToDepth", space_to_depth},
+    {"Split", split},
+    {"Squeeze", squeeze},
+    {"Transpose", transpose},
+    {"Unsqueeze", unsqueeze},
 };
 
 }  // namespace
 
 std::span<const HandlerRow> shape_handlers() {
   return shape_rows;
+}
+
+Value in_dims(Lowering& lower, const Value& value, const Dims& dims) {
+  if (count(dims) != count(value.dims()))
+    throw Unsupported(fmt::format("{} as {}", text(value.dims()), text(dims)));
+  Value result = value;
+  auto layout = reshaped(value.layout, dims);
+  if (!layout) {
+    result = lower.row_major(value);
+    layout = reshaped(result.layout, dims);
+  }
+  if (!layout) throw Unsupported(fmt::format("{} as {}", text(value.dims()), text(dims)));
+  result.layout = *layout;
+  return result;
+}
+
+Value part_of(Lowering& lower, const Value& value, std::size_t axis, std::int64_t begin,
+              std::int64_t size, const std::string& part) {
+  return part_of(lower, along(lower, value, axis), begin, size, part);
 }
 
 }  // namespace cpubone::onnx

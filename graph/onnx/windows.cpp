@@ -5,38 +5,14 @@
 #include <numeric>
 
 #include "graph/onnx/importer.hpp"
+#include "graph/size.hpp"
 
 // Convolutions, poolings, batch and instance norms, padding and resizing: what sees an image.
 namespace cpubone::onnx {
 namespace {
 
-using Ints = std::vector<std::int64_t>;
-
-/// An image: one of a batch, channels, one or two dimensions of pixels.
-struct Image {
-  Edge edge;  ///< channels last
-  Dims dims;  ///< 1 x C x H x W, where H is 1 in one dimension
-  bool flat;  ///< of one dimension
-};
-
-Image image(const NodeContext& node, std::size_t i = 0) {
-  const Value value = node.lower.tensor_of(node.input(i), "known");
-  Dims dims = value.dims();
-  if (dims.size() != 3 && dims.size() != 4)
-    throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
-  if (dims[0] != 1) throw Unsupported(fmt::format("a batch of {}, expected 1", dims[0]));
-  const bool flat = dims.size() == 3;
-  const Value last = node.lower.in_dim_order(
-      value, flat ? std::vector<int>{0, 2, 1} : std::vector<int>{0, 2, 3, 1});
-  if (flat) dims.insert(dims.begin() + 2, 1);
-  const Shape shape{1, to_int(dims[2]), to_int(dims[3]), to_int(dims[1])};
-  return {node.lower.view(last.edge, shape), dims, flat};
-}
-
-Value image_value(const NodeContext& node, const Edge& edge, bool flat) {
-  const Shape& s = node.lower.shape(edge);
-  if (flat) return {nullptr, edge, stored({1, s.c, s.w}, {0, 2, 1})};
-  return {nullptr, edge, stored({1, s.c, s.h, s.w}, {0, 2, 3, 1})};
+Image image(const NodeContext& node) {
+  return image_of(node.lower, node.lower.tensor_of(node.input(0), "known"));
 }
 
 /// Two integers of an attribute of a window, of which images of one dimension have the second.
@@ -79,27 +55,60 @@ void set_window(const NodeContext& node, const Image& in, Op& op) {
     op.padding = {to_int((*pads)[0]), to_int((*pads)[2]), to_int((*pads)[1]), to_int((*pads)[3])};
 }
 
-Parameters weights(const NodeContext& node, Op& op) {
-  Parameters p{reals_of(node.known(1)), {}, {}, {}};
+/// The same numbers, once for each image of a batch.
+std::vector<float> for_each(const Image& in, const std::vector<float>& values) {
+  std::vector<float> all;
+  count({in.dims[0], static_cast<std::int64_t>(values.size())});
+  all.reserve(values.size() * z(in.batch()));
+  for (int i = 0; i < in.batch(); ++i) all.insert(all.end(), values.begin(), values.end());
+  return all;
+}
+
+/// Weights and bias; each image of a batch is groups of its own.
+Parameters weights(const NodeContext& node, const Image& in, Op& op) {
+  Parameters p{for_each(in, reals_of(node.known(1))), {}, {}, {}};
+  op.groups = to_int(count({in.dims[0], node.attributes.integer("group", 1)}));
+  op.outputs[0].shape.c = to_int(count({in.dims[0], op.output().c}));
   op.bias = node.has(2);
-  if (op.bias) p.bias = reals_of(node.known(2));
+  if (op.bias) p.bias = for_each(in, reals_of(node.known(2)));
   return p;
 }
 
+/// A batch of images as one above the other, where no window reads beyond its pixel.
+std::vector<Value> conv_of_pixels(const NodeContext& node, Op op) {
+  Lowering& lower = node.lower;
+  const Value value = lower.tensor_of(node.input(0), "known");
+  const Dims dims = value.dims();
+  const Value last = lower.in_dim_order(value, {0, 2, 3, 1});
+  const Shape shape{1, to_int(count({dims[0], dims[2]})), to_int(dims[3]), to_int(dims[1])};
+  Parameters p{reals_of(node.known(1)), {}, {}, {}};
+  op.bias = node.has(2);
+  if (op.bias) p.bias = reals_of(node.known(2));
+  const std::int64_t channels = op.output().c;
+  const Edge edge = lower.append(std::move(op), {lower.view(last.edge, shape)}, "", std::move(p));
+  return {{nullptr, edge, stored({dims[0], channels, dims[2], dims[3]}, {0, 2, 3, 1})}};
+}
+
 std::vector<Value> conv(const NodeContext& node) {
-  const Image in = image(node);
   const Array& kernel = node.known(1);
-  if (kernel.dims.size() != (in.flat ? 3U : 4U))
+  const Dims dims = node.input(0).dims();
+  if (kernel.dims.size() != dims.size())
     throw Unsupported(fmt::format("weights of {}", text(kernel.dims)));
   Op op;
   op.outputs[0].shape.c = to_int(kernel.dims[0]);
-  op.kernel_h = in.flat ? 1 : to_int(kernel.dims[2]);
+  op.kernel_h = dims.size() == 3 ? 1 : to_int(kernel.dims.at(2));
   op.kernel_w = to_int(kernel.dims.back());
   op.groups = to_int(node.attributes.integer("group", 1));
+  if (dims.size() == 4 && dims[0] > 1) {
+    Op pixels = op;
+    set_window(node, {{}, dims, false}, pixels);
+    if (pixels == op && op.kernel_h == 1 && op.kernel_w == 1) return conv_of_pixels(node, op);
+  }
+  const Image in = image(node);
   set_window(node, in, op);
-  Parameters p = weights(node, op);
+  Parameters p = weights(node, in, op);
   return {
-      image_value(node, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), in.flat)};
+      image_value(node.lower, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), in)};
 }
 
 std::vector<Value> conv_transpose(const NodeContext& node) {
@@ -110,8 +119,7 @@ std::vector<Value> conv_transpose(const NodeContext& node) {
   op.kind = OpKind::conv_transpose2d;
   op.kernel_h = to_int(kernel.dims[2]);
   op.kernel_w = to_int(kernel.dims[3]);
-  op.groups = to_int(node.attributes.integer("group", 1));
-  op.outputs[0].shape.c = to_int(kernel.dims[1]) * op.groups;
+  op.outputs[0].shape.c = to_int(count({kernel.dims[1], node.attributes.integer("group", 1)}));
   if (node.attributes.word("auto_pad", "NOTSET") != "NOTSET" || node.attributes.has("output_shape"))
     throw Unsupported("padding that follows from the output");
   set_window(node, in, op);
@@ -122,8 +130,9 @@ std::vector<Value> conv_transpose(const NodeContext& node) {
     if (op.padding.bottom < 0 || op.padding.right < 0)
       throw Unsupported("more output_padding than padding");
   }
-  Parameters p = weights(node, op);
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), false)};
+  Parameters p = weights(node, in, op);
+  return {
+      image_value(node.lower, node.lower.append(std::move(op), {in.edge}, "", std::move(p)), in)};
 }
 
 /// Windows of ceil_mode that begin within the input or its padding become whole by more padding.
@@ -155,7 +164,7 @@ std::vector<Value> max_pool(const NodeContext& node) {
   const Image in = image(node);
   Op op = pool_op(node, in, OpKind::max_pool2d);
   if (node.attributes.integer("ceil_mode", 0) != 0) ceil_padding(in, op);
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+  return {image_value(node.lower, node.lower.append(std::move(op), {in.edge}), in)};
 }
 
 std::vector<Value> average_pool(const NodeContext& node) {
@@ -173,18 +182,18 @@ std::vector<Value> average_pool(const NodeContext& node) {
     pad.padding = std::exchange(op.padding, {});
     from = node.lower.append(std::move(pad), {from}, "padded");
     const Shape& s = node.lower.shape(from);
-    if (ceil) ceil_padding({from, {1, s.c, s.h, s.w}, in.flat}, op);
+    if (ceil) ceil_padding({from, {in.dims[0], in.dims[1], s.h, s.w}, in.flat}, op);
   } else if (ceil) {
     ceil_padding(in, op);
   }
-  return {image_value(node, node.lower.append(std::move(op), {from}), in.flat)};
+  return {image_value(node.lower, node.lower.append(std::move(op), {from}), in)};
 }
 
 std::vector<Value> global_average(const NodeContext& node) {
   const Image in = image(node);
   Op op;
   op.kind = OpKind::global_avg_pool;
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+  return {image_value(node.lower, node.lower.append(std::move(op), {in.edge}), in)};
 }
 
 std::vector<Value> global_max(const NodeContext& node) {
@@ -193,7 +202,7 @@ std::vector<Value> global_max(const NodeContext& node) {
   op.kind = OpKind::max_pool2d;
   op.kernel_h = to_int(in.dims[2]);
   op.kernel_w = to_int(in.dims[3]);
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
+  return {image_value(node.lower, node.lower.append(std::move(op), {in.edge}), in)};
 }
 
 std::vector<Value> batch_norm(const NodeContext& node) {
@@ -257,122 +266,14 @@ std::vector<Value> instance_norm(const NodeContext& node) {
   return {elementwise(lower, OpKind::add, result, {real(by_channel, reals_of(shift)), {}, {}})};
 }
 
-std::vector<Value> pad(const NodeContext& node) {
-  if (node.attributes.word("mode", "constant") != "constant")
-    throw Unsupported("padding by other than a constant");
-  auto pads = node.integers("pads", 1);
-  if (!pads) throw Unsupported("without pads");
-  const float value =
-      node.has(2) ? static_cast<float>(node.known(2).at(0)) : node.attributes.real("value", 0);
-  const std::size_t rank = node.input(0).dims().size();
-  if (node.has(3)) {
-    const Array& axes = node.known(3);
-    Ints all(2 * rank, 0);
-    for (std::size_t i = 0; i < axes.size(); ++i) {
-      const std::size_t axis = axis_of(axes.integers[i], rank);
-      all[axis] = pads->at(i);
-      all[axis + rank] = pads->at(i + axes.size());
-    }
-    pads = all;
-  }
-  if (pads->size() != 2 * rank) throw Unsupported("pads of another rank");
-  if (std::all_of(pads->begin(), pads->end(), [](auto p) { return p == 0; }))
-    return {node.input(0)};
-  if (value != 0) throw Unsupported("padding by other than zero");
-  if (std::any_of(pads->begin(), pads->end(), [](auto p) { return p < 0; }))
-    throw Unsupported("negative padding");
-  const std::size_t first = rank == 4 ? 2 : rank == 3 ? 2 : rank;
-  for (std::size_t d = 0; d < first; ++d)
-    if ((*pads)[d] != 0 || (*pads)[d + rank] != 0)
-      throw Unsupported("padding of other dimensions than those of pixels");
-  const Image in = image(node);
-  Op op;
-  op.kind = OpKind::pad;
-  if (in.flat)
-    op.padding = {0, 0, to_int((*pads)[2]), to_int((*pads)[5])};
-  else
-    op.padding = {to_int((*pads)[2]), to_int((*pads)[6]), to_int((*pads)[3]), to_int((*pads)[7])};
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}), in.flat)};
-}
-
-/// Height and width that a Resize or Upsample asks for.
-std::pair<int, int> resized(const NodeContext& node, const Image& in) {
-  const bool upsample = node.proto.op_type() == "Upsample";
-  std::vector<double> scales;
-  if (const auto attribute = node.attributes.reals("scales"))
-    scales.assign(attribute->begin(), attribute->end());
-  const std::size_t scales_input = upsample || node.opset < 11 ? 1 : 2;
-  if (scales.empty() && node.has(scales_input) && node.known(scales_input).size() > 0)
-    for (std::size_t i = 0; i < node.known(scales_input).size(); ++i)
-      scales.push_back(node.known(scales_input).at(i));
-  if (node.attributes.has("axes")) throw Unsupported("axes");
-  if (!scales.empty()) {
-    if (scales.size() != 4 || scales[0] != 1 || scales[1] != 1)
-      throw Unsupported("scales of other dimensions than height and width");
-    const double height = double(in.dims[2]) * scales[2];
-    const double width = double(in.dims[3]) * scales[3];
-    if (std::abs(height - std::round(height)) > 1e-3 || std::abs(width - std::round(width)) > 1e-3)
-      throw Unsupported("scales that do not lead to whole pixels");
-    return {to_int(std::lround(height)), to_int(std::lround(width))};
-  }
-  const Array& sizes = node.known(3);
-  if (sizes.size() != 4 || sizes.integers.empty() || sizes.integers[0] != 1 ||
-      sizes.integers[1] != in.dims[1])
-    throw Unsupported("sizes of other dimensions than height and width");
-  if (node.attributes.word("keep_aspect_ratio_policy", "stretch") != "stretch")
-    throw Unsupported("keeping the aspect ratio");
-  return {to_int(sizes.integers[2]), to_int(sizes.integers[3])};
-}
-
-std::vector<Value> resize(const NodeContext& node) {
-  const Image in = image(node);
-  if (in.flat) throw Unsupported("other than two dimensions");
-  const auto [height, width] = resized(node, in);
-  const bool old = node.proto.op_type() == "Upsample" || node.opset < 11;
-  const std::string mode = node.attributes.word("mode", "nearest");
-  const std::string transform =
-      node.attributes.word("coordinate_transformation_mode", old ? "asymmetric" : "half_pixel");
-  if (node.attributes.integer("antialias", 0) != 0) throw Unsupported("antialias");
-  const bool whole = height % in.dims[2] == 0 && width % in.dims[3] == 0;
-  Op op;
-  if (mode == "nearest") {
-    const std::string nearest =
-        node.attributes.word("nearest_mode", old ? "floor" : "round_prefer_floor");
-    const bool below = transform == "asymmetric" && nearest == "floor";
-    // A pixel's copies have their centres within it, whatever is rounded.
-    const bool centred = whole && transform == "half_pixel" &&
-                         (nearest == "round_prefer_floor" || nearest == "round_prefer_ceil");
-    if (!below && !centred)
-      throw Unsupported(fmt::format("nearest by {} and {}", transform, nearest));
-    if (whole) {
-      op.kind = OpKind::upsample_nearest;
-      op.stride_h = to_int(height / in.dims[2]);
-      op.stride_w = to_int(width / in.dims[3]);
-    } else {
-      op.kind = OpKind::resize;
-      op.resize_mode = ResizeMode::nearest;
-    }
-  } else if (mode == "linear") {
-    op.kind = OpKind::resize;
-    if (transform == "align_corners")
-      op.resize_mode = ResizeMode::bilinear_corners;
-    else if (transform != "half_pixel" &&
-             !(transform == "pytorch_half_pixel" && height > 1 && width > 1))
-      throw Unsupported(fmt::format("linear by {}", transform));
-  } else {
-    throw Unsupported(fmt::format("mode {}", mode));
-  }
-  op.outputs[0].shape = {1, height, width, to_int(in.dims[1])};
-  return {image_value(node, node.lower.append(std::move(op), {in.edge}), false)};
-}
-
 /// x / (bias + alpha / size * sum of squares of so many neighbouring channels)^beta.
 std::vector<Value> local_response_norm(const NodeContext& node) {
   Lowering& lower = node.lower;
   const Image in = image(node);
+  if (in.batch() > 1) throw Unsupported("more than one image");
   const auto size = node.attributes.integer("size", 0);
   const float alpha = node.attributes.real("alpha", 1e-4F);
-  const Value x = image_value(node, in.edge, in.flat);
+  const Value x = image_value(node.lower, in.edge, in);
   Value sum = elementwise(lower, OpKind::mul, x, x, "squares");
   // The channels of a pixel as a row of an image of one channel.
   const Shape shape = lower.shape(sum.edge);
@@ -406,15 +307,53 @@ constexpr HandlerRow window_rows[] = {
     {"InstanceNormalization", instance_norm},
     {"LRN", local_response_norm},
     {"MaxPool", max_pool},
-    {"Pad", pad},
-    {"Resize", resize},
-    {"Upsample", resize},
 };
 
 }  // namespace
 
 std::span<const HandlerRow> window_handlers() {
   return window_rows;
+}
+
+Image image_of(Lowering& lower, const Value& value) {
+  Dims dims = value.dims();
+  if (dims.size() != 3 && dims.size() != 4)
+    throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
+  const bool flat = dims.size() == 3;
+  const Value last =
+      lower.in_dim_order(value, flat ? std::vector<int>{2, 0, 1} : std::vector<int>{2, 3, 0, 1});
+  if (flat) dims.insert(dims.begin() + 2, 1);
+  const Shape shape{1, to_int(dims[2]), to_int(dims[3]), to_int(count({dims[0], dims[1]}))};
+  return {lower.view(last.edge, shape), dims, flat};
+}
+
+Value image_value(Lowering& lower, const Edge& edge, const Image& in) {
+  const Shape& s = lower.shape(edge);
+  const std::int64_t channels = s.c / in.batch();
+  if (in.flat) return {nullptr, edge, stored({in.dims[0], channels, s.w}, {2, 0, 1})};
+  return {nullptr, edge, stored({in.dims[0], channels, s.h, s.w}, {2, 3, 0, 1})};
+}
+
+Value zeros_around(const NodeContext& node, const Value& x, Dims& before, Dims& after) {
+  const std::size_t rank = before.size();
+  bool around = rank == 3 || rank == 4;
+  bool any = false;
+  for (std::size_t d = 0; d < rank && around; ++d) {
+    const bool none = before[d] == 0 && after[d] == 0;
+    around = none || (d >= 2 && before[d] >= 0 && after[d] >= 0);
+    any = any || !none;
+  }
+  if (!around || !any) return x;
+  const Image in = image_of(node.lower, x);
+  Op op;
+  op.kind = OpKind::pad;
+  op.padding.left = to_int(std::exchange(before[rank - 1], 0));
+  op.padding.right = to_int(std::exchange(after[rank - 1], 0));
+  if (!in.flat) {
+    op.padding.top = to_int(std::exchange(before[2], 0));
+    op.padding.bottom = to_int(std::exchange(after[2], 0));
+  }
+  return image_value(node.lower, node.lower.append(std::move(op), {in.edge}), in);
 }
 
 }  // namespace cpubone::onnx

@@ -1,0 +1,409 @@
+// What small models compute, run by the executor, beside what ONNX says that they must.
+#include <cmath>
+#include <numeric>
+
+#include "runtime/executor.hpp"
+#include "tests/catch.hpp"
+#include "tests/graph/onnx/models.hpp"
+
+using namespace cpubone;
+using namespace cpubone::test;
+
+namespace {
+
+using Values = std::vector<float>;
+
+struct Computed {
+  Values values;
+  Ints dims;
+  Network network;
+};
+
+/// What a model gives for an input `x`.
+Computed compute(const Ints& dims, const Values& x, const std::function<void(GraphWriter&)>& write,
+                 int opset = 20) {
+  const OnnxImport import = imported(dims, write, opset);
+  for (const UnsupportedNode& node : import.unsupported) FAIL(node.type + ": " + node.reason);
+  Executor executor(import.model.network, parameters_of(import.model),
+                    std::make_shared<ThreadPool>(1));
+  const Values held = as_held(import.inputs[0], x);
+  std::copy(held.begin(), held.end(), executor.input(0).begin());
+  executor.run();
+  return {as_in_model(import.outputs[0], executor.output(0)), import.outputs[0].dims,
+          import.model.network};
+}
+
+/// 1, 2, 3, ...
+Values counting(std::size_t n) {
+  Values values(n);
+  std::iota(values.begin(), values.end(), 1.0F);
+  return values;
+}
+
+/// Numbers without a pattern.
+Values mixed(std::size_t n) {
+  Values values(n);
+  for (std::size_t i = 0; i < n; ++i) values[i] = std::sin(static_cast<float>(7 * i + 1));
+  return values;
+}
+
+void check_close(const Values& got, const Values& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    CAPTURE(i);
+    CHECK(got[i] == Approx(expected[i]).margin(1e-5));
+  }
+}
+
+bool has(const Network& network, OpKind kind) {
+  return std::any_of(network.nodes.begin(), network.nodes.end(),
+                     [&](const Node& node) { return node.op.kind == kind; });
+}
+
+const onnx::WrittenAttribute axis1{"axis", std::int64_t{1}};
+
+/// Indices of two dimensions, as a reshape of those of one.
+std::string indices(GraphWriter& g, const Ints& dims, const Ints& values) {
+  return g.add("Reshape", {g.tensor("flat", values), g.tensor("dims", dims)}, "indices");
+}
+
+}  // namespace
+
+TEST_CASE("elements are picked in any order", "[onnx]") {
+  const Computed c = compute({1, 5}, counting(5), [](GraphWriter& g) {
+    g.add("Gather", {"x", g.tensor("at", Ints{4, 0, 1, 2, 2, -5})}, "y", {axis1});
+  });
+  CHECK(c.values == Values{5, 1, 2, 3, 3, 1});
+}
+
+TEST_CASE("windows that overlap are picked row by row", "[onnx]") {
+  const Computed c = compute({1, 5, 2}, counting(10), [](GraphWriter& g) {
+    g.add("Gather", {"x", indices(g, {2, 3}, {0, 1, 2, 2, 3, 4})}, "y", {axis1});
+  });
+  CHECK(c.dims == Ints{1, 2, 3, 2});
+  CHECK(c.values == Values{1, 2, 3, 4, 5, 6, 5, 6, 7, 8, 9, 10});
+}
+
+TEST_CASE("patches that do not overlap are another view", "[onnx]") {
+  const Computed c = compute({1, 6}, counting(6), [](GraphWriter& g) {
+    g.add("Gather", {"x", indices(g, {2, 3}, {0, 2, 4, 1, 3, 5})}, "picked", {axis1});
+    g.add("Relu", {"picked"}, "y");
+  });
+  CHECK(c.values == Values{1, 3, 5, 2, 4, 6});
+  CHECK_FALSE(has(c.network, OpKind::slice));
+  CHECK_FALSE(has(c.network, OpKind::concat));
+}
+
+TEST_CASE("every second of an odd number of elements ends with the last", "[onnx]") {
+  const Computed c = compute({1, 5}, counting(5), [](GraphWriter& g) {
+    g.add("Slice",
+          {"x", g.tensor("begin", Ints{0}), g.tensor("end", Ints{99}), g.tensor("axes", Ints{1}),
+           g.tensor("steps", Ints{2})},
+          "y");
+  });
+  CHECK(c.values == Values{1, 3, 5});
+}
+
+TEST_CASE("any dimension is padded by any number", "[onnx]") {
+  const Computed c = compute({1, 2, 2}, counting(4), [](GraphWriter& g) {
+    g.add("Pad", {"x", g.tensor("pads", Ints{0, 1, 0, 0, 0, 1}), g.tensor("seven", {}, {7})}, "y");
+  });
+  CHECK(c.dims == Ints{1, 3, 3});
+  CHECK(c.values == Values{7, 7, 7, 1, 2, 7, 3, 4, 7});
+}
+
+TEST_CASE("padding copies what is beside or mirrors it, and cuts where it is negative", "[onnx]") {
+  const auto padded = [](const char* mode, const Ints& pads) {
+    return compute(
+               {1, 4}, counting(4),
+               [&](GraphWriter& g) {
+                 g.add("Pad", {"x", g.tensor("pads", pads)}, "y", {{"mode", std::string(mode)}});
+               })
+        .values;
+  };
+  CHECK(padded("edge", {0, 1, 0, 2}) == Values{1, 1, 2, 3, 4, 4, 4});
+  CHECK(padded("reflect", {0, 2, 0, 1}) == Values{3, 2, 1, 2, 3, 4, 3});
+  CHECK(padded("wrap", {0, 1, 0, 1}) == Values{4, 1, 2, 3, 4, 1});
+  CHECK(padded("constant", {0, -1, 0, 1}) == Values{2, 3, 4, 0});
+}
+
+TEST_CASE("a tensor is repeated along its dimensions", "[onnx]") {
+  const Computed c = compute({1, 2, 2}, counting(4), [](GraphWriter& g) {
+    g.add("Tile", {"x", g.tensor("times", Ints{1, 2, 3})}, "y");
+  });
+  CHECK(c.dims == Ints{1, 4, 6});
+  const Values once{1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4};
+  Values twice = once;
+  twice.insert(twice.end(), once.begin(), once.end());
+  CHECK(c.values == twice);
+}
+
+TEST_CASE("a box of a tensor is replaced", "[onnx]") {
+  const Computed c = compute({1, 3, 3}, counting(9), [](GraphWriter& g) {
+    g.add("Reshape",
+          {g.tensor("places", Ints{0, 1, 1, 0, 1, 2, 0, 2, 1, 0, 2, 2}),
+           g.tensor("shape", Ints{1, 2, 2, 3})},
+          "box");
+    g.add("ScatterND", {"x", "box", g.tensor("new", {1, 2, 2}, {-1, -2, -3, -4})}, "y");
+  });
+  CHECK(c.values == Values{1, 2, 3, 4, -1, -2, 7, -3, -4});
+}
+
+TEST_CASE("images are resized by any interpolation", "[onnx]") {
+  const auto resized = [](const Values& x, float scale, const onnx::WrittenAttributes& how) {
+    return compute(
+               {1, 1, 1, static_cast<std::int64_t>(x.size())}, x,
+               [&](GraphWriter& g) {
+                 g.add("Resize", {"x", "", g.tensor("scales", {4}, {1, 1, 1, scale})}, "y", how);
+               })
+        .values;
+  };
+  const auto word = [](const char* name, const char* value) {
+    return onnx::WrittenAttribute{name, std::string(value)};
+  };
+  check_close(
+      resized({1, 2}, 2,
+              {word("mode", "linear"), word("coordinate_transformation_mode", "asymmetric")}),
+      {1, 1.5F, 2, 2});
+  // The polynomial's weights a quarter of a pixel away: -0.03515625, 0.26171875, 0.87890625 and
+  // -0.10546875, edges repeated.
+  check_close(resized({0, 0, 1, 0, 0}, 2, {word("mode", "cubic")}),
+              {0, -0.03515625F, -0.10546875F, 0.26171875F, 0.87890625F, 0.87890625F, 0.26171875F,
+               -0.10546875F, -0.03515625F, 0});
+  check_close(resized({1, 2, 3, 4}, 0.5F,
+                      {word("mode", "nearest"), word("nearest_mode", "ceil"),
+                       word("coordinate_transformation_mode", "half_pixel")}),
+              {2, 4});
+  check_close(resized({0, 4, 8, 4}, 0.5F, {word("mode", "linear"), {"antialias", std::int64_t{1}}}),
+              {(3 * 0 + 3 * 4 + 8) / 7.0F, (4 + 3 * 8 + 3 * 4) / 7.0F});
+}
+
+TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
+  // As Swin halves its resolution: two by two pixels become channels, which are normalised.
+  const Values x = mixed(4 * 4 * 3);
+  const Computed c = compute({1, 4, 4, 3}, x, [](GraphWriter& g) {
+    g.add("Transpose", {"x"}, "image", {{"perm", Ints{0, 1, 2, 3}}});
+    g.add("Reshape", {"image", g.tensor("cut", Ints{1, 2, 2, 2, 2, 3})}, "patches");
+    g.add("Transpose", {"patches"}, "turned", {{"perm", Ints{0, 1, 3, 4, 2, 5}}});
+    g.add("Reshape", {"turned", g.tensor("merged", Ints{1, 2, 2, 12})}, "rows");
+    g.add("ReduceMean", {"rows", g.tensor("axes", Ints{-1})}, "mean");
+    g.add("Sub", {"rows", "mean"}, "d");
+    g.add("Mul", {"d", "d"}, "square");
+    g.add("ReduceMean", {"square", "axes"}, "variance");
+    g.add("Add", {"variance", g.tensor("epsilon", {}, {1e-5F})}, "v");
+    g.add("Sqrt", {"v"}, "s");
+    g.add("Div", {"d", "s"}, "y");
+  });
+  Values expected;
+  for (std::size_t row = 0; row < 2; ++row)
+    for (std::size_t column = 0; column < 2; ++column) {
+      Values values;
+      for (std::size_t right = 0; right < 2; ++right)
+        for (std::size_t below = 0; below < 2; ++below)
+          for (std::size_t channel = 0; channel < 3; ++channel)
+            values.push_back(x[((2 * row + below) * 4 + 2 * column + right) * 3 + channel]);
+      const float mean = std::accumulate(values.begin(), values.end(), 0.0F) / 12;
+      float variance = 0;
+      for (const float v : values) variance += (v - mean) * (v - mean) / 12;
+      for (const float v : values) expected.push_back((v - mean) / std::sqrt(variance + 1e-5F));
+    }
+  check_close(c.values, expected);
+  CHECK(has(c.network, OpKind::layer_norm));
+  CHECK_FALSE(has(c.network, OpKind::sub));
+}
+
+TEST_CASE("images of a batch are convolved and pooled each for itself", "[onnx]") {
+  const Values x = mixed(2 * 2 * 3 * 3);
+  const auto at = [&](std::size_t n, std::size_t c, std::size_t h, std::size_t w) {
+    return x[((n * 2 + c) * 3 + h) * 3 + w];
+  };
+  const Values weight = mixed(3 * 2 * 2 * 2);
+  const Computed dense = compute({2, 2, 3, 3}, x, [&](GraphWriter& g) {
+    g.add("Conv", {"x", g.tensor("w", {3, 2, 2, 2}, weight), g.tensor("b", {3}, {1, 2, 3})}, "y");
+  });
+  Values expected;
+  for (std::size_t n = 0; n < 2; ++n)
+    for (std::size_t o = 0; o < 3; ++o)
+      for (std::size_t h = 0; h < 2; ++h)
+        for (std::size_t w = 0; w < 2; ++w) {
+          expected.push_back(static_cast<float>(o + 1));
+          for (std::size_t i = 0; i < 8; ++i)
+            expected.back() += weight[o * 8 + i] * at(n, i / 4, h + i / 2 % 2, w + i % 2);
+        }
+  CHECK(dense.dims == Ints{2, 3, 2, 2});
+  check_close(dense.values, expected);
+
+  const Computed pixels = compute({2, 2, 3, 3}, x, [&](GraphWriter& g) {
+    g.add("Conv", {"x", g.tensor("w", {1, 2, 1, 1}, {2, 3})}, "y");
+  });
+  expected.clear();
+  for (std::size_t n = 0; n < 2; ++n)
+    for (std::size_t i = 0; i < 9; ++i)
+      expected.push_back(2 * at(n, 0, i / 3, i % 3) + 3 * at(n, 1, i / 3, i % 3));
+  check_close(pixels.values, expected);
+  CHECK(has(pixels.network, OpKind::conv2d));
+
+  const Computed pooled = compute({2, 2, 3, 3}, x, [&](GraphWriter& g) {
+    g.add("MaxPool", {"x"}, "y", {{"kernel_shape", Ints{3, 3}}});
+  });
+  expected.clear();
+  for (std::size_t n = 0; n < 4; ++n)
+    expected.push_back(*std::max_element(x.begin() + static_cast<std::ptrdiff_t>(9 * n),
+                                         x.begin() + static_cast<std::ptrdiff_t>(9 * n + 9)));
+  check_close(pooled.values, expected);
+}
+
+TEST_CASE("a layer may have more rows than one dimension holds", "[onnx]") {
+  const Computed c = compute({3, 32768, 1}, Values(98304, 2), [](GraphWriter& g) {
+    g.add("MatMul", {"x", g.tensor("w", {1, 1}, {3})}, "y");
+  });
+  CHECK(c.values == Values(98304, 6));
+}
+
+TEST_CASE("weights that are standardised in the model are known", "[onnx]") {
+  const Computed c = compute({1, 1, 1, 3}, {1, 2, 4}, [](GraphWriter& g) {
+    // One output channel of weights -1, 0 and 1 times a gain of 2; their variance is 2/3.
+    g.add("BatchNormalization",
+          {g.tensor("w", {1, 1, 3}, {0, 1, 2}), g.tensor("gain", {1}, {2}),
+           g.tensor("shift", {1}, {0}), g.tensor("mean", {1}, {9}), g.tensor("variance", {1}, {9})},
+          "normed", {{"training_mode", std::int64_t{1}}, {"epsilon", 0.0F}});
+    g.add("Reshape", {"normed", g.tensor("shape", Ints{1, 1, 1, 3})}, "weight");
+    g.add("Conv", {"x", "weight"}, "y");
+  });
+  check_close(c.values, {2 * (4 - 1) / std::sqrt(2.0F / 3)});
+}
+
+TEST_CASE("what positions and gates are made of is known before it runs", "[onnx]") {
+  const Computed c = compute({1, 3}, {1, 1, 1}, [](GraphWriter& g) {
+    g.add("CumSum", {g.tensor("ones", {1, 3}, {1, 1, 1}), g.tensor("axis", Ints{1})}, "places");
+    g.add("Clip", {"places", "", g.tensor("two", {}, {2})}, "bounded");
+    g.add("Softmax", {g.tensor("equal", {1, 3}, {5, 5, 5})}, "thirds");
+    g.add("EyeLike", {g.tensor("square", {3, 3}, Values(9, 0))}, "one");
+    g.add("MatMul", {"bounded", "one"}, "turned");
+    g.add("GatherND", {"turned", indices(g, {1, 3, 2}, {0, 0, 0, 1, 0, 2})}, "same");
+    g.add("Add", {"same", "thirds"}, "sum");
+    g.add("Mul", {"x", "sum"}, "y");
+  });
+  check_close(c.values, {1 + 1.0F / 3, 2 + 1.0F / 3, 2 + 1.0F / 3});
+  CHECK(c.network.nodes.size() <= 2);
+}
+
+namespace {
+
+/// Steps of int8 that stand for values a quarter as large.
+std::string quarters(GraphWriter& g, const char* name, const Ints& dims,
+                     const std::vector<std::int8_t>& steps) {
+  return g.add(
+      "DequantizeLinear",
+      {g.int8_tensor(name + std::string("/steps"), dims, steps), g.tensor("quarter", {}, {0.25F})},
+      name);
+}
+
+std::vector<DType> types(const Network& network) {
+  std::vector<DType> all;
+  for (const Node& node : network.nodes) all.push_back(node.op.dtype());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a convolution between conversions computes in int8", "[onnx][int8]") {
+  // Steps of a half without a zero point are those of uint8.
+  const Computed c = compute({1, 1, 1, 2}, {1.1F, 3.9F}, [](GraphWriter& g) {
+    const std::string half = g.tensor("half", {}, {0.5F});
+    g.add("QuantizeLinear", {"x", half}, "bytes");
+    g.add("DequantizeLinear", {"bytes", half}, "real");
+    g.add("Conv", {"real", quarters(g, "w", {2, 1, 1, 1}, {4, -8})}, "product");
+    g.add("Relu", {"product"}, "positive");
+    g.add("QuantizeLinear", {"positive", half}, "steps");
+    g.add("DequantizeLinear", {"steps", half}, "y");
+  });
+  CHECK(c.values == Values{1, 4, 0, 0});
+  CHECK(lines(c.network) ==
+        "bytes: quantise 1x1x2x1->1x1x2x1:qs8/0.5/-128\n"
+        "steps: conv2d 1x1x2x1:qs8/0.5/-128->1x1x2x2:qs8/0.5/-128 k1x1 s1 p0,0,0,0 g1 nobias "
+        "act=relu\n"
+        "y: dequantise 1x1x2x2:qs8/0.5/-128->1x1x2x2\n");
+}
+
+TEST_CASE("operators of bytes are those between conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 1, 2, 2}, {1, 2, 3, 4}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    const std::string zero = g.int8_tensor("zero", {}, {0});
+    g.add("QuantizeLinear", {"x", one, zero}, "bytes");
+    g.add("MaxPool", {"bytes"}, "largest", {{"kernel_shape", Ints{1, 2}}});
+    g.add("QLinearConv",
+          {"largest", one, zero, g.int8_tensor("w", {2, 1, 2, 1}, {1, 2, 3, 1}),
+           g.tensor("scales", {2}, {1, 0.5F}), g.int8_tensor("zeros", {2}, {0, 1}), one, zero,
+           g.int32_tensor("b", {2}, {5, 6})},
+          "steps");
+    g.add("DequantizeLinear", {"steps", one, zero}, "y");
+  });
+  CHECK(c.values == Values{2 + 2 * 4 + 5, 2 + 3});
+  CHECK(types(c.network) == std::vector<DType>{DType::f32, DType::qs8, DType::qs8, DType::qs8});
+}
+
+TEST_CASE("what has no int8 kernel stays between its conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 2}, {1, 3}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    g.add("QuantizeLinear", {"x", one}, "bytes");
+    g.add("DequantizeLinear", {"bytes", one}, "real");
+    g.add("Softmax", {"real"}, "shares");
+    const std::string scale = g.tensor("scale", {}, {1.0F / 255});
+    g.add("QuantizeLinear", {"shares", scale}, "steps");
+    g.add("DequantizeLinear", {"steps", scale}, "y");
+  });
+  check_close(c.values, {30.0F / 255, 225.0F / 255});
+  CHECK(types(c.network) ==
+        std::vector<DType>{DType::f32, DType::qs8, DType::f32, DType::f32, DType::qs8});
+}
+
+TEST_CASE("a tensor of bytes with another scale than it has is refused", "[onnx][int8]") {
+  const OnnxImport import = imported({1, 2}, [](GraphWriter& g) {
+    g.add("QuantizeLinear", {"x", g.tensor("one", {}, {1})}, "bytes");
+    g.add("Identity", {"bytes"}, "same");
+    g.add("DequantizeLinear", {"same", g.tensor("two", {}, {2})}, "real");
+    g.add("Relu", {"bytes"}, "y");
+  });
+  REQUIRE(import.unsupported.size() == 2);
+  CHECK(import.unsupported[0].reason == "another scale than it was quantised by");
+  CHECK(import.unsupported[1].reason == "a tensor of int8");
+}
+
+TEST_CASE("operators of ONNX Runtime's int8 are those between conversions", "[onnx][int8]") {
+  const Computed c = compute({1, 2}, {3, -2}, [](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    const std::string half = g.tensor("half", {}, {0.5F});
+    const std::string zero = g.int8_tensor("zero", {}, {0});
+    g.add("QuantizeLinear", {"x", one, zero}, "a");
+    g.add("QLinearAdd", {"a", one, zero, "a", one, zero, half, zero}, "sum");
+    g.add("QLinearMul", {"sum", half, zero, "a", one, zero, one, zero}, "product");
+    g.add("QLinearConcat", {one, zero, "sum", half, zero, "product", one, zero}, "all", {axis1});
+    g.add("QGemm",
+          {"all", one, zero, g.int8_tensor("w", {4, 1}, {1, 1, 2, 2}), half, zero,
+           g.int32_tensor("b", {1}, {-8}), one, zero},
+          "steps");
+    g.add("DequantizeLinear", {"steps", one, zero}, "y");
+  });
+  // Sums 6 and -4, products 18 and 8; half of 6 - 4 + 2 x 26, less 4.
+  CHECK(c.values == Values{23});
+  CHECK(has(c.network, OpKind::linear));
+}
+
+TEST_CASE("operators of others than ONNX are those of ONNX Runtime's int8 alone", "[onnx][int8]") {
+  onnx::proto::ModelProto proto;
+  REQUIRE(proto.ParseFromString(model([](GraphWriter& g) {
+    g.input("x", {1, 2});
+    const std::string one = g.tensor("one", {}, {1});
+    g.add("QuantizeLinear", {"x", one}, "a");
+    g.add("QLinearSigmoid", {"a", one, "", one}, "s");
+    g.add("DequantizeLinear", {"s", one}, "r");
+    g.add("Relu", {"r"}, "y");
+    g.output("y", {1, 2});
+  })));
+  for (const int i : {1, 3}) proto.mutable_graph()->mutable_node(i)->set_domain("com.microsoft");
+  const OnnxImport import = import_onnx(proto.SerializeAsString(), "test");
+  REQUIRE(import.unsupported.size() == 1);
+  CHECK(import.unsupported[0].reason == "of domain com.microsoft");
+  CHECK(import.unsupported[0].type == "Relu");
+}
