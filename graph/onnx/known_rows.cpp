@@ -61,7 +61,7 @@ Constant reduced(const NodeContext& node) {
 }
 
 /// Exponentials over their sum, of one dimension or, before opset 13, of all from it on.
-Constant softmax(const NodeContext& node) {
+Constant softmax_of_known(const NodeContext& node) {
   const Array& x = node.known(0);
   const bool old = node.opset < 13;
   const std::size_t rank = x.dims.size();
@@ -149,7 +149,7 @@ Constant along_dimensions(const NodeContext& node, std::string_view type) {
   if (type == "ReduceProd" || type == "ReduceSum" || type == "ReduceMax" || type == "ReduceMin" ||
       type == "ReduceMean" || type == "ReduceL2")
     return reduced(node);
-  if (type == "Softmax") return softmax(node);
+  if (type == "Softmax") return softmax_of_known(node);
   if (type == "CumSum") return cumulated(node);
   if (type == "BatchNormalization") return batch_normed(node);
   return nullptr;

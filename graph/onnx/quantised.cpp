@@ -165,7 +165,7 @@ constexpr char matmul[] = "MatMul";
 constexpr char sigmoid[] = "Sigmoid";
 constexpr char leaky[] = "LeakyRelu";
 constexpr char average[] = "AveragePool";
-constexpr char global_average[] = "GlobalAveragePool";
+constexpr char global_average_pool[] = "GlobalAveragePool";
 
 constexpr HandlerRow quantised_rows[] = {
     {"DequantizeLinear", dequantize_linear},
@@ -174,7 +174,7 @@ constexpr HandlerRow quantised_rows[] = {
     {"QLinearAveragePool", of_one<average>},
     {"QLinearConcat", qlinear_concat},
     {"QLinearConv", qlinear_conv},
-    {"QLinearGlobalAveragePool", of_one<global_average>},
+    {"QLinearGlobalAveragePool", of_one<global_average_pool>},
     {"QLinearLeakyRelu", of_one<leaky>},
     {"QLinearMatMul", of_two<matmul>},
     {"QLinearMul", of_two<mul>},
