@@ -46,7 +46,7 @@ class Whole : public Imagined {
   bool supports(const Op&) const override { return true; }
   bool fuses(const Op&) const override { return true; }
 };
-const Whole whole;
+const Whole entire;
 
 std::vector<int> nodes_of(const PlanStep& step) {
   std::vector<int> nodes;
@@ -201,7 +201,7 @@ TEST_CASE("a runtime that takes networks is given one as it was written, in a st
                    node("to int8", "quantise 1x4x4x8:f32->1x4x4x8:qs8/0.5/0", {2}),
                    node("back", "dequantise 1x4x4x8:qs8/0.5/0->1x4x4x8:f32", {3})};
   network.outputs = {4};
-  constexpr std::array<const Backend*, 1> alone{&whole};
+  constexpr std::array<const Backend*, 1> alone{&entire};
   const Plan planned = plan(network, alone);
   REQUIRE(planned.steps.size() == 1);
   CHECK(nodes_of(planned.steps[0]) == std::vector{0, 1, 2, 3, 4});
@@ -210,7 +210,7 @@ TEST_CASE("a runtime that takes networks is given one as it was written, in a st
 }
 
 TEST_CASE("a runtime that takes networks is planned for alone", "[plan]") {
-  constexpr std::array<const Backend*, 2> beside{&whole, &fast};
+  constexpr std::array<const Backend*, 2> beside{&entire, &fast};
   CHECK_THROWS_WITH(plan(branches(), beside),
                     "backends: a runtime that takes networks runs all of one, got 2 backends");
 }
