@@ -34,6 +34,8 @@ struct Arguments {
   std::string cpus;
   std::string cache = "cold";
   std::string precision = "f32";
+  std::string runtime = "xnnpack";
+  std::string runtime_library;
   std::string budget = "90s";
   std::string output;
   bool resume = false;
@@ -62,8 +64,19 @@ MeasureSettings settings_of(const Arguments& arguments) {
   return settings;
 }
 
+/// What is measured: this build's backends or another runtime on this machine.
+Backends runtime_of(const Arguments& arguments) {
+  if (arguments.runtime == "onnxruntime" &&
+      (arguments.device != "host" || arguments.beside_f32 || arguments.precision == "f16" ||
+       (arguments.networks.empty() && arguments.ops.empty())))
+    throw std::invalid_argument(
+        "--runtime onnxruntime measures networks or operators on this machine in f32 or qs8: "
+        "expected --network or --ops, no other --device and no --beside-f32");
+  return find_runtime(arguments.runtime, arguments.runtime_library);
+}
+
 /// One operator a line; blank lines and those that start with `#` do not count.
-std::vector<Op> read_ops(const std::string& path, DType dtype) {
+std::vector<Op> read_ops(const std::string& path, DType dtype, Backends backends) {
   std::ifstream file;
   const std::string shown = path == "-" ? "<stdin>" : path;
   if (path != "-") {
@@ -84,7 +97,7 @@ std::vector<Op> read_ops(const std::string& path, DType dtype) {
         throw std::invalid_argument(
             fmt::format("op \"{}\": its data type is {}, but --precision is {}", text(op),
                         name(op.dtype()), name(dtype)));
-      check_measurable(op);
+      check_measurable(op, backends);
       if (std::find(ops.begin(), ops.end(), op) == ops.end()) ops.push_back(std::move(op));
     } catch (const std::invalid_argument& e) {
       throw Error(fmt::format("{}:{}: {}", shown, number, e.what()));
@@ -125,14 +138,14 @@ void list_devices(const cli::Terminal& terminal, cli::Format format) {
 }
 
 /// What is asked for: operators, networks, or where both are empty all that a predictor needs.
-RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings) {
+RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings, Backends backends) {
   RemoteJob job;
   const NetworkForm form = cli::form_of(arguments.form);
   const cli::Terminal terminal(arguments.quiet);
   for (const std::string& name : arguments.networks)
     job.networks.push_back(
         in_form(cli::named_network(name, arguments.form.input_shapes, terminal).network, form));
-  if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype);
+  if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype, backends);
   return job;
 }
 
@@ -145,7 +158,7 @@ void compare_with_f32(const Arguments& arguments, cli::Format format) {
         "no other --device and no -o");
   const MeasureSettings settings = settings_of(arguments);
   const PinnedThread pinned(settings.cpus);
-  const std::vector<Network> networks = job_of(arguments, settings).networks;
+  const std::vector<Network> networks = job_of(arguments, settings, backends()).networks;
   const double seconds =
       cli::parse_seconds("--budget", arguments.budget) / static_cast<double>(networks.size());
   std::vector<PrecisionComparison> comparisons;
@@ -162,7 +175,7 @@ bool is_whole(const RemoteJob& job) {
 
 Profile measure_here(const RemoteJob& job, const MeasureOptions& options) {
   if (is_whole(job)) return measure_host_profile(options, spread_of);
-  Profile measured = host_profile(options.settings);
+  Profile measured = host_profile(options.settings, options.backends);
   if (!job.ops.empty()) measure_ops(job.ops, options, measured);
   if (!job.networks.empty()) measure_networks(job.networks, options, measured);
   return measured;
@@ -256,20 +269,22 @@ void profile(const Arguments& arguments) {
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
 
+  const Backends backends = runtime_of(arguments);
   if (arguments.beside_f32) return compare_with_f32(arguments, format);
 
   MeasureOptions options;
   options.settings = settings_of(arguments);
+  options.backends = backends;
   options.budget_s = cli::parse_seconds("--budget", arguments.budget);
   options.seed = arguments.seed;
   options.resume = arguments.resume;
   options.cancelled = [] { return cli::interrupted().load(); };
-  const RemoteJob job = job_of(arguments, options.settings);
+  const RemoteJob job = job_of(arguments, options.settings, backends);
   Output output = output_of(arguments, remote, is_whole(job), options.settings);
   options.journal = output.journal;
   if (!remote) {
     options.calibration_ns = known_calibration_ns(options.settings);
-    check_can_be_added(output, host_profile(options.settings));
+    check_can_be_added(output, host_profile(options.settings, backends));
   }
 
   Profile measured;
@@ -327,6 +342,11 @@ int main(int argc, char** argv) {
   app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
       ->capture_default_str();
   app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8)")->capture_default_str();
+  app.add_option("--runtime", a.runtime, "what is measured: xnnpack (this build), or onnxruntime")
+      ->capture_default_str();
+  app.add_option(
+      "--runtime-library", a.runtime_library,
+      "file of ONNX Runtime's library; by default $CPUBONE_ONNXRUNTIME, or the system's");
   app.add_flag("--beside-f32", a.beside_f32,
                "with --network and --precision qs8: each operator in f32 beside int8, what stays "
                "f32 and why, and conversions; takes --budget");

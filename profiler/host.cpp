@@ -101,6 +101,16 @@ std::string file_hash(const std::string& path) {
   return stream ? hash_text(bytes.str()) : "";
 }
 
+/// Of the first library; empty where all is part of this build.
+std::string runtime_hash(Backends backends) {
+  for (const Backend* backend : backends) {
+    std::string hash = backend == &xnnpack_backend() ? xnnpack_archives_hash() : "";
+    if (hash.empty()) hash = file_hash(backend->library().string());
+    if (!hash.empty()) return hash;
+  }
+  return "";
+}
+
 const char* architecture() {
 #if defined(__x86_64__)
   return "x86_64";
@@ -176,7 +186,7 @@ std::string known_board(const Device& device) {
   return "";
 }
 
-Device describe_host(std::span<const int> cpus) {
+Device describe_host(std::span<const int> cpus, Backends backends) {
   const std::vector<int> measuring =
       cpus.empty() ? online_cpus() : std::vector<int>(cpus.begin(), cpus.end());
   const fs::path cpufreq = cpu_folder(system_cpus, measuring.front()) / "cpufreq";
@@ -191,9 +201,8 @@ Device describe_host(std::span<const int> cpus) {
   device.l2_bytes = caches.l2_bytes;
   device.llc_bytes = caches.llc_bytes;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  device.runtime = backend_identities();
-  device.runtime_hash = xnnpack_archives_hash();
-  if (device.runtime_hash.empty()) device.runtime_hash = file_hash(xnnpack_library_path());
+  device.runtime = backend_identities(backends);
+  device.runtime_hash = runtime_hash(backends);
   device.kernel = kernel_release();
   device.governor = read_line(cpufreq / "scaling_governor");
   device.frequency_mhz = read_number(cpufreq / "cpuinfo_max_freq") / 1000;

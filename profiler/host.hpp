@@ -9,13 +9,15 @@
 
 #include "profiler/machine.hpp"
 #include "records/profile.hpp"
+#include "runtime/backend.hpp"
 
 namespace cpubone {
 
-/// This machine, read from the system: /proc, /sys and the loaded XNNPACK. Device name `host`.
+/// This machine, read from the system: /proc, /sys, and the libraries of what measures. Device name
+/// `host`.
 /// Caches, governor and frequency are those of `cpus`, the ones that measure; none: all that are
 /// online.
-Device describe_host(std::span<const int> cpus = {});
+Device describe_host(std::span<const int> cpus = {}, Backends backends = cpubone::backends());
 
 /// Name in devices/ of the board that a device says it is, e.g. `pi5` for a Raspberry Pi 5; empty
 /// where it is none of them.

@@ -191,9 +191,9 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
 
 }  // namespace
 
-Profile host_profile(const MeasureSettings& settings) {
+Profile host_profile(const MeasureSettings& settings, Backends backends) {
   Profile profile;
-  profile.device = describe_host(settings.cpus);
+  profile.device = describe_host(settings.cpus, backends);
   profile.settings = settings;
   profile.tool_version = version();
   profile.created = utc_now();
@@ -211,27 +211,28 @@ namespace {
 std::string engine_in(const MeasureOptions& options, const Op& op) {
   if (options.co_execution && options.co_execution->supports(op))
     return std::string(options.co_execution->name());
-  return engine_of(op);
+  return engine_of(op, options.backends);
 }
 
 }  // namespace
 
-void check_measurable(const Op& op) {
+void check_measurable(const Op& op, Backends backends) {
   check(op);
-  engine_of(op);
+  engine_of(op, backends);
 }
 
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile) {
   const SampleOptions sampling = sample_options(options, profile.device);
   const PinnedThread pinned(options.settings.cpus);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes, options.co_execution);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, options.co_execution,
+                    options.backends);
   RunPlan plan = begin_plan(profile, bench);
   const bool with_roofline = options.roofline && profile.roofline == Roofline{};
   const std::vector<Ceiling> rates =
       with_roofline ? ceilings(profile.device, bench.pool()) : std::vector<Ceiling>{};
   for (const Ceiling& rate : rates) plan.add(rate.task, rate.name, 0);
   for (const Op& op : ops) {
-    check_measurable(op);
+    check_measurable(op, options.backends);
     plan.add(op_task(op, bench, options.settings.cache), text(op), 0);
   }
   const SampleReport report = run(plan, bench.pool(), sampling, options, profile);
@@ -247,9 +248,10 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   merge(profile, measured);
 }
 
-std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool) {
+std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool,
+                       Backends backends) {
   const std::int64_t before = heap_bytes();
-  Executor executor(network, random_parameters(), pool);
+  Executor executor(network, random_parameters(), pool, {.backends = backends});
   executor.run();
   return std::max<std::int64_t>(0, heap_bytes() - before);
 }
@@ -257,10 +259,10 @@ std::int64_t memory_of(const Network& network, const std::shared_ptr<const Threa
 namespace {
 
 /// Median time of each step over a few runs, scaled so that they add up to the whole network's.
-std::vector<NetworkRecord::Part> breakdown(const Network& network,
-                                           const std::shared_ptr<const ThreadPool>& pool,
+std::vector<NetworkRecord::Part> breakdown(const Network& network, const Bench& bench,
                                            double total_ns) {
-  Executor executor(network, random_parameters(), pool, {.one_step_per_op = true});
+  Executor executor(network, random_parameters(), bench.shared_pool(),
+                    {.one_step_per_op = true, .backends = bench.backends()});
   fill_inputs(executor);
   executor.run();
   constexpr int runs = 9;
@@ -275,13 +277,14 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network,
   double sum = 0;
   int last_node = -1;
   for (std::size_t s = 0; s < steps.size(); ++s) {
-    const int index = steps[s].ops[0].node;
+    const int index = steps[s].ops.back().node;
     const Node& node = executor.network().nodes[static_cast<std::size_t>(index)];
     const double ns = median(step_ns[s]);
     sum += ns;
     // Without scales, which latencies do not depend on.
     if (index != last_node)
-      parts.push_back({without_quantisation(node.op), node.stage, engine_of(node.op), 0});
+      parts.push_back(
+          {without_quantisation(node.op), node.stage, engine_of(node.op, bench.backends()), 0});
     parts.back().latency_ns += ns;
     last_node = index;
   }
@@ -317,7 +320,7 @@ std::vector<Timing> time_networks(std::span<const Network> networks, const Measu
 void measure_networks(std::span<const Network> networks, const MeasureOptions& options,
                       Profile& profile) {
   const PinnedThread pinned(options.settings.cpus);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
   const std::vector<Network> executed = as_executed(networks, options, bench);
   const std::vector<Timing> timings =
       time_networks(executed, options, SampleOptions{}.most_preparing, bench, profile);
@@ -334,8 +337,8 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
         .macs = macs(networks[i]),
         .timing = timings[i]};
     if (options.details) {
-      record.ops = breakdown(executed[i], bench.shared_pool(), record.timing.median_ns);
-      record.peak_memory_bytes = memory_of(executed[i], bench.shared_pool());
+      record.ops = breakdown(executed[i], bench, record.timing.median_ns);
+      record.peak_memory_bytes = memory_of(executed[i], bench.shared_pool(), options.backends);
     }
     measured.networks.push_back(std::move(record));
   }
@@ -344,8 +347,8 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
 
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
   const PinnedThread pinned(options.settings.cpus);
-  Profile profile = host_profile(options.settings);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes);
+  Profile profile = host_profile(options.settings, options.backends);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
   const std::vector<Network> executed = as_executed(networks, options, bench);
   std::vector<Timing> timings(networks.size());
   std::vector<std::size_t> left(networks.size());

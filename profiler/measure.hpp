@@ -9,6 +9,7 @@
 #include "graph/network.hpp"
 #include "profiler/sampler.hpp"
 #include "records/profile.hpp"
+#include "runtime/backend.hpp"
 
 namespace cpubone {
 
@@ -17,6 +18,7 @@ class ThreadPool;
 
 struct MeasureOptions {
   MeasureSettings settings;
+  Backends backends = cpubone::backends();  ///< what is measured, as `find_runtime` gives it
   double budget_s = 60;
   std::uint64_t seed = 1;
   /// JSON lines, one a round, so that a killed run loses at most the round in flight; empty: none.
@@ -39,16 +41,16 @@ struct MeasureOptions {
 };
 
 /// Throws std::invalid_argument naming the operator where no engine runs it.
-void check_measurable(const Op& op);
+void check_measurable(const Op& op, Backends backends = cpubone::backends());
 
 /// A profile of this machine without records, whose operators are to be measured in co-execution:
 /// its runtime names the coprocessor, so that it is mixed with no other.
 Profile host_profile(const MeasureSettings& settings, const CoExecution& co_execution);
 
 /// Measures distinct operators on this machine and appends records, warnings and seconds to
-/// `profile`, whose device and settings it must be. An activation that its operator cannot apply
-/// while it writes is part of the time. Throws std::invalid_argument naming an operator that no
-/// engine runs.
+/// `profile`, whose device, settings and runtime it must be. An activation that its operator cannot
+/// apply while it writes is part of the time. Throws std::invalid_argument naming an operator that
+/// no engine runs.
 void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile& profile);
 
 /// Measures whole networks as chains, interleaved and in the settings' precision (`in_precision`);
@@ -62,10 +64,11 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options);
 
 /// Bytes of everything that a network holds while it runs: packed weights, activations and what
-/// XNNPACK allocates beside them.
-std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool);
+/// its runtime allocates beside them.
+std::int64_t memory_of(const Network& network, const std::shared_ptr<const ThreadPool>& pool,
+                       Backends backends = cpubone::backends());
 
-/// A profile of this machine without records.
-Profile host_profile(const MeasureSettings& settings);
+/// A profile of this machine and a runtime on it, without records.
+Profile host_profile(const MeasureSettings& settings, Backends backends = cpubone::backends());
 
 }  // namespace cpubone

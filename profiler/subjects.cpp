@@ -70,12 +70,13 @@ class ExecutorSubject : public Subject {
   ExecutorSubject(const Network& network, int copies, const std::shared_ptr<const ThreadPool>& pool,
                   std::size_t first_node, std::shared_ptr<Bench::PrivateCaches> caches,
                   std::shared_ptr<const Arena> arena,
-                  std::shared_ptr<const CoExecution> co_execution)
+                  std::shared_ptr<const CoExecution> co_execution, Backends backends)
       : caches_(std::move(caches)), co_execution_(std::move(co_execution)) {
     const ParameterSource parameters = random_parameters();
     ExecutorOptions options;
     options.one_step_per_op = first_node > 0;
     options.arena = std::move(arena);
+    options.backends = backends;
     for (int i = 0; i < copies; ++i) {
       if (co_execution_)
         executors_.push_back(co_executor(network, *co_execution_, parameters, pool, options));
@@ -117,8 +118,10 @@ class ExecutorSubject : public Subject {
 
 }  // namespace
 
-Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecution> co_execution)
-    : pool_(std::make_shared<ThreadPool>(threads)),
+Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecution> co_execution,
+             Backends backends)
+    : backends_(backends),
+      pool_(std::make_shared<ThreadPool>(threads)),
       co_execution_(std::move(co_execution)),
       arena_(co_execution_ ? co_execution_->coprocessor().memory(arena_bytes)
                            : std::make_shared<const Arena>(arena_bytes)),
@@ -127,11 +130,13 @@ Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecuti
 std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold) const {
   const Network network = network_around(op);
   return std::make_unique<ExecutorSubject>(network, copies, pool_, network.nodes.size() - 1,
-                                           cold ? caches_ : nullptr, arena_, co_execution_);
+                                           cold ? caches_ : nullptr, arena_, co_execution_,
+                                           backends_);
 }
 
 std::unique_ptr<Subject> Bench::subject(const Network& network) const {
-  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_, co_execution_);
+  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_, co_execution_,
+                                           backends_);
 }
 
 void fill_inputs(Executor& executor) {

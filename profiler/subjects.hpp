@@ -4,6 +4,7 @@
 
 #include "graph/network.hpp"
 #include "profiler/sampler.hpp"
+#include "runtime/backend.hpp"
 
 namespace cpubone {
 
@@ -19,7 +20,8 @@ class Bench {
   /// Throws std::invalid_argument unless `threads` is in 1..1024.
   /// `co_execution` (null: none) says which operators a coprocessor runs, or shares.
   Bench(int threads, std::int64_t l2_bytes,
-        std::shared_ptr<const CoExecution> co_execution = nullptr);
+        std::shared_ptr<const CoExecution> co_execution = nullptr,
+        Backends backends = cpubone::backends());
 
   /// Copies of an operator as a network runs it. Cold: before each run a core's own caches are
   /// pushed out into the shared one. Throws cpubone::Error naming an operator that does not run.
@@ -27,12 +29,14 @@ class Bench {
   /// A network as a whole.
   std::unique_ptr<Subject> subject(const Network& network) const;
 
+  Backends backends() const { return backends_; }
   const ThreadPool& pool() const { return *pool_; }
   std::shared_ptr<const ThreadPool> shared_pool() const { return pool_; }
 
   class PrivateCaches;
 
  private:
+  Backends backends_;
   std::shared_ptr<const ThreadPool> pool_;
   std::shared_ptr<const CoExecution> co_execution_;
   std::shared_ptr<const Arena> arena_;

@@ -30,7 +30,7 @@ struct Device {
   std::int64_t llc_bytes = 0;  ///< last-level cache
   std::int64_t memory_bytes = 0;
   std::string runtime;       ///< backends, e.g. `XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0`
-  std::string runtime_hash;  ///< of XNNPACK's library file
+  std::string runtime_hash;  ///< of the runtime's library file
   // What may change from day to day; recorded, but no part of the fingerprint.
   std::string kernel;
   std::string governor;

@@ -72,7 +72,7 @@ const Table<Device>& table<Device>() {
        field<&T::runtime>("runtime",
                           "backends with their versions, e.g. `XNNPACK "
                           "0.0~git20220216.ae108ef-2, Eigen 3.4.0`; of the fingerprint"),
-       field<&T::runtime_hash>("runtime_hash", "of XNNPACK's library file; of the fingerprint"),
+       field<&T::runtime_hash>("runtime_hash", "of the runtime's library file; of the fingerprint"),
        field<&T::kernel>("kernel", "of the operating system"),
        field<&T::governor>("governor", "of the clock"),
        field<&T::frequency_mhz>("frequency_mhz", "the highest on offer, 0: unknown", {0, 1e6}),

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,13 +22,15 @@ struct PartOp {
   Parameters parameters;  ///< only read while the part is compiled
 };
 
-/// What a backend compiles: operators of one data type in an order that can be executed.
+/// What a backend compiles: operators in an order that can be executed, of one data type unless the
+/// backend takes networks.
 struct Part {
   std::vector<PartOp> ops;
   std::vector<int> external;  ///< tensors that the caller holds, each once
 };
 
-/// A compiled part. Tensors of f16 are floats outside of a part; those of int8 are bytes.
+/// A compiled part. Tensors of f16 are floats outside of a part; those of int8 are bytes. They are
+/// NHWC, of a backend that takes networks NCHW.
 class Executable {
  public:
   Executable() = default;
@@ -62,6 +65,11 @@ class Backend {
   virtual std::string_view name() const = 0;
   /// Name and version, part of every profile's fingerprint, e.g. `Eigen 3.4.0`.
   virtual std::string identity() const = 0;
+  /// File of its library, whose content is part of every profile's fingerprint; empty: none.
+  virtual std::filesystem::path library() const { return {}; }
+  /// Whether it is a runtime of its own, which is given a network as it was written: one part of
+  /// all data types, constants and partial convolutions included. It is planned for alone.
+  virtual bool takes_networks() const { return false; }
   /// Whether it runs the operator, with its activation.
   virtual bool supports(const Op& op) const = 0;
   /// Whether it applies the operator's activation while it writes.
@@ -72,9 +80,15 @@ class Backend {
   virtual std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const = 0;
 };
 
+using Backends = std::span<const Backend* const>;
+
 /// Those of this build, the preferred first.
-std::span<const Backend* const> backends();
-/// All their identities, joined by commas.
-std::string backend_identities();
+Backends backends();
+/// What networks are measured on: `xnnpack` is this build's backends, `onnxruntime` ONNX Runtime,
+/// loaded from `library` as `onnxruntime_backend` tells. Throws std::invalid_argument for another
+/// name, and for a library where none is loaded.
+Backends find_runtime(std::string_view name, const std::filesystem::path& library = {});
+/// Their identities, joined by commas.
+std::string backend_identities(Backends backends = cpubone::backends());
 
 }  // namespace cpubone

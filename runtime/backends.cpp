@@ -1,14 +1,18 @@
+#include <fmt/format.h>
+
 #include <array>
+#include <stdexcept>
 
 #include "runtime/backend.hpp"
 #include "runtime/eigen_backend.hpp"
+#include "runtime/onnxruntime_backend.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
 #include "runtime/xnnpack_backend.hpp"
 #endif
 
 namespace cpubone {
 
-std::span<const Backend* const> backends() {
+Backends backends() {
   static const std::array all{
 #ifdef CPUBONE_WITH_XNNPACK
       &xnnpack_backend(),
@@ -17,9 +21,22 @@ std::span<const Backend* const> backends() {
   return all;
 }
 
-std::string backend_identities() {
+Backends find_runtime(std::string_view name, const std::filesystem::path& library) {
+  if (name == "onnxruntime") return onnxruntime_backend(library);
+  if (name != "xnnpack")
+    throw std::invalid_argument(
+        fmt::format("runtime: got \"{}\", expected xnnpack or onnxruntime", name));
+  if (!library.empty())
+    throw std::invalid_argument(fmt::format(
+        "runtime library: got \"{}\", but XNNPACK is part of this build; only the runtime "
+        "onnxruntime is loaded from a file",
+        library.string()));
+  return backends();
+}
+
+std::string backend_identities(Backends backends) {
   std::string identities;
-  for (const Backend* backend : backends())
+  for (const Backend* backend : backends)
     identities += (identities.empty() ? "" : ", ") + backend->identity();
   return identities;
 }

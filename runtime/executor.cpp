@@ -28,7 +28,8 @@ void trim_heap([[maybe_unused]] std::size_t weights) {
 
 Parameters parameters_of(const PlanOp& op, const Network& network, const ParameterSource& source) {
   // A partial convolution's are its convolution's.
-  if (params(op.op) == 0 || op.op.kind == OpKind::partial_conv2d) return {};
+  if (params(op.op) == 0 || (op.op.kind == OpKind::partial_conv2d && op.inputs.size() == 2))
+    return {};
   const Node& node = network.nodes[static_cast<std::size_t>(op.node)];
   Parameters values = source(node);
   check(node, values);
@@ -83,8 +84,9 @@ struct Executor::State {
 
 Executor::Executor(const Network& network, const ParameterSource& parameters,
                    std::shared_ptr<const ThreadPool> pool, const ExecutorOptions& options)
-    : Executor(cpubone::plan(network, backends(), {options.one_step_per_op, options.keep_outputs}),
-               parameters, std::move(pool), options.arena) {}
+    : Executor(
+          cpubone::plan(network, options.backends, {options.one_step_per_op, options.keep_outputs}),
+          parameters, std::move(pool), options.arena) {}
 
 Executor::Executor(Plan plan, const ParameterSource& parameters,
                    std::shared_ptr<const ThreadPool> pool,

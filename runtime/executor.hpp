@@ -13,16 +13,17 @@ namespace cpubone {
 struct ExecutorOptions {
   bool one_step_per_op = false;  ///< as in PlanOptions
   bool keep_outputs = false;
+  Backends backends = cpubone::backends();
   /// Where activations begin, if it has room for them; else they have memory of their own.
   std::shared_ptr<const Arena> arena = nullptr;
 };
 
-/// Runs a plan; no allocation in `run`. Tensors are NHWC, of floats or, where they are int8, of
-/// bytes; operators of f16 convert floats where a part begins and ends, and Eigen kernels calculate
-/// in f32.
+/// Runs a plan; no allocation in `run`. Tensors are NHWC (NCHW where the backend takes networks),
+/// of floats or, where they are int8, of bytes; operators of f16 convert floats where a part begins
+/// and ends, and Eigen kernels calculate in f32.
 class Executor {
  public:
-  /// Plans for the backends of this build, makes and packs weights. `pool` may be null in a build
+  /// Plans for the options' backends, makes and packs weights. `pool` may be null in a build
   /// without XNNPACK. Throws as `plan` does, and cpubone::Error naming the operator where its
   /// parameters do not fit or a backend refuses it.
   Executor(const Network& network, const ParameterSource& parameters,

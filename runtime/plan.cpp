@@ -15,8 +15,6 @@
 namespace cpubone {
 namespace {
 
-using Backends = std::span<const Backend* const>;
-
 constexpr std::size_t slack_bytes = 64;  // XNNPACK reads up to 16 bytes past a tensor
 
 std::size_t with_slack(std::size_t bytes) {
@@ -40,7 +38,13 @@ const Backend* backend_of(const Op& op, Backends backends) {
 class Planner {
  public:
   Planner(const Network& network, Backends backends, const PlanOptions& options)
-      : backends_(backends) {
+      : backends_(backends),
+        whole_(std::any_of(backends.begin(), backends.end(),
+                           [](const Backend* backend) { return backend->takes_networks(); })) {
+    if (whole_ && backends.size() > 1)
+      throw std::invalid_argument(
+          fmt::format("backends: a runtime that takes networks runs all of one, got {} backends",
+                      backends.size()));
     plan_.options = options;
     plan_.network = split_activations(network, [&](const Op& op) {
       return std::any_of(backends.begin(), backends.end(),
@@ -108,6 +112,10 @@ class Planner {
       const Node& node = plan_.network.nodes[i];
       std::vector<int> inputs;
       for (const Edge& edge : node.inputs) inputs.push_back(tensor_of(edge));
+      if (whole_) {
+        plan_.node_tensors.push_back(add_op(i, node.op, std::move(inputs)));
+        continue;
+      }
       if (node.op.kind == OpKind::constant) {
         plan_.node_tensors.push_back({add_constant(i, node.op)});
         continue;
@@ -147,12 +155,14 @@ class Planner {
   }
 
   /// Order that keeps the operators of a backend together: as long as one of the running backend is
-  /// ready it goes first, and the earliest of them. A step is of one data type.
+  /// ready it goes first, and the earliest of them. A step is of one data type unless its backend
+  /// takes networks.
   void cut_into_steps() {
     using Key = std::pair<std::size_t, DType>;  // the preferred backend first
     const auto key_of = [&](std::size_t i) {
       const auto backend = std::find(backends_.begin(), backends_.end(), ops_[i].backend);
-      return Key{static_cast<std::size_t>(backend - backends_.begin()), ops_[i].op.op.dtype()};
+      return Key{static_cast<std::size_t>(backend - backends_.begin()),
+                 whole_ ? DType::f32 : ops_[i].op.op.dtype()};
     };
     std::vector<int> missing(ops_.size());
     std::vector<std::vector<std::size_t>> readers(ops_.size());
@@ -168,8 +178,10 @@ class Planner {
     std::vector<std::size_t> order;
     std::vector<bool> begins;  // a step
     if (plan_.options.one_step_per_op) {
-      for (std::size_t i = 0; i < ops_.size(); ++i) order.push_back(i);
-      begins.assign(ops_.size(), true);
+      for (std::size_t i = 0; i < ops_.size(); ++i) {
+        order.push_back(i);  // what is known is no step of its own
+        begins.push_back(i == 0 || ops_[i - 1].op.op.kind != OpKind::constant);
+      }
     }
     while (order.size() < ops_.size()) {
       auto running = ready.begin();
@@ -276,6 +288,7 @@ class Planner {
   }
 
   Backends backends_;
+  bool whole_;  ///< its backend takes networks
   Plan plan_;
   std::vector<Planned> ops_;
   std::vector<int> producer_;  ///< of each tensor: an index of `ops_`, -1 for inputs
@@ -313,7 +326,7 @@ std::string text(const Plan& plan) {
   return lines;
 }
 
-std::string engine_of(const Op& op) {
+std::string engine_of(const Op& op, Backends backends) {
   Network network;
   network.name = "op";
   network.inputs = op.inputs;
@@ -321,9 +334,9 @@ std::string engine_of(const Op& op) {
   for (std::size_t i = 0; i < op.inputs.size(); ++i)
     network.nodes[0].inputs.emplace_back(network_input, static_cast<int>(i));
   network.outputs = {0};
-  const Plan planned = plan(network, backends());
+  const Plan planned = plan(network, backends);
   std::string engines;
-  for (const Backend* backend : backends())
+  for (const Backend* backend : backends)
     if (std::any_of(planned.steps.begin(), planned.steps.end(),
                     [&](const PlanStep& step) { return step.backend == backend; }))
       engines += fmt::format("{}{}", engines.empty() ? "" : "+", backend->name());

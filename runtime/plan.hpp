@@ -1,6 +1,5 @@
 #pragma once
 #include <cstddef>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -58,15 +57,14 @@ struct Plan {
 
 /// Maximal parts for the first backend that supports each operator, their order and memory. Checks
 /// the network. Throws cpubone::Error for a network that is wrong, std::invalid_argument naming
-/// the operator that no backend runs.
-Plan plan(const Network& network, std::span<const Backend* const> backends,
-          const PlanOptions& options = {});
+/// the operator that no backend runs, or backends of which one takes networks beside others.
+Plan plan(const Network& network, Backends backends, const PlanOptions& options = {});
 
 /// A line a step, operator and tensor.
 std::string text(const Plan& plan);
 
 /// Names of the backends that run an operator with its activation, e.g. `xnnpack+eigen`. Throws
 /// std::invalid_argument naming the operator where none does.
-std::string engine_of(const Op& op);
+std::string engine_of(const Op& op, Backends backends = cpubone::backends());
 
 }  // namespace cpubone

@@ -87,6 +87,13 @@ class XnnpackBackend : public Backend {
  public:
   std::string_view name() const override { return "xnnpack"; }
   std::string identity() const override { return "XNNPACK " + xnnpack_version(); }
+  /// The program, where it is linked in.
+  std::filesystem::path library() const override {
+    Dl_info info{};
+    if (dladdr(reinterpret_cast<const void*>(&xnn_initialize), &info) == 0 || !info.dli_fname)
+      return {};
+    return info.dli_fname;
+  }
   bool supports(const Op& op) const override {
     if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(op);
     return xnnpack_runs(op) || newer_xnnpack_runs(op);
@@ -111,13 +118,6 @@ const Backend& xnnpack_backend() {
 
 std::string xnnpack_version() {
   return CPUBONE_XNNPACK_VERSION;
-}
-
-std::string xnnpack_library_path() {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&xnn_initialize), &info) == 0 || !info.dli_fname)
-    return "";
-  return info.dli_fname;
 }
 
 std::string xnnpack_archives_hash() {

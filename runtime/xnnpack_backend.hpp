@@ -11,8 +11,6 @@ const Backend& xnnpack_backend();
 /// The distribution's version of the XNNPACK that this was built with, or commit and compiler of
 /// one from source.
 std::string xnnpack_version();
-/// Path of the XNNPACK library that is loaded; of the program where it is linked in.
-std::string xnnpack_library_path();
 /// Hash of the XNNPACK archives that are linked in; empty where a library is loaded.
 std::string xnnpack_archives_hash();
 

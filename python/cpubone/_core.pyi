@@ -286,7 +286,14 @@ class MeasureSettings:
 
 class MeasureOptions:
     def __init__(
-        self, settings: MeasureSettings, budget_s: float, seed: int, journal: _Path, resume: bool
+        self,
+        settings: MeasureSettings,
+        budget_s: float,
+        seed: int,
+        journal: _Path,
+        resume: bool,
+        runtime: str,
+        runtime_library: _Path,
     ) -> None: ...
 
 _Progress = Optional[Callable[[float, float, int, int], object]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -23,7 +24,7 @@ class OpRecord(NamedTuple):
     """A measured operator."""
 
     op: _core.Op
-    engine: str  #: `xnnpack`, `eigen` or `xnnpack+eigen`
+    engine: str  #: `xnnpack`, `eigen`, `xnnpack+eigen` or `onnxruntime`
     latency_ms: float  #: median
     low_ms: float  #: 95 % confidence interval of the median
     high_ms: float
@@ -214,6 +215,14 @@ def _need_xnnpack() -> None:
         raise _core.Error("this build of cpubone has no XNNPACK: it predicts and reports, but does not measure")
 
 
+def _installed_onnxruntime() -> str:
+    """The library of the Python package onnxruntime; empty where it is not installed."""
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    libraries = [str(file) for folder in folders for file in Path(folder).glob("capi/libonnxruntime.so*")]
+    return max(libraries, default="")
+
+
 def profile(
     *,
     ops: Iterable[OpLike] = (),
@@ -226,6 +235,8 @@ def profile(
     seed: int = 1,
     journal: Optional[PathLike] = None,
     resume: bool = False,
+    runtime: str = "xnnpack",
+    runtime_library: Optional[PathLike] = None,
     progress: Progress = True,
 ) -> Profile:
     """Measures operators and networks here, on XNNPACK, within about `budget_s` seconds.
@@ -234,15 +245,28 @@ def profile(
     interference spoilt is taken again. `ops` are `Op`s or their canonical text; `networks` are what
     `cpubone.network` reads, measured as chains. Without either, the operators and networks that a predictor of this
     machine needs. `journal` keeps finished rounds, from which `resume=True` continues. Ctrl-C stops cleanly.
-    Raises ValueError for an operator that no engine runs.
+    `runtime="onnxruntime"` measures them on ONNX Runtime: on the library that `runtime_library` or the environment
+    variable CPUBONE_ONNXRUNTIME names, else on the installed package's or the system's.
+    Raises ValueError for an operator that no engine runs, cpubone.Error for a library that cannot be loaded.
     """
     _need_xnnpack()
     op_list = [_core.Op(op) if isinstance(op, str) else op for op in ops]
     network_list = [network(what)._core for what in networks]
+    if runtime == "onnxruntime":
+        if not op_list and not network_list:
+            raise ValueError("ops, networks: got neither, but ONNX Runtime measures what is named only")
+        if runtime_library is None and "CPUBONE_ONNXRUNTIME" not in os.environ:
+            runtime_library = _installed_onnxruntime()
     settings = _core.MeasureSettings(threads=threads, dtype=dtype, cache=cache, cpus=list(cpus))
     path = Path("" if journal is None else journal)
     options = _core.MeasureOptions(
-        settings=settings, budget_s=budget_s, seed=seed, journal=os.fspath(path) if journal else "", resume=resume
+        settings=settings,
+        budget_s=budget_s,
+        seed=seed,
+        journal=os.fspath(path) if journal else "",
+        resume=resume,
+        runtime=runtime,
+        runtime_library=os.fspath(runtime_library or ""),
     )
     with Bar("measuring", progress) as bar:
         callback = bar.callback

@@ -117,12 +117,15 @@ Profile measured(MeasureOptions options, const py::object& progress, Measure mea
 }
 
 MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::uint64_t seed,
-                               std::filesystem::path journal, bool resume) {
+                               std::filesystem::path journal, bool resume,
+                               const std::string& runtime,
+                               const std::filesystem::path& runtime_library) {
   if (!(budget_s > 0))
     throw std::invalid_argument("budget_s: got " + std::to_string(budget_s) +
                                 ", expected seconds above 0");
   MeasureOptions options;
   options.settings = std::move(settings);
+  options.backends = find_runtime(runtime, runtime_library);
   options.budget_s = budget_s;
   options.seed = seed;
   options.journal = std::move(journal);
@@ -155,14 +158,14 @@ void register_profiler(py::module_& m) {
       .def(py::init(&settings), "threads"_a, "dtype"_a, "cache"_a, "cpus"_a);
   py::class_<MeasureOptions>(m, "MeasureOptions")
       .def(py::init(&measure_options), "settings"_a, "budget_s"_a, "seed"_a, "journal"_a,
-           "resume"_a);
+           "resume"_a, "runtime"_a, "runtime_library"_a);
 
   m.def(
       "profile",
       [](const std::vector<Op>& ops, const std::vector<Network>& networks,
          const MeasureOptions& all, const py::object& progress) {
         return measured(all, progress, [&](const MeasureOptions& options) {
-          Profile profile = host_profile(options.settings);
+          Profile profile = host_profile(options.settings, options.backends);
           const bool both = !ops.empty() && !networks.empty();
           const auto part = [&](const char* suffix, double from, double to) {
             MeasureOptions half = options;

@@ -76,3 +76,23 @@ def test_the_machine_describes_itself():
     assert cpubone.host()["architecture"]
     assert all(len(warning) == 2 for warning in cpubone.host_warnings())
     assert [str(op) for op in cpubone.operators(count=3)] == [str(op) for op in cpubone.operators(count=9)][:3]
+
+
+def test_an_installed_onnxruntime_is_found(monkeypatch, tmp_path):
+    library = tmp_path / "onnxruntime" / "capi" / "libonnxruntime.so.1.99.0"
+    library.parent.mkdir(parents=True)
+    (tmp_path / "onnxruntime" / "__init__.py").touch()
+    library.write_text("no library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("CPUBONE_ONNXRUNTIME", raising=False)
+    with pytest.raises(cpubone.Error, match=r"1\.99\.0: cannot be loaded as ONNX Runtime"):
+        cpubone.profile(networks=["nano"], runtime="onnxruntime", progress=False)
+
+
+def test_a_runtime_that_cannot_measure_is_refused():
+    with pytest.raises(ValueError, match='runtime: got "tflite", expected xnnpack or onnxruntime'):
+        cpubone.profile(networks=["nano"], runtime="tflite", progress=False)
+    with pytest.raises(ValueError, match="got neither"):
+        cpubone.profile(runtime="onnxruntime", progress=False)
+    with pytest.raises(cpubone.Error, match=r"none\.so: cannot be loaded"):
+        cpubone.profile(networks=["nano"], runtime="onnxruntime", runtime_library="./none.so", progress=False)

@@ -38,6 +38,16 @@ const Imagined slow("slow", {OpKind::group_norm, OpKind::activation, OpKind::con
 const Imagined views("views", {OpKind::reshape}, {MemoryUse::Output::view});
 constexpr std::array<const Backend*, 3> imagined{&fast, &slow, &views};
 
+/// Takes networks as they were written.
+class Whole : public Imagined {
+ public:
+  Whole() : Imagined("whole", {}) {}
+  bool takes_networks() const override { return true; }
+  bool supports(const Op&) const override { return true; }
+  bool fuses(const Op&) const override { return true; }
+};
+const Whole entire;
+
 std::vector<int> nodes_of(const PlanStep& step) {
   std::vector<int> nodes;
   for (const PlanOp& op : step.ops) nodes.push_back(op.node);
@@ -179,4 +189,28 @@ TEST_CASE("XNNPACK runs what its version has", "[runtime]") {
 TEST_CASE("backends tell their names and versions", "[runtime]") {
   CHECK_THAT(backend_identities(),
              ContainsSubstring("XNNPACK ") && ContainsSubstring(", Eigen 3."));
+}
+
+TEST_CASE("a runtime that takes networks is given one as it was written, in a step", "[plan]") {
+  Network network;
+  network.name = "whole";
+  network.inputs = {{{1, 4, 4, 8}}};
+  network.nodes = {node("known", "constant ->1x4x4x8 f32", {}),
+                   node("sum", "add 1x4x4x8,1x4x4x8->1x4x4x8 act=gelu f32", {network_input, 0}),
+                   node("part", "partial_conv2d 1x4x4x8->1x4x4x8 k3x3 s1 p1,1,1,1 conv=4 f32", {1}),
+                   node("to int8", "quantise 1x4x4x8:f32->1x4x4x8:qs8/0.5/0", {2}),
+                   node("back", "dequantise 1x4x4x8:qs8/0.5/0->1x4x4x8:f32", {3})};
+  network.outputs = {4};
+  constexpr std::array<const Backend*, 1> alone{&entire};
+  const Plan planned = plan(network, alone);
+  REQUIRE(planned.steps.size() == 1);
+  CHECK(nodes_of(planned.steps[0]) == std::vector{0, 1, 2, 3, 4});
+  CHECK(planned.network == network);
+  CHECK(plan(network, alone, {.one_step_per_op = true}).steps.size() == 4);
+}
+
+TEST_CASE("a runtime that takes networks is planned for alone", "[plan]") {
+  constexpr std::array<const Backend*, 2> beside{&entire, &fast};
+  CHECK_THROWS_WITH(plan(branches(), beside),
+                    "backends: a runtime that takes networks runs all of one, got 2 backends");
 }
