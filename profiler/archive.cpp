@@ -38,7 +38,7 @@ std::string end_of_archive() {
 bool is_of_libc(const std::string& file) {
   for (const char* stem :
        {"ld-linux", "libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libresolv.so"})
-    if (file.rfind(stem, 0) == 0) return true;
+    if (file.starts_with(stem)) return true;
   return false;
 }
 

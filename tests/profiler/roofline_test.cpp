@@ -51,6 +51,21 @@ TEST_CASE("the kernels of the roofline do the work that they are credited with",
   CHECK(kernels.multiply_add(3, 2, 1) == lanes * (8 * 66 + 7 * 12));
 }
 
+TEST_CASE("caches that are not known are taken for a small CPU's", "[roofline]") {
+  Device small;
+  small.l1d_bytes = 32 << 10;
+  small.l2_bytes = 512 << 10;
+  small.llc_bytes = 8 << 20;
+  small.memory_bytes = 1 << 30;
+  const ThreadPool pool(1);
+  const auto work = [&](const Device& device) {
+    std::vector<double> all;
+    for (const Ceiling& ceiling : ceilings(device, pool)) all.push_back(ceiling.work);
+    return all;
+  };
+  CHECK(work({}) == work(small));
+}
+
 TEST_CASE("rates are the work of all threads over the median", "[roofline]") {
   Device device;
   device.l1d_bytes = 32 << 10;
