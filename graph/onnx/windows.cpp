@@ -92,11 +92,13 @@ std::vector<Value> conv_of_pixels(const NodeContext& node, Op op) {
 std::vector<Value> conv(const NodeContext& node) {
   const Array& kernel = node.known(1);
   const Dims dims = node.input(0).dims();
+  if (dims.size() != 3 && dims.size() != 4)
+    throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
   if (kernel.dims.size() != dims.size())
     throw Unsupported(fmt::format("weights of {}", text(kernel.dims)));
   Op op;
   op.outputs[0].shape.c = to_int(kernel.dims[0]);
-  op.kernel_h = dims.size() == 3 ? 1 : to_int(kernel.dims.at(2));
+  op.kernel_h = dims.size() == 3 ? 1 : to_int(kernel.dims[2]);
   op.kernel_w = to_int(kernel.dims.back());
   op.groups = to_int(node.attributes.integer("group", 1));
   if (dims.size() == 4 && dims[0] > 1) {

@@ -185,6 +185,15 @@ TEST_CASE("an operator that is not understood is named and the rest goes on", "[
   CHECK(import.model.network.nodes.size() == 3);  // with the view that makes an input an output
 }
 
+TEST_CASE("a convolution of what is no image is named", "[onnx]") {
+  const auto import = [] {
+    imported({3, 4}, [](GraphWriter& g) {
+      g.add("Conv", {"x", g.tensor("w", {2, 3}, std::vector<float>(6, 1))}, "y");
+    });
+  };
+  CHECK_THROWS_WITH(import(), ContainsSubstring("an image of rank 2, expected 3 or 4"));
+}
+
 TEST_CASE("an input whose shape is open asks for it", "[onnx]") {
   const std::string bytes = model([](GraphWriter& g) {
     g.input("image", {1, 3, -1, 4});
