@@ -86,6 +86,10 @@ Margins margins(const NodeContext& node, std::size_t rank) {
   return m;
 }
 
+// Far more than images are padded by; a file may ask for anything.
+constexpr std::int64_t most_fill = 1 << 24;
+constexpr std::int64_t most_copies = 1 << 10;
+
 /// Along a dimension, by copies of a number or of its own elements.
 Value padded(const NodeContext& node, const Value& x, std::size_t axis, std::int64_t before,
              std::int64_t after, float value) {
@@ -98,7 +102,9 @@ Value padded(const NodeContext& node, const Value& x, std::size_t axis, std::int
     if (n < 1) return;
     Dims dims = x.dims();
     dims[axis] = n;
-    std::vector<float> values(static_cast<std::size_t>(count(dims)), value);
+    const std::int64_t size = count(dims);
+    if (size > most_fill) throw Unsupported(fmt::format("padding of {} values", size));
+    std::vector<float> values(static_cast<std::size_t>(size), value);
     parts.push_back({real(dims, std::move(values)), {}, {}});
   };
   const auto copy = [&](std::int64_t i) {  // of the element that stands for place i
@@ -109,6 +115,8 @@ Value padded(const NodeContext& node, const Value& x, std::size_t axis, std::int
     parts.push_back(part_of(lower, x, axis, from, 1, fmt::format("{}copy", name)));
   };
   const bool copies = mode != "constant";
+  if (copies && (before > most_copies || after > most_copies))
+    throw Unsupported(fmt::format("padding by {} copies", std::max(before, after)));
   if (copies)
     for (std::int64_t i = -before; i < 0; ++i) copy(i);
   else
@@ -151,10 +159,10 @@ struct Box {
 
 /// The box whose places the indices are, in order. Throws Unsupported where they are none.
 Box box_of(const Array& indices, const Dims& dims) {
-  if (indices.dims.empty() || indices.size() == 0) throw Unsupported("no indices");
+  if (indices.dims.empty() || indices.integers.empty()) throw Unsupported("no indices");
   const auto depth = static_cast<std::size_t>(indices.dims.back());
   if (depth == 0 || depth > dims.size()) throw Unsupported("indices of another rank");
-  const std::size_t rows = indices.size() / depth;
+  const std::size_t rows = indices.integers.size() / depth;
   const auto at = [&](std::size_t row, std::size_t d) {
     const std::int64_t index = indices.integers.at(row * depth + d);
     if (index < -dims[d] || index >= dims[d]) throw Unsupported("an index beyond the data");

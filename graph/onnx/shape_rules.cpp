@@ -113,7 +113,7 @@ std::vector<SliceRange> slice_ranges(const NodeContext& node, const Dims& dims) 
       throw Unsupported(fmt::format("steps of {}", r.step));
     const bool forward = r.step > 0;
     const auto within = [&](std::int64_t value) {
-      if (value < 0) value += value < -extent ? -value - extent - 1 + extent : extent;
+      if (value < 0) value = value < -extent ? -1 : value + extent;
       return forward ? std::clamp<std::int64_t>(value, 0, extent)
                      : std::clamp<std::int64_t>(value, -1, extent - 1);
     };

@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include "graph/error.hpp"
 #include "graph/onnx/onnx.hpp"
@@ -192,6 +193,29 @@ TEST_CASE("a convolution of what is no image is named", "[onnx]") {
     });
   };
   CHECK_THROWS_WITH(import(), ContainsSubstring("an image of rank 2, expected 3 or 4"));
+}
+
+TEST_CASE("a model that asks for memory without end is refused", "[onnx]") {
+  const auto padded = [](const char* mode) {
+    imported({1, 2, 64, 64}, [&](GraphWriter& g) {
+      g.add("Pad", {"x", g.tensor("pads", Ints{30000, 0, 0, 0, 0, 0, 0, 0})}, "y",
+            {{"mode", mode}});
+    });
+  };
+  CHECK_THROWS_WITH(padded("constant"), ContainsSubstring("padding of 245760000 values"));
+  CHECK_THROWS_WITH(padded("edge"), ContainsSubstring("padding by 30000 copies"));
+}
+
+TEST_CASE("a slice may begin and end as far away as a file can say", "[onnx]") {
+  constexpr auto far = std::numeric_limits<std::int64_t>::max();
+  const OnnxImport import = imported({1, 2, 4, 4}, [](GraphWriter& g) {
+    g.add("Slice",
+          {"x", g.tensor("begin", Ints{-far - 1}), g.tensor("end", Ints{far}),
+           g.tensor("axis", Ints{1})},
+          "all");
+    g.add("Relu", {"all"}, "y");
+  });
+  CHECK(import.outputs[0].dims == Ints{1, 2, 4, 4});
 }
 
 TEST_CASE("an input whose shape is open asks for it", "[onnx]") {
