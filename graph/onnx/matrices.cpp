@@ -10,10 +10,10 @@
 namespace cpubone::onnx {
 namespace {
 
+/// Of some dimensions; a tensor of no elements may be of any size along the others.
 std::int64_t product(const Dims& dims, std::size_t begin, std::size_t end) {
-  return std::accumulate(dims.begin() + static_cast<std::ptrdiff_t>(begin),
-                         dims.begin() + static_cast<std::ptrdiff_t>(end), std::int64_t{1},
-                         std::multiplies<>());
+  return count(Dims(dims.begin() + static_cast<std::ptrdiff_t>(begin),
+                    dims.begin() + static_cast<std::ptrdiff_t>(end)));
 }
 
 /// The tensor as rows whose last dimension is `width`: as it lies where it can stay so.

@@ -206,6 +206,16 @@ TEST_CASE("a model that asks for memory without end is refused", "[onnx]") {
   CHECK_THROWS_WITH(padded("edge"), ContainsSubstring("padding by 30000 copies"));
 }
 
+TEST_CASE("a known matrix of no elements may say any size", "[onnx]") {
+  const auto import = [] {
+    imported({1, 4}, [](GraphWriter& g) {
+      constexpr std::int64_t large = std::int64_t{1} << 40;
+      g.add("MatMul", {g.tensor("w", {large, large, 0, 4}, {}), "x"}, "y");
+    });
+  };
+  CHECK_THROWS_AS(import(), Error);
+}
+
 TEST_CASE("a slice may begin and end as far away as a file can say", "[onnx]") {
   constexpr auto far = std::numeric_limits<std::int64_t>::max();
   const OnnxImport import = imported({1, 2, 4, 4}, [](GraphWriter& g) {
