@@ -31,26 +31,6 @@ std::vector<bool> factors_had(const Dims& operand, const Layout& result) {
   return has;
 }
 
-/// Lets the tensor's factors lie in the order of the result's.
-Value align(Lowering& lower, const Value& value, const Layout& result) {
-  Value v = value;
-  auto cut = cut_like(v.layout, result);
-  if (!cut) {
-    v = lower.row_major(v);
-    cut = cut_like(v.layout, result);
-  }
-  if (!cut) throw Unsupported("tensors whose dimensions are composed differently");
-  v.layout = *cut;
-  std::vector<std::pair<int, int>> places;  // in the result, in the operand
-  for (std::size_t d = 0; d < result.dims.size(); ++d)
-    for (std::size_t i = 0; i < v.layout.dims[d].size(); ++i)
-      places.emplace_back(result.dims[d][i], v.layout.dims[d][i]);
-  std::sort(places.begin(), places.end());
-  std::vector<int> order;
-  for (const auto& [place, factor] : places) order.push_back(factor);
-  return lower.arranged(v, order);
-}
-
 /// A layout of the result: that of an operand which is as large, else dimensions in order.
 Layout result_layout(const Value& a, const Value& b, const Dims& dims) {
   const Layout* best = nullptr;
@@ -303,6 +283,25 @@ constexpr HandlerRow elementwise_rows[] = {
 };
 
 }  // namespace
+
+Value align(Lowering& lower, const Value& value, const Layout& result) {
+  Value v = value;
+  auto cut = cut_like(v.layout, result);
+  if (!cut) {
+    v = lower.row_major(v);
+    cut = cut_like(v.layout, result);
+  }
+  if (!cut) throw Unsupported("tensors whose dimensions are composed differently");
+  v.layout = *cut;
+  std::vector<std::pair<int, int>> places;  // in the result, in the operand
+  for (std::size_t d = 0; d < result.dims.size(); ++d)
+    for (std::size_t i = 0; i < v.layout.dims[d].size(); ++i)
+      places.emplace_back(result.dims[d][i], v.layout.dims[d][i]);
+  std::sort(places.begin(), places.end());
+  std::vector<int> order;
+  for (const auto& [place, factor] : places) order.push_back(factor);
+  return lower.arranged(v, order);
+}
 
 std::span<const HandlerRow> elementwise_handlers() {
   return elementwise_rows;

@@ -192,6 +192,15 @@ Constant tiled(const NodeContext& node) {
   return picked(x, dims, at);
 }
 
+/// Where the data that a row of indices names begins; `own` are its strides.
+std::size_t begin_of(const Array& x, const Ints& own, const Array& indices, std::size_t row,
+                     std::size_t depth) {
+  std::int64_t begin = 0;
+  for (std::size_t d = 0; d < depth; ++d)
+    begin += own[d] * element_of(static_cast<std::int64_t>(indices.at(row * depth + d)), x.dims[d]);
+  return static_cast<std::size_t>(begin);
+}
+
 /// Rows of the data.
 Constant gathered_rows(const NodeContext& node) {
   const Array& x = node.known(0);
@@ -200,7 +209,7 @@ Constant gathered_rows(const NodeContext& node) {
   if (indices.dims.empty()) throw Unsupported("indices of rank 0");
   const auto depth = static_cast<std::size_t>(indices.dims.back());
   if (depth == 0 || depth > x.dims.size()) throw Unsupported("indices of another rank");
-  const Ints own = strides(x.dims);
+  const Ints strides_of_x = strides(x.dims);
   Dims dims(indices.dims.begin(), indices.dims.end() - 1);
   std::size_t width = 1;
   for (std::size_t d = depth; d < x.dims.size(); ++d) {
@@ -210,13 +219,8 @@ Constant gathered_rows(const NodeContext& node) {
   std::vector<std::size_t> at;
   at.reserve(size_of(dims));
   for (std::size_t row = 0; row < indices.size() / depth; ++row) {
-    std::int64_t first = 0;
-    for (std::size_t d = 0; d < depth; ++d) {
-      const auto index = static_cast<std::int64_t>(indices.at(row * depth + d));
-      if (index < -x.dims[d] || index >= x.dims[d]) throw Unsupported("an index beyond the data");
-      first += (index < 0 ? index + x.dims[d] : index) * own[d];
-    }
-    for (std::size_t i = 0; i < width; ++i) at.push_back(static_cast<std::size_t>(first) + i);
+    const std::size_t begin = begin_of(x, strides_of_x, indices, row, depth);
+    for (std::size_t i = 0; i < width; ++i) at.push_back(begin + i);
   }
   return picked(x, dims, at);
 }
@@ -230,21 +234,15 @@ Constant scattered(const NodeContext& node) {
   if (indices.dims.empty()) throw Unsupported("indices of rank 0");
   const auto depth = static_cast<std::size_t>(indices.dims.back());
   if (depth > x.dims.size()) throw Unsupported("indices of another rank");
-  const Ints own = strides(x.dims);
+  const Ints strides_of_x = strides(x.dims);
   std::size_t width = 1;
   for (std::size_t d = depth; d < x.dims.size(); ++d) width *= static_cast<std::size_t>(x.dims[d]);
   Doubles values = doubles(x);
   const std::size_t rows = depth == 0 ? 0 : indices.size() / depth;
   if (updates.size() != rows * width) throw Unsupported("updates of another size");
   for (std::size_t r = 0; r < rows; ++r) {
-    std::int64_t at = 0;
-    for (std::size_t d = 0; d < depth; ++d) {
-      auto index = static_cast<std::int64_t>(indices.at(r * depth + d));
-      if (index < -x.dims[d] || index >= x.dims[d]) throw Unsupported("an index beyond the data");
-      at += (index < 0 ? index + x.dims[d] : index) * own[d];
-    }
-    for (std::size_t i = 0; i < width; ++i)
-      values[static_cast<std::size_t>(at) + i] = updates.at(r * width + i);
+    const std::size_t begin = begin_of(x, strides_of_x, indices, r, depth);
+    for (std::size_t i = 0; i < width; ++i) values[begin + i] = updates.at(r * width + i);
   }
   return of_kind(x, x.dims, values);
 }

@@ -57,6 +57,8 @@ Value elementwise(Lowering& lower, OpKind kind, const Value& a, const Value& b,
 Value function(Lowering& lower, Activation activation, const Value& x,
                const std::string& part = "");
 Value scalar(float value);
+/// Lets the tensor's factors lie in the order of the result's.
+Value align(Lowering& lower, const Value& value, const Layout& result);
 /// A tensor of the network in int8, and one of int8 in real numbers.
 Value quantised(Lowering& lower, const Value& value, const Quantisation& to,
                 const std::string& part);
@@ -73,6 +75,8 @@ struct Image {
   bool flat;  ///< of one dimension
   int batch() const { return to_int(dims[0]); }
 };
+/// Throws Unsupported for dimensions that are no image's.
+void check_is_image(const Dims& dims);
 /// Throws Unsupported for a tensor that is no image.
 Image image_of(Lowering& lower, const Value& value);
 /// What an operator made of an image.

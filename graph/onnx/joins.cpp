@@ -164,9 +164,7 @@ Box box_of(const Array& indices, const Dims& dims) {
   if (depth == 0 || depth > dims.size()) throw Unsupported("indices of another rank");
   const std::size_t rows = indices.integers.size() / depth;
   const auto at = [&](std::size_t row, std::size_t d) {
-    const std::int64_t index = indices.integers.at(row * depth + d);
-    if (index < -dims[d] || index >= dims[d]) throw Unsupported("an index beyond the data");
-    return index < 0 ? index + dims[d] : index;
+    return element_of(indices.integers.at(row * depth + d), dims[d]);
   };
   Box box;
   Dims extent;
@@ -264,21 +262,7 @@ Value concatenated(Lowering& lower, std::vector<Value> parts, std::size_t axis,
     // The other dimensions cut and ordered as there; the axis at its place.
     Layout like_there = wanted;
     like_there.factors[z(factor)] = dims[axis];
-    auto cut = cut_like(part.layout, like_there);
-    if (!cut) {
-      part = lower.row_major(part);
-      cut = cut_like(part.layout, like_there);
-    }
-    if (!cut) throw Unsupported("tensors whose dimensions are composed differently");
-    part.layout = *cut;
-    std::vector<std::pair<int, int>> places;
-    for (std::size_t d = 0; d < rank; ++d)
-      for (std::size_t i = 0; i < part.layout.dims[d].size(); ++i)
-        places.emplace_back(wanted.dims[d][i], part.layout.dims[d][i]);
-    std::sort(places.begin(), places.end());
-    std::vector<int> order;
-    for (const auto& [place, own] : places) order.push_back(own);
-    part = lower.arranged(part, order);
+    part = align(lower, part, like_there);
     const int width = to_int(dims[axis] * inner);
     const Shape shape =
         stays ? Shape{1, first_shape.h, first_shape.w, width} : Shape{1, 1, to_int(outer), width};

@@ -99,4 +99,9 @@ std::size_t axis_of(std::int64_t axis, std::size_t rank) {
   return static_cast<std::size_t>(axis < 0 ? axis + r : axis);
 }
 
+std::int64_t element_of(std::int64_t index, std::int64_t extent) {
+  if (index < -extent || index >= extent) throw Unsupported("an index beyond the data");
+  return index < 0 ? index + extent : index;
+}
+
 }  // namespace cpubone::onnx

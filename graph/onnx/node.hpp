@@ -44,5 +44,7 @@ class NodeAttributes {
 double decimal_of(float value);
 /// An axis counted from the end where negative. Throws Unsupported outside of -rank..rank-1.
 std::size_t axis_of(std::int64_t axis, std::size_t rank);
+/// An index along so many elements, of which negative ones count from the end. Throws Unsupported.
+std::int64_t element_of(std::int64_t index, std::int64_t extent);
 
 }  // namespace cpubone::onnx

@@ -92,8 +92,7 @@ std::vector<Value> conv_of_pixels(const NodeContext& node, Op op) {
 std::vector<Value> conv(const NodeContext& node) {
   const Array& kernel = node.known(1);
   const Dims dims = node.input(0).dims();
-  if (dims.size() != 3 && dims.size() != 4)
-    throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
+  check_is_image(dims);
   if (kernel.dims.size() != dims.size())
     throw Unsupported(fmt::format("weights of {}", text(kernel.dims)));
   Op op;
@@ -317,10 +316,14 @@ std::span<const HandlerRow> window_handlers() {
   return window_rows;
 }
 
-Image image_of(Lowering& lower, const Value& value) {
-  Dims dims = value.dims();
+void check_is_image(const Dims& dims) {
   if (dims.size() != 3 && dims.size() != 4)
     throw Unsupported(fmt::format("an image of rank {}, expected 3 or 4", dims.size()));
+}
+
+Image image_of(Lowering& lower, const Value& value) {
+  Dims dims = value.dims();
+  check_is_image(dims);
   const bool flat = dims.size() == 3;
   const Value last =
       lower.in_dim_order(value, flat ? std::vector<int>{2, 0, 1} : std::vector<int>{2, 3, 0, 1});

@@ -35,6 +35,15 @@ Profile profile_of(double share) {
   return profile;
 }
 
+Device device_with(std::int64_t l2_bytes, std::int64_t llc_bytes, std::int64_t memory_bytes) {
+  Device device;
+  device.l1d_bytes = 32 << 10;
+  device.l2_bytes = l2_bytes;
+  device.llc_bytes = llc_bytes;
+  device.memory_bytes = memory_bytes;
+  return device;
+}
+
 }  // namespace
 
 TEST_CASE("the kernels of the roofline do the work that they are credited with", "[roofline]") {
@@ -52,26 +61,17 @@ TEST_CASE("the kernels of the roofline do the work that they are credited with",
 }
 
 TEST_CASE("caches that are not known are taken for a small CPU's", "[roofline]") {
-  Device small;
-  small.l1d_bytes = 32 << 10;
-  small.l2_bytes = 512 << 10;
-  small.llc_bytes = 8 << 20;
-  small.memory_bytes = 1 << 30;
   const ThreadPool pool(1);
   const auto work = [&](const Device& device) {
     std::vector<double> all;
     for (const Ceiling& ceiling : ceilings(device, pool)) all.push_back(ceiling.work);
     return all;
   };
-  CHECK(work({}) == work(small));
+  CHECK(work({}) == work(device_with(512 << 10, 8 << 20, 1 << 30)));
 }
 
 TEST_CASE("rates are the work of all threads over the median", "[roofline]") {
-  Device device;
-  device.l1d_bytes = 32 << 10;
-  device.l2_bytes = 256 << 10;
-  device.llc_bytes = 4 << 20;
-  device.memory_bytes = 64 << 20;
+  const Device device = device_with(256 << 10, 4 << 20, 64 << 20);
   for (const int threads : {1, 2}) {
     const ThreadPool pool(threads);
     const std::vector<Ceiling> all = ceilings(device, pool);
