@@ -15,6 +15,7 @@ import cpubone
 distributed = pytest.importorskip("distributed")
 
 from cpubone import fleet  # noqa: E402
+from cpubone.fleet import _pool  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, which differ from version to version
 
@@ -75,6 +76,16 @@ class Cluster:
                 path.unlink()
         self.mend()
 
+    def wait(self):
+        """Until every worker is there; one that was on its way out when it was looked at is started again."""
+        with distributed.Client(self.address, timeout=30) as client:
+            for _ in range(60):
+                try:
+                    return client.wait_for_workers(len(self.names), timeout=2)
+                except distributed.TimeoutError:
+                    self.mend()
+        raise AssertionError("the workers did not come")
+
     def jobs(self):
         log = self.folder / "jobs.log"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -95,8 +106,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def cluster(whole):
     whole.heal()
-    with distributed.Client(whole.address, timeout=30) as client:
-        client.wait_for_workers(len(whole.names), timeout=60)
+    whole.wait()
     yield whole
 
 
@@ -216,6 +226,21 @@ def test_a_scheduler_that_is_started_again_loses_nothing(cluster):
 
     shelf = measure(cluster, progress=restart, patience_s=60.0)
     assert restarted and rows(shelf) == usual
+
+
+def test_an_answer_that_went_with_its_worker_and_scheduler_is_lost(tmp_path):
+    cluster = Cluster(tmp_path, workers=1)
+    try:
+        cluster.wait()
+        with distributed.Client(cluster.address, timeout=30) as client:
+            future = client.submit(str, 1)
+            distributed.wait(future)
+            cluster.kill("board-0")
+            cluster.kill("scheduler")
+            with pytest.raises(_pool.Lost):
+                _pool.result_of(future, 3.0)
+    finally:
+        cluster.close()
 
 
 def test_a_run_that_was_stopped_goes_on_from_its_journal(cluster, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import cpubone
 from cpubone.__main__ import tool_path
 from cpubone.fleet import _tasks
-from cpubone.fleet._pool import Pool
+from cpubone.fleet._pool import Pool, result_of
 
 
 class WorkerBoard:
@@ -52,11 +52,13 @@ class WorkerBoard:
         return self._future.status in ("cancelled", "lost") or self._address() != self._at
 
     def answer(self) -> Tuple[str, Optional[float]]:
-        """The profile's text, and the machine's temperature. Raises cpubone.Error where there is none."""
-        if self._future.status != "finished":
-            failure = self._future.exception() if self._future.status == "error" else "the worker was lost"
+        """The profile's text, and the machine's temperature. Raises cpubone.Error where there is none, Lost where it is
+        on a worker, or with a scheduler, that is gone.
+        """
+        if self._future.status == "error":
+            failure = self._future.exception()
             raise cpubone.Error(str(failure) or repr(failure))
-        values = _tasks.parse(self._future.result(), "answer")
+        values = _tasks.parse(result_of(self._future, self._pool.patience_s), "answer")
         temperature = values.get("temperature_c")
         return str(values.get("answer")), temperature if isinstance(temperature, float) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import itertools
 import math
@@ -33,6 +34,18 @@ def digest(*texts: str) -> str:
 def say(line: str) -> None:
     """A line for the user, as of tools on stderr."""
     print(f"cpubone.fleet: {line}", file=sys.stderr, flush=True)
+
+
+class Lost(Exception):
+    """An answer that there was is gone, with its worker or with the scheduler."""
+
+
+def result_of(future: Any, patience_s: float) -> Any:
+    """What a finished task returned, which its worker still has to send. Raises Lost where it does not."""
+    try:
+        return future.result(timeout=patience_s)
+    except (OSError, concurrent.futures.CancelledError, distributed.TimeoutError) as error:
+        raise Lost(repr(error)) from error
 
 
 class Pool:
@@ -191,11 +204,13 @@ class Pool:
                 return fail(i, repr(future.exception()))
             worker = ""
             try:
-                outer = _tasks.parse(future.result(), "answer")
+                outer = _tasks.parse(result_of(future, self.patience_s), "answer")
                 worker, answer = str(outer.get("worker", "")), outer.get("answer")
                 if not isinstance(answer, str):
                     raise cpubone.Error(f"answer: got {type(answer).__name__}, expected text")
                 check(i, answer)
+            except Lost:
+                return ask(i)
             except cpubone.Error as error:
                 self.blame(worker, str(error))
                 return fail(i, str(error))

@@ -14,7 +14,7 @@ import cpubone
 from cpubone.fleet import _tasks
 from cpubone.fleet._boards import SshBoard, WorkerBoard
 from cpubone.fleet._journal import Journal
-from cpubone.fleet._pool import digest, say
+from cpubone.fleet._pool import Lost, digest, say
 
 Board = Union[WorkerBoard, SshBoard]
 
@@ -242,15 +242,21 @@ class ShelfRun:
         allowed_s = self._patience_s + 3 * job.budget_s(self._s_per_op)
         if state.board.has_answer():
             state.job = None
-            self._take(name, state, job)
+            try:
+                self._take(name, state, job)
+            except Lost:
+                self._let_go(name, state, job)
         elif state.board.is_lost():
-            say(f"{self.device}: {name} went away; others take its work")
-            state.board.cancel()
-            state.job = None
-            self._again(job)
-            del self.states[name]  # it may come back
+            self._let_go(name, state, job)
         elif time.monotonic() - state.since > allowed_s:
             self._put_aside(name, f"no answer within {allowed_s:.0f} s")
+
+    def _let_go(self, name: str, state: State, job: Job) -> None:
+        say(f"{self.device}: {name} went away; others take its work")
+        state.board.cancel()
+        state.job = None
+        self._again(job)
+        del self.states[name]  # it may come back
 
     def _take(self, name: str, state: State, job: Job) -> None:
         try:
