@@ -36,8 +36,11 @@ Layout result_layout(const Value& a, const Value& b, const Dims& dims) {
   const Layout* best = nullptr;
   for (const Value* v : {&a, &b}) {
     if (v->known() || v->dims() != dims) continue;
-    // What is no longer in order of dimensions is channels last: better to stay so.
-    if (best == nullptr || *best == row_major(dims)) best = &v->layout;
+    // Windows come together again. What is no longer in order of dimensions is channels last:
+    // better to stay so.
+    if (best == nullptr || v->layout.factors.size() < best->factors.size() ||
+        (v->layout.factors.size() == best->factors.size() && *best == row_major(dims)))
+      best = &v->layout;
   }
   return best != nullptr ? *best : row_major(dims);
 }

@@ -236,7 +236,7 @@ Value concatenated(Lowering& lower, std::vector<Value> parts, std::size_t axis,
   std::size_t like = 0;
   for (std::size_t i = 1; i < parts.size(); ++i)
     if (count(parts[i].dims()) > count(parts[like].dims())) like = i;
-  const Value main = lower.with_together(parts[like], axis);
+  const Value main = lower.with_together(parts[like], {axis});
   // A place for the axis where it has only one element there: outermost.
   Layout wanted = main.layout;
   if (wanted.dims[axis].empty()) {

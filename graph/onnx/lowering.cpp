@@ -199,14 +199,16 @@ Value Lowering::with_somehow_last(const Value& value, const std::vector<std::siz
   return arranged(value, with_inner(value.layout.factors.size(), inner));
 }
 
-Value Lowering::with_together(const Value& value, std::size_t axis) {
-  const std::vector<int>& own = value.layout.dims[axis];
-  if (own.size() < 2) return value;
+Value Lowering::with_together(const Value& value, const std::vector<std::size_t>& axes) {
+  std::vector<const std::vector<int>*> dim(value.layout.factors.size(), nullptr);  // of a factor
+  for (const std::size_t axis : axes)
+    for (const int f : value.layout.dims[axis]) dim[z(f)] = &value.layout.dims[axis];
   std::vector<int> order;
-  const int first = *std::min_element(own.begin(), own.end());
-  for (int f = 0; f < static_cast<int>(value.layout.factors.size()); ++f) {
-    if (f == first) order.insert(order.end(), own.begin(), own.end());
-    if (std::find(own.begin(), own.end(), f) == own.end()) order.push_back(f);
+  for (int f = 0; f < static_cast<int>(dim.size()); ++f) {
+    if (dim[z(f)] == nullptr)
+      order.push_back(f);
+    else if (f == *std::min_element(dim[z(f)]->begin(), dim[z(f)]->end()))
+      order.insert(order.end(), dim[z(f)]->begin(), dim[z(f)]->end());
   }
   return arranged(value, order);
 }

@@ -50,8 +50,9 @@ class Lowering {
   Value with_last(const Value& value, const std::vector<std::size_t>& axes);
   /// The value with `axes` innermost, in any order.
   Value with_somehow_last(const Value& value, const std::vector<std::size_t>& axes);
-  /// The value with all of a dimension in one place: where the outermost of its factors lies.
-  Value with_together(const Value& value, std::size_t axis);
+  /// The value with all of each of these dimensions in one place: where the outermost of its
+  /// factors lies.
+  Value with_together(const Value& value, const std::vector<std::size_t>& axes);
   /// A constant as a tensor of the network, in a layout of its dimensions.
   Edge constant(const Array& array, const Layout& layout, const Shape& shape,
                 const std::string& part);

@@ -73,7 +73,8 @@ bool all_are(const std::vector<float>& values, float value) {
   return std::all_of(values.begin(), values.end(), [&](float v) { return v == value; });
 }
 
-/// A batch norm that only scales and shifts, of one row that was normalised: in the shape of `x`.
+/// A batch norm that only scales and shifts, of an image that was normalised as one row: in the
+/// shape of `x`.
 bool group_norm(Editor& editor, int i) {
   const Node& node = editor.node(i);
   if (node.op.kind != OpKind::batch_norm) return false;
@@ -88,7 +89,8 @@ bool group_norm(Editor& editor, int i) {
   Edge x = norm->inputs[0];
   if (const Node* view = editor.producer(x, OpKind::reshape)) x = view->inputs[0];
   if (norm->op.input().c != elements(norm->op.input()) ||
-      tensor(editor.network(), x) != node.op.inputs[0])
+      tensor(editor.network(), x) != node.op.inputs[0] ||
+      norm->op.input() == node.op.inputs[0].shape)
     return false;
   Op op;
   op.kind = OpKind::group_norm;

@@ -32,7 +32,7 @@ Layout without(const Layout& layout, const std::vector<bool>& reduced) {
   return joined(result);
 }
 
-/// Whether the reduced factors all lie before the others: pixels of an image with channels last.
+/// Whether the reduced factors all lie before others: pixels of an image with channels last.
 bool lie_first(const Layout& layout, const std::vector<bool>& reduced) {
   int last_reduced = -1;
   int first_kept = static_cast<int>(layout.factors.size());
@@ -40,7 +40,7 @@ bool lie_first(const Layout& layout, const std::vector<bool>& reduced) {
     for (const int f : layout.dims[d])
       (reduced[d] ? last_reduced : first_kept) =
           reduced[d] ? std::max(last_reduced, f) : std::min(first_kept, f);
-  return last_reduced < first_kept;
+  return last_reduced < first_kept && first_kept < static_cast<int>(layout.factors.size());
 }
 
 Value reduced_value(Lowering& lower, const Value& x, Reduction reduction,

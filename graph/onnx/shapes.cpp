@@ -22,9 +22,13 @@ std::vector<Value> reshape(const NodeContext& node) {
               reshaped_dims(x.dims(), *wanted, node.attributes.integer("allowzero", 0) != 0));
   const Dims dims = result.dims();
   if (dims.size() != 4 || dims[0] != 1) return {result};
-  // An image: whatever reads it needs its channels together, and its pixels as such.
+  // An image: whatever reads it needs its channels together, and its pixels as such. Rows of
+  // tokens (windows of an image, say) are none: what lies innermost is not of the second dimension.
   const std::vector<int> last = factors_in_order(result.layout, {0, 2, 3, 1});
-  if (result.layout.dims[1].size() > 1)
+  const std::vector<int>& channels = result.layout.dims[1];
+  const int innermost = static_cast<int>(result.layout.factors.size()) - 1;
+  if (channels.size() > 1 &&
+      std::find(channels.begin(), channels.end(), innermost) != channels.end())
     result = node.lower.in_dim_order(result, {0, 2, 3, 1});
   else if (!std::is_sorted(last.begin(), last.end()))
     return {result};
@@ -72,7 +76,7 @@ struct Along {
 };
 
 Along along(Lowering& lower, const Value& value, std::size_t axis) {
-  const Value v = lower.with_together(value, axis);
+  const Value v = lower.with_together(value, {axis});
   const std::vector<std::int64_t>& factors = v.layout.factors;
   const auto product = [&](std::size_t begin, std::size_t end) {
     std::int64_t all = 1;
@@ -322,6 +326,12 @@ Value in_dims(Lowering& lower, const Value& value, const Dims& dims) {
     throw Unsupported(fmt::format("{} as {}", text(value.dims()), text(dims)));
   Value result = value;
   auto layout = reshaped(value.layout, dims);
+  if (!layout) {  // windows come together again; channels stay last
+    std::vector<std::size_t> all(value.layout.dims.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    result = lower.with_together(value, all);
+    layout = reshaped(result.layout, dims);
+  }
   if (!layout) {
     result = lower.row_major(value);
     layout = reshaped(result.layout, dims);

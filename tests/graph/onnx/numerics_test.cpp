@@ -55,9 +55,33 @@ void check_close(const Values& got, const Values& expected) {
   }
 }
 
+/// A layer norm of rows without scale, as exporters take it apart.
+void write_norm(GraphWriter& g, const std::string& rows, const std::string& output) {
+  g.add("ReduceMean", {rows, g.tensor("axes", Ints{-1})}, "mean");
+  g.add("Sub", {rows, "mean"}, "d");
+  g.add("Mul", {"d", "d"}, "square");
+  g.add("ReduceMean", {"square", "axes"}, "variance");
+  g.add("Add", {"variance", g.tensor("epsilon", {}, {1e-5F})}, "v");
+  g.add("Sqrt", {"v"}, "s");
+  g.add("Div", {"d", "s"}, output);
+}
+
+/// What it computes of one row.
+Values normalised(Values row) {
+  const auto n = static_cast<float>(row.size());
+  const float mean = std::accumulate(row.begin(), row.end(), 0.0F) / n;
+  float variance = 0;
+  for (const float v : row) variance += (v - mean) * (v - mean) / n;
+  for (float& v : row) v = (v - mean) / std::sqrt(variance + 1e-5F);
+  return row;
+}
+
+auto count_of(const Network& network, OpKind kind) {
+  return std::count_if(network.nodes.begin(), network.nodes.end(),
+                       [&](const Node& node) { return node.op.kind == kind; });
+}
 bool has(const Network& network, OpKind kind) {
-  return std::any_of(network.nodes.begin(), network.nodes.end(),
-                     [&](const Node& node) { return node.op.kind == kind; });
+  return count_of(network, kind) > 0;
 }
 
 const onnx::WrittenAttribute axis1{"axis", std::int64_t{1}};
@@ -186,13 +210,7 @@ TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
     g.add("Reshape", {"image", g.tensor("cut", Ints{1, 2, 2, 2, 2, 3})}, "patches");
     g.add("Transpose", {"patches"}, "turned", {{"perm", Ints{0, 1, 3, 4, 2, 5}}});
     g.add("Reshape", {"turned", g.tensor("merged", Ints{1, 2, 2, 12})}, "rows");
-    g.add("ReduceMean", {"rows", g.tensor("axes", Ints{-1})}, "mean");
-    g.add("Sub", {"rows", "mean"}, "d");
-    g.add("Mul", {"d", "d"}, "square");
-    g.add("ReduceMean", {"square", "axes"}, "variance");
-    g.add("Add", {"variance", g.tensor("epsilon", {}, {1e-5F})}, "v");
-    g.add("Sqrt", {"v"}, "s");
-    g.add("Div", {"d", "s"}, "y");
+    write_norm(g, "rows", "y");
   });
   Values expected;
   for (std::size_t row = 0; row < 2; ++row)
@@ -202,14 +220,66 @@ TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
         for (std::size_t below = 0; below < 2; ++below)
           for (std::size_t channel = 0; channel < 3; ++channel)
             values.push_back(x[((2 * row + below) * 4 + 2 * column + right) * 3 + channel]);
-      const float mean = std::accumulate(values.begin(), values.end(), 0.0F) / 12;
-      float variance = 0;
-      for (const float v : values) variance += (v - mean) * (v - mean) / 12;
-      for (const float v : values) expected.push_back((v - mean) / std::sqrt(variance + 1e-5F));
+      for (const float v : normalised(values)) expected.push_back(v);
     }
   check_close(c.values, expected);
   CHECK(has(c.network, OpKind::layer_norm));
   CHECK_FALSE(has(c.network, OpKind::sub));
+}
+
+TEST_CASE("windows of an image come together with its channels last", "[onnx]") {
+  // As in Swin and MaxViT: products of the pixels of each 2 x 3 window, beside a shortcut of the
+  // image or of windows, a norm, and a grid whose columns cut across the windows.
+  const bool of_windows = GENERATE(false, true);
+  constexpr std::size_t width = 6;
+  constexpr std::size_t channels = 3;
+  const auto at = [](std::size_t row, std::size_t column, std::size_t channel) {
+    return (row * width + column) * channels + channel;
+  };
+  const Values x = mixed(4 * width * channels);
+  Values planes;  // as a model has an image
+  for (std::size_t i = 0; i < channels; ++i)
+    for (std::size_t pixel = 0; pixel < 4 * width; ++pixel)
+      planes.push_back(x[pixel * channels + i]);
+  const Computed c = compute({1, 3, 4, 6}, planes, [&](GraphWriter& g) {
+    g.add("Transpose", {"x"}, "pixels", {{"perm", Ints{0, 2, 3, 1}}});
+    g.add("Reshape", {"pixels", g.tensor("cut", Ints{1, 2, 2, 2, 3, 3})}, "windows");
+    g.add("Transpose", {"windows"}, "apart", {{"perm", Ints{0, 1, 3, 2, 4, 5}}});
+    g.add("Reshape", {"apart", g.tensor("rows", Ints{4, 6, 3})}, "w");
+    g.add("Transpose", {"w"}, "turned", {{"perm", Ints{0, 2, 1}}});
+    g.add("MatMul", {"w", "turned"}, "products");
+    g.add("MatMul", {"products", "w"}, "mixed");
+    g.add("Reshape", {"mixed", g.tensor("back", Ints{1, 2, 2, 2, 3, 3})}, "parts");
+    g.add("Transpose", {"parts"}, "beside", {{"perm", Ints{0, 1, 3, 2, 4, 5}}});
+    g.add("Reshape", {"beside", g.tensor("image", Ints{1, 4, 6, 3})}, "whole");
+    g.add("Add", {"whole", of_windows ? "whole" : "pixels"}, "sum");
+    write_norm(g, "sum", "norm");
+    g.add("Reshape", {"norm", g.tensor("grid", Ints{1, 4, 3, 2, 3})}, "columns");
+    g.add("Transpose", {"columns"}, "crossed", {{"perm", Ints{0, 1, 3, 2, 4}}});
+    g.add("Reshape", {"crossed", "image"}, "y");
+  });
+  Values sum = of_windows ? Values(x.size(), 0.0F) : x;
+  const float times = of_windows ? 2 : 1;
+  for (std::size_t row = 0; row < 4; ++row)
+    for (std::size_t column = 0; column < width; ++column)
+      for (std::size_t r = row / 2 * 2; r < row / 2 * 2 + 2; ++r)  // the pixels of its window
+        for (std::size_t k = column / 3 * 3; k < column / 3 * 3 + 3; ++k) {
+          float product = 0;
+          for (std::size_t i = 0; i < channels; ++i)
+            product += x[at(row, column, i)] * x[at(r, k, i)];
+          for (std::size_t i = 0; i < channels; ++i)
+            sum[at(row, column, i)] += times * product * x[at(r, k, i)];
+        }
+  Values expected;
+  for (std::size_t row = 0; row < 4; ++row)
+    for (const std::size_t column : {0, 2, 4, 1, 3, 5}) {
+      const auto begin = sum.begin() + static_cast<std::ptrdiff_t>(at(row, column, 0));
+      for (const float v : normalised({begin, begin + channels})) expected.push_back(v);
+    }
+  check_close(c.values, expected);
+  CHECK(has(c.network, OpKind::layer_norm));
+  CHECK_FALSE(has(c.network, OpKind::sub));
+  CHECK(count_of(c.network, OpKind::transpose) == 3);
 }
 
 TEST_CASE("images of a batch are convolved and pooled each for itself", "[onnx]") {
