@@ -1,0 +1,95 @@
+"""What memory in pages of 2 MB, instead of 4 KB, takes off the latency of networks.
+
+python3 benchmarks/huge_pages.py [NETWORK...], with cpubone on PYTHONPATH. Two processes of each network take turns: one
+allocates as usual, one as glibc does with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (2.35 or later), which serves every
+runtime in the same way. Prints rows as the other benchmarks do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import cpubone
+
+NETWORKS = (
+    "cpubone-nano cpubone-b0 cpubone-b1 cpubone-b2 cpubone-b3 lowformer-b1 resnet18 mobilenetv2-100"
+).split()
+TURNS = 41
+
+
+def serve(name: str) -> None:
+    """Runs a network for each line of the input, and answers with nanoseconds and with bytes in huge pages."""
+    executor = cpubone.Executor(name)
+    image = np.random.default_rng(1).standard_normal((1, 224, 224, 3), dtype=np.float32)
+    executor.run(image)
+    for _ in sys.stdin:
+        begin = time.perf_counter_ns()
+        executor.run(image)
+        taken = time.perf_counter_ns() - begin
+        huge = re.search(r"AnonHugePages:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text())
+        print(taken, 1024 * int(huge[1]) if huge else 0, flush=True)
+
+
+class Peer:
+    """A process of `serve`."""
+
+    def __init__(self, name: str, tunables: str) -> None:
+        command = [sys.executable, __file__, "--serve", name]
+        environment = {**os.environ, "GLIBC_TUNABLES": tunables}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+
+    def turn(self) -> tuple[int, int]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        ns, huge = self._process.stdout.readline().split()
+        return int(ns), int(huge)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def row(name: str, ratio: float, note: str = "") -> dict[str, object]:
+    return {
+        "row": name, "value": ratio, "unit": "of the latency", "goal": None, "sense": "<=", "holds": True, "note": note,
+    }  # fmt: skip
+
+
+def compare(name: str) -> dict[str, object]:
+    peers = [Peer(name, ""), Peer(name, "glibc.malloc.hugetlb=1")]
+    turns = [[peer.turn() for peer in peers] for _ in range(TURNS)][1:]
+    for peer in peers:
+        peer.close()
+    small, large = ([turn[i][0] * 1e-6 for turn in turns] for i in range(2))
+    note = (
+        f"{statistics.median(small):.2f} and {statistics.median(large):.2f} ms, {len(turns)} turns; "
+        f"{turns[-1][0][1] >> 20} and {turns[-1][1][1] >> 20} MiB in huge pages"
+    )
+    return row(name, statistics.median(b / a for a, b in zip(small, large)), note)
+
+
+def main() -> None:
+    rows = []
+    for name in sys.argv[1:] or NETWORKS:
+        rows.append(compare(name))
+        print(f"{name:<32} {rows[-1]['value']:.3f} of the latency; {rows[-1]['note']}", file=sys.stderr)
+    rows.append(row("geometric mean", statistics.geometric_mean(float(str(one["value"])) for one in rows)))
+    print(json.dumps(rows, indent=1))
+
+
+if sys.argv[1:2] == ["--serve"]:
+    serve(sys.argv[2])
+else:
+    main()
