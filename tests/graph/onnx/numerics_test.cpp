@@ -227,6 +227,20 @@ TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
   CHECK_FALSE(has(c.network, OpKind::sub));
 }
 
+TEST_CASE("a norm is known whose parts see an image in different shapes", "[onnx]") {
+  // As rows that a sum flattens: its mean is of pixels, what is left of it of one row each.
+  const Computed c = compute({1, 3, 2, 2}, mixed(12), [](GraphWriter& g) {
+    g.add("Transpose", {"x"}, "pixels", {{"perm", Ints{0, 2, 3, 1}}});
+    g.add("Relu", {"pixels"}, "r");
+    g.add("Reshape", {"r", g.tensor("rows", Ints{1, 4, 3})}, "flat");
+    g.add("Add", {"flat", g.tensor("shift", {1, 4, 1}, {1, 2, 3, 4})}, "shifted");
+    write_norm(g, "flat", "norm");
+    g.add("Add", {"norm", "shifted"}, "y");
+  });
+  CHECK(count_of(c.network, OpKind::layer_norm) == 1);
+  CHECK_FALSE(has(c.network, OpKind::sub));
+}
+
 TEST_CASE("windows of an image come together with its channels last", "[onnx]") {
   // As in Swin and MaxViT: products of the pixels of each 2 x 3 window, beside a shortcut of the
   // image or of windows, a norm, and a grid whose columns cut across the windows.
