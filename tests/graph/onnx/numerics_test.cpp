@@ -320,6 +320,7 @@ TEST_CASE("images of a batch are convolved and pooled each for itself", "[onnx]"
   const Computed pixels = compute({2, 2, 3, 3}, x, [&](GraphWriter& g) {
     g.add("Conv", {"x", g.tensor("w", {1, 2, 1, 1}, {2, 3})}, "y");
   });
+  CHECK(pixels.dims == Ints{2, 1, 3, 3});
   expected.clear();
   for (std::size_t n = 0; n < 2; ++n)
     for (std::size_t i = 0; i < 9; ++i)
@@ -440,6 +441,25 @@ TEST_CASE("what has no int8 kernel stays between its conversions", "[onnx][int8]
   check_close(c.values, {30.0F / 255, 225.0F / 255});
   CHECK(types(c.network) ==
         std::vector<DType>{DType::f32, DType::qs8, DType::f32, DType::f32, DType::qs8});
+}
+
+TEST_CASE("tensors of bytes are joined as such where all have one scale", "[onnx][int8]") {
+  const bool equal = GENERATE(true, false);
+  const Computed c = compute({1, 2}, {2, 4}, [&](GraphWriter& g) {
+    const std::string one = g.tensor("one", {}, {1});
+    const std::string other = g.tensor("other", {}, {equal ? 1.0F : 2.0F});
+    g.add("QuantizeLinear", {"x", one}, "a");
+    g.add("QuantizeLinear", {"x", other}, "b");
+    g.add("DequantizeLinear", {"a", one}, "first");
+    g.add("DequantizeLinear", {"b", other}, "second");
+    g.add("Concat", {"first", "second"}, "all", {axis1});
+    g.add("QuantizeLinear", {"all", one}, "bytes");
+    g.add("DequantizeLinear", {"bytes", one}, "y");
+  });
+  CHECK(c.values == Values{2, 4, 2, 4});
+  for (const Node& node : c.network.nodes)
+    if (node.op.kind == OpKind::concat) CHECK(node.op.dtype() == (equal ? DType::qs8 : DType::f32));
+  CHECK(has(c.network, OpKind::concat));
 }
 
 TEST_CASE("a tensor of bytes with another scale than it has is refused", "[onnx][int8]") {
