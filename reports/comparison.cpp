@@ -65,10 +65,11 @@ std::string latency_sentence(const std::vector<LatencyChange>& all) {
   const double median =
       ratios.size() % 2 == 1 ? ratios[half] : 0.5 * (ratios[half - 1] + ratios[half]);
   std::string text = fmt::format("Latencies of {} are comparable; ", networks_text(ratios.size()));
-  if (slower + faster == 0) return text + "none changed by more than noise.";
-  text +=
-      fmt::format("{} slower and {} faster by more than noise, and the median of all is × {:.2f}.",
-                  slower == 1 ? "1 is" : fmt::format("{} are", slower), faster, median);
+  text += slower + faster == 0
+              ? std::string("none changed by more than noise")
+              : fmt::format("{} slower and {} faster by more than noise",
+                            slower == 1 ? "1 is" : fmt::format("{} are", slower), faster);
+  text += fmt::format(", and the median of all is × {:.2f}.", median);
   // One network alone shows no common cause.
   if (ratios.size() >= 3 && 2 * std::max(slower, faster) > ratios.size())
     text +=

@@ -78,15 +78,17 @@ TEST_CASE("a latency changed where neither interval reaches into the other", "[r
 }
 
 TEST_CASE("what is measured does not compare with what is disturbed or predicted", "[reports]") {
-  const Result before = result_with({measured("a", 10, 70), measured("b", 10, 70)});
-  Result after = result_with({measured("a", 20, 70), measured("b", 20, 70)});
+  Result before =
+      result_with({measured("a", 10, 70), measured("b", 10, 70), measured("c", 10, 70)});
+  Result after = result_with({measured("a", 20, 70), measured("b", 20, 70), measured("c", 20, 70)});
   after.networks[0].measured_ms->disturbed = true;
+  before.networks[2].measured_ms->disturbed = true;
+  after.networks[2].measured_ms->disturbed = true;
   after.networks[1].measured_ms.reset();
   after.networks[1].predicted_ms = Interval{20, 19, 21};
   const auto all = latency_changes(before, after);
-  REQUIRE(all.size() == 2);
-  CHECK(all[0].verdict == Verdict::none);
-  CHECK(all[1].verdict == Verdict::none);
+  REQUIRE(all.size() == 3);
+  for (const LatencyChange& change : all) CHECK(change.verdict == Verdict::none);
   const auto found = changes(std::vector{before, after});
   CHECK(found->latencies_changed == 0);
   CHECK(found->sentences.at(0) == "No network was measured, or predicted, in both.");
@@ -105,7 +107,14 @@ TEST_CASE("where most latencies changed alike the cause is no single network", "
   CHECK(contains(sentence(12, 24, 30), "2 are slower and 0 faster"));
   CHECK(contains(sentence(12, 24, 30), "Most changed alike"));
   CHECK_FALSE(contains(sentence(12, 16, 30), "Most changed alike"));
-  CHECK(contains(sentence(10, 20, 30), "none changed by more than noise"));
+  CHECK(sentence(10, 20, 30) ==
+        "Latencies of 3 networks are comparable; none changed by more than noise, and the median "
+        "of all is × 1.00.");
+  // Of an even number it is halfway between the middle two.
+  const Result two = result_with({measured("a", 12, 70), measured("b", 28, 71)});
+  const std::string of_two = changes(std::vector{before, two})->sentences.at(0);
+  CHECK(contains(of_two, "the median of all is × 1.30"));
+  CHECK_FALSE(contains(of_two, "Most changed alike"));  // two may be chance
 }
 
 TEST_CASE("what was set or found differently is named, and nothing else", "[reports]") {
@@ -134,8 +143,8 @@ TEST_CASE("proposals of one result alone stand beside what is as good in the oth
   // The first is there under another number. As accurate as the second are two: 22 ms begin at
   // 20.9, within its interval, 23 ms at 21.85, beyond it.
   const Result near =
-      result_with({proposal("proposal-1", "w16", 10, 75), proposal("proposal-2", "w28", 22, 78),
-                   proposal("proposal-3", "w32", 20, 77.9)});
+      result_with({measured("far", 12, 79), proposal("proposal-1", "w16", 10, 75),
+                   proposal("proposal-2", "w28", 22, 78), proposal("proposal-3", "w32", 20, 77.9)});
   const auto found = changes(std::vector{before, near});
   REQUIRE(found->proposals.rows.size() == 3);
   CHECK(found->proposals.rows[0][0] == "pi5");
@@ -164,6 +173,8 @@ TEST_CASE("accuracies that rest on something else are told with their largest di
   Result after = before;
   CHECK(changes(std::vector{before, after})->sentences.size() == 1);
   after.accuracy_model = AccuracySummary{"own accuracies", 12, {}, {}, ""};
+  CHECK(changes(std::vector{before, after})->sentences.at(1) ==
+        "Accuracies rest on something else: those of 0 networks that both have differ.");
   after.networks[1].top1->percent = {74.2, 74, 75};
   const auto sentences = changes(std::vector{before, after})->sentences;
   REQUIRE(sentences.size() == 2);
