@@ -4,15 +4,35 @@
 
 #include "cli/terminal.hpp"
 #include "records/result.hpp"
+#include "reports/comparison.hpp"
 #include "reports/report.hpp"
 
 using namespace cpubone;
+
+namespace {
+
+/// What changed for sure; the report has the whole tables.
+void print_changes(const cli::Terminal& terminal, const Changes& found) {
+  for (const std::string& sentence : found.sentences) terminal.line(sentence);
+  Table latencies = found.latencies;
+  latencies.rows.resize(found.latencies_changed);
+  for (const Table& table : {latencies, found.conditions, found.proposals}) {
+    if (table.rows.empty()) continue;
+    terminal.line("");
+    terminal.line(table.caption);
+    terminal.print(table, cli::Format::table);
+  }
+  terminal.line("");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
       "Write report.html, report.md, pareto.csv and charts/*.svg and *.png from what "
       "cpubone-explore found.\n"
-      "Several results stand side by side.",
+      "Several results stand side by side; of two of one device it tells what changed, and what of "
+      "that is more than noise.",
       "cpubone-report");
   std::vector<std::string> inputs;
   std::string folder = "cpubone-out";
@@ -32,6 +52,8 @@ int main(int argc, char** argv) {
     for (const std::string& input : inputs) results.push_back(load_result(input));
     const WrittenReport report = write_report(results, folder);
     for (const std::string& note : report.notes) terminal.note(note);
+    if (const auto found = changes(results); found && printed == cli::Format::table)
+      print_changes(terminal, *found);
     Table table{"Written", {{"file"}, {"bytes", true}}, {}};
     for (const auto& file : report.files)
       table.rows.push_back({file.string(), fmt::to_string(std::filesystem::file_size(file))});

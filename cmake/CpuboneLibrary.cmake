@@ -50,17 +50,22 @@ function(cpubone_program target)
   cpubone_short_build(${target} ${ARGN})
 endfunction()
 
-# cpubone_library(<folder> [OPTIMISED] SOURCES ... HEADERS ... LINK ...): the one library of a folder.
+# cpubone_library(<folder> [OPTIMISED] SOURCES ... HEADERS ... LINK ...): the one library of a folder; static, unless
+# BUILD_SHARED_LIBS says otherwise, as wheels do.
 function(cpubone_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "OPTIMISED" "" "SOURCES;HEADERS;LINK;LINK_PRIVATE")
   set(target cpubone_${name})
-  add_library(${target} STATIC ${arg_SOURCES})
+  add_library(${target} ${arg_SOURCES})
+  set_property(GLOBAL APPEND PROPERTY cpubone_libraries ${target})
   add_library(cpubone::${name} ALIAS ${target})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${arg_HEADERS})
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PUBLIC ${arg_LINK}
                         PRIVATE ${arg_LINK_PRIVATE} $<BUILD_INTERFACE:cpubone_options>)
-  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  # Precompiled headers know no macro of one library; symbols of an archive inside, such as XNNPACK's, stay inside, as the
+  # process may have another version of it.
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} DEFINE_SYMBOL "")
+  target_link_options(${target} PRIVATE LINKER:--exclude-libs,ALL)
   if(arg_OPTIMISED)
     target_precompile_headers(${target} REUSE_FROM cpubone_headers_optimised)
   else()

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "reports/charts.hpp"
+#include "reports/comparison.hpp"
 #include "reports/report.hpp"
 #include "reports/summary.hpp"
 #include "reports/tables.hpp"
@@ -194,6 +195,17 @@ std::string device_part(const Part& part) {
   return html;
 }
 
+/// Tables are whole in the page; long ones are folded.
+std::string changes_section(const Changes& found) {
+  std::string html = "<div class=\"lead\">";
+  for (const std::string& sentence : found.sentences)
+    html += fmt::format("<p>{}</p>", prose(sentence));
+  html += "</div>\n";
+  for (const Table* table : {&found.conditions, &found.proposals})
+    if (!table->rows.empty()) html += to_html(*table);
+  return html + details("Table: latency of the networks that both have", found.latencies);
+}
+
 std::string head(const std::vector<Part>& parts) {
   std::string html = "<header><p class=\"brand\">cpubone</p><h1>What is fast on ";
   for (std::size_t i = 0; i < parts.size(); ++i)
@@ -265,7 +277,10 @@ std::string report_html(std::span<const Result> results) {
                 const Table table = next_table(*part.result);
                 return table.rows.empty() ? std::string() : to_html(table);
               });
-  if (results.size() > 1) {
+  if (const auto found = changes(results)) {
+    sections.add("changes", "What changed", "What changed", change_introduction(),
+                 changes_section(*found));
+  } else if (results.size() > 1) {
     const Table table = comparison_table(results);
     if (!table.rows.empty())
       sections.add("both", "Side by side", "Side by side", "", to_html(table));

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "reports/charts.hpp"
+#include "reports/comparison.hpp"
 #include "reports/report.hpp"
 #include "reports/summary.hpp"
 #include "reports/tables.hpp"
@@ -102,7 +103,13 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
     if (!result.command.empty())
       markdown += fmt::format("\nTo reproduce this result:\n\n{}", code_block(result.command));
   }
-  if (results.size() > 1) {
+  if (const auto found = changes(results)) {
+    markdown += fmt::format("\n# What changed\n\n{}\n\n", change_introduction());
+    for (const std::string& sentence : found->sentences)
+      markdown += fmt::format("{}\n", escape_markdown(sentence));
+    for (const Table* table : {&found->conditions, &found->proposals, &found->latencies})
+      append_table(markdown, *table);
+  } else if (results.size() > 1) {
     markdown += "\n# Side by side\n";
     append_table(markdown, comparison_table(results));
   }

@@ -9,8 +9,6 @@
 #include "reports/words.hpp"
 
 namespace cpubone {
-namespace {
-
 std::string latency_cell(const ResultNetwork& network) {
   const auto latency = latency_ms(network);
   if (!latency) return "–";
@@ -25,6 +23,8 @@ std::string top1_cell(const ResultNetwork& network) {
   if (!network.top1->estimated) return fmt::format("{:.1f}", top.value);
   return fmt::format("≈ {:.1f} ({:.1f}–{:.1f})", top.value, top.low, top.high);
 }
+
+namespace {
 
 /// The networks that a proposal is better than, with the probability that it is as accurate.
 std::string better_cell(const ResultNetwork& network, const Result& result) {
@@ -64,17 +64,6 @@ std::string limit_text(const SearchLimit& limit) {
 
 std::string bytes_cell(std::int64_t bytes) {
   return bytes == 0 ? "–" : fmt::format("{:.1f} MiB", static_cast<double>(bytes) / 1048576.0);
-}
-
-/// What makes a network the same on another device: proposals are numbered anew in every result.
-std::string configuration(const ResultNetwork& network) {
-  return fmt::format("{} {} {} {}",
-                     network.origin == Origin::published ? network.name : network.description,
-                     network.resolution, network.macs, network.params);
-}
-
-void add_new(std::vector<std::string>& texts, std::string text) {
-  if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
 }
 
 std::string plain(double value) {
@@ -374,43 +363,6 @@ Table device_table(const Result& result) {
   table.rows.push_back({"made", result.created});
   table.rows.push_back({"cpubone", result.tool_version});
   table.rows.push_back({"seed", fmt::to_string(result.seed)});
-  return table;
-}
-
-Table comparison_table(std::span<const Result> results) {
-  Table table{"The same networks on each device", {{"Network"}, {"Top-1 %", true}}, {}};
-  for (const std::string& name : result_names(results)) {
-    table.columns.push_back({name + " ms", true});
-    table.columns.push_back({"GMACpS", true});
-  }
-  std::vector<std::string> seen;
-  for (const Result& result : results) {
-    for (const ResultNetwork* network : by_latency(result)) {
-      const std::string key = configuration(*network);
-      if (std::find(seen.begin(), seen.end(), key) != seen.end()) continue;
-      seen.push_back(key);
-      std::vector<std::string> names;
-      std::vector<std::string> accuracies;
-      std::vector<std::string> cells;
-      int present = 0;
-      for (const Result& other : results) {
-        const auto same = std::find_if(other.networks.begin(), other.networks.end(),
-                                       [&](const auto& n) { return configuration(n) == key; });
-        const bool found = same != other.networks.end();
-        present += found ? 1 : 0;
-        cells.push_back(found ? latency_cell(*same) : "–");
-        cells.push_back(found ? optional_cell(same->gmacps) : "–");
-        if (!found) continue;
-        add_new(names, same->name);
-        add_new(accuracies, top1_cell(*same));
-      }
-      if (present < 2) continue;
-      std::vector<std::string> row{fmt::format("{}", fmt::join(names, " / ")),
-                                   fmt::format("{}", fmt::join(accuracies, " / "))};
-      row.insert(row.end(), cells.begin(), cells.end());
-      table.rows.push_back(std::move(row));
-    }
-  }
   return table;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "records/result.hpp"
@@ -34,9 +35,10 @@ Table proposal_table(const Result& result);
 Table search_table(const Result& result);
 Table study_table(const Study& study);
 Table device_table(const Result& result);
-/// Networks that several results have, of the same name where published and of the same
-/// configuration where proposed, with accuracy and the latency on each.
-Table comparison_table(std::span<const Result> results);
+/// `10.0 (9.90–10.1)`, said where it is disturbed; `–` where there is none.
+std::string latency_cell(const ResultNetwork& network);
+/// `77.6`, or `≈ 79.2 (78.5–79.9)` where it is estimated; `–` where there is none.
+std::string top1_cell(const ResultNetwork& network);
 
 /// The rows of `pareto.csv`: the fronts of all results, plain numbers with units in the header.
 Table pareto_table(std::span<const Result> results);

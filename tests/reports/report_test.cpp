@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "reports/charts.hpp"
+#include "reports/comparison.hpp"
 #include "reports/summary.hpp"
 #include "reports/tables.hpp"
 #include "tests/approved.hpp"
@@ -257,6 +258,7 @@ TEST_CASE("results stand side by side and networks of both are compared", "[repo
   Result first = small_result();
   first.networks[2].description = "w16";
   Result other = first;
+  other.device.name = "pi5";
   // The same proposal under another name, and another one under its name.
   other.networks[2].name = "p2";
   other.networks[2].top1->percent.value = 79.1;
@@ -264,7 +266,7 @@ TEST_CASE("results stand side by side and networks of both are compared", "[repo
   other.networks.back().name = "p1";
   other.networks.back().description = "w32";
   const std::vector results{first, other};
-  CHECK(result_names(results) == std::vector<std::string>{"host", "host (2)"});
+  CHECK(result_names(results) == std::vector<std::string>{"host", "pi5"});
   const Table table = comparison_table(results);
   REQUIRE(table.rows.size() == 3);
   CHECK(table.rows[0][0] == "b0");

@@ -1,6 +1,7 @@
 """scripts/install-dependencies --dry-run says what is missing, and what for, and installs nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,4 +28,34 @@ assert "catch2" in lines["would install to test"]
 wrong = subprocess.run([script, "--tests"], capture_output=True, text=True, check=False)
 assert wrong.returncode == 2
 assert "got --tests, expected --test, --check, --upstream or --dry-run" in wrong.stderr
-print("2 passed, 0 failed")
+
+# A Fedora, where cmake and dnf are and nothing else.
+with tempfile.TemporaryDirectory() as folder:
+    for program in ("bash", "dirname", "id"):
+        (Path(folder) / program).symlink_to(shutil.which(program))
+    for program, text in {"dnf": "exit 1", "rpm": '[ "$3" = cmake ]'}.items():
+        stub = Path(folder) / program
+        stub.write_text(f"#!{shutil.which('bash')}\n{text}\n")
+        stub.chmod(0o755)
+
+    def run(*arguments):
+        command = [Path(folder) / "bash", script, *arguments]
+        return subprocess.run(command, env={"PATH": folder}, capture_output=True, text=True, check=False)
+
+    ran = run("--dry-run", "--upstream")
+    assert ran.returncode == 0, ran.stderr
+    lines = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
+    names = lines["would install to build"].split()
+    assert "xnnpack-devel" in names and "gcc-c++" in names and "cmake" not in names
+    assert not any(name.endswith("-dev") for name in names)
+    assert lines["would install for the charts of reports"] == "librsvg2-tools nodejs nodejs-npm"
+    assert lines["would install to build XNNPACK"] == "clang"
+    refused = run("--dry-run", "--test")
+    assert refused.returncode == 1
+    assert "--test and --check know Debian's packages only, got Fedora" in refused.stderr
+    # And a system that has neither.
+    (Path(folder) / "dnf").unlink()
+    neither = run("--dry-run")
+    assert neither.returncode == 1
+    assert "got neither apt-get nor dnf" in neither.stderr
+print("5 passed, 0 failed")
