@@ -175,13 +175,13 @@ def test_ten_random_faults_and_a_new_scheduler_end_with_the_same_search_as_none(
     for name, each in zip(cluster.names, faults):
         cluster.fault(name, *each)
     ended = threading.Event()
+    restarted = []
 
     def keep_running():  # as who starts workers does
-        restarted = False
         while not ended.wait(0.1):
             cluster.mend()
             if not restarted and len(cluster.epochs()) >= 6:
-                restarted = True
+                restarted.append(True)
                 cluster.restart_scheduler()
 
     keeper = threading.Thread(target=keep_running)
@@ -191,6 +191,7 @@ def test_ten_random_faults_and_a_new_scheduler_end_with_the_same_search_as_none(
     finally:
         ended.set()
         keeper.join()
+    assert restarted
 
 
 def test_a_search_that_was_stopped_goes_on_from_its_journal(cluster, predictor, alone, tmp_path):

@@ -33,7 +33,7 @@ from cpubone._networks import NetworkLike
 from cpubone.fleet import _tasks
 from cpubone.fleet._boards import SshBoard, WorkerBoard
 from cpubone.fleet._pool import LOOK_S, Cluster, Pool
-from cpubone.fleet._search import MOST_GENERATIONS, Search
+from cpubone.fleet._search import EXCHANGES, MOST_GENERATIONS, POPULATION, Search
 from cpubone.fleet._shelf import Board, Shelf, ShelfRun
 from cpubone.fleet._show import Display, Progress, Row
 
@@ -78,13 +78,13 @@ def explore(
     """`cpubone.explore` for one to three predicted devices, its islands on the workers of a cluster.
 
     The same seed, `islands` and `generations` give the same result, to the byte, on any number of workers, and by
-    `cpubone.explore` alone. `generations` between exchanges are by default as many as make 20 of them, at most 1,000.
+    `cpubone.explore` alone. `generations` between exchanges are by default as many as make 10 of them, at most 1,000.
     `journal` is a folder that keeps what islands found, from which `resume=True` goes on to the same result.
     A worker that answers nothing for `patience_s`, or what this machine does not compute as well, is left out by name.
     Raises cpubone.Error where no worker is left.
     """
     if generations is None:
-        generations = min(MOST_GENERATIONS, max(5, evaluations // (20 * islands * 100)))
+        generations = min(MOST_GENERATIONS, max(5, evaluations // (EXCHANGES * islands * POPULATION)))
     predictors = _predictors(devices)
     searches: Dict[str, Search] = {}  # by their problem; there is one as long as nothing is measured
     try:
