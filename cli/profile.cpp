@@ -45,6 +45,7 @@ struct Arguments {
   std::uint64_t seed = 1;
   bool list_devices = false;
   std::string agent;
+  int retries = RemoteOptions().retries;
   bool serve = false;
   bool beside_f32 = false;
 };
@@ -187,6 +188,7 @@ Profile measure_there(const Arguments& arguments, const RemoteJob& job,
   RemoteOptions remote;
   remote.measure = options;
   remote.agent = arguments.agent;
+  remote.retries = arguments.retries;
   remote.on_note = [&](const std::string& text) { terminal.warn(text); };
   const Transport transport = parse_transport(arguments.device);
   Profile profile = measure_remotely(transport, job, remote);
@@ -329,6 +331,10 @@ int main(int argc, char** argv) {
   app.add_option("--agent", a.agent,
                  "folder with cpubone-profile and its libraries, built for a device of another "
                  "architecture");
+  app.add_option("--retries", a.retries,
+                 "times that a lost connection is taken up again without anything coming of it")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
   app.add_flag("--serve", a.serve, "run a job for another machine")->group("");
   auto* networks =
       app.add_option("--network", a.networks,

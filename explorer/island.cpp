@@ -303,22 +303,27 @@ void join(std::vector<Found>& archive, std::span<const Found> added, const Searc
 
 IslandEpoch thinned(IslandEpoch epoch, const IslandTask& task) {
   const SearchOptions& options = task.options;
-  const bool all_infeasible = std::none_of(task.front.begin(), task.front.end(),
-                                           [&](const Found& f) { return is_feasible(f, options); });
+  std::vector<Costs> known_front;
+  for (const Found& f : task.front)
+    if (is_feasible(f, options)) known_front.push_back(costs(f.evaluation, options.objectives));
   std::vector<Costs> points;
   std::vector<std::size_t> feasible;
   std::vector<std::pair<std::uint64_t, std::size_t>> by_id;
   std::vector<bool> keep(epoch.found.size(), false);
   for (std::size_t i = 0; i < epoch.found.size(); ++i) {
     if (!is_feasible(epoch.found[i], options)) {
-      keep[i] = all_infeasible;
+      keep[i] = known_front.empty();
       continue;
     }
     feasible.push_back(i);
     points.push_back(costs(epoch.found[i].evaluation, options.objectives));
-    by_id.emplace_back(network_id(epoch.found[i].genome), i);
+    const std::uint64_t id = network_id(epoch.found[i].genome);
+    if (id < task.cloud_below) by_id.emplace_back(id, i);
   }
-  for (const std::size_t k : front(points)) keep[feasible[k]] = true;
+  for (const std::size_t k : front(points))
+    keep[feasible[k]] =
+        std::none_of(known_front.begin(), known_front.end(),
+                     [&](const Costs& known) { return dominates(known, points[k]); });
   const auto end = by_id.begin() + static_cast<std::ptrdiff_t>(std::min(by_id.size(), cloud_size));
   std::partial_sort(by_id.begin(), end, by_id.end());
   for (auto least = by_id.begin(); least != end; ++least) keep[least->second] = true;

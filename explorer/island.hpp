@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -35,6 +36,8 @@ struct IslandTask {
   std::int64_t most_new = 0;       ///< networks that may be new to the search
   std::vector<Genome> population;  ///< known; as it was left, and whom others sent
   std::vector<Found> front;        ///< of all islands; the least violating where none is feasible
+  /// Only networks of lesser ids are still kept for pictures.
+  std::uint64_t cloud_below = std::numeric_limits<std::uint64_t>::max();
 };
 
 struct IslandEpoch {
@@ -55,9 +58,9 @@ IslandEpoch evolve(const IslandTask& task, const Evaluator& evaluator, const Kno
 /// Feasible networks that a search keeps for pictures: those of the least ids.
 inline constexpr std::size_t cloud_size = 800;
 
-/// The epoch with those networks only that a search can keep, so that little travels: its front,
-/// as many of the least ids as a search keeps, and, as long as `task` knows of no feasible network,
-/// all others.
+/// The epoch with those networks only that a search can keep, so that little travels: of its front
+/// what the task's does not dominate, of the least ids as many as a search keeps, and, as long as
+/// `task` knows of no feasible network, all others.
 IslandEpoch thinned(IslandEpoch epoch, const IslandTask& task);
 
 /// Evaluates networks that no optimiser asked for, e.g. the first ones: the first `most_new` of

@@ -11,6 +11,7 @@
 #include "explorer/genome_text.hpp"
 #include "explorer/inputs.hpp"
 #include "graph/json_file.hpp"
+#include "predictor/accuracy_json.hpp"
 
 namespace cpubone {
 namespace {
@@ -99,10 +100,34 @@ Evaluation read_evaluation(const JsonReader& json) {
   return evaluation;
 }
 
+nlohmann::json found_json(std::span<const Found> found) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Found& f : found)
+    list.push_back({genome_text(f.genome), evaluation_json(f.evaluation)});
+  return list;
+}
+
+std::vector<Found> read_found(const JsonReader& json, const SearchSpace& space) {
+  std::vector<Found> list;
+  json.each([&](const JsonReader& item) {
+    if (item.size() != 2) item.fail("[genome, evaluation]");
+    Found found;
+    std::size_t part = 0;
+    item.each([&](const JsonReader& value) {
+      if (part++ == 0)
+        found.genome = canonical(space, read_genome(value, space));
+      else
+        found.evaluation = read_evaluation(value);
+    });
+    list.push_back(std::move(found));
+  });
+  return list;
+}
+
 SearchOptions read_options(const JsonReader& json) {
   json.expect_schema("island-problem");
-  json.expect_keys({"schema", "space", "form", "devices", "algorithm", "objectives", "constraints",
-                    "population", "generations"});
+  json.expect_keys({"schema", "space", "form", "devices", "accuracy", "algorithm", "objectives",
+                    "constraints", "population", "generations"});
   SearchOptions options;
   options.algorithm = parse_algorithm(json.at("algorithm").string());
   options.objectives.clear();
@@ -149,9 +174,9 @@ Evaluator evaluator_of(const JsonReader& json) {
   std::vector<LatencyModel> models = read_devices(json.at("devices"));
   const LatencyModel first = models.front();
   models.erase(models.begin());
-  const AccuracyModel& accuracy = published_accuracy_model(space.peers.family, space.peers.is_new);
-  return Evaluator(std::move(space), first, accuracy, read_form(json.at("form")),
-                   std::move(models));
+  return Evaluator(std::move(space), first,
+                   {accuracy_posterior_from_json(json.at("accuracy")), {}, {}},
+                   read_form(json.at("form")), std::move(models));
 }
 
 }  // namespace
@@ -173,6 +198,7 @@ nlohmann::json problem_json(const Evaluator& evaluator, std::span<const Predicto
           {"space", to_json(evaluator.space())},
           {"form", {{"height", form.height}, {"width", form.width}, {"features", form.features}}},
           {"devices", predictors},
+          {"accuracy", to_json(evaluator.accuracy().posterior)},
           {"algorithm", name(options.algorithm)},
           {"objectives", objectives},
           {"constraints", constraints},
@@ -181,18 +207,16 @@ nlohmann::json problem_json(const Evaluator& evaluator, std::span<const Predicto
 }
 
 nlohmann::json to_json(const IslandTask& task) {
-  std::vector<Genome> front;
-  for (const Found& f : task.front) front.push_back(f.genome);
   return {{"schema", "cpubone/island-task/1"}, {"seed", id_text(task.seed)},
           {"most_new", task.most_new},         {"cost_low", task.scale.low},
           {"cost_factor", task.scale.factor},  {"population", genomes_json(task.population)},
-          {"front", genomes_json(front)}};
+          {"front", found_json(task.front)},   {"cloud_below", id_text(task.cloud_below)}};
 }
 
 nlohmann::json evolve_json(const IslandProblem& problem, const JsonReader& json) {
   json.expect_schema("island-task");
-  json.expect_keys(
-      {"schema", "seed", "most_new", "cost_low", "cost_factor", "population", "front"});
+  json.expect_keys({"schema", "seed", "most_new", "cost_low", "cost_factor", "population", "front",
+                    "cloud_below"});
   const SearchSpace& space = problem.evaluator.space();
   const std::size_t costs = problem.options.objectives.size();
   IslandTask task{
@@ -201,25 +225,19 @@ nlohmann::json evolve_json(const IslandProblem& problem, const JsonReader& json)
       read_id(json.at("seed"), json.at("seed").string()),
       json.at("most_new").integer(0, most_count),
       read_genomes(json.at("population"), space),
-      {}};
+      read_found(json.at("front"), space),
+      read_id(json.at("cloud_below"), json.at("cloud_below").string())};
   if (task.population.size() != static_cast<std::size_t>(problem.options.population))
     json.at("population").fail(fmt::format("{} genomes", problem.options.population));
-  const std::vector<Genome> front = read_genomes(json.at("front"), space);
-  if (front.empty()) json.at("front").fail("one genome or more");
-  std::vector<Evaluation> evaluations(front.size());
-  problem.evaluator.evaluate(front, evaluations);
-  for (std::size_t i = 0; i < front.size(); ++i) task.front.push_back({front[i], evaluations[i]});
+  if (task.front.empty()) json.at("front").fail("one network or more");
 
   const IslandEpoch epoch = thinned(evolve(task, problem.evaluator, {}), task);
   std::string networks;
   for (const std::uint64_t id : epoch.networks) networks += id_text(id);
-  nlohmann::json found = nlohmann::json::array();
-  for (const Found& f : epoch.found)
-    found.push_back({genome_text(f.genome), evaluation_json(f.evaluation)});
   return {{"schema", "cpubone/island-epoch/1"},
           {"population", genomes_json(epoch.population)},
           {"networks", networks},
-          {"found", found},
+          {"found", found_json(epoch.found)},
           {"evaluations", epoch.evaluations}};
 }
 
@@ -234,18 +252,7 @@ IslandEpoch read_epoch(const JsonReader& json, std::size_t population, const Sea
   for (std::size_t i = 0; i < networks.size(); i += id_digits)
     epoch.networks.push_back(
         read_id(json.at("networks"), std::string_view(networks).substr(i, id_digits)));
-  json.at("found").each([&](const JsonReader& item) {
-    if (item.size() != 2) item.fail("[genome, evaluation]");
-    Found found;
-    std::size_t part = 0;
-    item.each([&](const JsonReader& value) {
-      if (part++ == 0)
-        found.genome = canonical(space, read_genome(value, space));
-      else
-        found.evaluation = read_evaluation(value);
-    });
-    epoch.found.push_back(std::move(found));
-  });
+  epoch.found = read_found(json.at("found"), space);
   auto next = epoch.found.begin();
   for (const std::uint64_t id : epoch.networks)
     if (next != epoch.found.end() && network_id(next->genome) == id) ++next;

@@ -8,8 +8,7 @@
 /// Islands of a search as values that travel between processes.
 namespace cpubone {
 
-/// What all islands of a search have in common: an evaluator, and what they search for. Accuracies
-/// are estimated as for published networks.
+/// What all islands of a search have in common: an evaluator, and what they search for.
 struct IslandProblem {
   /// Throws cpubone::Error naming the place where the JSON is no problem.
   explicit IslandProblem(const JsonReader& json);

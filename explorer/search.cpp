@@ -158,13 +158,16 @@ class Search {
     ++state_.epoch;
     const std::size_t islands = state_.populations.size();
     std::vector<IslandTask> tasks;
+    const std::uint64_t cloud_below = state_.cloud.size() < cloud_size
+                                          ? std::numeric_limits<std::uint64_t>::max()
+                                          : network_id(state_.cloud.back().genome);
     std::int64_t unassigned = left();
     for (std::size_t i = 0; i < islands; ++i) {
       const std::int64_t most_new =
           std::min(std::int64_t{options_.generations} * options_.population, unassigned);
       unassigned -= most_new;
       tasks.push_back({options_, scale_, seed_of(i, state_.epoch), most_new, state_.populations[i],
-                       state_.front.empty() ? state_.nearest : state_.front});
+                       state_.front.empty() ? state_.nearest : state_.front, cloud_below});
     }
     // How many networks a part of an epoch may evaluate depends on what is known already, which is
     // known here only.
@@ -239,7 +242,8 @@ class Search {
     join(state_.front, fresh, options_);
   }
 
-  /// The networks with the least ids are a sample that no order of evaluation changes.
+  /// The networks with the least ids are a sample that no order of evaluation changes; the largest
+  /// of them is the last.
   void shrink_cloud() {
     std::sort(state_.cloud.begin(), state_.cloud.end(), [](const Found& a, const Found& b) {
       return network_id(a.genome) < network_id(b.genome);

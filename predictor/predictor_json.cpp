@@ -4,25 +4,10 @@
 
 #include "graph/json_file.hpp"
 #include "predictor/predictor.hpp"
+#include "predictor/vector_json.hpp"
 
 namespace cpubone {
 namespace {
-
-template <typename Vector>
-nlohmann::json vector_json(const Vector& vector) {
-  nlohmann::json json = nlohmann::json::array();
-  for (Eigen::Index i = 0; i < vector.size(); ++i) json.push_back(vector(i));
-  return json;
-}
-
-Eigen::VectorXd vector_at(const JsonReader& json, std::size_t size) {
-  std::vector<double> values;
-  json.each([&](const JsonReader& item) { values.push_back(item.number()); });
-  if (values.size() != size)
-    json.fail_because("expected " + std::to_string(size) + " numbers, got " +
-                      std::to_string(values.size()));
-  return Eigen::Map<const Eigen::VectorXd>(values.data(), static_cast<Eigen::Index>(size));
-}
 
 nlohmann::json to_json(const GaussianProcess& process) {
   nlohmann::json points = nlohmann::json::array();

@@ -128,6 +128,7 @@ class RemoteRun {
     const ProcessEnd end =
         converse(command("uname -m"),
                  {.input = {}, .on_line = on_line, .cancelled = options_.measure.cancelled});
+    if (end.status == connection_lost) throw Error("connection lost: " + reason(end));
     if (end.status != 0) throw Error(reason(end));
     return name;
   }

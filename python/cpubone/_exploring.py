@@ -123,8 +123,8 @@ def explore(
         _need_xnnpack()
         if len(devices) > 1 or evolve is not None:
             raise ValueError("measure_s: one device is measured, and islands of its search are not run elsewhere")
-    if accuracy is not None and evolve is not None:
-        raise ValueError("accuracy: islands that run elsewhere know published accuracies only; leave out one of the two")
+    if accuracy is not None and not isinstance(accuracy, (str, os.PathLike)):
+        raise ValueError(f"accuracy: got {accuracy!r}, expected the path of a CSV of networks that you trained: network,top1")
     limits = {"params": params_m, "macs": macs_m, "memory": memory_mb}
     at_most = {name: float(limit) for name, limit in limits.items() if limit is not None}
     at_most.update(_limits(latency_ms, [name for name, _ in devices]))

@@ -1,5 +1,6 @@
 #include "explorer/island_json.hpp"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "explorer/inputs.hpp"
@@ -7,6 +8,7 @@
 #include "predictor/calibration.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace cpubone;
 
@@ -91,6 +93,24 @@ TEST_CASE("islands that other processes run find what threads find", "[explorer]
       check_same(search(evaluator, options), here);
       CHECK(epochs >= 4);
     }
+}
+
+TEST_CASE("an island estimates accuracies as a user's table has them", "[explorer]") {
+  const auto path = scratch_path("cpubone_island_accuracy.csv");
+  std::ofstream(path) << "network,top1\ncpubone-nano,60\ncpubone-b0,64.5\n";
+  const AccuracyModel own = load_accuracy_model(path);
+  std::filesystem::remove(path);
+  const Evaluator evaluator(default_search_space(), latency_model(devices()[0]), own);
+  const nlohmann::json text =
+      problem_json(evaluator, std::span(devices()).first(1), quick(Algorithm::local));
+  const IslandProblem problem(JsonReader(text, "problem#"));
+  Rng rng(1);
+  for (int i = 0; i < 20; ++i) {
+    const Genome genome = sample(evaluator.space(), rng);
+    const Evaluation here = evaluator.evaluate(genome);
+    CHECK(problem.evaluator.evaluate(genome).accuracy == here.accuracy);
+    CHECK(here.accuracy.top1 != evaluator_of(1).evaluate(genome).accuracy.top1);
+  }
 }
 
 TEST_CASE("what an island leaves out a search does not miss", "[explorer]") {

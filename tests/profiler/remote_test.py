@@ -2,7 +2,6 @@
 """Runs cpubone-profile over ssh against an sshd of its own on the loopback address."""
 import argparse
 import functools
-import getpass
 import json
 import os
 import pathlib
@@ -14,14 +13,11 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import sshd  # noqa: E402
+
 SKIPPED = 77
 OPS = [f"conv2d 1x14x14x{16 * i}->1x14x14x16 k1x1 s1 p0,0,0,0 g1 f32" for i in range(1, 41)]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Cutter:
@@ -64,62 +60,20 @@ class Cutter:
                 pass
 
 
-class Sshd:
+class Device(sshd.Sshd):
+    """What `--device ssh://...` reaches."""
+
     def __init__(self, folder, program):
-        self.folder = folder
+        super().__init__(folder)
         self.program = program
-        self.port = free_port()
-        self.remote_tmp = folder / "remote-tmp"
-        self.remote_tmp.mkdir()
-        for key in ("host", "user", "stranger"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
-        shutil.copy(folder / "user.pub", folder / "authorized")
-        (folder / "authorized").chmod(0o600)
-        self.process = None
-        self.start(self.remote_tmp)
-
-    def start(self, remote_tmp):
-        self.stop()
-        config = self.folder / "sshd_config"
-        config.write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\nPidFile none\n"
-            f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-            f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv TMPDIR={remote_tmp}\n")
-        self.process = subprocess.Popen([shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", config],
-                                        stderr=open(self.folder / "sshd.log", "ab"))
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise SystemExit("sshd did not start: " + (self.folder / "sshd.log").read_text())
-
-    def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
 
     def profile(self, *arguments, port=None, key="user"):
-        port = port or self.port
-        (self.folder / "known_hosts").write_text(
-            f"[127.0.0.1]:{port} " + (self.folder / "host.pub").read_text())
-        config = self.folder / "ssh_config"
-        config.write_text(f"IdentityFile {self.folder}/{key}\nIdentitiesOnly yes\nStrictHostKeyChecking yes\n"
-                          f"UserKnownHostsFile {self.folder}/known_hosts\nGlobalKnownHostsFile /dev/null\n")
-        environment = {**os.environ, "CPUBONE_SSH": f"ssh -F {config}", "XDG_CACHE_HOME": str(self.folder / "cache")}
+        environment = {**os.environ, "CPUBONE_SSH": self.ssh(port, key), "XDG_CACHE_HOME": str(self.folder / "cache")}
         environment.pop("SSH_AUTH_SOCK", None)
         run = subprocess.run(
-            [self.program, "--device", f"ssh://{getpass.getuser()}@127.0.0.1:{port}", "--ops", self.folder / "ops.txt",
-             *arguments], env=environment, capture_output=True, text=True, timeout=120)
+            [self.program, "--device", self.url(port), "--ops", self.folder / "ops.txt", *arguments],
+            env=environment, capture_output=True, text=True, timeout=120)
         return run
-
-    def nothing_is_left(self):
-        for _ in range(100):
-            if not list(self.remote_tmp.iterdir()):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"left behind: {list(self.remote_tmp.iterdir())}")
 
 
 def ops_of(path):
@@ -139,72 +93,72 @@ def one_error_line(run, expected):
     assert len(lines) == 1 and expected in lines[0], run.stderr
 
 
-def measures_a_profile(sshd):
-    output = sshd.folder / "whole.json"
-    run = sshd.profile("--budget", "8s", "-o", output)
+def measures_a_profile(device):
+    output = device.folder / "whole.json"
+    run = device.profile("--budget", "8s", "-o", output)
     assert run.returncode == 0, run.stderr
     all_are_there(run, output)
-    assert not list(sshd.folder.glob("whole.json.journal*"))
+    assert not list(device.folder.glob("whole.json.journal*"))
 
 
-def goes_on_after_a_cut_connection(sshd):
-    cutter = Cutter(sshd.port)
-    output = sshd.folder / "cut.json"
-    run = sshd.profile("--budget", "8s", "-o", output, port=cutter.port)
+def goes_on_after_a_cut_connection(device):
+    cutter = Cutter(device.port)
+    output = device.folder / "cut.json"
+    run = device.profile("--budget", "8s", "-o", output, port=cutter.port)
     assert run.returncode == 0, run.stderr
     assert cutter.cuts == 1, cutter.connections
     assert "connection lost" in run.stderr, run.stderr
     all_are_there(run, output)
 
 
-def tells_of_a_full_disk(sshd):
-    small = sshd.folder / "small"
+def tells_of_a_full_disk(device):
+    small = device.folder / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", small], capture_output=True).returncode:
         print("  (no right to mount a small disk: not tested)")
         return
     try:
-        sshd.start(small)
-        one_error_line(sshd.profile("--budget", "3s"), "No space left on device")
+        device.start(small)
+        one_error_line(device.profile("--budget", "3s"), "No space left on device")
         time.sleep(0.5)
         assert not list(small.iterdir())
     finally:
-        sshd.start(sshd.remote_tmp)
+        device.start(device.remote_tmp)
         subprocess.run(["umount", "-l", small], check=True)
 
 
-def tells_of_a_wrong_key(sshd):
-    one_error_line(sshd.profile("--budget", "3s", key="stranger"), "Permission denied")
+def tells_of_a_wrong_key(device):
+    one_error_line(device.profile("--budget", "3s", key="stranger"), "Permission denied")
 
 
-def tells_of_an_unknown_host(sshd):
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", sshd.folder / "other"], check=True)
-    right = (sshd.folder / "host.pub").read_text()
+def tells_of_an_unknown_host(device):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", device.folder / "other"], check=True)
+    right = (device.folder / "host.pub").read_text()
     try:
-        (sshd.folder / "host.pub").write_text((sshd.folder / "other.pub").read_text())
-        one_error_line(sshd.profile("--budget", "3s"), "Host key verification failed")
+        (device.folder / "host.pub").write_text((device.folder / "other.pub").read_text())
+        one_error_line(device.profile("--budget", "3s"), "Host key verification failed")
     finally:
-        (sshd.folder / "host.pub").write_text(right)
+        (device.folder / "host.pub").write_text(right)
 
 
-def tells_of_an_agent_of_another_version(sshd):
-    agent = sshd.folder / "agent"
+def tells_of_an_agent_of_another_version(device):
+    agent = device.folder / "agent"
     agent.mkdir()
     (agent / "cpubone-profile").write_text("#!/bin/sh\necho 9.9.9\n")
-    one_error_line(sshd.profile("--budget", "3s", "--agent", agent), "the agent is of version 9.9.9")
+    one_error_line(device.profile("--budget", "3s", "--agent", agent), "the agent is of version 9.9.9")
 
 
-def refuses_an_emulated_agent(sshd, agent):
+def refuses_an_emulated_agent(device, agent):
     build = pathlib.Path(agent or "").parent.parent
     program = pathlib.Path(agent or "") / "cpubone-profile"
     if not program.is_file() or not shutil.which("qemu-aarch64"):
         print("  (no aarch64 agent: not tested)")
         return
-    emulated = sshd.folder / "emulated"
+    emulated = device.folder / "emulated"
     emulated.mkdir()
     (emulated / "cpubone-profile").write_text(
         f'#!/bin/sh\nexec qemu-aarch64 -L {build}/aarch64-sysroot {program} "$@"\n')
-    one_error_line(sshd.profile("--budget", "3s", "--agent", emulated), "emulator")
+    one_error_line(device.profile("--budget", "3s", "--agent", emulated), "emulator")
 
 
 def main():
@@ -212,24 +166,22 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--agent", help="folder with an agent that runs under qemu-aarch64")
     arguments = parser.parse_args()
-    if not (shutil.which("sshd") or os.path.exists("/usr/sbin/sshd")) or not shutil.which("ssh"):
+    if not sshd.is_here():
         print("no sshd here")
         return SKIPPED
-    if os.getuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "ops.txt").write_text("\n".join(OPS) + "\n")
-        sshd = Sshd(folder, arguments.program)
+        device = Device(folder, arguments.program)
         try:
             for check in (measures_a_profile, goes_on_after_a_cut_connection, tells_of_a_full_disk, tells_of_a_wrong_key,
                           tells_of_an_unknown_host, tells_of_an_agent_of_another_version,
                           functools.partial(refuses_an_emulated_agent, agent=arguments.agent)):
                 print(getattr(check, "func", check).__name__, flush=True)
-                check(sshd)
-                sshd.nothing_is_left()
+                check(device)
+                device.nothing_is_left()
         finally:
-            sshd.stop()
+            device.stop()
     return 0
 
 

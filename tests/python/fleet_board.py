@@ -1,7 +1,7 @@
 """Preloaded by workers in tests: a machine whose latencies are known, with faults that a test asks for.
 
-$CPUBONE_FAULTS/<worker> has a fault a line; each task takes the first one. What is measured is noted in jobs.log. An
-operator takes $CPUBONE_BOARD_S seconds.
+$CPUBONE_FAULTS/<worker> has a fault a line; each task takes the first one. What is measured is noted in jobs.log, what
+islands evolve in epochs.log. An operator takes $CPUBONE_BOARD_S seconds.
 """
 
 import hashlib
@@ -99,6 +99,8 @@ class Islands:
 
     def evolve(self, task):
         kind = fault()
+        with open(FAULTS / "epochs.log", "a") as log:
+            log.write(f"{hashlib.sha256(task.encode()).hexdigest()}\n")
         answer = self._problem.evolve(task)
         if kind == "wrong":
             values = json.loads(answer)

@@ -33,6 +33,7 @@ from cpubone._networks import NetworkLike
 from cpubone.fleet import _tasks
 from cpubone.fleet._boards import SshBoard, WorkerBoard
 from cpubone.fleet._pool import LOOK_S, Cluster, Pool
+from cpubone.fleet._search import EXCHANGES, MOST_GENERATIONS, POPULATION, Search
 from cpubone.fleet._shelf import Board, Shelf, ShelfRun
 from cpubone.fleet._show import Display, Progress, Row
 
@@ -69,30 +70,38 @@ def explore(
     evaluations: int = 1_000_000,
     islands: int = 8,
     generations: Optional[int] = None,
+    journal: Optional[PathLike] = None,
+    resume: bool = False,
     patience_s: float = 120.0,
     **options: Any,
 ) -> cpubone.Exploration:
     """`cpubone.explore` for one to three predicted devices, its islands on the workers of a cluster.
 
     The same seed, `islands` and `generations` give the same result, to the byte, on any number of workers, and by
-    `cpubone.explore` alone. `generations` between exchanges are by default as many as make 20 of them.
+    `cpubone.explore` alone. `generations` between exchanges are by default as many as make 10 of them, at most 1,000.
+    `journal` is a folder that keeps what islands found, from which `resume=True` goes on to the same result.
     A worker that answers nothing for `patience_s`, or what this machine does not compute as well, is left out by name.
     Raises cpubone.Error where no worker is left.
     """
     if generations is None:
-        generations = max(5, evaluations // (20 * islands * 100))
+        generations = min(MOST_GENERATIONS, max(5, evaluations // (EXCHANGES * islands * POPULATION)))
     predictors = _predictors(devices)
-    checks: Dict[str, _core.IslandProblem] = {}
-    with Pool(cluster, security, patience_s) as pool:
+    searches: Dict[str, Search] = {}  # by their problem; there is one as long as nothing is measured
+    try:
+        with Pool(cluster, security, patience_s) as pool:
 
-        def evolve(problem: str, tasks: List[str], stopped: Callable[[], bool]) -> List[str]:
-            if problem not in checks:
-                checks[problem] = _core.IslandProblem(problem)
-            return pool.run(_tasks.evolve, problem, tasks, lambda _, answer: checks[problem].check(answer), stopped)
+            def evolve(problem: str, tasks: List[str], stopped: Callable[[], bool]) -> List[str]:
+                if problem not in searches:
+                    path = None if journal is None else Path(journal) / "search.jsonl"
+                    searches[problem] = Search(problem, tasks, path, resume)
+                return searches[problem].evolve(pool, tasks, stopped)
 
-        return cpubone.explore(
-            predictors, evaluations=evaluations, islands=islands, generations=generations, evolve=evolve, **options
-        )
+            return cpubone.explore(
+                predictors, evaluations=evaluations, islands=islands, generations=generations, evolve=evolve, **options
+            )
+    finally:
+        for search in searches.values():
+            search.close()
 
 
 def predict(

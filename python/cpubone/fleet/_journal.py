@@ -1,4 +1,4 @@
-"""What boards have measured so far, so that a run that was killed goes on."""
+"""What boards measured, or islands found, so far, so that a run that was killed goes on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Journal:
                 values = _tasks.parse(line.decode("utf-8", "replace"), f"{path}:{number}")
                 if number == 1 and values != header:
                     raise cpubone.Error(
-                        f"{path}: is of a run with another plan (operators, settings or seed); delete it, or run without resume"
+                        f"{path}: is of a run with another plan (what is measured or searched, settings or seed); delete it, "
+                        "or run without resume"
                     )
                 if number > 1:
                     self.known.append(values)

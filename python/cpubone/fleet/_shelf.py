@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
@@ -18,12 +19,14 @@ from cpubone.fleet._pool import Lost, digest, say
 
 Board = Union[WorkerBoard, SshBoard]
 
-OVERLAP = 12  #: operators that every board measures first
-PROBES = 3  #: of them, measured again in every job
+OVERLAP = (3, 12)  #: operators that every board measures first, at least and at most
+PROBES = (1, 3)  #: of them, measured again in every job
+COMPARED = 8  #: of a board's share of the plan, and of a job, one in so many is measured to compare boards
 MOST_STRIKES = 2  #: jobs of a board that may be rejected
 LEAST_JOB_S = 3.0  #: less than what a board needs to begin measuring
 LONGEST_OP_S = 60.0  #: an operator that cannot be measured in that time never will be
-JOBS_EACH = 4  #: of a board, so that a slow one holds nobody up
+LEAST_JOB = 8  #: operators, where there are as many
+JOBS_EACH = 4  #: of a board at most, the later the smaller, so that a slow one holds nobody up
 
 
 class Shelf(NamedTuple):
@@ -32,6 +35,19 @@ class Shelf(NamedTuple):
     profile: cpubone.Profile  #: of all boards that are equal
     boards: Dict[str, cpubone.Profile]  #: what of it each board measured
     set_aside: Dict[str, str]  #: boards whose records are in neither, and why
+
+
+def within(bounds: Tuple[int, int], count: int) -> int:
+    """The number, or the bound that it is beyond."""
+    return min(max(count, bounds[0]), bounds[1])
+
+
+def job_sizes(ops: int, boards: int) -> List[int]:
+    """Into how many operators a plan is dealt out, first jobs first: as many jobs for each board, the later the smaller."""
+    each = within((1, JOBS_EACH), ops // boards // LEAST_JOB)
+    shares = [each + 2 - k for k in range(each) for _ in range(boards)]
+    ends = [ops * share // sum(shares) for share in itertools.accumulate(shares)]
+    return [end - begin for begin, end in zip([0, *ends], ends) if end > begin]
 
 
 class Job(NamedTuple):
@@ -123,6 +139,7 @@ class ShelfRun:
     ) -> None:
         self.device = device
         self.set_aside: Dict[str, str] = {}
+        self.away: Dict[str, str] = {}  # boards that went away, and why, until they answer again
         self.rejected = 0
         self.states: Dict[str, State] = {}
         self.started = time.monotonic()
@@ -139,15 +156,16 @@ class ShelfRun:
         self._uncompared = False  # some have measured what all measure since boards were compared
         self._strikes: Counter[str] = Counter()  # by board: answers that were rejected
         plan = list(dict.fromkeys(ops))
-        step = max(1, len(plan) // OVERLAP)
-        self._overlap = Job("overlap", tuple(plan[::step][:OVERLAP]), ())
-        rest = [op for op in plan if op not in set(self._overlap.ops)]
         count = max(1, len(boards()))
-        size = max(1, math.ceil(len(rest) / (JOBS_EACH * count)))
+        overlap = within(OVERLAP, len(plan) // count // COMPARED)
+        self._overlap = Job("overlap", tuple(plan[:: max(1, len(plan) // overlap)][:overlap]), ())
+        rest = [op for op in plan if op not in set(self._overlap.ops)]
         self._s_per_op = budget_s * count / max(1, len(plan) + count * len(self._overlap.ops))
         self._todo: Deque[Job] = deque()
-        for k, begin in enumerate(range(0, len(rest), size)):
+        begin = 0
+        for k, size in enumerate(job_sizes(len(rest), count)):
             self._todo.append(self._job(rest[begin : begin + size], k))
+            begin += size
         self.ops = len(plan)
         self._plan = plan
         self.entries: Dict[str, Dict[str, Any]] = {}  # accepted answers by job and board
@@ -159,7 +177,8 @@ class ShelfRun:
 
     def _job(self, ops: Sequence[str], k: int) -> Job:
         overlap = self._overlap.ops
-        probes = [overlap[(k + i * max(1, len(overlap) // PROBES)) % len(overlap)] for i in range(PROBES)]
+        probes_of = within(PROBES, len(ops) // COMPARED)
+        probes = [overlap[(k + i * max(1, len(overlap) // probes_of)) % len(overlap)] for i in range(probes_of)]
         return Job(digest(*ops), tuple(ops), tuple(dict.fromkeys(probes)))
 
     def _restore(self, entry: Dict[str, Any]) -> None:
@@ -216,7 +235,8 @@ class ShelfRun:
             for state in ready:
                 self._give(state)
         elif not self.is_finished() and time.monotonic() - self._present_at > self._patience_s:
-            told = "; ".join(f"{name}: {reason}" for name, reason in self.set_aside.items()) or "none was there"
+            reasons = {**self.away, **self.set_aside}
+            told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "none was there"
             raise cpubone.Error(
                 f"device {self.device}: no board is left to measure {self.ops - self.done} of {self.ops} operators ({told}); "
                 "what was measured is in the journal, from which resume=True goes on"
@@ -234,7 +254,10 @@ class ShelfRun:
             return
         state.job = job
         state.since = time.monotonic()
-        state.board.start(job.text(self._settings, self._s_per_op, self._seed), self._wake)
+        try:
+            state.board.start(job.text(self._settings, self._s_per_op, self._seed), self._wake)
+        except Lost as lost:
+            self._let_go(state.board.name, state, job, str(lost))
 
     def _look_after(self, name: str, state: State) -> None:
         job = state.job
@@ -244,15 +267,17 @@ class ShelfRun:
             state.job = None
             try:
                 self._take(name, state, job)
-            except Lost:
-                self._let_go(name, state, job)
+            except Lost as lost:
+                self._let_go(name, state, job, str(lost))
         elif state.board.is_lost():
-            self._let_go(name, state, job)
+            self._let_go(name, state, job, "its worker or the scheduler went away")
         elif time.monotonic() - state.since > allowed_s:
             self._put_aside(name, f"no answer within {allowed_s:.0f} s")
 
-    def _let_go(self, name: str, state: State, job: Job) -> None:
-        say(f"{self.device}: {name} went away; others take its work")
+    def _let_go(self, name: str, state: State, job: Job, reason: str) -> None:
+        if name not in self.away:
+            say(f"{self.device}: {name} went away; others take its work, or it does when it is back ({reason})")
+        self.away[name] = reason
         state.board.cancel()
         state.job = None
         self._again(job)
@@ -261,6 +286,8 @@ class ShelfRun:
     def _take(self, name: str, state: State, job: Job) -> None:
         try:
             text, state.temperature_c = state.board.answer()
+            if self.away.pop(name, None) is not None:
+                say(f"{self.device}: {name} is back")
             profile, kind = checked(name, text)
             if self._kinds.setdefault(name, kind) != kind:
                 raise NotEqual("it turned into another kind of board, runtime or setting")

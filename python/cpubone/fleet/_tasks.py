@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 import distributed
 
@@ -76,12 +77,19 @@ def measure(job: str) -> str:
 
 def temperature_c() -> Optional[float]:
     """Of the hottest zone of this machine; None where the system does not tell."""
-    zones: List[float] = []
+    readings: List[str] = []
     for zone in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
-        try:
-            zones.append(int(zone.read_text()) / 1000)
-        except (OSError, ValueError):
-            continue
+        with contextlib.suppress(OSError):
+            readings.append(zone.read_text())
+    return hottest_c(readings)
+
+
+def hottest_c(readings: Iterable[str]) -> Optional[float]:
+    """Of what Linux tells of its zones, in thousandths."""
+    zones: List[float] = []
+    for reading in readings:
+        with contextlib.suppress(ValueError):
+            zones.append(int(reading) / 1000)
     return max(zones, default=None)
 
 
