@@ -1,6 +1,7 @@
 // How right a predictor of this machine is about networks and operators that it has never seen.
 // Measures everything that it reports in this one run; takes about three minutes.
-// predictor [<prefix of files with what was measured> [<factor on the time that measuring takes>]]
+// predictor [<prefix of files with what was measured> [<factor on the time that measuring takes>
+// [<precision>]]]
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -19,7 +20,7 @@
 #include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 #include "space/cpubone.hpp"
 #include "space/cpubone_space.hpp"
 #include "space/random_network.hpp"
@@ -105,18 +106,21 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     if (!arguments.empty()) save_profile(profile, arguments[0] + what);
   };
   const KeepFreedMemory keep;
-  const MeasureSettings one_thread;
+  MeasureSettings one_thread;
+  if (arguments.size() > 2) one_thread.dtype = parse_dtype(arguments[2]);
+  const DType dtype = one_thread.dtype;
 
   // The profile, as `measure_host_profile` makes it: operators spread evenly, those that a
   // predictor of them is least sure of, and networks of no family. Operators of another plan are
   // taken in the rounds of the first, to be held out.
-  std::vector<Op> ops = sampling_plan(1, spread_ops);
+  std::vector<Op> ops = sampling_plan(1, spread_ops, dtype);
   std::set<std::string> known;
   for (const Op& op : ops) known.insert(text(op));
-  for (const Op& op : sampling_plan(2, held_out_ops))
+  for (const Op& op : sampling_plan(2, held_out_ops, dtype))
     if (known.insert(text(op)).second) ops.push_back(op);
   Profile profile = host_profile(one_thread);
   MeasureOptions options;
+  options.settings = one_thread;
   options.details = false;
   options.budget_s = patience * 35;
   measure_ops(ops, options, profile);
@@ -129,7 +133,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     profile.ops.erase(record);
   }
   options.budget_s = patience * 15;
-  measure_ops(next_operators(ops, spread_of(profile), unsure_ops, 1), options, profile);
+  measure_ops(next_operators(ops, spread_of(profile), unsure_ops, 1, dtype), options, profile);
   const double ops_s = profile.seconds;
 
   // Networks: those of no family to calibrate on and those to test on, spread evenly over the same
@@ -270,7 +274,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
            "<=", fmt::format("{} operators, {} networks", trained_ops, calibration.size()));
 
   std::vector<Network> executed;
-  for (const Network& network : networks) executed.push_back(lowered(network));
+  for (const Network& network : networks) executed.push_back(lowered(network, dtype));
   const std::vector<Op> distinct = distinct_ops(executed);
   const double speed_start = now_s();
   double sum = 0;
@@ -287,13 +291,13 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   // Two threads from few operators.
   if (std::thread::hardware_concurrency() >= 2) {
     try {
-      MeasureSettings two_threads;
+      MeasureSettings two_threads = one_thread;
       two_threads.threads = 2;
       Profile some = host_profile(two_threads);
       MeasureOptions quick;
       quick.settings = two_threads;
       quick.budget_s = patience * 8;
-      const std::vector<Op> few_ops = sampling_plan(3, few);
+      const std::vector<Op> few_ops = sampling_plan(3, few, dtype);
       measure_ops(few_ops, quick, some);
       keep_profile(some, "-2-threads-profile.json");
       double expected = 0;
@@ -329,5 +333,5 @@ void run(std::span<const std::string> arguments, Rows& rows) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_benchmark("predictor [PREFIX [FACTOR]]", 2, argc, argv, run);
+  return run_benchmark("predictor [PREFIX [FACTOR [PRECISION]]]", 3, argc, argv, run);
 }

@@ -32,9 +32,12 @@ Predictor host_predictor(const MeasureSettings& settings) {
   const std::filesystem::path path = host_profile_path(settings);
   if (!std::filesystem::exists(path))
     throw Error(fmt::format(
-        "device \"host\": this machine has no profile for {} thread{} yet ({}); run "
-        "`cpubone-profile --device host --threads {}` once",
-        settings.threads, settings.threads == 1 ? "" : "s", path.string(), settings.threads));
+        "device \"host\": this machine has no profile for {} thread{}{} yet ({}); run "
+        "`cpubone-profile --device host --threads {}{}` once",
+        settings.threads, settings.threads == 1 ? "" : "s",
+        settings.dtype == DType::f32 ? "" : fmt::format(" in {}", name(settings.dtype)),
+        path.string(), settings.threads,
+        settings.dtype == DType::f32 ? "" : fmt::format(" --precision {}", name(settings.dtype))));
   return fitted(load_profile(path));
 }
 
@@ -67,6 +70,11 @@ Predictor under(const Conditions& asked, Predictor predictor, const std::string&
         "--threads: got {}, but \"{}\" is predicted on {} thread{} only; leave it out, or measure "
         "the device with `cpubone-profile --threads {}`",
         *asked.threads, device, has.threads, has.threads == 1 ? "" : "s", *asked.threads));
+  if (asked.precision && *asked.precision != has.dtype)
+    throw std::invalid_argument(fmt::format(
+        "--precision: got {}, but \"{}\" is predicted in {} only; leave it out, or measure the "
+        "device with `cpubone-profile --precision {}`",
+        name(*asked.precision), device, name(has.dtype), name(*asked.precision)));
   if (!asked.cpus.empty() && asked.cpus != has.cpus)
     throw std::invalid_argument(fmt::format(
         "--cpus: got {}, but \"{}\" is predicted{}; leave it out", fmt::join(asked.cpus, ","),
@@ -105,6 +113,7 @@ MeasureSettings settings_of(const Conditions& conditions) {
   MeasureSettings settings;
   settings.threads = conditions.threads.value_or(1);
   settings.cpus = conditions.cpus;
+  settings.dtype = conditions.precision.value_or(DType::f32);
   return settings;
 }
 

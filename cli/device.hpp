@@ -20,8 +20,9 @@ std::optional<Profile> measured_profile(const std::string& device, const Measure
 struct Conditions {
   std::optional<int> threads;
   std::vector<int> cpus;
+  std::optional<DType> precision = {};
 };
-/// One thread, not pinned, where nothing else is asked for.
+/// One thread, not pinned, in f32, where nothing else is asked for.
 MeasureSettings settings_of(const Conditions& conditions);
 
 /// The predictor that `--device` means: `host` (fitted to the profile of this machine that

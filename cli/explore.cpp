@@ -49,6 +49,7 @@ struct Arguments {
   std::string budget = "140s";
   std::optional<int> threads;
   std::string cpus;
+  std::string precision;
   std::string seed = "1";
   bool resume = false;
   bool fresh = false;
@@ -62,8 +63,11 @@ std::uint64_t seed_of(const Arguments& arguments) {
 }
 
 cli::Conditions conditions_of(const Arguments& arguments) {
-  return {arguments.threads,
-          arguments.cpus.empty() ? std::vector<int>{} : parse_cpus(arguments.cpus)};
+  cli::Conditions conditions;
+  conditions.threads = arguments.threads;
+  if (!arguments.cpus.empty()) conditions.cpus = parse_cpus(arguments.cpus);
+  if (!arguments.precision.empty()) conditions.precision = parse_dtype(arguments.precision);
+  return conditions;
 }
 
 /// A bar for each activity of the work.
@@ -381,6 +385,10 @@ int main(int argc, char** argv) {
                  "threads that networks run on; default: 1, elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
   app.add_option("--cpus", a.cpus, "pin to these CPUs of this machine, such as 0-3");
+  app.add_option(
+      "--precision", a.precision,
+      "that networks run in: f32, f16 or qs8 (int8); default: f32, elsewhere that of the "
+      "device");
   app.add_option("--seed", a.seed, "of plan and search")->capture_default_str();
   app.add_flag("--resume", a.resume, "go on with an interrupted search in the same folder");
   app.add_flag("--fresh", a.fresh, "measure this machine again although it has a profile");

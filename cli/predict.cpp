@@ -162,6 +162,7 @@ int main(int argc, char** argv) {
   std::string by = "auto";
   cli::FormOptions form_options;
   cli::Conditions conditions;
+  std::string precision;
   std::string budget = "60s";
   bool list = false;
   bool evaluates = false;
@@ -177,6 +178,9 @@ int main(int argc, char** argv) {
   app.add_option("--threads", conditions.threads,
                  "of the host's profile, default: 1; elsewhere those of the device")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--precision", precision,
+                 "of the host's profile: f32, f16 or qs8 (int8), default: f32; elsewhere that of "
+                 "the device");
   cli::add_form_options(app, form_options);
   app.add_flag("--list", list, "every network that has a name");
   app.add_option("--by", by, "breakdown of tables: auto, stage, op, both or none")
@@ -205,6 +209,7 @@ int main(int argc, char** argv) {
       networks.push_back(cli::named_network(name, form_options.input_shapes, terminal));
       networks.back().network = in_form(std::move(networks.back().network), form);
     }
+    if (!precision.empty()) conditions.precision = parse_dtype(precision);
     Predictor predictor = cli::device_predictor(device, conditions, terminal);
     if (!latencies.empty()) {
       if (evaluates)
@@ -212,10 +217,11 @@ int main(int argc, char** argv) {
       predictor =
           cli::adapted_to_latencies(predictor, latencies, form_options.input_shapes, terminal);
     }
-    terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}", predictor.device.name,
+    terminal.note(fmt::format("{} ({}), {}, {} thread{}, {}, {}", predictor.device.name,
                               predictor.device.cpu, predictor.device.runtime,
                               predictor.settings.threads,
-                              predictor.settings.threads == 1 ? "" : "s", provenance(predictor)));
+                              predictor.settings.threads == 1 ? "" : "s",
+                              name(predictor.settings.dtype), provenance(predictor)));
     if (evaluates) {
 #ifdef CPUBONE_WITH_PROFILER
       if (device != "host")

@@ -7,7 +7,7 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/pareto.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -79,13 +79,14 @@ std::vector<Op> unsure_ops(std::span<const Network> networks, const LatencyModel
                            std::size_t most) {
   std::map<std::string, std::pair<double, Op>> unsure;  // spread in ns, over all networks
   for (const Network& network : networks)
-    for (const Node& node : lowered(network).nodes) {
+    for (const Node& node : lowered(network, model.precision).nodes) {
       const LatencyTerms t = model.op_terms(node.op);
       const double spread_ns = std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns);
       if (spread_ns <= known_spread * t.ops_ns) continue;
-      auto& [sum_ns, op] = unsure[text(node.op)];
+      Op measured = without_quantisation(node.op);
+      auto& [sum_ns, op] = unsure[text(measured)];
       sum_ns += spread_ns;
-      op = node.op;
+      op = std::move(measured);
     }
   std::vector<std::pair<double, Op>> ranked;
   for (auto& [name, entry] : unsure) ranked.push_back(std::move(entry));

@@ -8,10 +8,13 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "graph/passes.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "graph/schema.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -111,24 +114,61 @@ Network part(const Network& network, std::size_t begin, std::size_t end) {
   return unit;
 }
 
-Unit count(const Network& network, const LatencyModel& latency,
-           std::span<const LatencyModel> elsewhere) {
-  Unit unit;
-  unit.terms = latency_terms(network, latency);
-  for (const LatencyModel& model : elsewhere)
-    unit.elsewhere.push_back(latency_terms(network, model));
-  unit.macs = macs(network);
-  unit.params = params(network);
-  unit.weight_bytes = weight_bytes(network);
-  unit.peak_bytes = peak_activation_bytes(network);
-  return unit;
-}
+/// What is executed of a network, by its units. Conversions belong to the unit of the next node,
+/// which needs them, so that a unit costs the same in every network; the last one to the head.
+/// Those of a backbone's features are left out: which unit they follow is no unit's own.
+class ExecutedUnits {
+ public:
+  /// `begins` are of `whole`, of which `network` may be the backbone.
+  ExecutedUnits(const Network& whole, std::span<const std::size_t> begins, const Network& network,
+                DType precision)
+      : executed_(lowered(network, precision)), units_(begins.size() - 1) {
+    std::unordered_map<std::string_view, std::size_t> unit_of_name;
+    for (std::size_t unit = 0; unit + 1 < begins.size(); ++unit)
+      for (std::size_t i = begins[unit]; i < begins[unit + 1]; ++i)
+        unit_of_name[whole.nodes[i].name] = unit;
+    std::vector<std::size_t> unit_of_node(executed_.nodes.size());
+    std::vector<std::size_t> conversions;  // that wait for the next node
+    for (std::size_t i = 0; i < executed_.nodes.size(); ++i) {
+      const Node& node = executed_.nodes[i];
+      if (schema(node.op.kind).converts) {
+        conversions.push_back(i);
+        continue;
+      }
+      const auto known = unit_of_name.find(node.name);
+      // An activation that became a node of its own follows its operator.
+      unit_of_node[i] = known != unit_of_name.end() ? known->second : unit_of_node[i - 1];
+      for (const std::size_t k : conversions) unit_of_node[k] = unit_of_node[i];
+      conversions.clear();
+    }
+    const bool is_whole = network.nodes.size() == whole.nodes.size();
+    for (const std::size_t i : conversions) unit_of_node[i] = units_.size() - 1;
+    const std::size_t end =
+        is_whole ? executed_.nodes.size() : executed_.nodes.size() - conversions.size();
+    for (std::size_t i = 0; i < end; ++i) units_[unit_of_node[i]].push_back(i);
+  }
+
+  LatencyTerms terms(std::size_t unit, const LatencyModel& model) const {
+    LatencyTerms total;
+    for (const std::size_t i : units_[unit]) total += model.op_terms(executed_.nodes[i].op);
+    return total;
+  }
+  std::int64_t weight_bytes(std::size_t unit) const {
+    std::int64_t total = 0;
+    for (const std::size_t i : units_[unit]) total += cpubone::weight_bytes(executed_.nodes[i].op);
+    return total;
+  }
+
+ private:
+  Network executed_;
+  std::vector<std::vector<std::size_t>> units_;  ///< nodes of each
+};
 
 }  // namespace
 
 LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
   LatencyTerms total;
-  for (const Node& node : lowered(network).nodes) total += model.op_terms(node.op);
+  for (const Node& node : lowered(network, model.precision).nodes) total += model.op_terms(node.op);
   return total;
 }
 
@@ -208,6 +248,11 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
       const Network sized = in_form(network, {form_.height, form_.width});
       const std::vector<bool> in_backbone = backbone(network);
       const std::vector<std::size_t> begins = unit_begins(network, in_backbone);
+      const Network timed = form_.features ? feature_network(sized) : sized;
+      const ExecutedUnits executed(network, begins, timed, latency_.precision);
+      std::vector<ExecutedUnits> executed_elsewhere;
+      for (const LatencyModel& model : elsewhere_)
+        executed_elsewhere.emplace_back(network, begins, timed, model.precision);
       std::vector<std::pair<std::uint64_t, Unit>> made;
       std::size_t at = 0;
       for (std::size_t k = 0; k < uses.size(); at += static_cast<std::size_t>(uses[k++].times)) {
@@ -215,8 +260,16 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
         const std::size_t begin = begins.at(at);
         const std::size_t end = begins.at(at + 1);
         Unit unit;
-        if (in_backbone[begin] || !form_.features)
-          unit = count(part(sized, begin, end), latency_, elsewhere_);
+        if (in_backbone[begin] || !form_.features) {
+          const Network counted = part(sized, begin, end);
+          unit.macs = macs(counted);
+          unit.params = params(counted);
+          unit.weight_bytes = executed.weight_bytes(at);
+          unit.peak_bytes = peak_activation_bytes(with_dtype(counted, latency_.precision));
+          unit.terms = executed.terms(at, latency_);
+          for (std::size_t d = 0; d < elsewhere_.size(); ++d)
+            unit.elsewhere.push_back(executed_elsewhere[d].terms(at, elsewhere_[d]));
+        }
         unit.elsewhere.resize(elsewhere_.size());
         unit.accuracy = part_terms(network, begin, end);
         made.emplace_back(uses[k].key, unit);

@@ -17,7 +17,8 @@ namespace cpubone {
 /// to use from several threads; results depend on the genome only.
 class Evaluator {
  public:
-  /// Networks are counted and timed in a form; their accuracy is that of the whole classifiers.
+  /// Networks are counted and timed in a form, and in the precision of the first model where bytes
+  /// are counted (activations as if all were in it); their accuracy is that of whole classifiers.
   /// `elsewhere` are the second and third device. Throws std::invalid_argument where the space is
   /// wrong (`check`), a model is missing or there are too many.
   Evaluator(SearchSpace space, LatencyModel latency, AccuracyModel accuracy,

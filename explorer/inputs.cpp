@@ -15,7 +15,9 @@ LatencyModel latency_model(Predictor predictor) {
   const auto shared = std::make_shared<const Predictor>(std::move(predictor));
   return {[shared](const Op& op) { return terms(*shared, op); },
           [shared](const LatencyTerms& t) { return combine(*shared, t); },
-          [shared](const Op& op) { return estimate(*shared, op).bound; }};
+          [shared](const Op& op) { return estimate(*shared, op).bound; },
+          {},
+          shared->settings.dtype};
 }
 
 MeasuredLatency measured_latency(const Timing& timing) {

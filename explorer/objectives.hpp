@@ -23,7 +23,8 @@ struct LatencyModel {
   std::function<LatencyEstimate(const LatencyTerms&)> combine;
   /// What limits an executed operator; empty: arithmetic where it has MACs, else memory.
   std::function<Bound(const Op&)> bound;
-  std::string device = {};  ///< its name; may be empty where it is the only one
+  std::string device = {};       ///< its name; may be empty where it is the only one
+  DType precision = DType::f32;  ///< that networks run in
 };
 
 /// All that a search may look at.

@@ -313,6 +313,10 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
       for (Study& study : run_studies(on, nullptr, names, hooks))
         result.studies.push_back(std::move(study));
     describe(result, on, request.provenance);
+    if (on.predictor.settings.dtype == DType::qs8 && request.accuracy.own.empty())
+      result.warnings.push_back(
+          {"what int8 loses of the accuracy is not known: top-1 is that of f32",
+           "quantise what was trained (docs/int8.md), and give top-1 in int8 by --accuracy"});
     if (const std::string form = text(request.form); !form.empty())
       result.device.conditions.push_back({"networks", form});
   };

@@ -95,8 +95,8 @@ struct Explored {
   bool is_complete = false;         ///< nobody stopped it
 };
 
-/// Explores a target, measuring where `machine` is not null. Throws what `explore` does, and
-/// cpubone::Error where it is interrupted while it measures.
+/// Explores a target in the precision of its predictor, measuring where `machine` is not null.
+/// Throws what `explore` does, and cpubone::Error where it is interrupted while it measures.
 Explored explore_target(const Target& target, Measurer* machine, const ExploreRequest& request,
                         const WorkHooks& hooks);
 

@@ -10,7 +10,7 @@
 #include <stdexcept>
 
 #include "graph/hash.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -350,15 +350,19 @@ Predictor Adaptation::predictor(const Fit& fit) const {
   return predictor;
 }
 
-Adaptation::Subject subject_of(const Network& network) {
+Adaptation::Subject subject_of(const Network& network, DType dtype) {
   Adaptation::Subject subject;
-  for (const Node& node : lowered(network).nodes)
+  for (const Node& node : lowered(network, dtype).nodes)
     if (node.op.kind != OpKind::constant) subject.ops.push_back(node.op);
   return subject;
 }
 
 Predictor adapt_predictor(const Predictor& base, const Profile& measured,
                           std::span<const Network> networks, double* expected_error) {
+  if (base.settings.dtype != measured.settings.dtype)
+    throw std::invalid_argument(fmt::format(
+        "adapting a predictor: it is of {}, and the profile of {}; expected one precision",
+        name(base.settings.dtype), name(measured.settings.dtype)));
   std::vector<Adaptation::Subject> subjects;
   std::vector<Adaptation::Observation> known;
   double best_macps = 0;
@@ -379,7 +383,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
   for (const Network& network : networks) {
     const NetworkRecord* record = find_record(measured, network);
     if (record == nullptr || !(record->timing.median_ns > 0)) continue;
-    add(subject_of(network), network.name, record->timing);
+    add(subject_of(network, measured.settings.dtype), network.name, record->timing);
     known_networks.push_back(network);
     best_macps =
         std::max(best_macps, static_cast<double>(record->macs) / record->timing.median_ns * 1e9);

@@ -86,7 +86,7 @@ class Adaptation {
   std::vector<Eigen::MatrixXd> covariances_;  ///< of the factors, by range
 };
 
-/// What is executed of a network.
-Adaptation::Subject subject_of(const Network& network);
+/// What is executed of a network in a precision.
+Adaptation::Subject subject_of(const Network& network, DType dtype = DType::f32);
 
 }  // namespace cpubone

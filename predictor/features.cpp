@@ -173,7 +173,7 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     const double tiles =
         std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
     w.loop_starts = tiles * m.taps;
-    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * m.group_in;
+    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * fill_up(m.group_in, cpu.depth);
     const double group_bytes = w.weight_bytes / m.groups;
     const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
@@ -249,6 +249,7 @@ std::string function_class(Activation activation) {
 
 CpuTraits cpu_traits(const Device& device) {
   CpuTraits cpu{xnnpack_traits(device.architecture, device.features, device.runtime)};
+  cpu.int8 = xnnpack_int8_traits(device.architecture, device.features);
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
   if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);
@@ -256,6 +257,10 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
+  if (op.dtype() == DType::qs8 && op.kind != OpKind::dequantise) {
+    if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
+    return "int8 " + op_class(with_dtype(op, DType::f32));
+  }
   if (op.kind == OpKind::activation) return function_class(op.activation);
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
@@ -271,13 +276,15 @@ std::span<const std::string_view, op_feature_count> feature_names() {
   return names;
 }
 
-OpFacts facts(const Op& op, const CpuTraits& cpu) {
+OpFacts facts(const Op& op, const CpuTraits& of_f32) {
+  CpuTraits cpu = of_f32;
+  if (op.dtype() == DType::qs8) static_cast<XnnpackTraits&>(cpu) = cpu.int8;
   const Matrix m = matrix(op);
   OpFacts f;
   f.op_class = op_class(op);
   f.work = work_of(op, m, cpu);
-  f.matrix_product = f.work.macs > 0 && f.op_class != "depthwise" && op.kind != OpKind::attention &&
-                     op.kind != OpKind::matmul;
+  f.matrix_product = f.work.macs > 0 && !xnnpack_runs_depthwise(op) &&
+                     op.kind != OpKind::attention && op.kind != OpKind::matmul;
   f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
   f.features = features_of(op, m, f.work, cpu);
   return f;

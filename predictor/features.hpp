@@ -16,13 +16,14 @@ struct CpuTraits : XnnpackTraits {
   double l1d_bytes = 32 << 10;
   double l2_bytes = 512 << 10;
   double llc_bytes = 2 << 20;
+  XnnpackTraits int8 = {};  ///< the same of int8
 };
 
 /// Caches that are not known keep their defaults.
 CpuTraits cpu_traits(const Device& device);
 
 /// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,
-/// `gelu`.
+/// `gelu`, `int8 pointwise`.
 std::string op_class(const Op& op);
 
 /// Physical quantities of an operator, which a class's cost model weights with what each costs.

@@ -6,7 +6,7 @@
 
 #include "predictor/least_squares.hpp"
 #include "predictor/predictor.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -30,7 +30,7 @@ class NetworkFit {
     const CpuTraits cpu = cpu_traits(predictor.device);
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
-      for (const Node& node : lowered(networks[k]).nodes) {
+      for (const Node& node : lowered(networks[k], predictor.settings.dtype).nodes) {
         if (node.op.kind == OpKind::constant) continue;  // nothing runs it
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);

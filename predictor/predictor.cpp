@@ -6,7 +6,7 @@
 #include <map>
 
 #include "graph/error.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -30,6 +30,12 @@ bool knows(const Predictor& predictor, std::string_view op_class) {
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts) {
   for (const ClassModel& model : predictor.classes)
     if (model.name == facts.op_class) return model;
+  const bool int8 = op.dtype() == DType::qs8 || op.outputs.at(0).dtype == DType::qs8;
+  if (int8 && predictor.settings.dtype != DType::qs8)
+    throw Error(
+        fmt::format("op \"{}\": it is int8, and the predictor knows {}; a profile that "
+                    "cpubone-profile --precision qs8 makes knows int8",
+                    text(op), name(predictor.settings.dtype)));
   throw Error(
       fmt::format("op \"{}\": the predictor has no model of class \"{}\"; measure some with "
                   "cpubone-profile --ops and fit again",
@@ -53,16 +59,18 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
   std::vector<MeasuredOp> ops;
   ops.reserve(profile.ops.size());  // pointed to
   std::map<std::string, Ops> by_class;
-  Ops without_macs;
-  Ops matrix_products;
+  std::map<DType, Ops> without_macs;
+  std::map<DType, Ops> matrix_products;
+  std::map<std::string, DType> dtype_of;  // a class has one
   std::string training;
   for (const OpRecord& record : profile.ops) {
     if (!(record.timing.median_ns > 0)) continue;
     ops.push_back(measured_op(record, cpu));
     const MeasuredOp& op = ops.back();
     by_class[op.facts.op_class].push_back(&op);
-    if (op.facts.work.macs == 0) without_macs.push_back(&op);
-    if (op.facts.matrix_product) matrix_products.push_back(&op);
+    if (op.facts.work.macs == 0) without_macs[record.op.dtype()].push_back(&op);
+    if (op.facts.matrix_product) matrix_products[record.op.dtype()].push_back(&op);
+    dtype_of[op.facts.op_class] = record.op.dtype();
     training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
     predictor.best_macps = std::max(predictor.best_macps, op.facts.work.macs / op.ns * 1e9);
   }
@@ -72,15 +80,18 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
         "(--budget)");
   predictor.training_hash = hash_text(training);
   const int threads = profile.settings.threads;
-  const auto cost_model_of = [&](const Ops& some) {
-    return some.empty() ? CostModel{} : fit_cost_model(some, threads, nullptr);
+  const auto cost_models_of = [&](const std::map<DType, Ops>& some) {
+    std::map<DType, CostModel> models;
+    for (const auto& [dtype, alike] : some) models[dtype] = fit_cost_model(alike, threads, nullptr);
+    return models;
   };
-  const CostModel moving_data = cost_model_of(without_macs);
-  const CostModel multiplying = cost_model_of(matrix_products);
+  const std::map<DType, CostModel> moving_data = cost_models_of(without_macs);
+  const std::map<DType, CostModel> multiplying = cost_models_of(matrix_products);
   for (const auto& [name, of_class] : by_class) {
     const OpFacts& f = of_class[0]->facts;
-    const CostModel* prior = f.work.macs == 0   ? &moving_data
-                             : f.matrix_product ? &multiplying
+    const DType dtype = dtype_of.at(name);
+    const CostModel* prior = f.work.macs == 0   ? &moving_data.at(dtype)
+                             : f.matrix_product ? &multiplying.at(dtype)
                                                 : nullptr;
     predictor.classes.push_back(fit_class(name, of_class, threads, prior));
   }
@@ -123,7 +134,8 @@ LatencyTerms terms(const Predictor& predictor, const Op& op) {
 
 LatencyTerms terms(const Predictor& predictor, const Network& network) {
   LatencyTerms total;
-  for (const Node& node : lowered(network).nodes) total += terms(predictor, node.op);
+  for (const Node& node : lowered(network, predictor.settings.dtype).nodes)
+    total += terms(predictor, node.op);
   return total;
 }
 
@@ -135,15 +147,15 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   NetworkPrediction prediction;
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
-  for (const Node& node : lowered(network).nodes) {
+  for (const Node& node : lowered(network, predictor.settings.dtype).nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     const OpFacts f = facts(node.op, cpu);
     const ClassModel& model = model_of(predictor, node.op, f);
     const OpEstimate e = estimate(model, f);
     total += terms(model, e, f);
     const double ns = e.ns * model.network_scale;
-    prediction.ops.push_back({node.name, node.stage, node.op, model.engine, ns,
-                              ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e),
+    prediction.ops.push_back({node.name, node.stage, without_quantisation(node.op), model.engine,
+                              ns, ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e),
                               is_beyond_measured(model, f)});
   }
   prediction.latency = combine(predictor, total);

@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
 #include "profiler/host.hpp"
 #include "profiler/plan.hpp"
 #include "profiler/roofline.hpp"
@@ -80,8 +79,6 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
     return one;
   };
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
-  // What int8 networks keep in f32, and conversions, predictors of int8 do not know.
-  const bool only_ops = options.settings.dtype == DType::qs8;
   measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype),
               part(".ops", share_of_spread), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))
@@ -89,10 +86,8 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
   if (cancelled()) return profile;
   measure_ops(unsure_operators(profile, spread_of, options.seed), part(".unsure", share_of_unsure),
               profile);
-  if (cancelled() || only_ops) return profile;
-  std::vector<Network> networks = calibration_networks();
-  for (Network& network : networks) network = with_dtype(network, options.settings.dtype);
-  measure_networks(networks, part(".networks", 1 - done), profile);
+  if (cancelled()) return profile;
+  measure_networks(calibration_networks(), part(".networks", 1 - done), profile);
   return profile;
 }
 

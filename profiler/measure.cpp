@@ -18,9 +18,9 @@
 #include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
-#include "runtime/calibration.hpp"
 #include "runtime/co_execution.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -293,11 +293,10 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network, const Bench& 
 }
 
 /// The networks in the precision that is to be measured.
-std::vector<Network> as_executed(std::span<const Network> networks, const MeasureOptions& options,
-                                 const Bench& bench) {
+std::vector<Network> as_executed(std::span<const Network> networks, const MeasureOptions& options) {
   std::vector<Network> executed;
   for (const Network& network : networks)
-    executed.push_back(in_precision(network, options.settings.dtype, bench.shared_pool()));
+    executed.push_back(in_precision(network, options.settings.dtype));
   return executed;
 }
 
@@ -321,7 +320,7 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
                       Profile& profile) {
   const PinnedThread pinned(options.settings.cpus);
   const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
-  const std::vector<Network> executed = as_executed(networks, options, bench);
+  const std::vector<Network> executed = as_executed(networks, options);
   const std::vector<Timing> timings =
       time_networks(executed, options, SampleOptions{}.most_preparing, bench, profile);
   Profile measured = profile;
@@ -349,7 +348,7 @@ std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOp
   const PinnedThread pinned(options.settings.cpus);
   Profile profile = host_profile(options.settings, options.backends);
   const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
-  const std::vector<Network> executed = as_executed(networks, options, bench);
+  const std::vector<Network> executed = as_executed(networks, options);
   std::vector<Timing> timings(networks.size());
   std::vector<std::size_t> left(networks.size());
   std::iota(left.begin(), left.end(), 0);

@@ -347,16 +347,22 @@ Op padded(Points& points) {
   return op;
 }
 
+Op conversion(Points& points, OpKind kind) {
+  Op op = simple(points, kind);
+  (kind == OpKind::quantise ? op.outputs : op.inputs)[0].dtype = DType::qs8;
+  return op;
+}
+
 constexpr std::array families{
-    Family{24, true, dense_pointwise},
-    Family{7, true, grouped_pointwise},
-    Family{12, true, dense_spatial},
-    Family{16, true, grouped_spatial},
-    Family{13, true, depthwise},
-    Family{2, true, stem},
+    Family{24, false, dense_pointwise},
+    Family{7, false, grouped_pointwise},
+    Family{12, false, dense_spatial},
+    Family{16, false, grouped_spatial},
+    Family{13, false, depthwise},
+    Family{2, false, stem},
     Family{2, false, transposed},
     Family{2, false, partial},
-    Family{5, true, linear},
+    Family{5, false, linear},
     Family{4, false, attention},
     Family{10, false, activation},
     Family{4, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
@@ -378,6 +384,8 @@ constexpr std::array families{
     Family{1, false, reduce},
     Family{1, false, resize},
     Family{0.5, false, padded},
+    Family{2, true, [](Points& p) { return conversion(p, OpKind::quantise); }},
+    Family{2, true, [](Points& p) { return conversion(p, OpKind::dequantise); }},
 };
 
 }  // namespace

@@ -12,7 +12,7 @@ inline constexpr int most_channels = 2560;
 /// A family of operators, drawn `weight` times as often as one of weight 1.
 struct Family {
   double weight;
-  bool quantised;       ///< exists in qs8
+  bool converts;        ///< stands between int8 and f32, in networks of int8 only
   Op (*draw)(Points&);  ///< in f32, without its outputs' sizes
 };
 

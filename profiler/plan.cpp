@@ -10,7 +10,9 @@
 #include <string>
 #include <unordered_set>
 
+#include "graph/schema.hpp"
 #include "profiler/operator_families.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -46,12 +48,24 @@ bool tiny(const Op& op) {
 }
 constexpr int tiny_one_in = 4;
 
+/// Of what does not multiply, a share reads what only exists in f32, and so stays f32 itself.
+constexpr int float_one_in = 4;
+
+/// The `drawn`-th operator of its family as a network of a data type has it.
+Op in_dtype(Op op, DType dtype, int drawn) {
+  if (schema(op.kind).converts) return op;
+  Op converted = with_dtype(op, dtype);
+  if (dtype != DType::qs8) return converted;
+  const bool beside_f32 = macs(op) == 0 && drawn % float_one_in == 0;
+  return beside_f32 || !runs_in_int8(converted) ? op : converted;
+}
+
 /// Families in the order that keeps every beginning of it in proportion.
 class Rotation {
  public:
   explicit Rotation(DType dtype) : owed_(operator_families().size(), 0) {
     for (const Family& family : operator_families()) {
-      weights_.push_back(dtype != DType::qs8 || family.quantised ? family.weight : 0);
+      weights_.push_back(dtype == DType::qs8 || !family.converts ? family.weight : 0);
       sum_ += weights_.back();
     }
   }
@@ -103,13 +117,13 @@ std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype) {
   std::unordered_set<std::string> seen;
   std::vector<Op> plan;
   std::vector<int> tiny_ones(families.size(), 0);
+  std::vector<int> drawn(families.size(), 0);
   // Bounded: small families can run out of distinct operators long before the count is reached.
   for (int attempt = 0; static_cast<int>(plan.size()) < count && attempt < 100 * count + 10'000;) {
     const std::size_t family = rotation.next();
     for (int redraw = 0; redraw < 100; ++redraw, ++attempt) {
       points[family].advance();
-      Op op = families[family].draw(points[family]);
-      op = with_dtype(std::move(op), dtype);
+      Op op = in_dtype(families[family].draw(points[family]), dtype, ++drawn[family]);
       if (!acceptable(op)) continue;
       if (tiny(op) && ++tiny_ones[family] % tiny_one_in != 0) continue;
       op = with_inferred_outputs(std::move(op));

@@ -11,7 +11,8 @@ namespace cpubone {
 /// Operators to measure before a predictor exists: spread evenly, on logarithmic scales, over the
 /// kinds, shapes and attributes that backbones for CPUs can have; no network decides which. All
 /// distinct, as they are executed (`lowered`), at most some ms each. A shorter plan of a
-/// seed is the beginning of a longer one. For qs8 only convolutions and linear layers. Throws
+/// seed is the beginning of a longer one. For qs8 as networks in int8 have them: what has no int8
+/// kernel in f32, some of what may stand beside it too, and conversions. Throws
 /// std::invalid_argument for a count outside of 1..100000.
 std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype = DType::f32);
 

@@ -139,7 +139,7 @@ json rebuilt_rows(const Result& result) {
     if (!network.published) continue;
     if (const auto latency = latency_ms(network))
       rows.push_back({{"name", network.name},
-                      {"where", fmt::format("{}, here", result.device.name)},
+                      {"where", fmt::format("{}, here", device_text(result.device))},
                       {"latency", rounded(latency->value, 4)},
                       {"here", true},
                       {"macs", network.macs}});

@@ -25,10 +25,10 @@ std::string front_alt(const Result& result) {
   return fmt::format(
       "Latency against accuracy of {} networks and {} candidates on {}. The front goes from {} "
       "({} ms, {:.1f} %) to {} ({} ms, {:.1f} %). The table below lists it.",
-      result.networks.size(), result.candidates.size(), result.device.name, networks.front()->name,
-      short_number(latency_ms(*networks.front())->value), networks.front()->top1->percent.value,
-      networks.back()->name, short_number(latency_ms(*networks.back())->value),
-      networks.back()->top1->percent.value);
+      result.networks.size(), result.candidates.size(), device_text(result.device),
+      networks.front()->name, short_number(latency_ms(*networks.front())->value),
+      networks.front()->top1->percent.value, networks.back()->name,
+      short_number(latency_ms(*networks.back())->value), networks.back()->top1->percent.value);
 }
 
 }  // namespace
@@ -105,7 +105,7 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
     add("macs", "MACs against MACpS",
         fmt::format("MACs against GMACpS of the networks on {}, with lines of equal latency: two "
                     "networks on one line are equally fast. The table below lists them.",
-                    result.device.name),
+                    device_text(result.device)),
         macs_spec(frame));
   if (!prediction_table(result).rows.empty())
     add("predicted", "Predicted against measured latency",
@@ -115,7 +115,7 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
     add("rebuilt", "Latency here and as published",
         fmt::format("Latency of the rebuilt networks on {} beside what was published on other "
                     "devices. The tables below list them.",
-                    result.device.name),
+                    device_text(result.device)),
         rebuilt_spec(set.data["rebuilt"]));
   if (!set.data["breakdown"].empty()) {
     add("time-by-class", "Share of latency by class of operator",

@@ -101,9 +101,7 @@ std::string proposal_sentence(const Headline& h) {
                      why);
 }
 
-}  // namespace
-
-std::string headline_sentence(const Result& result) {
+std::string recommendation(const Result& result) {
   const Headline h = headline(result);
   if (h.proposal == nullptr) {
     const auto choices = fastest_at_each_accuracy(result);
@@ -126,6 +124,16 @@ std::string headline_sentence(const Result& result) {
     return fmt::format("No network here is surely within {:g} ms. {}", h.limit_ms, sentence);
   sentence[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(sentence[0])));
   return fmt::format("Within {:g} ms: {}", h.limit_ms, sentence);
+}
+
+}  // namespace
+
+std::string headline_sentence(const Result& result) {
+  const std::string precision = precision_text(result.device);
+  std::string sentence = recommendation(result);
+  if (precision == "int8" || precision == "f16")
+    sentence += fmt::format(" Latencies are of networks in {}.", precision);
+  return sentence;
 }
 
 }  // namespace cpubone

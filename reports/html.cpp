@@ -222,7 +222,7 @@ std::string head(const std::vector<Part>& parts) {
     const std::string size = fmt::format("{} networks, {} candidates", part.result->networks.size(),
                                          part.result->candidates.size());
     const std::string evidence(name(device.evidence));
-    for (const std::string& fact : {device.model, device.runtime, threads, device.precision,
+    for (const std::string& fact : {device.model, device.runtime, threads, precision_text(device),
                                     evidence, size, part.result->created.substr(0, 10)})
       if (!fact.empty()) html += fmt::format("<span>{}</span>", escape_html(fact));
     html += "</li>";

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "graph/tensor.hpp"
 #include "reports/headline.hpp"
 
 namespace cpubone {
@@ -194,13 +195,22 @@ std::vector<std::string> summary_sentences(const Result& result) {
   return {headline_sentence(result), trust_sentence(result), macs_sentence(result)};
 }
 
+std::string precision_text(const ResultDevice& device) {
+  return device.precision == name(DType::qs8) ? "int8" : device.precision;
+}
+
+std::string device_text(const ResultDevice& device) {
+  const bool usual = device.precision.empty() || device.precision == name(DType::f32);
+  return usual ? device.name : fmt::format("{} in {}", device.name, precision_text(device));
+}
+
 std::vector<std::string> result_names(std::span<const Result> results) {
   std::vector<std::string> names;
   std::map<std::string, int> seen;
   for (const Result& result : results) {
-    const int count = ++seen[result.device.name];
-    names.push_back(count == 1 ? result.device.name
-                               : fmt::format("{} ({})", result.device.name, count));
+    const std::string name = device_text(result.device);
+    const int count = ++seen[name];
+    names.push_back(count == 1 ? name : fmt::format("{} ({})", name, count));
   }
   return names;
 }

@@ -337,7 +337,7 @@ Table device_table(const Result& result) {
                 {"latencies", std::string(name(device.evidence))},
                 {"runtime", device.runtime.empty() ? "–" : device.runtime},
                 {"threads", fmt::to_string(device.threads)},
-                {"precision", device.precision.empty() ? "–" : device.precision}};
+                {"precision", device.precision.empty() ? "–" : precision_text(device)}};
   for (const Labelled& line : device.conditions) table.rows.push_back({line.label, line.text});
   if (result.predictor) {
     table.rows.push_back(

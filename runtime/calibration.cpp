@@ -8,9 +8,8 @@
 #include <random>
 #include <stdexcept>
 
-#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
-#include "runtime/xnnpack_traits.hpp"
+#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -22,12 +21,6 @@ bool runs(const Op& op) {
   } catch (const std::invalid_argument&) {
     return false;
   }
-}
-
-/// The operators that int8 and f32 have in common: activations that int8 cannot apply are apart.
-Network split_for_int8(const Network& network) {
-  return split_activations(network,
-                           [](const Op& op) { return xnnpack_fuses(with_dtype(op, DType::qs8)); });
 }
 
 void run(Executor& executor, const InputValues& image) {
@@ -127,13 +120,6 @@ QuantisedNetwork quantise(const Network& network, const ParameterSource& paramet
                           const std::shared_ptr<const ThreadPool>& pool) {
   const Network split = split_for_int8(network);
   return quantise(split, calibrate(split, parameters, images, pool), runs);
-}
-
-Network in_precision(const Network& network, DType dtype,
-                     const std::shared_ptr<const ThreadPool>& pool) {
-  if (dtype == DType::f32 || is_quantised(network)) return network;
-  if (dtype == DType::f16) return with_dtype(network, dtype);
-  return quantise(network, random_parameters(), random_images(network, 1), pool).network;
 }
 
 const TensorError& Comparison::worst() const {

@@ -29,11 +29,6 @@ QuantisedNetwork quantise(const Network& network, const ParameterSource& paramet
                           std::span<const InputValues> images,
                           const std::shared_ptr<const ThreadPool>& pool);
 
-/// The network as it runs in a precision: of int8 quantised by random weights and a random image,
-/// since latencies do not depend on them; a network that is quantised already stays as it is.
-Network in_precision(const Network& network, DType dtype,
-                     const std::shared_ptr<const ThreadPool>& pool);
-
 /// How far the first output of a node of a quantised network is from f32's, over all images.
 struct TensorError {
   std::string node;

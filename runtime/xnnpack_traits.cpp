@@ -9,8 +9,9 @@
 namespace cpubone {
 namespace {
 
-/// Taps that the depthwise kernels of one pass are unrolled for.
+/// Taps that the depthwise kernels of one pass are unrolled for; in int8 9 at least.
 constexpr std::array<int, 4> unrolled_taps{3, 4, 9, 25};
+constexpr int least_int8_taps = 9;
 
 int taps_of(const Op& op) {
   return op.kernel_h * op.kernel_w;
@@ -57,6 +58,12 @@ int xnnpack_year(std::string_view runtime) {
   return std::max(year, 2022);
 }
 
+auto has_feature(std::span<const std::string> features) {
+  return [features](std::string_view feature) {
+    return std::find(features.begin(), features.end(), feature) != features.end();
+  };
+}
+
 }  // namespace
 
 bool xnnpack_fuses(const Op& op) {
@@ -82,9 +89,7 @@ Network lowered(const Network& network) {
 
 XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
                              std::string_view runtime) {
-  const auto has = [&](std::string_view feature) {
-    return std::find(features.begin(), features.end(), feature) != features.end();
-  };
+  const auto has = has_feature(features);
   XnnpackTraits traits;
   if (has("avx512f")) {
     traits.tile_rows = 7;
@@ -99,13 +104,23 @@ XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std:
   return traits;
 }
 
+XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
+                                  std::span<const std::string> features) {
+  const auto has = has_feature(features);
+  if (has("avx512f")) return {4, 16, 32, 8};
+  if (has("avx2")) return {3, 8, 16, 8};
+  if (architecture == "aarch64") return {4, 16, 16, 4};
+  return {3, 4, 8, 8};
+}
+
 bool xnnpack_runs_depthwise(const Op& op) {
   return is_depthwise(op) && taps_of(op) <= unrolled_taps.back();
 }
 
 int xnnpack_depthwise_taps(const Op& op) {
+  const int least = op.dtype() == DType::qs8 ? std::max(least_int8_taps, taps_of(op)) : taps_of(op);
   return *std::find_if(unrolled_taps.begin(), unrolled_taps.end(),
-                       [&](int taps) { return taps >= taps_of(op); });
+                       [&](int taps) { return taps >= least; });
 }
 
 }  // namespace cpubone

@@ -18,16 +18,20 @@ bool xnnpack_fuses(const Op& op);
 /// The network as it is executed: `split_activations` of what XNNPACK does not fuse.
 Network lowered(const Network& network);
 
-/// Tiles of the f32 micro-kernels that XNNPACK chooses for a CPU.
+/// Tiles of the micro-kernels that XNNPACK chooses for a CPU.
 struct XnnpackTraits {
   double tile_rows = 4;        ///< output pixels of the matrix micro-kernel
   double tile_channels = 8;    ///< output channels of it
   double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
+  double depth = 1;            ///< input channels that the matrix micro-kernel takes at once
 };
 /// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8.
 /// `features` are instruction sets as Linux names them, `runtime` a text with XNNPACK's version.
 XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
                              std::string_view runtime);
+/// Of int8: 4x16 with AVX-512, 3x8 with AVX2, 4x16 on 64-bit Arm, else 3x4.
+XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
+                                  std::span<const std::string> features);
 
 /// Whether a depthwise micro-kernel runs the operator; larger windows run as a matrix product of
 /// one output channel a group.

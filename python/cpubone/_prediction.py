@@ -170,13 +170,18 @@ class Predictor(Document[_core.Predictor]):
         return Predictor(_core.Predictor.fit(measured._core, networks))
 
     @staticmethod
-    def host(*, threads: int = 1, budget_s: float = 60.0, progress: Progress = True) -> Predictor:
-        """Of this machine, from the profile that the tools keep of it; measures and keeps one where there is none."""
+    def host(
+        *, threads: int = 1, dtype: str = "f32", budget_s: float = 60.0, progress: Progress = True
+    ) -> Predictor:
+        """Of this machine, from the profile that the tools keep of it; measures and keeps one where there is none.
+
+        With `dtype` `qs8` (int8) or `f16` networks are predicted, and explored, in that precision.
+        """
         _need_xnnpack()
-        path = _core.host_profile_path(_core.MeasureSettings(threads=threads, dtype="f32", cache="cold", cpus=[]))
+        path = _core.host_profile_path(_core.MeasureSettings(threads=threads, dtype=dtype, cache="cold", cpus=[]))
         if path.exists():
             return Predictor.fit(Profile.load(path))
-        measured = profile(threads=threads, budget_s=budget_s, progress=progress)
+        measured = profile(threads=threads, dtype=dtype, budget_s=budget_s, progress=progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         measured.save(path)
         return Predictor.fit(measured)
@@ -220,6 +225,11 @@ class Predictor(Document[_core.Predictor]):
         return self._core.threads
 
     @property
+    def dtype(self) -> str:
+        """Precision that networks are predicted in: `f32`, `f16` or `qs8` (int8)."""
+        return self._core.dtype
+
+    @property
     def evidence(self) -> str:
         """What its numbers stand on: `measured`, or what else."""
         return self._core.evidence
@@ -235,7 +245,7 @@ class Predictor(Document[_core.Predictor]):
 
     def __repr__(self) -> str:
         return (
-            f"<cpubone.Predictor of {self._core.cpu or self._core.device}, {self.threads} threads: "
+            f"<cpubone.Predictor of {self._core.cpu or self._core.device}, {self.threads} threads, {self.dtype}: "
             f"{len(self._core.class_errors())} classes of operators, {self.evidence}>"
         )
 

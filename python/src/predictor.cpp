@@ -70,6 +70,7 @@ void register_predictor(py::module_& m) {
       .def_property_readonly("device", [](const Predictor& p) { return p.device.name; })
       .def_property_readonly("cpu", [](const Predictor& p) { return p.device.cpu; })
       .def_property_readonly("threads", [](const Predictor& p) { return p.settings.threads; })
+      .def_property_readonly("dtype", [](const Predictor& p) { return name(p.settings.dtype); })
       .def("class_errors", [](const Predictor& p) {
         py::list rows;
         for (const ClassModel& c : p.classes)

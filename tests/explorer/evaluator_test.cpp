@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "runtime/precision.hpp"
 #include "space/mnasnet.hpp"
 #include "tests/catch.hpp"
 #include "tests/explorer/models.hpp"
@@ -99,6 +100,34 @@ TEST_CASE("networks of stages that choose their blocks are evaluated as if they 
       CHECK(e.accuracy.assured == Approx(whole.assured).epsilon(1e-6));
     }
   }
+}
+
+TEST_CASE("units in int8 add up to what the network executes in int8", "[explorer]") {
+  LatencyModel latency = fake_latency();
+  latency.precision = DType::qs8;
+  LatencyModel elsewhere = fake_latency();  // a second device may run it in f32
+  for (const std::string name : {"default", "mixed", "fasternet"})
+    for (const bool features : {false, true}) {
+      const SearchSpace space = named_search_space(name);
+      const NetworkForm form{.features = features};
+      const Evaluator evaluator(space, latency, accuracy_model(space), form, {elsewhere});
+      const Evaluator f32(space, fake_latency(), accuracy_model(space), form);
+      Rng rng(5);
+      for (int i = 0; i < 25; ++i) {
+        const Genome genome = sample(space, rng);
+        const Evaluation e = evaluator.evaluate(genome);
+        const Network network = in_form(build(space, genome), form);
+        INFO(name << ": " << describe(space, genome));
+        // The search leaves out that a backbone's features are converted to f32.
+        CHECK(e.latency.ms == Approx(latency.combine(latency_terms(network, latency)).ms)
+                                  .epsilon(features ? 0.03 : 1e-9));
+        CHECK(e.elsewhere[0].ms == Approx(elsewhere.combine(latency_terms(network, elsewhere)).ms));
+        CHECK(e.macs == macs(network));
+        CHECK(e.weight_bytes == weight_bytes(lowered(network, DType::qs8)));
+        CHECK(e.weight_bytes < weight_bytes(network) / 2);
+        CHECK(e.peak_activation_bytes == f32.evaluate(genome).peak_activation_bytes / 4);
+      }
+    }
 }
 
 TEST_CASE("threads share what they compute and agree", "[explorer]") {

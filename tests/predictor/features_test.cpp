@@ -61,6 +61,32 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "convolution");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
   CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
+  CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 qs8") == "int8 pointwise");
+  CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 f16") == "pointwise");
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu qs8") == "int8 activation");  // all are tables
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=sigmoid qs8") == "int8 activation");
+  CHECK(of("quantise 1x7x7x8:f32->1x7x7x8:qs8") == "quantise");
+  CHECK(of("dequantise 1x7x7x8:qs8->1x7x7x8:f32") == "dequantise");
+}
+
+TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least", "[predictor]") {
+  Device device;
+  device.features = {"avx512f"};
+  const CpuTraits avx512 = cpu_traits(device);
+  // 4 x 16 tiles of 8 input channels with AVX-512: 3 channels cost as 8 do.
+  const Op stem = parse_op("conv2d 1x8x8x3->1x8x8x16 k3x3 s1 p1,1,1,1 g1 qs8");
+  CHECK(facts(stem, avx512).work.padded_macs == 16 * 9 * 4 * 16 * 8);
+  CHECK(facts(stem, avx512).matrix_product);
+  // Windows of 2 x 2 run as 3 x 3; 32 channels are a vector.
+  const Op small = parse_op("conv2d 1x8x8x16->1x8x8x16 k2x2 s1 p0,1,1,0 g16 qs8");
+  CHECK(facts(small, avx512).work.padded_macs == 8 * 8 * 32 * 9);
+  CHECK_FALSE(facts(small, avx512).matrix_product);
+  device.features = {"avx2", "fma"};
+  CHECK(cpu_traits(device).int8.tile_rows == 3);
+  device.features = {};
+  CHECK(cpu_traits(device).int8.tile_channels == 4);
+  device.architecture = "aarch64";
+  CHECK(cpu_traits(device).int8.depth == 4);
 }
 
 TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]") {

@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "predictor/evaluation.hpp"
+#include "runtime/precision.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
@@ -554,4 +556,67 @@ TEST_CASE("a predictor file that does not fit says why", "[predictor]") {
     json["classes"][0]["cost_model"]["ns_per_mac"] = -1;
     CHECK_THROWS_WITH(read(), ContainsSubstring("/classes/0/cost_model/ns_per_mac"));
   }
+}
+
+namespace {
+
+/// Operators of random networks in int8, scales left out, as profiles have them.
+Profile int8_profile() {
+  Profile profile;
+  profile.device = imaginary_device();
+  profile.settings.dtype = DType::qs8;
+  std::vector<Network> all;
+  for (std::uint64_t seed = 500; seed < 512; ++seed)
+    all.push_back(lowered(random_network(seed), DType::qs8));
+  std::set<std::string> seen;
+  for (const Op& op : distinct_ops(all))
+    if (const Op plain = without_quantisation(op); seen.insert(text(plain)).second)
+      profile.ops.push_back({plain, "xnnpack", timing(imagined_ns(plain))});
+  return profile;
+}
+
+}  // namespace
+
+TEST_CASE("a predictor of a profile in int8 predicts networks as they run in int8", "[predictor]") {
+  const Predictor predictor = fit_predictor(int8_profile());
+  const Network network = random_network(703);
+  double sum = 0;
+  bool converts = false;
+  for (const Node& node : lowered(network, DType::qs8).nodes)
+    if (node.op.kind != OpKind::constant) {
+      sum += imagined_ns(node.op);
+      converts = converts || node.op.kind == OpKind::quantise;
+    }
+  CHECK(converts);
+  const NetworkPrediction predicted = predict(predictor, network);
+  CHECK(predicted.latency.ms == Approx(sum * 1e-6).epsilon(0.05));
+  CHECK(terms(predictor, network).ops_ns * 1e-6 == Approx(predicted.latency.ms));
+  for (const OpPrediction& op : predicted.ops) CHECK(op.op == without_quantisation(op.op));
+  // One that is quantised already is predicted as it is.
+  CHECK(predict(predictor, in_precision(network, DType::qs8)).latency.ms == predicted.latency.ms);
+}
+
+TEST_CASE("what is known in another precision is refused by name", "[predictor]") {
+  const Network quantised = in_precision(random_network(703), DType::qs8);
+  CHECK_THROWS_WITH(predict(exact_predictor(), quantised),
+                    ContainsSubstring("it is int8, and the predictor knows f32; a profile that "
+                                      "cpubone-profile --precision qs8 makes knows int8"));
+  CHECK_THROWS_WITH(adapt_predictor(exact_predictor(), int8_profile()),
+                    "adapting a predictor: it is of f32, and the profile of qs8; expected one "
+                    "precision");
+}
+
+TEST_CASE("a predictor of a profile in f16 reads half the bytes", "[predictor]") {
+  Profile profile;
+  profile.device = imaginary_device();
+  profile.settings.dtype = DType::f16;
+  std::vector<Network> all;
+  for (std::uint64_t seed = 500; seed < 506; ++seed)
+    all.push_back(lowered(random_network(seed), DType::f16));
+  for (const Op& op : distinct_ops(all))
+    profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op))});
+  const LatencyTerms f16 = terms(fit_predictor(profile), random_network(501));
+  const LatencyTerms f32 = terms(exact_predictor(), random_network(501));
+  CHECK(f16.weight_bytes == Approx(f32.weight_bytes / 2));
+  CHECK(f16.ops_ns < f32.ops_ns);
 }

@@ -5,8 +5,11 @@
 #include <set>
 #include <string>
 
+#include "predictor/features.hpp"
+#include "runtime/precision.hpp"
 #include "runtime/executor.hpp"
 #include "space/random_network.hpp"
+#include "space/zoo.hpp"
 #include "tests/approved.hpp"
 #include "tests/catch.hpp"
 
@@ -72,11 +75,28 @@ TEST_CASE("a shorter plan is the beginning of a longer one", "[plan]") {
   CHECK(sampling_plan(1, 40) == std::vector<Op>(longer.begin(), longer.begin() + 40));
 }
 
-TEST_CASE("a plan for int8 has convolutions and linear layers only", "[plan]") {
-  for (const Op& op : sampling_plan(1, 200, DType::qs8)) {
-    CHECK(op.dtype() == DType::qs8);
-    CHECK((op.kind == OpKind::conv2d || op.kind == OpKind::linear));
+TEST_CASE("a plan for int8 has operators of every class that networks in int8 have", "[plan]") {
+  const std::vector<Op> plan = sampling_plan(1, 600, DType::qs8);
+  CHECK(plan.size() == 600);
+  std::map<std::string, int> classes;
+  int int8 = 0;
+  for (const Op& op : plan) {
+    CHECK_NOTHROW(check(op));
+    CHECK_NOTHROW(engine_of(op));
+    CHECK(parse_op(text(op)) == op);
+    ++classes[op_class(op)];
+    int8 += op.dtype() == DType::qs8;
   }
+  CHECK(int8 > 480);
+  std::vector<Network> networks = calibration_networks();
+  for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+  for (const Network& network : networks)
+    for (const Node& node : lowered(network, DType::qs8).nodes) {
+      INFO(text(node.op));
+      if (node.op.kind != OpKind::constant) CHECK(classes[op_class(node.op)] > 0);
+    }
+  CHECK(classes["quantise"] > 4);
+  CHECK(classes["int8 depthwise"] > 40);
 }
 
 TEST_CASE("a plan refuses counts out of range", "[plan]") {

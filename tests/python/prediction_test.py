@@ -88,3 +88,17 @@ def test_a_prediction_survives_pickles(predictor):
     again = pickle.loads(pickle.dumps(prediction))
     assert again.rows() == prediction.rows()
     assert again.network == prediction.network
+
+
+def test_a_predictor_in_int8_is_of_networks_in_int8(profile):
+    values = json.loads(profile.json())
+    values["settings"]["precision"] = "qs8"
+    values["networks"] = []
+    plan = [str(op) for op in cpubone.operators(count=300, dtype="qs8")]
+    timing = values["ops"][0]
+    values["ops"] = [dict(timing, op=op) for op in plan]
+    predictor = cpubone.Predictor.fit(cpubone.Profile.from_json(json.dumps(values)))
+    assert predictor.dtype == "qs8"
+    assert "qs8" in repr(predictor)
+    classes = {op.op_class for op in predictor.predict("b0").ops}
+    assert {"int8 pointwise", "quantise", "dequantise"} <= classes

@@ -1,5 +1,6 @@
 #include "reports/headline.hpp"
 
+#include "reports/summary.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -101,4 +102,16 @@ TEST_CASE("a published network that reaches most within the limit is named", "[r
   CHECK_THAT(
       headline_sentence(result_within(11, {network("a", 14, 76, 0), network("p", 12, 75.5, 1)})),
       Matchers::StartsWith("No network here is surely within 11 ms. Use p"));
+}
+
+TEST_CASE("a recommendation says where latencies are not of f32", "[reports]") {
+  Result result = result_of({network("a", 10, 75.5, 0)});
+  const std::string usual = headline_sentence(result);
+  result.device.name = "host";
+  result.device.precision = "f32";
+  CHECK(headline_sentence(result) == usual);
+  CHECK(result_names(std::span(&result, 1)) == std::vector<std::string>{"host"});
+  result.device.precision = "qs8";
+  CHECK(headline_sentence(result) == usual + " Latencies are of networks in int8.");
+  CHECK(result_names(std::span(&result, 1)) == std::vector<std::string>{"host in int8"});
 }

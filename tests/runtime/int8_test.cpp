@@ -5,13 +5,17 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <set>
 #include <stdexcept>
 
 #include "graph/builder.hpp"
+#include "graph/passes.hpp"
 #include "graph/schema.hpp"
 #include "runtime/calibration.hpp"
 #include "runtime/eigen_kernels.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/precision.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/runtime/one_operator.hpp"
@@ -248,4 +252,47 @@ TEST_CASE("networks of the zoo compute in int8 what they compute in f32", "[int8
       if (node.op.dtype() == DType::f32) in_float += macs(node.op);
     CHECK(static_cast<double>(in_float) < 0.1 * static_cast<double>(macs(network)));
   }
+}
+
+namespace {
+
+/// What is executed, in order, whatever the scales.
+std::vector<std::string> executed_texts(const Network& network) {
+  std::vector<std::string> lines;
+  for (const Node& node : lowered(network).nodes)
+    lines.push_back(text(without_quantisation(node.op)));
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("a network in int8 for latencies executes what a calibrated one does", "[int8]") {
+  for (const char* name :
+       {"cpubone-nano", "lowformer-b1", "fasternet-t0", "mobilenetv3-large-100"}) {
+    CAPTURE(name);
+    const Network network = with_resolution(find_network(name), 64, 64);
+    const auto images = random_images(network, 1);
+    CHECK(executed_texts(in_precision(network, DType::qs8)) ==
+          executed_texts(quantise(network, random_parameters(), images, one_thread()).network));
+  }
+}
+
+TEST_CASE("an engine runs whatever a network of the zoo executes in int8", "[int8]") {
+  std::set<std::string> seen;
+  for (const ZooEntry& entry : zoo()) {
+    CAPTURE(entry.name);
+    for (const Node& node : lowered(entry.build(), DType::qs8).nodes)
+      if (node.op.kind != OpKind::constant && seen.insert(text(node.op)).second)
+        CHECK_NOTHROW(engine_of(node.op));
+  }
+}
+
+TEST_CASE("a network that is quantised stays as it is in any precision", "[int8]") {
+  const Network quantised = in_precision(find_network("cpubone-nano"), DType::qs8);
+  CHECK(is_quantised(quantised));
+  CHECK(in_precision(quantised, DType::qs8) == quantised);
+  CHECK(in_precision(quantised, DType::f32) == quantised);
+  CHECK(in_precision(find_network("cpubone-nano"), DType::f32) == find_network("cpubone-nano"));
+  CHECK(lowered(find_network("cpubone-nano"), DType::f16) ==
+        with_dtype(lowered(find_network("cpubone-nano")), DType::f16));
 }

@@ -1,0 +1,20 @@
+#pragma once
+#include "graph/network.hpp"
+
+namespace cpubone {
+
+/// The operators that int8 and f32 have in common: activations that int8 cannot apply are apart.
+Network split_for_int8(const Network& network);
+
+/// Whether this build runs an operator of int8 in a network whose tensors have equal ranges.
+/// Without XNNPACK: what its oldest version does.
+bool runs_in_int8(const Op& op);
+
+/// The network in a precision, for latencies: of int8 quantised as if all tensors had one range,
+/// without running it, since what is executed hardly depends on ranges. A network that is quantised
+/// already stays as it is.
+Network in_precision(const Network& network, DType dtype);
+/// The same as it is executed: what is measured, and what predictions count.
+Network lowered(const Network& network, DType dtype);
+
+}  // namespace cpubone
