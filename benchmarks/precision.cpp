@@ -36,7 +36,7 @@ std::string fallbacks(const PrecisionComparison& comparison) {
   return text.empty() ? "nothing stays f32" : text;
 }
 
-Comparison accuracy(const Network& network) {
+QuantisationError accuracy(const Network& network) {
   const auto pool = std::make_shared<const ThreadPool>(1);
   const auto images = random_images(network, calibration_images + other_images);
   const std::span<const InputValues> all(images);
@@ -69,7 +69,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
         "ratio", 0.35, "<=",
         fmt::format("{:.1f} of {:.1f} MiB", static_cast<double>(got.int8_memory_bytes) / (1 << 20),
                     static_cast<double>(got.f32_memory_bytes) / (1 << 20)));
-    const Comparison compared = accuracy(network);
+    const QuantisationError compared = accuracy(network);
     rows.add(name + ": cosine of outputs", compared.output.cosine, "cosine", 0.99, ">=",
              fmt::format("most is lost in {}, which adds {:.1f} %", compared.worst().node,
                          100 * compared.worst().added_error));

@@ -106,8 +106,8 @@ constexpr AttributeSchema attribute_table[] = {
      },
      [](const Op& op) { return op.kernel_h == 1 && op.kernel_w == 1; },
      [](const Op& op) {
-       return first_of({outside("kernel height", op.kernel_h, 1, max_kernel),
-                        outside("kernel width", op.kernel_w, 1, max_kernel)});
+       return first_of({outside("kernel height", op.kernel_h, 1, max_window),
+                        outside("kernel width", op.kernel_w, 1, max_window)});
      }},
     {Attribute::stride, "sN or sHxW", "a stride", true,
      [](const Op& op) { return pair_text("s", op.stride_h, op.stride_w); },
@@ -116,8 +116,8 @@ constexpr AttributeSchema attribute_table[] = {
      },
      [](const Op& op) { return op.stride_h == 1 && op.stride_w == 1; },
      [](const Op& op) {
-       return first_of({outside("stride", op.stride_h, 1, max_kernel),
-                        outside("stride", op.stride_w, 1, max_kernel)});
+       return first_of({outside("stride", op.stride_h, 1, max_window),
+                        outside("stride", op.stride_w, 1, max_window)});
      }},
     {Attribute::padding, "pTOP,BOTTOM,LEFT,RIGHT", "padding", true,
      [](const Op& op) {
@@ -136,10 +136,10 @@ constexpr AttributeSchema attribute_table[] = {
      [](const Op& op) { return op.padding == Padding{}; },
      [](const Op& op) {
        const Padding& p = op.padding;
-       return first_of({outside("padding", p.top, 0, max_kernel - 1),
-                        outside("padding", p.bottom, 0, max_kernel - 1),
-                        outside("padding", p.left, 0, max_kernel - 1),
-                        outside("padding", p.right, 0, max_kernel - 1)});
+       return first_of({outside("padding", p.top, 0, max_window - 1),
+                        outside("padding", p.bottom, 0, max_window - 1),
+                        outside("padding", p.left, 0, max_window - 1),
+                        outside("padding", p.right, 0, max_window - 1)});
      }},
     {Attribute::dilation, "dN or dHxW", "dilation", false,
      [](const Op& op) { return pair_text("d", op.dilation_h, op.dilation_w); },
@@ -149,8 +149,8 @@ constexpr AttributeSchema attribute_table[] = {
      },
      [](const Op& op) { return op.dilation_h == 1 && op.dilation_w == 1; },
      [](const Op& op) {
-       return first_of({outside("dilation", op.dilation_h, 1, max_kernel),
-                        outside("dilation", op.dilation_w, 1, max_kernel)});
+       return first_of({outside("dilation", op.dilation_h, 1, max_window),
+                        outside("dilation", op.dilation_w, 1, max_window)});
      }},
     {Attribute::groups, "gN", "groups", true,
      [](const Op& op) { return fmt::format("g{}", op.groups); },

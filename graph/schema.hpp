@@ -95,7 +95,7 @@ std::span<const OpSchema> schemas();
 // Together these keep every count (elements x channels x window) within 64 bits.
 inline constexpr int max_dimension = 1 << 16;
 inline constexpr int max_moved_dimension = 1 << 30;  ///< of operators without MACs
-inline constexpr int max_kernel = 128;
+inline constexpr int max_window = 128;
 inline constexpr std::int64_t max_elements = std::int64_t{1} << 31;
 
 }  // namespace cpubone

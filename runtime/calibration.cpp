@@ -122,15 +122,15 @@ QuantisedNetwork quantise(const Network& network, const ParameterSource& paramet
   return quantise(split, calibrate(split, parameters, images, pool), runs);
 }
 
-const TensorError& Comparison::worst() const {
+const TensorError& QuantisationError::worst() const {
   return *std::max_element(
       tensors.begin(), tensors.end(),
       [](const TensorError& a, const TensorError& b) { return a.added_error < b.added_error; });
 }
 
-Comparison compare(const Network& network, const QuantisedNetwork& quantised,
-                   const ParameterSource& parameters, std::span<const InputValues> images,
-                   const std::shared_ptr<const ThreadPool>& pool) {
+QuantisationError compare(const Network& network, const QuantisedNetwork& quantised,
+                          const ParameterSource& parameters, std::span<const InputValues> images,
+                          const std::shared_ptr<const ThreadPool>& pool) {
   require_images(images);
   const Network split = split_for_int8(network);
   Executor exact(split, parameters, pool, {.keep_outputs = true});
@@ -154,7 +154,7 @@ Comparison compare(const Network& network, const QuantisedNetwork& quantised,
     }
     output.add(exact.output(), int8.output());
   }
-  Comparison comparison;
+  QuantisationError comparison;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     TensorError error = products[i].error(nodes[i].name);
     double read = 0;

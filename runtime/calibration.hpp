@@ -37,7 +37,8 @@ struct TensorError {
   double added_error = 0;     ///< of that, what exceeds the largest of what the node reads
 };
 
-struct Comparison {
+/// How far a quantised network is from f32.
+struct QuantisationError {
   std::vector<TensorError> tensors;  ///< in the network's order; conversions are none
   TensorError output;                ///< of the network's first output
   /// The node that adds the largest error: what spoils a network, if one does.
@@ -45,8 +46,8 @@ struct Comparison {
 };
 
 /// Runs a network and its quantised form on images. Throws as `calibrate` does.
-Comparison compare(const Network& network, const QuantisedNetwork& quantised,
-                   const ParameterSource& parameters, std::span<const InputValues> images,
-                   const std::shared_ptr<const ThreadPool>& pool);
+QuantisationError compare(const Network& network, const QuantisedNetwork& quantised,
+                          const ParameterSource& parameters, std::span<const InputValues> images,
+                          const std::shared_ptr<const ThreadPool>& pool);
 
 }  // namespace cpubone

@@ -226,8 +226,13 @@ Constant integral(Dims dims, std::vector<std::int64_t> values) {
 }
 
 Constant of_kind(const Array& like, Dims dims, const std::vector<double>& values) {
-  if (like.integer)
-    return integral(std::move(dims), std::vector<std::int64_t>(values.begin(), values.end()));
+  if (like.integer) {
+    std::vector<std::int64_t> integers(values.size());
+    std::transform(values.begin(), values.end(), integers.begin(), [](double value) {
+      return std::isfinite(value) ? static_cast<std::int64_t>(std::clamp(value, -9e18, 9e18)) : 0;
+    });
+    return integral(std::move(dims), std::move(integers));
+  }
   return real(std::move(dims), std::vector<float>(values.begin(), values.end()));
 }
 

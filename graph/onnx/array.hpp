@@ -35,7 +35,7 @@ using Constant = std::shared_ptr<const Array>;
 
 Constant real(Dims dims, std::vector<float> values);
 Constant integral(Dims dims, std::vector<std::int64_t> values);
-/// Floats or integers as `like` has.
+/// Floats or integers as `like` has; of what is beyond integers the farthest, of no number 0.
 Constant of_kind(const Array& like, Dims dims, const std::vector<double>& values);
 
 /// The values of an initializer. Data in another file is read from `folder`, and refused where

@@ -62,7 +62,7 @@ void register_quantisation(py::module_& m) {
          const Array& images, int threads) {
         const ParameterSource parameters = parameters_from(network, weights);
         const std::vector<InputValues> list = image_list(images);
-        const Comparison comparison = [&] {
+        const QuantisationError comparison = [&] {
           const py::gil_scoped_release release;
           return compare(network, quantised, parameters, list,
                          std::make_shared<const ThreadPool>(threads));

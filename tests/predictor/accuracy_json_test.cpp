@@ -26,7 +26,7 @@ const AccuracyPosterior& fitted() {
   return posterior;
 }
 
-AccuracyPosterior read(const nlohmann::json& json) {
+AccuracyPosterior read_posterior(const nlohmann::json& json) {
   const nlohmann::json parsed = parse_json(json.dump(), "accuracy");
   return accuracy_posterior_from_json(JsonReader(parsed, "accuracy#"));
 }
@@ -34,7 +34,7 @@ AccuracyPosterior read(const nlohmann::json& json) {
 }  // namespace
 
 TEST_CASE("what accuracies are estimated from comes back from JSON to the bit", "[predictor]") {
-  const AccuracyPosterior again = read(to_json(fitted()));
+  const AccuracyPosterior again = read_posterior(to_json(fitted()));
   CHECK(to_json(again) == to_json(fitted()));
   CHECK(again.low == fitted().low);  // some of them infinite
   CHECK(again.high == fitted().high);
@@ -50,7 +50,7 @@ TEST_CASE("what is no posterior is refused by name", "[predictor]") {
   const auto refused = [](const char* key, const nlohmann::json& value, const char* message) {
     nlohmann::json bad = to_json(fitted());
     bad[key] = value;
-    CHECK_THROWS_WITH(read(bad), ContainsSubstring(message));
+    CHECK_THROWS_WITH(read_posterior(bad), ContainsSubstring(message));
   };
   refused("mean", {1, 2}, "accuracy#/mean: expected ");
   refused("noise", nullptr, "accuracy#/noise: expected a number");

@@ -11,7 +11,7 @@ using namespace cpubone;
 
 namespace {
 
-const CpuTraits cpu{7, 16, 16, 32 << 10, 1 << 20, 32 << 20};
+const CpuTraits cpu{{7, 16, 16}, 32 << 10, 1 << 20, 32 << 20};
 
 double feature(const Op& op, std::string_view name) {
   const auto names = feature_names();

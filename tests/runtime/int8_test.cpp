@@ -227,7 +227,7 @@ TEST_CASE("a comparison names the node that spoils a network", "[int8]") {
   };
   const auto images = random_images(network, 3);
   const QuantisedNetwork q = quantise(network, weights, images, one_thread());
-  const Comparison all = compare(network, q, weights, images, one_thread());
+  const QuantisationError all = compare(network, q, weights, images, one_thread());
   CHECK(all.worst().node == "stem.third");
   CHECK(all.worst().added_error ==
         Approx(all.tensors[2].relative_error - all.tensors[1].relative_error));
@@ -243,7 +243,7 @@ TEST_CASE("networks of the zoo compute in int8 what they compute in f32", "[int8
     const auto images = random_images(network, 3);
     const std::span<const InputValues> all(images);
     const QuantisedNetwork q = quantise(network, random_parameters(), all.first(2), one_thread());
-    const Comparison c = compare(network, q, random_parameters(), all.last(1), one_thread());
+    const QuantisationError c = compare(network, q, random_parameters(), all.last(1), one_thread());
     INFO(name << ": worst is " << c.worst().node);
     CHECK(c.output.cosine >= 0.99);
     // In int8 by far the most of what is multiplied.

@@ -224,6 +224,11 @@ TEST_CASE("a slice may begin and end as far away as a file can say", "[onnx]") {
     g.add("Slice",
           {"x", g.tensor("begin", Ints{-far - 1}), g.tensor("end", Ints{far}),
            g.tensor("axis", Ints{1})},
+          "channels");
+    g.add("Concat", {g.tensor("right", Ints{far}), g.tensor("below", Ints{far})}, "ends",
+          {{"axis", std::int64_t{0}}});
+    g.add("Slice",
+          {"channels", g.tensor("begins", Ints{0, 0}), "ends", g.tensor("axes", Ints{2, 3})},
           "all");
     g.add("Relu", {"all"}, "y");
   });
