@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "graph/size.hpp"
 #include "runtime/executor.hpp"
 #include "tests/catch.hpp"
 #include "tests/graph/onnx/models.hpp"
@@ -225,6 +226,43 @@ TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
   check_close(c.values, expected);
   CHECK(has(c.network, OpKind::layer_norm));
   CHECK_FALSE(has(c.network, OpKind::sub));
+}
+
+TEST_CASE("attention is one operator behind a layer, and its parts behind none", "[onnx]") {
+  // Two heads of two channels; layers change nothing but the order in which they lie.
+  const auto attend = [](bool behind_layer) {
+    return compute({1, 3, 12}, mixed(36), [&](GraphWriter& g) {
+      const auto layer = [&](const std::string& input, int n, const std::string& output) {
+        Values identity(z(n * n), 0.0F);
+        for (int k = 0; k < n; ++k) identity[z((n + 1) * k)] = 1;
+        return g.add("MatMul", {input, g.tensor(output + "-weight", {n, n}, identity)}, output);
+      };
+      const std::string joined = behind_layer ? layer("x", 12, "joined") : "x";
+      g.add("Reshape", {joined, g.tensor("heads", Ints{1, 3, 3, 2, 2})}, "apart");
+      g.add("Transpose", {"apart"}, "turned", {{"perm", Ints{2, 0, 3, 1, 4}}});
+      for (const std::int64_t i : {0, 1, 2})
+        g.add("Gather", {"turned", g.tensor(fmt::format("index{}", i), Ints(1, i))},
+              fmt::format("part{}", i), {{"axis", std::int64_t{0}}});
+      for (const int i : {0, 1, 2})
+        g.add("Reshape",
+              {fmt::format("part{}", i), g.tensor(fmt::format("dims{}", i), Ints{1, 2, 3, 2})},
+              fmt::format("qkv{}", i));
+      g.add("Transpose", {"qkv1"}, "k", {{"perm", Ints{0, 1, 3, 2}}});
+      g.add("MatMul", {"qkv0", "k"}, "products");
+      g.add("Mul", {"products", g.tensor("scale", {}, {std::sqrt(0.5F)})}, "scores");
+      g.add("Softmax", {"scores"}, "weights", {{"axis", std::int64_t{-1}}});
+      g.add("MatMul", {"weights", "qkv2"}, "mixed");
+      g.add("Transpose", {"mixed"}, "tokens", {{"perm", Ints{0, 2, 1, 3}}});
+      g.add("Reshape", {"tokens", g.tensor("flat", Ints{1, 3, 4})}, "rows");
+      layer("rows", 4, "y");
+    });
+  };
+  const Computed known = attend(true);
+  CHECK(has(known.network, OpKind::attention));
+  const Computed parts = attend(false);
+  CHECK_FALSE(has(parts.network, OpKind::attention));
+  CHECK(has(parts.network, OpKind::softmax));
+  check_close(known.values, parts.values);
 }
 
 TEST_CASE("a norm is known whose parts see an image in different shapes", "[onnx]") {
