@@ -21,6 +21,7 @@ import distributed
 
 import cpubone
 from cpubone import fleet
+from rows import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = ROOT / "tests" / "python" / "fleet_board.py"
@@ -47,12 +48,7 @@ async def run(address, count):
 asyncio.run(run(sys.argv[1], int(sys.argv[2])))
 """
 
-rows = []
-
-
-def add(row: str, value: float, unit: str, goal: float | None, sense: str = ">=", note: str = "") -> None:
-    holds = goal is None or (value >= goal if sense == ">=" else value <= goal)
-    rows.append({"row": row, "value": value, "unit": unit, "goal": goal, "sense": sense, "holds": holds, "note": note})
+rows = Rows()
 
 
 def free_address() -> str:
@@ -109,9 +105,9 @@ def search() -> None:
             rates["two"].append(rate(fleet.explore, cluster=two))
     median = {name: statistics.median(of) for name, of in rates.items()}
     note = f"of {len(os.sched_getaffinity(0))} cores; {EVALUATIONS:,} candidates, median of {ROUNDS}"
-    add("a search on one thread", median["thread"], "candidates/s", None, note=note)
-    add("a search on one worker process, over one thread", median["one"] / median["thread"], "×", 0.97)
-    add("a search on two worker processes, over one", median["two"] / median["one"], "×", 1.8)
+    rows.add("a search on one thread", median["thread"], "candidates/s", None, note=note)
+    rows.add("a search on one worker process, over one thread", median["one"] / median["thread"], "×", 0.97)
+    rows.add("a search on two worker processes, over one", median["two"] / median["one"], "×", 1.8)
 
 
 def shelf() -> None:
@@ -124,7 +120,7 @@ def shelf() -> None:
                 start = time.perf_counter()
                 fleet.profile(["shelf"], ops=OPS, cluster=address, budget_s=1, progress=False)
                 seconds[boards] = time.perf_counter() - start
-    add("a shelf of 10 equal boards, over one", seconds[1] / seconds[10], "×", 8, note=f"{len(OPS)} operators; {seconds[10]:.1f} s")
+    rows.add("a shelf of 10 equal boards, over one", seconds[1] / seconds[10], "×", 8, note=f"{len(OPS)} operators; {seconds[10]:.1f} s")
 
 
 def simulate(count: int) -> None:
@@ -154,20 +150,17 @@ def simulate(count: int) -> None:
             devices.wait()
     tasks = len(texts)
     note = f"{tasks:,} tasks on {count:,} devices, {len(texts[0]):,} bytes each"
-    add(f"a fleet of {count:,} devices: tasks through the scheduler", tasks / seconds, "tasks/s", 500, note=note)
-    add("a task: the scheduler's own time", busy / os.sysconf("SC_CLK_TCK") / tasks * 1e3, "ms", None)
-    add("a device: the scheduler's memory", (idle - before) / count * 1024, "KiB", None)
-    add("a task: the scheduler's memory", (full - idle) / tasks * 1024, "KiB", None)
+    rows.add(f"a fleet of {count:,} devices: tasks through the scheduler", tasks / seconds, "tasks/s", 500, note=note)
+    rows.add("a task: the scheduler's own time", busy / os.sysconf("SC_CLK_TCK") / tasks * 1e3, "ms", None)
+    rows.add("a device: the scheduler's memory", (idle - before) / count * 1024, "KiB", None)
+    rows.add("a task: the scheduler's memory", (full - idle) / tasks * 1024, "KiB", None)
 
 
 def main() -> None:
     search()
     shelf()
     simulate(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
-    print(json.dumps(rows, indent=1))
-    for row in rows:
-        goal = "" if row["goal"] is None else f"{row['sense']} {row['goal']}: {'holds' if row['holds'] else 'FAILS'}"
-        print(f"{row['row']:60} {row['value']:10.4g} {row['unit']:12} {goal}  {row['note']}", file=sys.stderr)
+    rows.print()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ runtime in the same way. Prints rows as the other benchmarks do.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import statistics
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import cpubone
+from rows import Rows
 
 NETWORKS = (
     "cpubone-nano cpubone-b0 cpubone-b1 cpubone-b2 cpubone-b3 lowformer-b1 resnet18 mobilenetv2-100"
@@ -61,13 +61,8 @@ class Peer:
         self._process.wait()
 
 
-def row(name: str, ratio: float, note: str = "") -> dict[str, object]:
-    return {
-        "row": name, "value": ratio, "unit": "of the latency", "goal": None, "sense": "<=", "holds": True, "note": note,
-    }  # fmt: skip
-
-
-def compare(name: str) -> dict[str, object]:
+def compare(name: str) -> tuple[float, str]:
+    """Latency in huge pages over that in usual ones, and a note on both."""
     peers = [Peer(name, ""), Peer(name, "glibc.malloc.hugetlb=1")]
     turns = [[peer.turn() for peer in peers] for _ in range(TURNS)][1:]
     for peer in peers:
@@ -77,16 +72,18 @@ def compare(name: str) -> dict[str, object]:
         f"{statistics.median(small):.2f} and {statistics.median(large):.2f} ms, {len(turns)} turns; "
         f"{turns[-1][0][1] >> 20} and {turns[-1][1][1] >> 20} MiB in huge pages"
     )
-    return row(name, statistics.median(b / a for a, b in zip(small, large)), note)
+    return statistics.median(b / a for a, b in zip(small, large)), note
 
 
 def main() -> None:
-    rows = []
+    rows = Rows()
+    ratios = []
     for name in sys.argv[1:] or NETWORKS:
-        rows.append(compare(name))
-        print(f"{name:<32} {rows[-1]['value']:.3f} of the latency; {rows[-1]['note']}", file=sys.stderr)
-    rows.append(row("geometric mean", statistics.geometric_mean(float(str(one["value"])) for one in rows)))
-    print(json.dumps(rows, indent=1))
+        ratio, note = compare(name)
+        ratios.append(ratio)
+        rows.add(name, ratio, "of the latency", sense="<=", note=note)
+    rows.add("geometric mean", statistics.geometric_mean(ratios), "of the latency", sense="<=")
+    rows.print()
 
 
 if sys.argv[1:2] == ["--serve"]:

@@ -14,27 +14,18 @@ import time
 from pathlib import Path
 
 import cpubone
+from rows import Rows
 
 REPEATS = 9
 CANDIDATES = 10_000
 EXAMPLE = Path(__file__).parent.parent / "reports" / "example" / "result.json"
 
-rows = []
+rows = Rows()
 
 
 def add(row: str, values: list[float], unit: str, goal: float, note: str = "") -> None:
-    value = statistics.median(values)
-    rows.append(
-        {
-            "row": row,
-            "value": value,
-            "unit": unit,
-            "goal": goal,
-            "sense": "<=",
-            "holds": value <= goal,
-            "note": f"{note}median of {len(values)}, {min(values):.3g} to {max(values):.3g}",
-        }
-    )
+    note += f"median of {len(values)}, {min(values):.3g} to {max(values):.3g}"
+    rows.add(row, statistics.median(values), unit, goal, "<=", note)
 
 
 def seconds(work) -> float:
@@ -72,7 +63,4 @@ with tempfile.TemporaryDirectory() as folder:
     page = (Path(folder) / "out" / "report.html").stat().st_size
     add(f"report of {CANDIDATES:,} candidates: size", [page / 2**20], "MiB", 2)
 
-print(json.dumps(rows, indent=1))
-for row in rows:
-    print(f"{row['row']:60} {row['value']:10.4g} {row['unit']:4} <= {row['goal']}: "
-          f"{'holds' if row['holds'] else 'FAILS'}  {row['note']}", file=sys.stderr)
+rows.print()

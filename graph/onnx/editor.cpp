@@ -26,6 +26,11 @@ Node* Editor::producer(const Edge& edge, OpKind kind) {
   return &node(edge.node);
 }
 
+Edge Editor::without_views(Edge edge) {
+  while (const Node* view = producer(edge, OpKind::reshape)) edge = view->inputs[0];
+  return edge;
+}
+
 bool Editor::is_private(const Edge& edge) const {
   const auto found = readers_.find({edge.node, edge.output});
   return edge.node != network_input && found != readers_.end() && found->second == 1;

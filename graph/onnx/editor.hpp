@@ -24,6 +24,8 @@ class Editor {
 
   /// The node that writes an edge, if it is of that kind; else null.
   Node* producer(const Edge& edge, OpKind kind);
+  /// The same elements in the shape in which they were computed.
+  Edge without_views(Edge edge);
   /// Only one node reads it, and it is no output or feature.
   bool is_private(const Edge& edge) const;
   /// Whether all that is computed from it goes through node `through`.

@@ -29,11 +29,6 @@ Edge without_scale(Editor& editor, Edge edge, double& factor) {
   return edge;
 }
 
-Edge without_views(Editor& editor, Edge edge) {
-  while (const Node* view = editor.producer(edge, OpKind::reshape)) edge = view->inputs[0];
-  return edge;
-}
-
 /// Where q, k or v lies: `count` channels from `begin` on of each `pitch` channels of `source`.
 struct Channels {
   Edge source;
@@ -48,8 +43,8 @@ struct Channels {
 /// Heads x tokens x d that were turned from tokens x heads x d.
 std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
   const Shape as_read = tensor(editor.network(), edge).shape;
-  edge = without_scale(editor, without_views(editor, edge), factor);
-  const Node* turn = editor.producer(without_views(editor, edge), OpKind::transpose);
+  edge = without_scale(editor, editor.without_views(edge), factor);
+  const Node* turn = editor.producer(editor.without_views(edge), OpKind::transpose);
   Channels c{};
   if (turn != nullptr) {
     const Shape& in = turn->op.input();
@@ -64,12 +59,12 @@ std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
     c.head_dim = as_read.c;
     if (c.heads != 1) return std::nullopt;
   }
-  edge = without_views(editor, without_scale(editor, without_views(editor, edge), factor));
+  edge = editor.without_views(without_scale(editor, editor.without_views(edge), factor));
   if (const Node* slice = editor.producer(edge, OpKind::slice)) {
     c.begin = slice->op.begin;
     c.count = slice->op.output().c;
     c.pitch = slice->op.input().c;
-    c.source = without_views(editor, slice->inputs[0]);
+    c.source = editor.without_views(slice->inputs[0]);
     return c;
   }
   if (const Node* split = editor.producer(edge, OpKind::split)) {
@@ -77,7 +72,7 @@ std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
       c.begin += split->op.output(static_cast<std::size_t>(k)).c;
     c.count = split->op.output(static_cast<std::size_t>(edge.output)).c;
     c.pitch = split->op.input().c;
-    c.source = without_views(editor, split->inputs[0]);
+    c.source = editor.without_views(split->inputs[0]);
     return c;
   }
   return std::nullopt;
@@ -99,19 +94,19 @@ void reorder(std::vector<float>& values, int heads, int head_dim) {
 bool attention(Editor& editor, int i) {
   const Node& last = editor.node(i);
   if (last.op.kind != OpKind::reshape && last.op.kind != OpKind::transpose) return false;
-  Edge product = last.op.kind == OpKind::reshape ? without_views(editor, last.inputs[0]) : Edge(i);
+  Edge product = last.op.kind == OpKind::reshape ? editor.without_views(last.inputs[0]) : Edge(i);
   const Node* turn = editor.producer(product, OpKind::transpose);
   if (turn != nullptr) {
     if (turn->op.permutation != swaps_heads_and_tokens) return false;
-    product = without_views(editor, turn->inputs[0]);
+    product = editor.without_views(turn->inputs[0]);
   }
   const Node* mixed = editor.producer(product, OpKind::matmul);
   if (mixed == nullptr || mixed->op.transposed) return false;
-  const Node* weights = editor.producer(without_views(editor, mixed->inputs[0]), OpKind::softmax);
+  const Node* weights = editor.producer(editor.without_views(mixed->inputs[0]), OpKind::softmax);
   if (weights == nullptr) return false;
   double scale = 1;
-  const Edge scores = without_scale(editor, without_views(editor, weights->inputs[0]), scale);
-  const Node* products = editor.producer(without_views(editor, scores), OpKind::matmul);
+  const Edge scores = without_scale(editor, editor.without_views(weights->inputs[0]), scale);
+  const Node* products = editor.producer(editor.without_views(scores), OpKind::matmul);
   if (products == nullptr || !products->op.transposed) return false;
   const auto q = channels(editor, products->inputs[0], scale);
   const auto k = channels(editor, products->inputs[1], scale);

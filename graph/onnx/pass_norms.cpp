@@ -9,12 +9,6 @@
 namespace cpubone::onnx {
 namespace {
 
-/// The same elements in the shape in which they were computed.
-Edge beneath_views(Editor& editor, Edge edge) {
-  while (const Node* view = editor.producer(edge, OpKind::reshape)) edge = view->inputs[0];
-  return edge;
-}
-
 /// The variance of rows of `difference` under a root, plus epsilon, which is returned.
 std::optional<float> deviation_of(Editor& editor, const Edge& edge, const Edge& difference) {
   const Node* root = editor.producer(edge, OpKind::activation);
@@ -39,10 +33,10 @@ std::optional<float> deviation_of(Editor& editor, const Edge& edge, const Edge& 
 std::optional<Edge> centred(Editor& editor, const Edge& difference) {
   const Node* sub = editor.producer(difference, OpKind::sub);
   if (sub == nullptr) return std::nullopt;
-  const Node* mean = editor.producer(beneath_views(editor, sub->inputs[1]), OpKind::reduce);
+  const Node* mean = editor.producer(editor.without_views(sub->inputs[1]), OpKind::reduce);
   if (mean == nullptr || mean->op.reduction != Reduction::mean ||
       mean->op.input().c != sub->op.output().c || sub->op.activation != Activation::none ||
-      beneath_views(editor, mean->inputs[0]) != beneath_views(editor, sub->inputs[0]))
+      editor.without_views(mean->inputs[0]) != editor.without_views(sub->inputs[0]))
     return std::nullopt;
   return sub->inputs[0];
 }
@@ -87,12 +81,12 @@ bool group_norm(Editor& editor, int i) {
   if (node.op.kind != OpKind::batch_norm) return false;
   const Parameters& outer = editor.parameters(i);
   if (node.op.epsilon != 0 || !all_are(outer.mean, 0) || !all_are(outer.variance, 1)) return false;
-  const Edge inner = beneath_views(editor, node.inputs[0]);
+  const Edge inner = editor.without_views(node.inputs[0]);
   const Node* norm = editor.producer(inner, OpKind::layer_norm);
   if (norm == nullptr || norm->op.activation != Activation::none) return false;
   const Parameters& row = editor.parameters(inner.node);
   if (!all_are(row.weight, 1) || !all_are(row.bias, 0)) return false;
-  const Edge x = beneath_views(editor, norm->inputs[0]);
+  const Edge x = editor.without_views(norm->inputs[0]);
   if (norm->op.input().c != elements(norm->op.input()) ||
       tensor(editor.network(), x) != node.op.inputs[0] ||
       norm->op.input() == node.op.inputs[0].shape)

@@ -57,17 +57,22 @@ Timing timing(double ns) {
   return {ns, 0.998 * ns, 1.002 * ns, 0.001, {ns, ns}, 1, false};
 }
 
+/// Operators that are executed of random networks, in a precision.
+std::vector<Op> random_ops(int first, int networks, DType dtype = DType::f32) {
+  std::vector<Network> all;
+  for (int i = 0; i < networks; ++i)
+    all.push_back(lowered(random_network(static_cast<std::uint64_t>(first + i)), dtype));
+  return distinct_ops(all);
+}
+
 /// Operators of random networks with the latencies that they would have there.
 Profile imagined_profile(int networks, double noise_size = 0, int first = 500) {
   Profile profile;
   profile.device = imaginary_device();
   profile.tool_version = version();
   profile.created = "2026-01-01T00:00:00Z";
-  std::vector<Network> all;
-  for (int i = 0; i < networks; ++i)
-    all.push_back(lowered(random_network(static_cast<std::uint64_t>(first + i))));
   std::mt19937_64 random(1);
-  for (const Op& op : distinct_ops(all))
+  for (const Op& op : random_ops(first, networks))
     profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op) * noise(random, noise_size))});
   return profile;
 }
@@ -103,12 +108,9 @@ TEST_CASE("a cost model is recovered from what it gave", "[predictor]") {
 }
 
 TEST_CASE("operators that were never measured are predicted", "[predictor]") {
-  std::vector<Network> unseen;
-  for (std::uint64_t seed = 700; seed < 705; ++seed)
-    unseen.push_back(lowered(random_network(seed)));
   double error = 0;
   int count = 0;
-  for (const Op& op : distinct_ops(unseen)) {
+  for (const Op& op : random_ops(700, 5)) {
     if (macs(op) == 0) continue;
     error += std::abs(terms(exact_predictor(), op).ops_ns / imagined_ns(op) - 1);
     ++count;
@@ -565,11 +567,8 @@ Profile int8_profile() {
   Profile profile;
   profile.device = imaginary_device();
   profile.settings.dtype = DType::qs8;
-  std::vector<Network> all;
-  for (std::uint64_t seed = 500; seed < 512; ++seed)
-    all.push_back(lowered(random_network(seed), DType::qs8));
   std::set<std::string> seen;
-  for (const Op& op : distinct_ops(all))
+  for (const Op& op : random_ops(500, 12, DType::qs8))
     if (const Op plain = without_quantisation(op); seen.insert(text(plain)).second)
       profile.ops.push_back({plain, "xnnpack", timing(imagined_ns(plain))});
   return profile;
@@ -610,10 +609,7 @@ TEST_CASE("a predictor of a profile in f16 reads half the bytes", "[predictor]")
   Profile profile;
   profile.device = imaginary_device();
   profile.settings.dtype = DType::f16;
-  std::vector<Network> all;
-  for (std::uint64_t seed = 500; seed < 506; ++seed)
-    all.push_back(lowered(random_network(seed), DType::f16));
-  for (const Op& op : distinct_ops(all))
+  for (const Op& op : random_ops(500, 6, DType::f16))
     profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op))});
   const LatencyTerms f16 = terms(fit_predictor(profile), random_network(501));
   const LatencyTerms f32 = terms(exact_predictor(), random_network(501));

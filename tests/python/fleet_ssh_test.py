@@ -42,7 +42,7 @@ def test_a_board_whose_connection_is_cut_is_waited_for(device, capfd):
     def watch(table):
         said.append(capfd.readouterr().err)
         if not cut and list(device.remote_tmp.iterdir()):  # the agent is there
-            time.sleep(1.0)
+            time.sleep(1.0)  # it measures by then; cut before that it would be a connection that was never made
             device.cut()
             cut.append(True)
         elif cut and device.process is None and "went away" in "".join(said):
