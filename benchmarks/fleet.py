@@ -25,14 +25,20 @@ from rows import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = ROOT / "tests" / "python" / "fleet_board.py"
-OPS = [f"conv2d 1x14x14x{8 * i}->1x14x14x16 k1x1 s1 p0,0,0,0 g1 f32" for i in range(1, 241)]
+#: As many as fleet.profile measures where nothing else is asked for.
+OPS = [f"conv2d 1x14x14x{8 * i}->1x14x14x16 k1x1 s1 p0,0,0,0 g1 f32" for i in range(1, 301)]
 EVALUATIONS = 400_000
-SEARCH = {"islands": 8, "generations": EVALUATIONS // (8 * 100 * 10), "budget_s": 600, "progress": False}  # as a fleet has it
+#: As a fleet has it, but with one thread in this process, too.
+SEARCH = {"islands": 8, "generations": EVALUATIONS // (8 * 100 * 10), "threads": 1, "budget_s": 600, "progress": False}
 ROUNDS = 3
 PATIENCE_S = 240  #: with a busy machine
-#: So many workers in one process, each with a resource of its own.
+#: So many workers in one process, each with a resource of its own. What each would do for itself on a machine of its own,
+#: looking at its memory and its stack many times a second, is no load of the scheduler.
 DEVICES = """
-import asyncio, sys, tempfile, distributed
+import asyncio, sys, tempfile, dask, distributed
+
+dask.config.set({"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.interval": "1h",
+                 "distributed.worker.profile.cycle": "1h"})
 
 async def run(address, count):
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +106,7 @@ def search() -> None:
     rates = {"thread": [], "one": [], "two": []}
     with cluster(1) as (one, _), cluster(2) as (two, _):
         for _ in range(ROUNDS):
-            rates["thread"].append(rate(cpubone.explore, threads=1))
+            rates["thread"].append(rate(cpubone.explore))
             rates["one"].append(rate(fleet.explore, cluster=one))
             rates["two"].append(rate(fleet.explore, cluster=two))
     median = {name: statistics.median(of) for name, of in rates.items()}

@@ -1,4 +1,4 @@
-"""What benchmarks in Python print, as those in C++ do (rows.hpp): JSON on stdout, a table for people on stderr."""
+"""What benchmarks in Python print, as those in C++ do (rows.hpp): JSON on stdout at the end, a table for people on stderr meanwhile."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ class Rows:
     def add(self, row: str, value: float, unit: str, goal: float | None = None, sense: str = ">=", note: str = "") -> None:
         """Without a goal the row informs and always holds."""
         holds = goal is None or (value >= goal if sense == ">=" else value <= goal)
+        shown = "" if goal is None else f"{sense} {goal}: {'holds' if holds else 'FAILS'}"
+        print(f"{row:60} {value:10.4g} {unit:14} {shown}  {note}", file=sys.stderr, flush=True)
         self._rows.append(
             {"row": row, "value": value, "unit": unit, "goal": goal, "sense": sense, "holds": holds, "note": note}
         )
 
     def print(self) -> None:
         print(json.dumps(self._rows, indent=1))
-        for row in self._rows:
-            goal = "" if row["goal"] is None else f"{row['sense']} {row['goal']}: {'holds' if row['holds'] else 'FAILS'}"
-            print(f"{row['row']:60} {row['value']:10.4g} {row['unit']:14} {goal}  {row['note']}", file=sys.stderr)

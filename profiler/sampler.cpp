@@ -33,7 +33,8 @@ constexpr double short_ns = 200e3;         // where loading the code would be a 
 constexpr int enough_copies = 4;
 constexpr std::int64_t cheap_weight_bytes = std::int64_t{8} << 20;  // of copies together
 constexpr int most_warm_up_rounds = 3;
-constexpr double warm = 0.98;  // a warm-up round that is less than 2 % faster is the last
+constexpr double warm = 0.98;            // a warm-up round that is less than 2 % faster is the last
+constexpr double warms_itself_ns = 1e6;  // what takes longer is as warm after one round as ever
 
 struct Prepared {
   int task = 0;
@@ -122,6 +123,11 @@ class Sampler {
     const std::int64_t small = std::clamp<std::int64_t>(
         cheap_weight_bytes / std::max<std::int64_t>(task.weight_bytes, 1), 1, enough_copies);
     return std::max(runs_per_sample(task), static_cast<int>(small)) + spare_copies(task);
+  }
+
+  /// Hot weights are, where the caches can hold them: others are as cold the second time.
+  bool is_read_before_samples(const Task& task) const {
+    return task.cache == CacheMode::hot && task.weight_bytes <= machine_.llc_bytes();
   }
 
   std::size_t group_end(const std::vector<int>& todo, std::size_t begin) const {
@@ -217,17 +223,27 @@ class Sampler {
     return prepared.size();
   }
 
-  /// Untimed rounds until the sum of all durations stops falling.
+  /// Untimed rounds of what needs them until the sum of its durations stops falling.
   void warm_up(std::vector<Prepared>& prepared, double deadline_s) {
-    double before = 0;
-    for (int round = 0; round < most_warm_up_rounds; ++round) {
+    std::vector<Prepared*> cool;
+    for (Prepared& one : prepared) {
+      const Task& task = tasks_[static_cast<std::size_t>(one.task)];
+      if (!is_read_before_samples(task)) cool.push_back(&one);
+    }
+    double before = std::numeric_limits<double>::infinity();
+    for (int round = 0; round < most_warm_up_rounds && !cool.empty(); ++round) {
       double total = 0;
-      for (Prepared& one : prepared) {
+      std::vector<Prepared*> still_cool;
+      for (Prepared* one : cool) {
         if (over(deadline_s)) return;
-        total += timed_runs(one).ns;
+        const double ns = timed_runs(*one).ns;
+        if (ns > warms_itself_ns) continue;
+        total += ns;
+        still_cool.push_back(one);
       }
-      if (round > 0 && total > warm * before) break;
+      if (total > warm * before) break;
       before = total;
+      cool = std::move(still_cool);
     }
     close_block();
   }
@@ -246,9 +262,7 @@ class Sampler {
     const double start = machine_.now_ns();
     subject.move();
     const int spares = spare_copies(task);
-    // Weights that the caches cannot hold are as cold the second time as the first.
-    const bool fits = task.weight_bytes <= machine_.llc_bytes();
-    if (cold ? spares > 0 : fits) {
+    if (spares > 0 || is_read_before_samples(task)) {
       subject.feed(0);
       subject.run(0);
     }

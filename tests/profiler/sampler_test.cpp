@@ -115,6 +115,23 @@ TEST_CASE("hot weights are read once before a sample where the caches hold them"
   CHECK(first_visit(501) == std::vector<Event>{{0, -2}, {0, 0}, {0, 0}});
 }
 
+TEST_CASE("what takes long is warmed up once, and what is read before every sample never",
+          "[sampler]") {
+  const auto runs = [](double ns, CacheMode cache) {
+    Bench bench;
+    bench.add({.ns = ns, .weight_bytes = 500});  // which the caches can just hold
+    bench.tasks[0].cache = cache;
+    bench.run(one_run_a_sample());
+    return std::count_if(bench.events.begin(), bench.events.end(),
+                         [](const Event& e) { return e.copy >= 0; });
+  };
+  // Five samples, each after the one run that warms its code where it is short.
+  CHECK(runs(150e3, CacheMode::cold) == 2 * (2 + 5));
+  CHECK(runs(900e3, CacheMode::cold) == 2 + 5);
+  CHECK(runs(1.1e6, CacheMode::cold) == 1 + 5);
+  CHECK(runs(1.1e6, CacheMode::hot) == 2 * 5);
+}
+
 TEST_CASE("caches are evicted before a copy comes round again, unless others have done so",
           "[sampler]") {
   SECTION("a task alone: before every visit but the first") {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
@@ -32,7 +31,7 @@ class Search:
         self._journal = Journal(journal, digest(problem, *first), resume)
         self._known: Dict[str, str] = {}
         for entry in self._journal.known:
-            task, answer = str(entry.get("task")), json.dumps(entry.get("answer"))
+            task, answer = str(entry.get("task")), str(entry.get("answer"))
             try:
                 self._problem.check(answer)
             except cpubone.Error as error:
@@ -51,7 +50,7 @@ class Search:
         def accept(k: int, answer: str) -> None:
             self._problem.check(answer)
             self._known[names[missing[k]]] = answer
-            self._journal.add({"task": names[missing[k]], "answer": json.loads(answer)})
+            self._journal.add({"task": names[missing[k]], "answer": answer})
 
         pool.run(_tasks.evolve, self._text, [tasks[i] for i in missing], accept, stopped)
         return [self._known.pop(name) for name in names]
