@@ -149,19 +149,20 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
     else
       chosen.push_back(i);
   };
+  const auto cost = [&](std::size_t i) {  // of equally fast ones the most accurate is best
+    return std::pair(latency_of(picks[i]), -picks[i].evaluation.accuracy.assured);
+  };
   // The fastest at the accuracy of each of B0..B3 come first.
   for (const Reference& r : references) {
     const std::size_t* best = nullptr;
     for (const std::size_t& i : pool)
-      if (picks[i].evaluation.accuracy.assured >= r.top1 &&
-          (!best || latency_of(picks[i]) < latency_of(picks[*best])))
+      if (picks[i].evaluation.accuracy.assured >= r.top1 && (!best || cost(i) < cost(*best)))
         best = &i;
     if (best) take(*best);
   }
   while (chosen.size() < count && !pool.empty()) {
     std::vector<Costs> points;
-    for (const std::size_t i : pool)
-      points.push_back({latency_of(picks[i]), -picks[i].evaluation.accuracy.assured});
+    for (const std::size_t i : pool) points.push_back({cost(i).first, cost(i).second});
     std::vector<std::size_t> layer = front(points);
     for (const std::size_t k : layer) take(pool[k]);
     std::sort(layer.rbegin(), layer.rend());

@@ -55,6 +55,11 @@ TEST_CASE("proposals differ by enough to matter", "[explorer]") {
   CHECK(propose(alike, references(), 8, no_limit).size() == 5);
 }
 
+TEST_CASE("of equally fast networks the more accurate is proposed", "[explorer]") {
+  const std::vector<Pick> picks{measured(10, 70), measured(12, 78), measured(12, 79)};
+  CHECK(propose(picks, references(), 1, no_limit) == std::vector<std::size_t>{2});
+}
+
 TEST_CASE("proposals keep the limit with the upper end of what was measured", "[explorer]") {
   std::vector<Pick> picks;
   for (int i = 0; i < 8; ++i) picks.push_back(measured(8 + i, 70 + i));

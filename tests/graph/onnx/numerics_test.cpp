@@ -355,10 +355,10 @@ TEST_CASE("images of a batch are convolved and pooled each for itself", "[onnx]"
   CHECK(dense.dims == Ints{2, 3, 2, 2});
   check_close(dense.values, expected);
 
-  const Computed pixels = compute({2, 2, 3, 3}, x, [&](GraphWriter& g) {
+  const Computed pixels = compute({2, 2, 1, 9}, x, [&](GraphWriter& g) {
     g.add("Conv", {"x", g.tensor("w", {1, 2, 1, 1}, {2, 3})}, "y");
   });
-  CHECK(pixels.dims == Ints{2, 1, 3, 3});
+  CHECK(pixels.dims == Ints{2, 1, 1, 9});
   expected.clear();
   for (std::size_t n = 0; n < 2; ++n)
     for (std::size_t i = 0; i < 9; ++i)
@@ -498,6 +498,32 @@ TEST_CASE("tensors of bytes are joined as such where all have one scale", "[onnx
   for (const Node& node : c.network.nodes)
     if (node.op.kind == OpKind::concat) CHECK(node.op.dtype() == (equal ? DType::qs8 : DType::f32));
   CHECK(has(c.network, OpKind::concat));
+}
+
+TEST_CASE("bytes are added as such where both scales are near the sum's", "[onnx][int8]") {
+  const auto type_of_sum = [](float first, float second) {
+    const Computed c = compute({1, 2}, {0, 0}, [&](GraphWriter& g) {
+      const std::string one = g.tensor("one", {}, {1});
+      const std::string a = g.tensor("scale of a", {}, {first});
+      const std::string b = g.tensor("scale of b", {}, {second});
+      g.add("QuantizeLinear", {"x", a}, "a");
+      g.add("QuantizeLinear", {"x", b}, "b");
+      g.add("DequantizeLinear", {"a", a}, "first");
+      g.add("DequantizeLinear", {"b", b}, "second");
+      g.add("Add", {"first", "second"}, "sum");
+      g.add("QuantizeLinear", {"sum", one}, "bytes");
+      g.add("DequantizeLinear", {"bytes", one}, "y");
+    });
+    const auto sum = std::find_if(c.network.nodes.begin(), c.network.nodes.end(),
+                                  [](const Node& node) { return node.op.kind == OpKind::add; });
+    REQUIRE(sum != c.network.nodes.end());
+    return sum->op.dtype();
+  };
+  const float least = 0x1p-10F;
+  CHECK(type_of_sum(least, 1) == DType::qs8);
+  CHECK(type_of_sum(least / 2, 1) == DType::f32);
+  CHECK(type_of_sum(1, least / 2) == DType::f32);
+  CHECK(type_of_sum(256, 1) == DType::f32);
 }
 
 TEST_CASE("a tensor of bytes with another scale than it has is refused", "[onnx][int8]") {
