@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
 
@@ -49,7 +50,25 @@ struct Part {
   std::string name;
   std::string id;  ///< prefix of the anchors
   ChartSet charts;
+  std::vector<std::string> repeated{};  ///< studies that an earlier result has with these numbers
 };
+
+std::string study_id(const Study& study) {
+  return "study-" + study.name;
+}
+
+/// Leaves charts out that the page has already: predicted studies of one device are often equal.
+void leave_out_repeated(Part& part, std::span<const Result> earlier) {
+  for (const Study& study : part.result->studies) {
+    const auto has_it = [&](const Result& result) {
+      return std::find(result.studies.begin(), result.studies.end(), study) != result.studies.end();
+    };
+    if (std::none_of(earlier.begin(), earlier.end(), has_it)) continue;
+    part.repeated.push_back(study.name);
+    std::erase_if(part.charts.charts,
+                  [&](const Chart& chart) { return chart.name == study_id(study); });
+  }
+}
 
 const Chart* find_chart(const Part& part, std::string_view name) {
   for (const Chart& chart : part.charts.charts)
@@ -166,10 +185,12 @@ std::string insight_part(const Part& part) {
   for (const Study& study : part.result->studies) {
     const Statement said = statement(study, part.result->device);
     const std::string_view source = study_source(study);
-    const std::string chart = chart_html(part, fmt::format("study-{}", study.name));
+    const std::string chart = chart_html(part, study_id(study));
     const Table table = study_table(study);
     std::string rows;
-    if (!chart.empty())
+    if (std::find(part.repeated.begin(), part.repeated.end(), study.name) != part.repeated.end())
+      rows = "<p>Its numbers are the same as of an earlier result on this page.</p>";
+    else if (!chart.empty())
       rows = details(fmt::format("Table: {}", said.title), table);
     else if (!table.rows.empty())
       rows = to_html(table);
@@ -252,6 +273,7 @@ std::string report_html(std::span<const Result> results) {
   nlohmann::json page = nlohmann::json::object();
   for (std::size_t i = 0; i < results.size(); ++i) {
     parts.push_back({&results[i], names[i], fmt::format("r{}", i), make_charts(results[i], frame)});
+    leave_out_repeated(parts.back(), results.first(i));
     nlohmann::json charts = nlohmann::json::object();
     for (const Chart& chart : parts.back().charts.charts) charts[chart.name] = chart.spec;
     page[parts.back().id] = {{"data", std::move(parts.back().charts.data)}, {"charts", charts}};

@@ -254,6 +254,24 @@ TEST_CASE("every section of the page is there in order, with a table behind ever
   }
 }
 
+TEST_CASE("a study that two results have with the same numbers is shown once", "[reports]") {
+  const auto count = [](const std::string& text, std::string_view part) {
+    std::size_t times = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+      ++times;
+    return times;
+  };
+  const Result first = small_result();
+  Result other = first;
+  const std::string alike = report_html(std::vector{first, other});
+  CHECK(count(alike, ">2x2</t") == 1);
+  CHECK(count(alike, "same as of an earlier result") == 1);
+  other.studies[0].rows[0][1] = 1.75;
+  const std::string different = report_html(std::vector{first, other});
+  CHECK(count(different, ">2x2</t") == 2);
+  CHECK_FALSE(contains(different, "same as of an earlier result"));
+}
+
 TEST_CASE("results stand side by side and networks of both are compared", "[reports]") {
   Result first = small_result();
   first.networks[2].description = "w16";
