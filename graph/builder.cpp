@@ -132,6 +132,10 @@ int NetworkBuilder::layer_norm(int input, std::string_view name, Activation acti
   return append(name, plain_op(OpKind::layer_norm, activation), std::array{input});
 }
 
+int NetworkBuilder::rms_norm(int input, std::string_view name, Activation activation) {
+  return append(name, plain_op(OpKind::rms_norm, activation), std::array{input});
+}
+
 int NetworkBuilder::global_avg_pool(int input, std::string_view name) {
   return append(name, plain_op(OpKind::global_avg_pool), std::array{input});
 }

@@ -56,6 +56,7 @@ class NetworkBuilder {
   int group_norm(int input, std::string_view name);
   int batch_norm(int input, std::string_view name, Activation activation = Activation::none);
   int layer_norm(int input, std::string_view name, Activation activation = Activation::none);
+  int rms_norm(int input, std::string_view name, Activation activation = Activation::none);
   int global_avg_pool(int input, std::string_view name);
   int max_pool2d(int input, std::string_view name, int kernel, int stride, Padding padding);
   int upsample_nearest(int input, std::string_view name, int factor);

@@ -45,6 +45,7 @@ enum class OpKind {
   reduce,
   resize,
   pad,
+  rms_norm,
 };
 
 /// A function of each element. Those after `mish` are parts of others in imported networks.
@@ -157,7 +158,7 @@ Op with_dtype(Op op, DType dtype);
 /// The same operator with data types, but without scales and zero points.
 Op without_quantisation(Op op);
 
-/// A normalisation: its parameters are a scale and a shift a channel.
+/// A normalisation: its parameters are a scale a channel and, but for rms_norm, a shift.
 bool is_norm(OpKind kind);
 /// conv2d whose groups are its input and output channels, more than one of them.
 bool is_depthwise(const Op& op);
@@ -167,7 +168,7 @@ bool is_pointwise(const Op& op);
 /// Multiply-accumulates of convolutions (taps on padding included; transposed ones count input
 /// positions), linear layers and attention products; all else is none.
 std::int64_t macs(const Op& op);
-/// Weights, biases and the two vectors of a normalisation; running statistics are none.
+/// Weights, biases, and scales and shifts of normalisations; running statistics are none.
 std::int64_t params(const Op& op);
 /// Bytes of the parameters as they are stored (biases of qs8 are int32, its scales float).
 std::int64_t weight_bytes(const Op& op);

@@ -23,7 +23,8 @@ Sizes sizes(const Op& op) {
   Sizes s;
   s.outputs = op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c;
   if (is_norm(op.kind)) {
-    s.weight = s.bias = op.output().c;
+    s.weight = op.output().c;
+    s.bias = params(op) - s.weight;
     if (op.kind == OpKind::batch_norm) s.statistics = op.output().c;
   } else {
     s.bias = op.bias ? s.outputs : 0;

@@ -9,7 +9,7 @@ namespace cpubone {
 
 /// Weights as PyTorch lays them out: convolutions out x in/groups x kh x kw, transposed ones in x
 /// out/groups x kh x kw, linear out x in; `bias` is empty where the operator has none. For
-/// normalisations `weight` is gamma and `bias` beta.
+/// normalisations `weight` is gamma and `bias` beta, which rms_norm has none of.
 struct Parameters {
   std::vector<float> weight;
   std::vector<float> bias;

@@ -308,6 +308,13 @@ constexpr OpSchema op_table[] = {
            out.w += op.padding.left + op.padding.right;
            return Outputs{out};
          }},
+    {.kind = OpKind::rms_norm,
+     .name = "rms_norm",
+     .meaning = "divides the channels of each pixel by their root mean square, then scales them",
+     .takes = norm_takes,
+     .in_place = true,
+     .infer = same,
+     .params = [](const Op& op) { return std::int64_t{op.input().c}; }},
 };
 
 }  // namespace

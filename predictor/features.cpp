@@ -265,6 +265,8 @@ std::string op_class(const Op& op) {
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
   if (schema(op.kind).elementwise && op.kind != OpKind::mul) return "add";
+  // Both sum each row, then scale it: one reads it once more, from the fastest cache.
+  if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.

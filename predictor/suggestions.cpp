@@ -56,7 +56,7 @@ std::optional<Change> relu(const Op& op) {
 
 /// A batch norm behind a convolution is part of its weights.
 std::optional<Change> batch_norm(const Op& op) {
-  if (op.kind != OpKind::layer_norm && op.kind != OpKind::group_norm) return std::nullopt;
+  if (!is_norm(op.kind) || op.kind == OpKind::batch_norm) return std::nullopt;
   Op view;
   view.inputs = op.inputs;
   view.outputs = op.outputs;

@@ -205,6 +205,10 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
                           epsilon);
       };
     }
+    case OpKind::rms_norm:
+      return [=, &kernels, gamma = aligned(part.parameters.weight), epsilon = op.epsilon] {
+        kernels.rms_norm(in(), gamma.get(), out(), size.pixels(), size.c, epsilon);
+      };
     case OpKind::batch_norm:
       return batch_norm(part, at);
     case OpKind::softmax:

@@ -29,6 +29,9 @@ struct EigenKernels {
   /// shifts with gamma and beta that repeat every `channels`. In place allowed.
   void (*normalise)(const float* in, const float* gamma, const float* beta, float* out,
                     std::size_t rows, std::size_t width, std::size_t channels, double epsilon);
+  /// Divides each of `rows` rows by its root mean square, then scales with gamma. In place allowed.
+  void (*rms_norm)(const float* in, const float* gamma, float* out, std::size_t rows,
+                   std::size_t width, double epsilon);
   /// Softmax of each of `rows` rows of `width`. In place allowed.
   void (*softmax)(const float* in, float* out, std::size_t rows, std::size_t width);
   /// The largest of each window, or the mean of what of it is not padding.

@@ -154,6 +154,17 @@ void normalise(const float* in, const float* gamma, const float* beta, float* ou
   }
 }
 
+void rms_norm(const float* in, const float* gamma, float* out, std::size_t rows, std::size_t width,
+              double epsilon) {
+  const Array g(gamma, index(width));
+  for (std::size_t r = 0; r < rows; ++r) {
+    const Array x(in + r * width, index(width));
+    const double mean_square = block_sum(x.square()) / static_cast<double>(width);
+    const auto scale = static_cast<float>(1.0 / std::sqrt(mean_square + epsilon));
+    ArrayOut(out + r * width, index(width)) = x * scale * g;
+  }
+}
+
 /// exp((x - largest) * scale) over their sum; in place allowed.
 template <typename In, typename Out>
 void softmax_row(const In& x, Out&& y, float scale) {
@@ -411,8 +422,9 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
 const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
-    activate, normalise, softmax,    pool,          round_to_half,
-    look_up,  quantise,  dequantise, affine,        attention,
-    matmul,   reduce,    resize,     copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
+    activate,   normalise,     rms_norm,      softmax,
+    pool,       round_to_half, look_up,       quantise,
+    dequantise, affine,        attention,     matmul,
+    reduce,     resize,        copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -212,6 +212,19 @@ class NodeWriter {
     graph_.add("Add", {scaled, graph_.tensor(part("bias"), {in.c, 1, 1}, p_.bias)}, out);
   }
 
+  /// Of basic operators: RMSNormalization is of opset 23, newer than many runtimes.
+  void rms_norm(const std::string& out) {
+    const std::string& in = inputs_[0];
+    const std::string square = graph_.add("Mul", {in, in}, part("square"));
+    const std::string mean =
+        graph_.add("ReduceMean", {square, graph_.tensor(part("axes"), Ints{1})}, part("mean"));
+    const auto epsilon = static_cast<float>(op_.epsilon);
+    const std::string sum = graph_.add("Add", {mean, scalar("epsilon", epsilon)}, part("sum"));
+    const std::string root = graph_.add("Sqrt", {sum}, part("root"));
+    const std::string normal = graph_.add("Div", {in, root}, part("normalised"));
+    graph_.add("Mul", {normal, weight({op_.input().c, 1, 1})}, out);
+  }
+
   void compute(const std::string& out) {
     const Shape in = op_.inputs.empty() ? Shape{} : op_.input();
     const Attributes channel_axis{{"axis", std::int64_t{1}}};
@@ -263,6 +276,8 @@ class NodeWriter {
             {{"axis", std::int64_t{-1}}, {"epsilon", static_cast<float>(op_.epsilon)}}, out);
         return channels_first(normal, out, part("first"));
       }
+      case OpKind::rms_norm:
+        return rms_norm(out);
       case OpKind::batch_norm:
         graph_.add("BatchNormalization",
                    {inputs_[0], weight({in.c}), vector("bias", p_.bias), vector("mean", p_.mean),

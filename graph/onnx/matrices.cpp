@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "graph/onnx/importer.hpp"
@@ -324,8 +325,9 @@ std::vector<Value> softmax(const NodeContext& node) {
   return {result};
 }
 
-std::vector<Value> layer_norm(const NodeContext& node) {
-  if (node.outputs > 1) throw Unsupported("with mean and deviation");
+/// Normalises what the dimensions from `axis` on hold, by parameters of `width` values.
+std::vector<Value> norm(const NodeContext& node, OpKind kind,
+                        const std::function<Parameters(std::int64_t width)>& parameters) {
   const Value& x = node.input(0);
   const Dims dims = x.dims();
   const std::size_t axis = axis_of(node.attributes.integer("axis", -1), dims.size());
@@ -333,23 +335,41 @@ std::vector<Value> layer_norm(const NodeContext& node) {
   std::iota(axes.begin(), axes.end(), axis);
   const Value last = node.lower.with_last(x, axes);
   const std::int64_t width = product(dims, axis, dims.size());
-  Parameters p{reals_of(node.known(1)), {}, {}, {}};
-  if (node.has(2))
-    p.bias = reals_of(node.known(2));
-  else
-    p.bias.assign(static_cast<std::size_t>(width), 0.0F);
   Op op;
-  op.kind = OpKind::layer_norm;
+  op.kind = kind;
   op.epsilon = node.attributes.decimal("epsilon", 1e-5);
   Value result = last;
-  result.edge =
-      node.lower.append(std::move(op), {rows_of(node.lower, last.edge, width)}, "", std::move(p));
+  result.edge = node.lower.append(std::move(op), {rows_of(node.lower, last.edge, width)}, "",
+                                  parameters(width));
   return {result};
+}
+
+std::vector<Value> layer_norm(const NodeContext& node) {
+  if (node.outputs > 1) throw Unsupported("with mean and deviation");
+  return norm(node, OpKind::layer_norm, [&](std::int64_t width) {
+    Parameters p{reals_of(node.known(1)), {}, {}, {}};
+    if (node.has(2))
+      p.bias = reals_of(node.known(2));
+    else
+      p.bias.assign(static_cast<std::size_t>(width), 0.0F);
+    return p;
+  });
+}
+
+std::vector<Value> rms_norm(const NodeContext& node) {
+  return norm(node, OpKind::rms_norm, [&](std::int64_t width) {
+    Parameters p{reals_of(node.known(1)), {}, {}, {}};
+    if (p.weight.size() == 1) p.weight.resize(static_cast<std::size_t>(width), p.weight[0]);
+    if (p.weight.size() != static_cast<std::size_t>(width))
+      throw Unsupported("a scale of some dimensions");
+    return p;
+  });
 }
 
 constexpr HandlerRow matrix_rows[] = {
     {"Einsum", einsum},      {"Gemm", gemm},     {"LayerNormalization", layer_norm},
-    {"LogSoftmax", softmax}, {"MatMul", matmul}, {"Softmax", softmax},
+    {"LogSoftmax", softmax}, {"MatMul", matmul}, {"RMSNormalization", rms_norm},
+    {"Softmax", softmax},
 };
 
 }  // namespace

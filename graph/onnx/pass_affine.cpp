@@ -67,10 +67,18 @@ bool is_layer(OpKind kind) {
   return kind == OpKind::conv2d || kind == OpKind::conv_transpose2d || kind == OpKind::linear;
 }
 
+/// Whether a normalisation can do that to its channels as well.
+bool norm_takes(OpKind kind, const Affine& a) {
+  if (kind == OpKind::rms_norm)
+    return std::all_of(a.shift.begin(), a.shift.end(), [](double shift) { return shift == 0; });
+  return kind == OpKind::layer_norm || kind == OpKind::batch_norm;
+}
+
 void into_norm(const Affine& a, Parameters& p) {
   for (std::size_t c = 0; c < p.weight.size(); ++c) {
     p.weight[c] = static_cast<float>(double{p.weight[c]} * a.scale[c]);
-    p.bias[c] = static_cast<float>(double{p.bias[c]} * a.scale[c] + a.shift[c]);
+    if (!p.bias.empty())
+      p.bias[c] = static_cast<float>(double{p.bias[c]} * a.scale[c] + a.shift[c]);
   }
 }
 
@@ -100,7 +108,7 @@ bool fold_affine(Editor& editor) {
       apply(step->affine, op, p);
       op.bias = true;
       editor.become(i, std::move(op), std::move(inputs), std::move(p));
-    } else if (op.kind == OpKind::layer_norm || op.kind == OpKind::batch_norm) {
+    } else if (norm_takes(op.kind, step->affine)) {
       Parameters p = std::move(editor.parameters(step->input.node));
       into_norm(step->affine, p);
       editor.become(i, std::move(op), std::move(inputs), std::move(p));

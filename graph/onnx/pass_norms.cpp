@@ -4,29 +4,49 @@
 #include "graph/onnx/editor.hpp"
 #include "graph/onnx/node.hpp"
 
-// Layer norms that were written as mean, difference, variance, root and quotient, and group norms
-// that were written as instance norms of a row.
+// Layer norms and RMS norms that were written as means, roots and quotients, and group norms that
+// were written as instance norms of a row.
 namespace cpubone::onnx {
 namespace {
 
-/// The variance of rows of `difference` under a root, plus epsilon, which is returned.
-std::optional<float> deviation_of(Editor& editor, const Edge& edge, const Edge& difference) {
-  const Node* root = editor.producer(edge, OpKind::activation);
+/// Where an edge is the root of the mean square of each row of `rows` plus epsilon, that epsilon.
+std::optional<float> root_mean_square(Editor& editor, const Edge& edge, const Edge& rows) {
+  const Shape& shape = tensor(editor.network(), rows).shape;
+  const Shape one_a_row{shape.n, shape.h, shape.w, 1};
+  if (tensor(editor.network(), edge).shape != one_a_row) return std::nullopt;
+  const Node* root = editor.producer(editor.without_views(edge), OpKind::activation);
   if (root == nullptr || root->op.activation != Activation::sqrt) return std::nullopt;
-  const Node* sum = editor.producer(root->inputs[0], OpKind::add);
-  if (sum == nullptr) return std::nullopt;
+  const Node* sum = editor.producer(editor.without_views(root->inputs[0]), OpKind::add);
+  if (sum == nullptr || sum->op.activation != Activation::none) return std::nullopt;
   auto epsilon = editor.scalar(sum->inputs[1]);
-  Edge variance = sum->inputs[0];
+  Edge mean_square = sum->inputs[0];
   if (!epsilon) {
     epsilon = editor.scalar(sum->inputs[0]);
-    variance = sum->inputs[1];
+    mean_square = sum->inputs[1];
   }
-  const Node* mean = editor.producer(variance, OpKind::reduce);
-  if (!epsilon || mean == nullptr || mean->op.reduction != Reduction::mean) return std::nullopt;
-  const Node* square = editor.producer(mean->inputs[0], OpKind::mul);
-  if (square == nullptr || square->inputs[0] != difference || square->inputs[1] != difference)
+  const Node* mean = editor.producer(editor.without_views(mean_square), OpKind::reduce);
+  if (!epsilon || *epsilon < 0 || *epsilon > 1 || mean == nullptr ||
+      mean->op.reduction != Reduction::mean || mean->op.input().c != shape.c)
+    return std::nullopt;
+  const Node* square = editor.producer(editor.without_views(mean->inputs[0]), OpKind::mul);
+  const Edge x = editor.without_views(rows);
+  if (square == nullptr || square->op.activation != Activation::none ||
+      editor.without_views(square->inputs[0]) != x || editor.without_views(square->inputs[1]) != x)
     return std::nullopt;
   return epsilon;
+}
+
+/// What an edge is the reciprocal of.
+std::optional<Edge> inverted(Editor& editor, Edge edge) {
+  edge = editor.without_views(edge);
+  if (const Node* inverse = editor.producer(edge, OpKind::activation);
+      inverse != nullptr && inverse->op.activation == Activation::reciprocal)
+    return inverse->inputs[0];
+  if (const Node* quotient = editor.producer(edge, OpKind::div);
+      quotient != nullptr && quotient->op.activation == Activation::none &&
+      editor.scalar(quotient->inputs[0]) == 1.0F)
+    return quotient->inputs[1];
+  return std::nullopt;
 }
 
 /// What is normalised, where `difference` is it less the mean of its rows.
@@ -41,30 +61,27 @@ std::optional<Edge> centred(Editor& editor, const Edge& difference) {
   return sub->inputs[0];
 }
 
-bool layer_norm(Editor& editor, int i) {
+/// Rows over their root mean square: a layer norm where they are less their mean.
+bool row_norm(Editor& editor, int i) {
   const Node& node = editor.node(i);
   const bool divides = node.op.kind == OpKind::div;
   if (!divides && node.op.kind != OpKind::mul) return false;
   for (const std::size_t which : {std::size_t{0}, std::size_t{1}}) {
     if (divides && which == 1) break;
-    const Edge difference = node.inputs[which];
-    Edge scale = node.inputs[1 - which];
-    if (!divides) {
-      const Node* inverse = editor.producer(scale, OpKind::activation);
-      if (inverse == nullptr || inverse->op.activation != Activation::reciprocal) continue;
-      scale = inverse->inputs[0];
-    }
-    const auto x = centred(editor, difference);
-    if (!x) continue;
-    const auto epsilon = deviation_of(editor, scale, difference);
-    if (!epsilon || *epsilon < 0 || *epsilon > 1) continue;
+    const Edge rows = node.inputs[which];
+    const Edge factor = node.inputs[1 - which];
+    const auto root = divides ? std::optional(factor) : inverted(editor, factor);
+    const auto epsilon = root ? root_mean_square(editor, *root, rows) : std::nullopt;
+    if (!epsilon) continue;
+    const auto x = centred(editor, rows);
     Op op;
-    op.kind = OpKind::layer_norm;
+    op.kind = x ? OpKind::layer_norm : OpKind::rms_norm;
     op.epsilon = decimal_of(*epsilon);
     op.activation = node.op.activation;
     const auto channels = static_cast<std::size_t>(node.op.output().c);
-    editor.become(i, std::move(op), {*x},
-                  {std::vector<float>(channels, 1), std::vector<float>(channels, 0), {}, {}});
+    Parameters p{std::vector<float>(channels, 1), {}, {}, {}};
+    if (x) p.bias.assign(channels, 0);
+    editor.become(i, std::move(op), {x.value_or(rows)}, std::move(p));
     return true;
   }
   return false;
@@ -105,7 +122,7 @@ bool group_norm(Editor& editor, int i) {
 bool recognise_norms(Editor& editor) {
   bool changed = false;
   for (int i = 0; i < static_cast<int>(editor.size()); ++i)
-    changed = layer_norm(editor, i) || group_norm(editor, i) || changed;
+    changed = row_norm(editor, i) || group_norm(editor, i) || changed;
   return changed;
 }
 

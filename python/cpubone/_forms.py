@@ -136,7 +136,7 @@ def _plain_forms(nodes: Sequence[_core.Node]) -> Dict[str, Form]:
         if op.params == 0:
             continue
         after = {nodes[source].op.kind for source in sources}
-        is_normal = after.isdisjoint(("attention", "group_norm", "layer_norm"))
+        is_normal = after.isdisjoint(("attention", "group_norm", "layer_norm", "rms_norm"))
         if op.kind == "conv2d" and op.bias and index not in pooled and is_normal:
             forms[node.name] = Form(f"{node.name}.conv", f"{node.name}.norm")
         else:

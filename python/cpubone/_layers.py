@@ -118,9 +118,26 @@ def plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
     raise ValueError(f'op "{op}": cpubone.torch does not know this kind')
 
 
+class RmsNorm(nn.Module):
+    """Over the last dimension; PyTorch has one of its own from 2.4 on."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPS) * self.weight
+
+
+NORMS: Dict[str, Callable[[int], nn.Module]] = {
+    "group_norm": lambda channels: nn.GroupNorm(1, channels, eps=EPS),
+    "layer_norm": lambda channels: nn.LayerNorm(channels, eps=EPS),
+    "rms_norm": RmsNorm,
+}
+
+
 def normalisation(op: _core.Op) -> nn.Module:
-    channels = op.output[3]
-    return nn.GroupNorm(1, channels, eps=EPS) if op.kind == "group_norm" else nn.LayerNorm(channels, eps=EPS)
+    return NORMS[op.kind](op.output[3])
 
 
 def normalise(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:

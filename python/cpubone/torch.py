@@ -30,6 +30,7 @@ from cpubone._forms import Form, residual_branches, train_forms
 from cpubone._layers import (
     ACTIVATIONS,
     EPS,
+    NORMS,
     convolution,
     convolve,
     fold_norm,
@@ -82,7 +83,7 @@ class _Graph(nn.Module):
             return ACTIVATIONS[op.activation](plain(op, inputs))
         if form.branches:
             x = self._sum_branches(form, op, inputs[0])
-        elif op.kind in ("group_norm", "layer_norm"):
+        elif op.kind in NORMS:
             x = normalise(self.get_submodule(form.layer), op, inputs[0])
         else:
             x = convolve(self.get_submodule(form.layer), op, inputs[0])
@@ -159,7 +160,7 @@ class Inference(_Graph):
             op = node.op
             if op.params == 0:
                 continue
-            is_norm = op.kind in ("group_norm", "layer_norm")
+            is_norm = op.kind in NORMS
             self._forms[node.name] = Form(node.name, bias=op.bias)
             self._place(node.name, normalisation(op) if is_norm else convolution(op, op.bias))
 
@@ -221,7 +222,7 @@ class TrainForm(_Graph):
             op = node.op
             if form.branches:
                 self._place_branches(form, op)
-            elif op.kind in ("group_norm", "layer_norm"):
+            elif op.kind in NORMS:
                 self._place(form.layer, normalisation(op))
             else:
                 self._place(form.layer, convolution(op, form.bias))

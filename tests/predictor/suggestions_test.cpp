@@ -59,9 +59,11 @@ TEST_CASE("dense convolutions are suggested in groups, and norms as batch norms"
   NetworkBuilder b("test", "test", {1, 28, 28, 64});
   int x = b.conv2d(network_input, "dense", {.out_channels = 64, .kernel = 3});
   x = b.layer_norm(x, "norm");
+  x = b.rms_norm(x, "norm2");
   const std::vector<std::string> found = changes(b.finish(x));
   CHECK(found == std::vector<std::string>{"convolution 3x3 -> in 2 groups",
-                                          "layer_norm -> batch norm in the layer before"});
+                                          "layer_norm -> batch norm in the layer before",
+                                          "rms_norm -> batch norm in the layer before"});
 }
 
 TEST_CASE("suggestions for published networks are in order of what they save", "[predictor]") {

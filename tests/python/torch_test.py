@@ -174,6 +174,19 @@ def test_inference_forms_of_the_zoo_agree_with_the_executor(name):
         numpy.testing.assert_array_equal(values, executor.weights[key])
 
 
+@needs_xnnpack
+def test_rms_norms_agree_with_the_executor(tmp_path):
+    path = tmp_path / "rms.json"
+    path.write_text(cpubone.network("nano").at_resolution(64).json().replace("group_norm", "rms_norm"))
+    network = cpubone.network(path)
+    assert any(node.op.kind == "rms_norm" for node in network.nodes)
+    executor = cpubone.Executor(network)
+    module = cpubone.torch.inference(network, executor.weights)
+    pixels = image(network)
+    with torch.no_grad():
+        assert distance(module(pixels), executor.run(pixels.numpy(), layout="nchw")) < 1e-4
+
+
 def test_feature_maps_come_from_forward_all():
     module = cpubone.torch.inference(cpubone.network("nano").at_resolution(64).features())
     with torch.no_grad():

@@ -180,6 +180,8 @@ TEST_CASE("every operator computes what the slow reference computes", "[profiler
       "max_pool2d 1x9x9x4->1x7x5x4 k3x3 s1x2 p1,1,1,1 d2x1 f32",
       "upsample_nearest 1x3x4x5->1x6x12x5 s2x3 f32",
       "layer_norm 1x2x2x30->1x2x2x30 eps=0.5 f32",
+      "rms_norm 1x3x2x30->1x3x2x30 act=hardswish f32",
+      "rms_norm 1x3x2x30->1x3x2x30 eps=0.5 f32",
       "group_norm 1x6x6x10->1x6x6x10 eps=0.5 f32",
       "batch_norm 1x5x4x7->1x5x4x7 eps=0.5 f32",
       "sub 1x5x5x8,1x5x5x8->1x5x5x8 f32",

@@ -211,6 +211,14 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       }
       break;
     }
+    case OpKind::rms_norm:
+      each([&](int i, int j, int c) {
+        double mean_square = 0;
+        for (int k = 0; k < in.c; ++k) mean_square += std::pow(x[at(in, i, j, k)], 2) / in.c;
+        return x[at(in, i, j, c)] / std::sqrt(mean_square + op.epsilon) *
+               double{p.weight[static_cast<std::size_t>(c)]};
+      });
+      break;
     case OpKind::batch_norm:
       each([&](int i, int j, int c) {
         const auto k = static_cast<std::size_t>(c);

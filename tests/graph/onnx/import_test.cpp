@@ -138,6 +138,71 @@ TEST_CASE("a layer norm is known when it is taken apart", "[onnx]") {
   CHECK(import.model.parameters.at("y") == Parameters{{1, 2, 3, 4}, {5, 6, 7, 8}, {}, {}});
 }
 
+TEST_CASE("an RMS norm is known however it is written", "[onnx]") {
+  const std::string form = GENERATE("root", "reciprocal", "quotient", "power", "one operator");
+  const bool image = GENERATE(true, false);  // channels first or last
+  CAPTURE(form, image);
+  const auto write = [&](GraphWriter& g) {
+    const auto scalar = [&](const char* name, float value) { return g.tensor(name, {}, {value}); };
+    const std::string weight = g.tensor("gamma", image ? Ints{4, 1, 1} : Ints{4}, {1, 2, 3, 4});
+    if (form == "one operator") {
+      const std::string last =
+          image ? g.add("Transpose", {"x"}, "last", {{"perm", Ints{0, 2, 3, 1}}}) : "x";
+      g.add("RMSNormalization", {last, g.tensor("scale", {4}, {1, 2, 3, 4})}, "y",
+            {{"epsilon", 1e-6F}});
+      return;
+    }
+    g.add("Pow", {"x", scalar("two", 2)}, "square");
+    g.add("ReduceMean", {"square", g.tensor("axes", Ints{image ? 1 : -1})}, "mean");
+    g.add("Add", {scalar("epsilon", 1e-6F), "mean"}, "sum");
+    if (form == "power")
+      g.add("Pow", {"sum", scalar("exponent", -0.5F)}, "inverse");
+    else
+      g.add("Sqrt", {"sum"}, "root");
+    if (form == "reciprocal") g.add("Reciprocal", {"root"}, "inverse");
+    if (form == "quotient") g.add("Div", {scalar("one", 1), "root"}, "inverse");
+    if (form == "root")
+      g.add("Div", {"x", "root"}, "n");
+    else
+      g.add("Mul", {"x", "inverse"}, "n");
+    g.add("Mul", {weight, "n"}, "y");
+  };
+  const OnnxImport import = imported(image ? Ints{1, 4, 2, 3} : Ints{1, 6, 4}, write, 23);
+  const char* const shape = image ? "1x2x3x4" : "1x1x6x4";
+  CHECK(lines(import.model.network) == fmt::format("y: rms_norm {0}->{0} eps=1e-06 f32\n", shape));
+  CHECK(import.model.parameters.at("y") == Parameters{{1, 2, 3, 4}, {}, {}, {}});
+}
+
+TEST_CASE("what only resembles an RMS norm stays its parts", "[onnx]") {
+  // The root is of other rows, of a sum, or of something other than what is divided.
+  const std::string other = GENERATE("axis", "sum", "x");
+  const OnnxImport import = imported({1, 4, 4}, [&](GraphWriter& g) {
+    const Ints axes{other == "axis" ? 1 : -1};
+    g.add("Abs", {"x"}, "positive");
+    g.add("Mul", {"x", "x"}, "square");
+    g.add(other == "sum" ? "ReduceSum" : "ReduceMean", {"square", g.tensor("axes", axes)}, "mean");
+    g.add("Add", {"mean", g.tensor("epsilon", {}, {1e-6F})}, "v");
+    g.add("Sqrt", {"v"}, "root");
+    g.add("Div", {other == "x" ? "positive" : "x", "root"}, "y");
+  });
+  CHECK(lines(import.model.network).find("rms_norm") == std::string::npos);
+}
+
+TEST_CASE("a shift behind an RMS norm, which has none, stays an operator", "[onnx]") {
+  const OnnxImport import = imported(
+      {1, 6, 4},
+      [](GraphWriter& g) {
+        g.add("RMSNormalization", {"x", g.tensor("scale", {1}, {2})}, "n");
+        g.add("Add", {"n", g.tensor("beta", {4}, {5, 6, 7, 8})}, "y");
+      },
+      23);
+  CHECK(lines(import.model.network) ==
+        "n: rms_norm 1x1x6x4->1x1x6x4 f32\n"
+        "y/constant: constant ->1x1x1x4 f32\n"
+        "y: add 1x1x6x4,1x1x1x4->1x1x6x4 f32\n");
+  CHECK(import.model.parameters.at("n") == Parameters{{2, 2, 2, 2}, {}, {}, {}});
+}
+
 TEST_CASE("shapes that are computed are known", "[onnx]") {
   const OnnxImport import = imported({1, 6, 2, 2}, [](GraphWriter& g) {
     g.add("Shape", {"x"}, "shape");

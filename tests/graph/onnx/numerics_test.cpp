@@ -279,6 +279,27 @@ TEST_CASE("a norm is known whose parts see an image in different shapes", "[onnx
   CHECK_FALSE(has(c.network, OpKind::sub));
 }
 
+TEST_CASE("an RMS norm computes what its parts do", "[onnx]") {
+  const Values x = mixed(24);
+  const Computed c = compute(
+      {1, 6, 4}, x,
+      [](GraphWriter& g) {
+        g.add("RMSNormalization", {"x", g.tensor("scale", {4}, {1, 2, 3, 4})}, "y",
+              {{"epsilon", 1e-3F}});
+      },
+      23);
+  Values expected;
+  for (std::size_t row = 0; row < 6; ++row) {
+    float mean_square = 0;
+    for (std::size_t k = 0; k < 4; ++k) mean_square += x[4 * row + k] * x[4 * row + k] / 4;
+    for (std::size_t k = 0; k < 4; ++k)
+      expected.push_back(x[4 * row + k] / std::sqrt(mean_square + 1e-3F) *
+                         static_cast<float>(k + 1));
+  }
+  check_close(c.values, expected);
+  CHECK(has(c.network, OpKind::rms_norm));
+}
+
 TEST_CASE("windows of an image come together with its channels last", "[onnx]") {
   // As in Swin and MaxViT: products of the pixels of each 2 x 3 window, beside a shortcut of the
   // image or of windows, a norm, and a grid whose columns cut across the windows.

@@ -71,6 +71,19 @@ TEST_CASE("parameters come back from ONNX bit for bit", "[onnx]") {
   }
 }
 
+TEST_CASE("an RMS norm comes back from ONNX as it was", "[onnx]") {
+  NetworkBuilder b("norms", "test", {1, 6, 5, 8});
+  int x = b.rms_norm(network_input, "first", Activation::gelu);
+  x = b.conv2d(x, "conv", {.out_channels = 12, .kernel = 3});
+  x = b.rms_norm(x, "norm");
+  const Network network =
+      b.finish(b.linear(b.rms_norm(b.global_avg_pool(x, "pool"), "last"), "fc", 10));
+  const Model back = exported_and_imported(network);
+  CHECK(difference(back.network, network) == "");
+  for (const Node& node : network.nodes)
+    if (is_norm(node.op.kind)) CHECK(back.parameters.at(node.name) == random_parameters()(node));
+}
+
 TEST_CASE("a network in int8 comes back from ONNX as it was", "[onnx]") {
   const auto pool = std::make_shared<const ThreadPool>(1);
   for (const char* name :
