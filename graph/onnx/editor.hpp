@@ -37,6 +37,8 @@ class Editor {
 
   /// Node `i` becomes another operator of other inputs, with those parameters.
   void become(int i, Op op, std::vector<Edge> inputs, Parameters parameters = {});
+  /// Node `by` does from now on what others did, whose work is to be known as its.
+  void absorb(int by, std::vector<int> others) { replacements_.push_back({by, std::move(others)}); }
   /// Removes what no output depends on; what it did is done by the nodes that replaced it.
   void sweep();
 

@@ -3,8 +3,8 @@
 
 #include "graph/onnx/editor.hpp"
 
-// softmax(Q K^T / sqrt(d)) V, where q, k and v are channels of one tensor, as one operator, which
-// reads them where they lie instead of turning each.
+// softmax(Q K^T / sqrt(d)) V, where q, k and v are channels of one tensor or come from layers of
+// one tensor, as one operator, which reads them where they lie instead of turning each.
 namespace cpubone::onnx {
 namespace {
 
@@ -75,7 +75,9 @@ std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
     c.source = editor.without_views(split->inputs[0]);
     return c;
   }
-  return std::nullopt;
+  c.source = edge;
+  c.count = c.pitch = tensor(editor.network(), edge).shape.c;
+  return c;
 }
 
 /// Rows of a layer for q of all heads, then k, then v, to q, k and v of each head in turn.
@@ -89,6 +91,86 @@ void reorder(std::vector<float>& values, int heads, int head_dim) {
       std::copy_n(old.begin() + static_cast<std::ptrdiff_t>((which * h + head) * d * width),
                   d * width,
                   values.begin() + static_cast<std::ptrdiff_t>((head * 3 + which) * d * width));
+}
+
+/// Rows of the layers for q, k and v of all heads, as q, k and v of each head in turn.
+std::vector<float> interleaved(const std::array<std::vector<float>, 3>& layers, int heads) {
+  std::vector<float> values;
+  const std::size_t size = layers[0].size() / static_cast<std::size_t>(heads);
+  for (std::size_t begin = 0; begin < layers[0].size(); begin += size)
+    for (const std::vector<float>& layer : layers)
+      values.insert(values.end(), layer.begin() + static_cast<std::ptrdiff_t>(begin),
+                    layer.begin() + static_cast<std::ptrdiff_t>(begin + size));
+  return values;
+}
+
+/// Where q, k and v are what three layers compute of one tensor for node `i` alone, the last of
+/// them becomes one layer of all; q is multiplied by `factor`.
+std::optional<Edge> joined_layers(Editor& editor, int i, const std::array<Channels, 3>& parts,
+                                  double factor) {
+  const Node* first = nullptr;
+  for (const Channels& part : parts) {
+    const Edge& edge = part.source;
+    if (edge.node == network_input || part.count != part.heads * part.head_dim ||
+        part.pitch != part.count || !editor.leads_only_through(edge, i))
+      return std::nullopt;
+    const Node& layer = editor.node(edge.node);
+    if (first == nullptr) first = &layer;
+    Op op = layer.op;
+    op.bias = first->op.bias;
+    if ((op.kind != OpKind::linear && op.kind != OpKind::conv2d) || op.groups != 1 ||
+        op.activation != Activation::none || op != first->op || layer.inputs != first->inputs)
+      return std::nullopt;
+  }
+  std::array<std::vector<float>, 3> weights;
+  std::array<std::vector<float>, 3> biases;
+  int last = -1;
+  bool bias = false;
+  for (std::size_t k = 0; k < 3; ++k) {
+    const int layer = parts.at(k).source.node;
+    weights.at(k) = editor.parameters(layer).weight;
+    biases.at(k) = editor.parameters(layer).bias;
+    bias = bias || editor.node(layer).op.bias;
+    biases.at(k).resize(static_cast<std::size_t>(parts.at(k).count), 0);
+    last = std::max(last, layer);
+  }
+  for (auto* values : {&weights[0], &biases[0]})
+    for (float& value : *values) value = static_cast<float>(double{value} * factor);
+  editor.absorb(last, {parts[0].source.node, parts[1].source.node, parts[2].source.node});
+  Op& op = editor.node(last).op;
+  op.outputs[0].shape.c *= 3;
+  op.bias = bias;
+  Parameters& p = editor.parameters(last);
+  p.weight = interleaved(weights, parts[0].heads);
+  p.bias.clear();
+  if (bias) p.bias = interleaved(biases, parts[0].heads);
+  return Edge{last};
+}
+
+/// Where q, k and v are all channels of one tensor, in the order that the operator reads; the layer
+/// that computes them is made to give it.
+std::optional<Edge> joined_channels(Editor& editor, int i, const std::array<Channels, 3>& parts,
+                                    double factor) {
+  const auto& [q, k, v] = parts;
+  const int d = q.head_dim;
+  for (const Channels& c : parts)
+    if (c.source != q.source || c.count != q.count || c.pitch != 3 * q.count) return std::nullopt;
+  if (k.begin != q.count || v.begin != 2 * q.count || q.begin != 0) return std::nullopt;
+  if (tensor(editor.network(), q.source).shape.c != 3 * q.heads * d) return std::nullopt;
+  if (std::abs(factor - 1) > 1e-4) return std::nullopt;
+  if (q.count == d) return q.source;
+  if (q.count != q.heads * d) return std::nullopt;
+  // q, k and v of all heads: the layer that computes them does it in the other order.
+  const Edge layer = q.source;
+  if (layer.node == network_input) return std::nullopt;
+  const Op& op = editor.node(layer.node).op;
+  if ((op.kind != OpKind::linear && op.kind != OpKind::conv2d) || op.groups != 1 ||
+      !editor.leads_only_through(layer, i))
+    return std::nullopt;
+  Parameters& p = editor.parameters(layer.node);
+  reorder(p.weight, q.heads, d);
+  if (!p.bias.empty()) reorder(p.bias, q.heads, d);
+  return layer;
 }
 
 bool attention(Editor& editor, int i) {
@@ -112,42 +194,21 @@ bool attention(Editor& editor, int i) {
   const auto k = channels(editor, products->inputs[1], scale);
   double scale_of_v = 1;
   const auto v = channels(editor, mixed->inputs[1], scale_of_v);
-  if (!q || !k || !v || q->source != k->source || q->source != v->source || scale_of_v != 1)
-    return false;
-  if ((turn == nullptr) != (q->heads == 1)) return false;
-  const int d = q->head_dim;
-  for (const Channels* c : {&*q, &*k, &*v})
-    if (c->heads != q->heads || c->tokens != q->tokens || c->head_dim != d ||
-        c->count != q->count || c->pitch != 3 * q->count)
-      return false;
-  if (k->begin != q->count || v->begin != 2 * q->count || q->begin != 0) return false;
-  if (std::abs(scale * std::sqrt(double(d)) - 1) > 1e-4) return false;
-  const Shape& from = tensor(editor.network(), q->source).shape;
+  if (!q || !k || !v || scale_of_v != 1 || (turn == nullptr) != (q->heads == 1)) return false;
+  const std::array<Channels, 3> parts{*q, *k, *v};
+  for (const Channels& c : parts)
+    if (c.heads != q->heads || c.tokens != q->tokens || c.head_dim != q->head_dim) return false;
+  Shape out = tensor(editor.network(), q->source).shape;
+  out.c = q->heads * q->head_dim;
+  if (last.op.output() != out || out.n != 1 || out.h * out.w != q->tokens) return false;
   Op op;
   op.kind = OpKind::attention;
   op.heads = q->heads;
-  if (from.c != 3 * q->heads * d || from.h * from.w != q->tokens ||
-      elements(from) != 3 * elements(last.op.output()))
-    return false;
-  Shape out = from;
-  out.c /= 3;
-  if (last.op.output() != out) return false;
-  if (q->count == q->heads * d && q->heads > 1) {
-    // q, k and v of all heads: the layer that computes them does it in the other order.
-    const Edge layer = q->source;
-    if (layer.node == network_input) return false;
-    const OpKind kind = editor.node(layer.node).op.kind;
-    if ((kind != OpKind::linear && kind != OpKind::conv2d) ||
-        editor.node(layer.node).op.groups != 1 || !editor.leads_only_through(layer, i))
-      return false;
-    Parameters& p = editor.parameters(layer.node);
-    reorder(p.weight, q->heads, d);
-    if (!p.bias.empty()) reorder(p.bias, q->heads, d);
-  } else if (q->count != d) {
-    return false;
-  }
-  const Edge source = q->source;
-  editor.become(i, std::move(op), {source});
+  const double factor = scale * std::sqrt(double(q->head_dim));
+  auto source = joined_channels(editor, i, parts, factor);
+  if (!source) source = joined_layers(editor, i, parts, factor);
+  if (!source) return false;
+  editor.become(i, std::move(op), {*source});
   return true;
 }
 

@@ -1,5 +1,6 @@
 // What small models compute, run by the executor, beside what ONNX says that they must.
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "graph/size.hpp"
@@ -18,6 +19,7 @@ struct Computed {
   Values values;
   Ints dims;
   Network network;
+  std::map<std::string, std::vector<std::string>> sources;
 };
 
 /// What a model gives for an input `x`.
@@ -31,7 +33,7 @@ Computed compute(const Ints& dims, const Values& x, const std::function<void(Gra
   std::copy(held.begin(), held.end(), executor.input(0).begin());
   executor.run();
   return {as_in_model(import.outputs[0], executor.output(0)), import.outputs[0].dims,
-          import.model.network};
+          import.model.network, import.sources};
 }
 
 /// 1, 2, 3, ...
@@ -263,6 +265,64 @@ TEST_CASE("attention is one operator behind a layer, and its parts behind none",
   CHECK_FALSE(has(parts.network, OpKind::attention));
   CHECK(has(parts.network, OpKind::softmax));
   check_close(known.values, parts.values);
+}
+
+TEST_CASE("attention whose q, k and v three layers compute is one layer and one operator",
+          "[onnx]") {
+  // Two heads of two channels; k has no bias, and q is scaled before or after its product.
+  const auto attend = [](const std::string& scaled, bool read_elsewhere) {
+    return compute({1, 3, 5}, mixed(15), [&](GraphWriter& g) {
+      const auto scale = [&](const std::string& input, const std::string& output) {
+        g.add("Mul", {input, g.tensor(output + "-factor", {}, {0.3F})}, output);
+      };
+      const auto heads = [&](const std::string& name, const Ints& order) {
+        Values weight = mixed(20);
+        for (float& w : weight) w *= static_cast<float>(name[0] - 'j');
+        g.add("MatMul", {"x", g.tensor(name + "-weight", {5, 4}, weight)}, name + "-rows");
+        std::string rows = name + "-rows";
+        if (name != "k")
+          rows =
+              g.add("Add", {rows, g.tensor(name + "-bias", {4}, {1, -1, 2, 0.5F})}, name + "-sum");
+        if (name == "q" && scaled == "q") {
+          scale(rows, "q-scaled");
+          rows = "q-scaled";
+        }
+        g.add("Reshape", {rows, g.tensor(name + "-dims", Ints{1, 3, 2, 2})}, name + "-apart");
+        return g.add("Transpose", {name + "-apart"}, name, {{"perm", order}});
+      };
+      heads("q", {0, 2, 1, 3});
+      heads("k", {0, 2, 3, 1});
+      heads("v", {0, 2, 1, 3});
+      std::string scores = g.add("MatMul", {"q", "k"}, "products");
+      if (scaled == "scores") {
+        scale(scores, "scores");
+        scores = "scores";
+      }
+      g.add("Softmax", {scores}, "weights", {{"axis", std::int64_t{-1}}});
+      g.add("MatMul", {"weights", "v"}, "mixed");
+      g.add("Transpose", {"mixed"}, "tokens", {{"perm", Ints{0, 2, 1, 3}}});
+      g.add("Reshape", {"tokens", g.tensor("flat", Ints{1, 3, 4})}, "rows");
+      const std::string result = read_elsewhere ? "projected" : "y";
+      g.add("MatMul", {"rows", g.tensor("projection", {4, 4}, mixed(16))}, result);
+      if (!read_elsewhere) return;
+      g.add("Relu", {"k-rows"}, "positive");
+      g.add("Min", {"positive", g.tensor("zero", {}, {0})}, "nothing");
+      g.add("Add", {"projected", "nothing"}, "y");
+    });
+  };
+  const std::string scaled = GENERATE("q", "scores");
+  CAPTURE(scaled);
+  const Computed joined = attend(scaled, false);
+  CHECK(count_of(joined.network, OpKind::attention) == 1);
+  CHECK(count_of(joined.network, OpKind::linear) == 2);
+  CHECK_FALSE(has(joined.network, OpKind::transpose));
+  std::vector<std::string> layers{"MatMul \"q-rows\"", "Add \"q-sum\"", "MatMul \"k-rows\"",
+                                  "MatMul \"v-rows\"", "Add \"v-sum\""};
+  if (scaled == "q") layers.insert(layers.begin() + 2, "Mul \"q-scaled\"");
+  CHECK(joined.sources.at("v-sum") == layers);
+  const Computed parts = attend(scaled, true);
+  CHECK_FALSE(has(parts.network, OpKind::attention));
+  check_close(joined.values, parts.values);
 }
 
 TEST_CASE("a norm is known whose parts see an image in different shapes", "[onnx]") {
