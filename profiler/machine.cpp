@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "profiler/host.hpp"
+#include "profiler/statistics.hpp"
 #include "runtime/steady_clock.hpp"
 
 namespace cpubone {
@@ -207,6 +208,15 @@ class HostMachine : public Machine {
 };
 
 }  // namespace
+
+double clock_cost_ns(Machine& machine) {
+  std::vector<double> costs;
+  for (int i = 0; i < 101; ++i) {
+    const double begin = machine.now_ns();
+    costs.push_back(machine.now_ns() - begin);
+  }
+  return median(costs);
+}
 
 std::unique_ptr<Machine> host_machine(std::int64_t llc_bytes, OnAllThreads on_all_threads) {
   return std::make_unique<HostMachine>(llc_bytes, std::move(on_all_threads));

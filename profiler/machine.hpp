@@ -37,6 +37,9 @@ class Machine {
   virtual std::int64_t llc_bytes() const = 0;
 };
 
+/// What asking a machine for the time twice takes.
+double clock_cost_ns(Machine& machine);
+
 /// Runs something on all threads that measure at once.
 using OnAllThreads = std::function<void(const std::function<void()>&)>;
 

@@ -64,7 +64,7 @@ class Sampler {
       keep(sample);
       round_index_ = std::max(round_index_, sample.round + 1);
     }
-    clock_ns_ = clock_cost();
+    clock_ns_ = clock_cost_ns(machine);
     std::vector<double> first;  // of one moment: they count once
     for (int i = 0; i < first_calibrations; ++i) first.push_back(machine_.calibrate_ns());
     note_calibration(median(first));
@@ -90,16 +90,6 @@ class Sampler {
   }
 
  private:
-  /// What asking for the time twice takes.
-  double clock_cost() {
-    std::vector<double> costs;
-    for (int i = 0; i < 101; ++i) {
-      const double begin = machine_.now_ns();
-      costs.push_back(machine_.now_ns() - begin);
-    }
-    return median(costs);
-  }
-
   double elapsed_s() const { return (machine_.now_ns() - start_ns_) * 1e-9; }
   double spent_s() const { return elapsed_s() + hooks_.known_s; }
   bool over(double deadline_s) const {

@@ -230,16 +230,17 @@ TEST_CASE("a norm of patches that were merged moves them once", "[onnx]") {
   CHECK_FALSE(has(c.network, OpKind::sub));
 }
 
-TEST_CASE("attention is one operator behind a layer, and its parts behind none", "[onnx]") {
+TEST_CASE("attention is one operator behind a layer of tokens, and its parts behind others",
+          "[onnx]") {
   // Two heads of two channels; layers change nothing but the order in which they lie.
-  const auto attend = [](bool behind_layer) {
-    return compute({1, 3, 12}, mixed(36), [&](GraphWriter& g) {
+  const auto attend = [](bool behind_layer, int width = 12) {
+    return compute({1, 36 / width, width}, mixed(36), [&](GraphWriter& g) {
       const auto layer = [&](const std::string& input, int n, const std::string& output) {
         Values identity(z(n * n), 0.0F);
         for (int k = 0; k < n; ++k) identity[z((n + 1) * k)] = 1;
         return g.add("MatMul", {input, g.tensor(output + "-weight", {n, n}, identity)}, output);
       };
-      const std::string joined = behind_layer ? layer("x", 12, "joined") : "x";
+      const std::string joined = behind_layer ? layer("x", width, "joined") : "x";
       g.add("Reshape", {joined, g.tensor("heads", Ints{1, 3, 3, 2, 2})}, "apart");
       g.add("Transpose", {"apart"}, "turned", {{"perm", Ints{2, 0, 3, 1, 4}}});
       for (const std::int64_t i : {0, 1, 2})
@@ -265,6 +266,9 @@ TEST_CASE("attention is one operator behind a layer, and its parts behind none",
   CHECK_FALSE(has(parts.network, OpKind::attention));
   CHECK(has(parts.network, OpKind::softmax));
   check_close(known.values, parts.values);
+  const Computed of_all_tokens = attend(true, 36);
+  CHECK_FALSE(has(of_all_tokens.network, OpKind::attention));
+  check_close(of_all_tokens.values, parts.values);
 }
 
 TEST_CASE("attention whose q, k and v three layers compute is one layer and one operator",
