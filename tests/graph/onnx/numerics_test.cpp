@@ -58,12 +58,13 @@ void check_close(const Values& got, const Values& expected) {
   }
 }
 
-/// A layer norm of rows without scale, as exporters take it apart.
-void write_norm(GraphWriter& g, const std::string& rows, const std::string& output) {
-  g.add("ReduceMean", {rows, g.tensor("axes", Ints{-1})}, "mean");
-  g.add("Sub", {rows, "mean"}, "d");
+/// A layer norm of rows without scale, as exporters take it apart; of any `centre` of the rows.
+void write_norm(GraphWriter& g, const std::string& rows, const std::string& output,
+                const std::string& centre = "") {
+  const std::string axes = g.tensor("axes", Ints{-1});
+  g.add("Sub", {rows, centre.empty() ? g.add("ReduceMean", {rows, axes}, "mean") : centre}, "d");
   g.add("Mul", {"d", "d"}, "square");
-  g.add("ReduceMean", {"square", "axes"}, "variance");
+  g.add("ReduceMean", {"square", axes}, "variance");
   g.add("Add", {"variance", g.tensor("epsilon", {}, {1e-5F})}, "v");
   g.add("Sqrt", {"v"}, "s");
   g.add("Div", {"d", "s"}, output);
@@ -174,6 +175,18 @@ TEST_CASE("a box of a tensor is replaced", "[onnx]") {
     g.add("ScatterND", {"x", "box", g.tensor("new", {1, 2, 2}, {-1, -2, -3, -4})}, "y");
   });
   CHECK(c.values == Values{1, 2, 3, 4, -1, -2, 7, -3, -4});
+}
+
+TEST_CASE("rows of a known tensor are replaced", "[onnx]") {
+  const Computed c = compute({3, 2}, Values(6, 0), [](GraphWriter& g) {
+    const std::string rows = indices(g, {2, 1}, {2, 0});
+    g.add("ScatterND",
+          {g.tensor("data", {3, 2}, {1, 2, 3, 4, 5, 6}), rows,
+           g.tensor("updates", {2, 2}, {10, 20, 30, 40})},
+          "known");
+    g.add("Add", {"x", "known"}, "y");
+  });
+  CHECK(c.values == Values{30, 40, 3, 4, 10, 20});
 }
 
 TEST_CASE("images are resized by any interpolation", "[onnx]") {
@@ -362,6 +375,33 @@ TEST_CASE("an RMS norm computes what its parts do", "[onnx]") {
   }
   check_close(c.values, expected);
   CHECK(has(c.network, OpKind::rms_norm));
+}
+
+TEST_CASE("rows less something other than their mean make no layer norm", "[onnx]") {
+  const std::string centre = GENERATE("largest", "mean of others");
+  const Values x = mixed(24);
+  const Computed c = compute({1, 6, 4}, x, [&](GraphWriter& g) {
+    const std::string rows = g.tensor("rows", Ints{-1});
+    g.add("ReduceMax", {"x", rows}, "largest");
+    g.add("ReduceMean", {g.add("Abs", {"x"}, "others"), rows}, "mean of others");
+    write_norm(g, "x", "y", centre);
+  });
+  Values expected;
+  for (std::size_t row = 0; row < 6; ++row) {
+    Values d(x.begin() + static_cast<std::ptrdiff_t>(4 * row),
+             x.begin() + static_cast<std::ptrdiff_t>(4 * row + 4));
+    float of_others = 0;
+    for (const float v : d) of_others += std::abs(v) / 4;
+    const float less = centre == "largest" ? *std::max_element(d.begin(), d.end()) : of_others;
+    float mean_square = 0;
+    for (float& v : d) {
+      v -= less;
+      mean_square += v * v / 4;
+    }
+    for (const float v : d) expected.push_back(v / std::sqrt(mean_square + 1e-5F));
+  }
+  check_close(c.values, expected);
+  CHECK_FALSE(has(c.network, OpKind::layer_norm));
 }
 
 TEST_CASE("windows of an image come together with its channels last", "[onnx]") {
