@@ -1,4 +1,6 @@
-"""What benchmarks in Python print, as those in C++ do (rows.hpp): JSON on stdout at the end, a table for people on stderr meanwhile."""
+"""What benchmarks in Python print, as those in C++ do (rows.hpp).
+
+JSON goes to stdout at the end, a table for people to stderr meanwhile."""
 
 from __future__ import annotations
 

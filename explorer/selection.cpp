@@ -150,7 +150,7 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
       chosen.push_back(i);
   };
   const auto cost = [&](std::size_t i) {  // of equally fast ones the most accurate is best
-    return std::pair(latency_of(picks[i]), -picks[i].evaluation.accuracy.assured);
+    return Costs{latency_of(picks[i]), -picks[i].evaluation.accuracy.assured};
   };
   // The fastest at the accuracy of each of B0..B3 come first.
   for (const Reference& r : references) {
@@ -162,7 +162,7 @@ std::vector<std::size_t> propose(std::span<const Pick> picks, std::span<const Re
   }
   while (chosen.size() < count && !pool.empty()) {
     std::vector<Costs> points;
-    for (const std::size_t i : pool) points.push_back({cost(i).first, cost(i).second});
+    for (const std::size_t i : pool) points.push_back(cost(i));
     std::vector<std::size_t> layer = front(points);
     for (const std::size_t k : layer) take(pool[k]);
     std::sort(layer.rbegin(), layer.rend());

@@ -18,8 +18,8 @@ std::string series(const ResultNetwork& network);
 
 json network_rows(const Result& result);
 /// Gives every labelled row of `network_rows` a place for its label in the chart `front`, as
-/// `label_at`, and as `narrow_label_at` on a phone: none overlaps another, leaves the chart or hides
-/// more than one mark. Null where there is no such place.
+/// `label_at`, and as `narrow_label_at` on a phone: none overlaps another, leaves the chart or
+/// hides more than one mark. Null where there is no such place.
 void place_labels(const ChartFrame& frame, json& networks);
 json candidate_rows(const Result& result, std::size_t most);
 json front_rows(const Result& result);

@@ -131,9 +131,13 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
   for (const Study& study : result.studies)
     if (json chart = study_chart(study); chart.is_object()) {
       const Statement said = statement(study, result.device);
-      add("study-" + study.name, said.title, said.sentence, std::move(chart));
+      add(chart_name(study), said.title, said.sentence, std::move(chart));
     }
   return set;
+}
+
+std::string chart_name(const Study& study) {
+  return "study-" + study.name;
 }
 
 json standalone(const ChartSet& set, const Chart& chart) {

@@ -45,6 +45,9 @@ ChartFrame chart_frame(std::span<const Result> results);
 /// chart, named after it.
 ChartSet make_charts(const Result& result, const ChartFrame& frame);
 
+/// Of the study's chart.
+std::string chart_name(const Study& study);
+
 /// The specification with the data that it names, a size and a plain look: what a notebook, an
 /// editor or a renderer shows as it is.
 nlohmann::json standalone(const ChartSet& set, const Chart& chart);

@@ -53,10 +53,6 @@ struct Part {
   std::vector<std::string> repeated{};  ///< studies that an earlier result has with these numbers
 };
 
-std::string study_id(const Study& study) {
-  return "study-" + study.name;
-}
-
 /// Leaves charts out that the page has already: predicted studies of one device are often equal.
 void leave_out_repeated(Part& part, std::span<const Result> earlier) {
   for (const Study& study : part.result->studies) {
@@ -66,7 +62,7 @@ void leave_out_repeated(Part& part, std::span<const Result> earlier) {
     if (std::none_of(earlier.begin(), earlier.end(), has_it)) continue;
     part.repeated.push_back(study.name);
     std::erase_if(part.charts.charts,
-                  [&](const Chart& chart) { return chart.name == study_id(study); });
+                  [&](const Chart& chart) { return chart.name == chart_name(study); });
   }
 }
 
@@ -185,7 +181,7 @@ std::string insight_part(const Part& part) {
   for (const Study& study : part.result->studies) {
     const Statement said = statement(study, part.result->device);
     const std::string_view source = study_source(study);
-    const std::string chart = chart_html(part, study_id(study));
+    const std::string chart = chart_html(part, chart_name(study));
     const Table table = study_table(study);
     std::string rows;
     if (std::find(part.repeated.begin(), part.repeated.end(), study.name) != part.repeated.end())

@@ -93,7 +93,7 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
       const Statement said = statement(study, result.device);
       markdown += fmt::format("\n### {}\n\n{}{}\n", escape_markdown(said.title),
                               escape_markdown(said.sentence), in_brackets(said.verdict));
-      image(fmt::format("study-{}", study.name));
+      image(chart_name(study));
       append_table(markdown, study_table(study));
     }
     markdown += "\n## Device, conditions and how to repeat this\n";

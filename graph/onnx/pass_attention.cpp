@@ -80,19 +80,6 @@ std::optional<Channels> channels(Editor& editor, Edge edge, double& factor) {
   return c;
 }
 
-/// Rows of a layer for q of all heads, then k, then v, to q, k and v of each head in turn.
-void reorder(std::vector<float>& values, int heads, int head_dim) {
-  const auto d = static_cast<std::size_t>(head_dim);
-  const auto h = static_cast<std::size_t>(heads);
-  const std::size_t width = values.size() / (3 * h * d);
-  const std::vector<float> old = values;
-  for (std::size_t head = 0; head < h; ++head)
-    for (std::size_t which = 0; which < 3; ++which)
-      std::copy_n(old.begin() + static_cast<std::ptrdiff_t>((which * h + head) * d * width),
-                  d * width,
-                  values.begin() + static_cast<std::ptrdiff_t>((head * 3 + which) * d * width));
-}
-
 /// Rows of the layers for q, k and v of all heads, as q, k and v of each head in turn.
 std::vector<float> interleaved(const std::array<std::vector<float>, 3>& layers, int heads) {
   std::vector<float> values;
@@ -102,6 +89,20 @@ std::vector<float> interleaved(const std::array<std::vector<float>, 3>& layers, 
       values.insert(values.end(), layer.begin() + static_cast<std::ptrdiff_t>(begin),
                     layer.begin() + static_cast<std::ptrdiff_t>(begin + size));
   return values;
+}
+
+/// Rows of one layer for q of all heads, then k, then v, as q, k and v of each head in turn.
+std::vector<float> interleaved(const std::vector<float>& layer, int heads) {
+  const auto third = static_cast<std::ptrdiff_t>(layer.size() / 3);
+  const auto rows = [&](int part) {
+    return std::vector<float>(layer.begin() + part * third, layer.begin() + (part + 1) * third);
+  };
+  return interleaved({rows(0), rows(1), rows(2)}, heads);
+}
+
+/// Each output channel has weights of its own for all input channels.
+bool is_dense_layer(const Op& op) {
+  return (op.kind == OpKind::linear || op.kind == OpKind::conv2d) && op.groups == 1;
 }
 
 /// Where q, k and v are what three layers compute of one tensor for node `i` alone, the last of
@@ -118,8 +119,8 @@ std::optional<Edge> joined_layers(Editor& editor, int i, const std::array<Channe
     if (first == nullptr) first = &layer;
     Op op = layer.op;
     op.bias = first->op.bias;
-    if ((op.kind != OpKind::linear && op.kind != OpKind::conv2d) || op.groups != 1 ||
-        op.activation != Activation::none || op != first->op || layer.inputs != first->inputs)
+    if (!is_dense_layer(op) || op.activation != Activation::none || op != first->op ||
+        layer.inputs != first->inputs)
       return std::nullopt;
   }
   std::array<std::vector<float>, 3> weights;
@@ -163,13 +164,11 @@ std::optional<Edge> joined_channels(Editor& editor, int i, const std::array<Chan
   // q, k and v of all heads: the layer that computes them does it in the other order.
   const Edge layer = q.source;
   if (layer.node == network_input) return std::nullopt;
-  const Op& op = editor.node(layer.node).op;
-  if ((op.kind != OpKind::linear && op.kind != OpKind::conv2d) || op.groups != 1 ||
-      !editor.leads_only_through(layer, i))
+  if (!is_dense_layer(editor.node(layer.node).op) || !editor.leads_only_through(layer, i))
     return std::nullopt;
   Parameters& p = editor.parameters(layer.node);
-  reorder(p.weight, q.heads, d);
-  if (!p.bias.empty()) reorder(p.bias, q.heads, d);
+  p.weight = interleaved(p.weight, q.heads);
+  p.bias = interleaved(p.bias, q.heads);
   return layer;
 }
 

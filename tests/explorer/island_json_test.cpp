@@ -37,7 +37,7 @@ SearchOptions quick(Algorithm algorithm) {
   options.algorithm = algorithm;
   options.population = 20;
   options.generations = 4;
-  options.evaluations = 1500;
+  options.evaluations = 600;
   return options;
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("what an island leaves out a search does not miss", "[explorer]") {
   for (const double limit_ms : {4.0, 30.0}) {  // the first is met by none of the first networks
     INFO(limit_ms);
     SearchOptions options = quick(Algorithm::local);
-    options.evaluations = 12'000;
+    options.evaluations = 6000;
     options.generations = 30;
     options.constraints = {{Objective::latency, limit_ms}};
     const SearchResult here = search(evaluator, options);
