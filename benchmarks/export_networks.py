@@ -1,8 +1,9 @@
 """Writes networks of timm and torchvision, with random weights, as ONNX cases that `onnx FOLDER` reads.
 
 python3 benchmarks/export_networks.py FOLDER [timm:NAME|torchvision:NAME...]; without names: one or two of every family,
-below 10 GMACs. Needs torch, onnx, and timm or torchvision. A case is FOLDER/NAME/model.onnx with an input and the
-outputs that PyTorch computes. What cannot be exported is said on stderr.
+below 10 GMACs. Needs torch, onnx, and timm or torchvision. A case is FOLDER/NAME/model.onnx with an input, the
+outputs that PyTorch computes in double precision, and in rounding.txt how far its own float32 is from these (relative
+L2). What cannot be exported is said on stderr.
 """
 
 from __future__ import annotations
@@ -137,12 +138,16 @@ def export(name: str, folder: Path) -> Path:
     data = case / "test_data_set_0"
     data.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        outputs = module(image)
+        rounded = module(image)
+        outputs = module.double()(image.double())
+        module.float()
+    rounding = max(((a - b).norm() / b.norm()).item() for a, b in zip(rounded, outputs))
+    (data / "rounding.txt").write_text(f"{rounding:.3g}\n")
     # With gradients, as attention is one operator that cannot be exported without.
     torch.onnx.export(module, (image,), str(case / "model.onnx"), opset_version=OPSET, input_names=["image"])
     for kind, tensors in (("input", [image]), ("output", outputs)):
         for i, tensor in enumerate(tensors):
-            proto = onnx.numpy_helper.from_array(tensor.numpy(), f"{kind}_{i}")
+            proto = onnx.numpy_helper.from_array(tensor.float().numpy(), f"{kind}_{i}")
             (data / f"{kind}_{i}.pb").write_bytes(proto.SerializeToString())
     return case
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "graph/error.hpp"
 #include "runtime/executor.hpp"
@@ -41,8 +42,7 @@ double distance(const std::vector<float>& got, const std::vector<float>& expecte
 
 /// What the network computes, beside what it must.
 void compare(const OnnxImport& imported, const OnnxCase& one,
-             const std::map<std::string, OnnxValues>& inputs, double tolerance,
-             OnnxVerdict& verdict) {
+             const std::map<std::string, OnnxValues>& inputs, OnnxVerdict& verdict) {
   Executor executor(imported.model.network, parameters_of(imported.model),
                     std::make_shared<ThreadPool>(1));
   for (std::size_t i = 0; i < imported.inputs.size(); ++i) {
@@ -65,7 +65,7 @@ void compare(const OnnxImport& imported, const OnnxCase& one,
     const double error =
         distance(as_in_model(imported.outputs[i], executor.output(i)), expected.values);
     verdict.error = std::max(verdict.error, error);
-    if (!(error <= tolerance)) {
+    if (!(error <= verdict.tolerance)) {
       verdict.outcome = OnnxVerdict::Outcome::failed;
       verdict.why = fmt::format("output {} is off by {:.2g}", i, error);
     }
@@ -88,11 +88,13 @@ OnnxCase load_case(const fs::path& path) {
   if (!fs::exists(one.model)) throw Error(fmt::format("{} has no model.onnx", path.string()));
   one.inputs = load_values(path / "test_data_set_0", "input");
   one.outputs = load_values(path / "test_data_set_0", "output");
+  std::ifstream(path / "test_data_set_0" / "rounding.txt") >> one.rounding;
   return one;
 }
 
 OnnxVerdict judge(const OnnxCase& one, double tolerance) {
   OnnxVerdict verdict;
+  verdict.tolerance = std::max(tolerance, 3 * one.rounding);
   const std::vector<std::string> names = onnx_input_names(one.model);
   std::map<std::string, OnnxValues> inputs;
   for (std::size_t i = 0; i < std::min(names.size(), one.inputs.size()); ++i)
@@ -112,7 +114,8 @@ OnnxVerdict judge(const OnnxCase& one, double tolerance) {
         if (one.outputs.empty())
           verdict.outcome = OnnxVerdict::Outcome::passed;
         else
-          compare(imported, one, inputs, tolerance, verdict);
+          compare(imported, one, inputs, verdict);
+        verdict.network = imported.model.network;
         return verdict;
       }
       if (!imported.unsupported.empty())

@@ -159,8 +159,8 @@ void warn_beyond_measured(const Terminal& terminal, const Predicted& p) {
   const double share = ns * 1e-6 / p.prediction.latency.ms;
   if (share < worth_telling) return;
   terminal.warn(fmt::format(
-      "{}: {} of its latency is of operators of other sizes than any that was measured on the "
-      "device, {} most of all; there the prediction is extrapolated",
+      "{}: {} of its latency is of operators of other kinds or sizes than any that was measured on "
+      "the device, {} most of all; there the prediction is extrapolated",
       p.network.name, percent_text(share), text(largest->op)));
 }
 

@@ -20,16 +20,24 @@ Bound bound_of(const Predictor& predictor, const Op& op, const OpEstimate& e) {
   return e.bound;
 }
 
-bool knows(const Predictor& predictor, std::string_view op_class) {
-  return std::any_of(predictor.classes.begin(), predictor.classes.end(),
-                     [&](const ClassModel& model) { return model.name == op_class; });
+/// A class of all measured operators without MACs, for those of a kind that none was measured of.
+std::string other_class(DType dtype) {
+  return dtype == DType::qs8 ? "int8 other" : "other";
+}
+
+const ClassModel* find_class(const Predictor& predictor, std::string_view name) {
+  for (const ClassModel& model : predictor.classes)
+    if (model.name == name) return &model;
+  return nullptr;
 }
 
 }  // namespace
 
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts) {
-  for (const ClassModel& model : predictor.classes)
-    if (model.name == facts.op_class) return model;
+  const ClassModel* model = find_class(predictor, facts.op_class);
+  if (model == nullptr && facts.work.macs == 0)
+    model = find_class(predictor, other_class(op.dtype()));
+  if (model != nullptr) return *model;
   const bool int8 = op.dtype() == DType::qs8 || op.outputs.at(0).dtype == DType::qs8;
   if (int8 && predictor.settings.dtype != DType::qs8)
     throw Error(
@@ -95,6 +103,9 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
                                                 : nullptr;
     predictor.classes.push_back(fit_class(name, of_class, threads, prior));
   }
+  for (const auto& [dtype, ops_of_dtype] : without_macs)
+    predictor.classes.push_back(
+        fit_class(other_class(dtype), ops_of_dtype, threads, &moving_data.at(dtype)));
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
@@ -119,7 +130,7 @@ OpEstimate estimate(const Predictor& predictor, const Op& op) {
 
 std::function<double(const Op&)> spread_of(const Profile& profile) {
   return [predictor = fit_predictor(profile)](const Op& op) {
-    if (!knows(predictor, op_class(op))) return 1.0;
+    if (find_class(predictor, op_class(op)) == nullptr) return 1.0;
     const OpEstimate e = estimate(predictor, op);
     return e.spread_ns / e.ns;
   };
@@ -156,7 +167,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
     const double ns = e.ns * model.network_scale;
     prediction.ops.push_back({node.name, node.stage, without_quantisation(node.op), model.engine,
                               ns, ns * e.spread_ns / e.ns, bound_of(predictor, node.op, e),
-                              is_beyond_measured(model, f)});
+                              model.name != f.op_class || is_beyond_measured(model, f)});
   }
   prediction.latency = combine(predictor, total);
   const double scale = prediction.latency.ms * 1e6 / total.ops_ns;

@@ -49,7 +49,8 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
                          std::span<const double> errors);
 
-/// The model of an operator's class. Throws cpubone::Error naming the class where there is none.
+/// The model of an operator's class; of one without MACs in whose class none was measured that of
+/// all without MACs. Throws cpubone::Error naming the class where there is none.
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts);
 
 /// An operator on its own, as a profile measures it.
@@ -86,7 +87,8 @@ struct OpPrediction {
   double latency_ns = 0;         ///< the operators' latencies sum to the network's
   double spread_ns = 0;          ///< standard deviation
   Bound bound = Bound::compute;  ///< the largest of its cost model's terms, or the kernel
-  bool beyond_measured = false;  ///< unlike all that were measured in size: `is_beyond_measured`
+  /// Unlike all that were measured: of another kind, or in size as `is_beyond_measured` tells.
+  bool beyond_measured = false;
 };
 
 struct NetworkPrediction {

@@ -114,7 +114,7 @@ Op grouped_spatial(Points& points) {
 }
 
 Op depthwise(Points& points) {
-  const int kernel = points.weighted<int>({{2, 2}, {3, 4}, {5, 3}, {7, 1}});
+  const int kernel = points.weighted<int>({{2, 2}, {3, 4}, {5, 3}, {7, 2}});
   const int stride = points.weighted<int>({{1, 3}, {2, 2}});
   const int size = resolution(points);
   const int c = channels(points, fewest_channels, most_channels);
@@ -368,6 +368,7 @@ constexpr std::array families{
     Family{4, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
     Family{1.5, false, [](Points& p) { return of_two(p, OpKind::mul, 0.8); }},
     Family{2.5, false, [](Points& p) { return simple(p, OpKind::group_norm); }},
+    Family{1, false, [](Points& p) { return simple(p, OpKind::batch_norm); }},
     Family{1, false, layer_norm},
     Family{1.5, false, global_pool},
     Family{1, false, max_pool},

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "graph/builder.hpp"
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "predictor/evaluation.hpp"
@@ -460,6 +461,20 @@ TEST_CASE("a class without model is an error that names it", "[predictor]") {
                     "op \"" + text(op) +
                         "\": the predictor has no model of class \"conv_transpose2d\"; measure "
                         "some with cpubone-profile --ops and fit again");
+}
+
+TEST_CASE("an operator of a kind that was not measured moves its bytes as others do",
+          "[predictor]") {
+  const auto is_pool = [](const OpRecord& r) { return r.op.kind == OpKind::global_avg_pool; };
+  Profile profile = exact_profile();
+  const Op op = std::find_if(profile.ops.begin(), profile.ops.end(), is_pool)->op;
+  std::erase_if(profile.ops, is_pool);
+  const Predictor predictor = fit_predictor(profile);
+  CHECK(estimate(predictor, op).ns == Approx(imagined_ns(op)).epsilon(0.1));
+  NetworkBuilder b("pool", "test", op.input());
+  const Network network = b.finish(b.global_avg_pool(network_input, "mean"));
+  CHECK(predict(predictor, network).ops.at(0).beyond_measured);
+  CHECK_FALSE(predict(exact_predictor(), network).ops.at(0).beyond_measured);
 }
 
 TEST_CASE("a predictor is sure of what it was fitted on and unsure of other classes",
