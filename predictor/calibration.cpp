@@ -44,7 +44,8 @@ ClassModel described_class(const std::string& name, const DeviceDescription& dev
   ClassModel model;
   model.name = name;
   model.engine = device.device.runtime;
-  model.cost.ns_per_mac = (name == "depthwise" ? 8 : 2) * 1e9 / peak_macps(device);
+  model.cost.ns_per_mac =
+      (name == "depthwise" || name == "wide depthwise" ? 8 : 2) * 1e9 / peak_macps(device);
   model.cost.ns_per_weight_byte = byte_ns;
   model.cost.ns_per_activation_byte = times_moved(name) * byte_ns;
   model.cost.ns_per_activation_byte_beyond_llc = 2 * times_moved(name) * byte_ns;
@@ -58,7 +59,7 @@ ClassModel described_class(const std::string& name, const DeviceDescription& dev
 }
 
 std::vector<std::string> all_classes() {
-  std::vector<std::string> names{"pointwise", "convolution", "depthwise"};
+  std::vector<std::string> names{"pointwise", "convolution", "depthwise", "wide depthwise"};
   for (const OpSchema& op : schemas())
     if (op.kind != OpKind::conv2d && op.kind != OpKind::activation && op.kind != OpKind::constant)
       names.emplace_back(op.name);

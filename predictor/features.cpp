@@ -125,13 +125,21 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
   return m.pixels == 1 ? 1 : cpu.tile_rows;
 }
 
+/// Pixels of a row and channels that our kernel of wide depthwise convolutions takes at once.
+constexpr double depthwise_tile = 8;
+constexpr double depthwise_channels = 16;
+
+bool runs_depthwise(const Op& op) {
+  return xnnpack_runs_depthwise(op) || is_wide_depthwise(op);
+}
+
 double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   switch (op.kind) {
     case OpKind::conv2d:
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
-      if (xnnpack_runs_depthwise(op)) return op.output().h;
+      if (runs_depthwise(op)) return op.output().h;
       return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
              m.groups;
     case OpKind::max_pool2d:
@@ -154,7 +162,13 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype());
-  if (xnnpack_runs_depthwise(op)) {
+  if (is_wide_depthwise(op)) {
+    const Shape& out = op.output();
+    const double tiles = out.h * std::ceil(double{1} * out.w / depthwise_tile);
+    const double blocks = std::ceil(m.groups / depthwise_channels);
+    w.padded_macs = tiles * depthwise_tile * blocks * depthwise_channels * m.taps;
+    w.loop_starts = tiles * blocks * op.kernel_h;
+  } else if (xnnpack_runs_depthwise(op)) {
     const double taps = xnnpack_depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
     // The sum of a pixel's first channels waits for all its taps, one after the other.
@@ -190,7 +204,7 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
                                                  const CpuTraits& cpu) {
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
-  const bool depthwise = xnnpack_runs_depthwise(op);
+  const bool depthwise = runs_depthwise(op);
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype());
@@ -268,6 +282,7 @@ std::string op_class(const Op& op) {
   // Both sum each row, then scale it: one reads it once more, from the fastest cache.
   if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_wide_depthwise(op)) return "wide depthwise";
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
@@ -285,8 +300,8 @@ OpFacts facts(const Op& op, const CpuTraits& of_f32) {
   OpFacts f;
   f.op_class = op_class(op);
   f.work = work_of(op, m, cpu);
-  f.matrix_product = f.work.macs > 0 && !xnnpack_runs_depthwise(op) &&
-                     op.kind != OpKind::attention && op.kind != OpKind::matmul;
+  f.matrix_product = f.work.macs > 0 && !runs_depthwise(op) && op.kind != OpKind::attention &&
+                     op.kind != OpKind::matmul;
   f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
   f.features = features_of(op, m, f.work, cpu);
   return f;

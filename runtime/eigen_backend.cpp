@@ -66,6 +66,31 @@ Kernel batch_norm(const PartOp& part, const Tensors& at) {
   };
 }
 
+SlidingWindow window(const Op& op) {
+  return {z(op.kernel_h),   z(op.kernel_w),   z(op.stride_h),    z(op.stride_w),
+          z(op.dilation_h), z(op.dilation_w), z(op.padding.top), z(op.padding.left)};
+}
+
+Kernel depthwise(const PartOp& part, const Tensors& at) {
+  const Parameters& p = part.parameters;
+  const Extent size = extent(part.op.input());
+  const SlidingWindow w = window(part.op);
+  const std::size_t taps = w.kernel_h * w.kernel_w;
+  const std::size_t blocks = (size.c + depthwise_block - 1) / depthwise_block;
+  std::vector<float> weights(blocks * taps * depthwise_block);
+  std::vector<float> bias(blocks * depthwise_block);
+  for (std::size_t c = 0; c < size.c; ++c) {
+    const std::size_t block = c / depthwise_block;
+    for (std::size_t k = 0; k < taps; ++k)
+      weights[(block * taps + k) * depthwise_block + c % depthwise_block] = p.weight[c * taps + k];
+    if (!p.bias.empty()) bias[c] = p.bias[c];
+  }
+  return [=, in = at.in[0], out = at.out[0], rows = at.scratch, weights = aligned(weights),
+          bias = aligned(bias), out_size = extent(part.op.output())] {
+    eigen_kernels().depthwise(in(), size, weights.get(), bias.get(), rows(), out(), out_size, w);
+  };
+}
+
 std::vector<std::size_t> widths(const std::vector<Tensor>& tensors) {
   std::vector<std::size_t> channels;
   for (const Tensor& tensor : tensors) channels.push_back(z(tensor.shape.c));
@@ -174,11 +199,6 @@ Kernel int8_activation(const Op& op, const Tensors& at) {
   };
 }
 
-PoolWindow window(const Op& op) {
-  return {z(op.kernel_h),   z(op.kernel_w),   z(op.stride_h),    z(op.stride_w),
-          z(op.dilation_h), z(op.dilation_w), z(op.padding.top), z(op.padding.left)};
-}
-
 Kernel kernel_of(const PartOp& part, const Tensors& at) {
   const EigenKernels& kernels = eigen_kernels();
   const Op& op = part.op;
@@ -211,6 +231,8 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
       };
     case OpKind::batch_norm:
       return batch_norm(part, at);
+    case OpKind::conv2d:
+      return depthwise(part, at);
     case OpKind::softmax:
       return [=, &kernels] { kernels.softmax(in(), out(), size.pixels(), size.c); };
     case OpKind::attention:
@@ -297,6 +319,7 @@ class EigenBackend : public Backend {
       case OpKind::activation:
         return true;
       case OpKind::conv2d:
+        return is_depthwise(op) && op.dtype() == DType::f32 && op.activation == Activation::none;
       case OpKind::conv_transpose2d:
       case OpKind::linear:
       case OpKind::global_avg_pool:
@@ -318,6 +341,10 @@ class EigenBackend : public Backend {
     } else if (schema(op.kind).in_place ||
                (op.kind == OpKind::partial_conv2d && op.partial_form == PartialForm::slicing)) {
       use.output = MemoryUse::Output::in_place;
+    } else if (op.kind == OpKind::conv2d) {
+      const SlidingWindow w = window(op);
+      use.scratch_bytes = depthwise_rows(w) * depthwise_row_pixels(z(op.output().w), w) *
+                          depthwise_block * sizeof(float);
     } else if (op.kind == OpKind::attention) {
       const std::size_t tokens = extent(op.input()).pixels();
       use.scratch_bytes = tokens * tokens * sizeof(float);

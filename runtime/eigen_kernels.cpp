@@ -56,6 +56,16 @@ const char* eigen_version() {
       EIGEN_MINOR_VERSION);
 }
 
+std::size_t depthwise_row_pixels(std::size_t out_width, const SlidingWindow& window) {
+  constexpr std::size_t widest_tile = 8;
+  const std::size_t outputs = (out_width + widest_tile - 1) / widest_tile * widest_tile;
+  return (outputs - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1;
+}
+
+std::size_t depthwise_rows(const SlidingWindow& window) {
+  return (window.kernel_h - 1) * window.dilation_h + 1;
+}
+
 template <typename Value>
 void upsample_nearest(const Value* in, Value* out, const Extent& size, std::size_t by_h,
                       std::size_t by_w) {

@@ -15,10 +15,18 @@ struct Extent {
   std::size_t pixels() const { return h * w; }
 };
 
-/// Of a pooling; `top` and `left` pixels of padding.
-struct PoolWindow {
+/// Of a pooling or a depthwise convolution; `top` and `left` pixels of padding.
+struct SlidingWindow {
   std::size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, top, left;
 };
+
+/// Channels that a depthwise convolution calculates at once.
+inline constexpr std::size_t depthwise_block = 16;
+/// Pixels of a row of the image that it copies, padding and what its last tile reads beyond the
+/// image included.
+std::size_t depthwise_row_pixels(std::size_t out_width, const SlidingWindow& window);
+/// Rows of these that it holds: those that a window reaches over.
+std::size_t depthwise_rows(const SlidingWindow& window);
 
 /// What the installed XNNPACK lacks, on Eigen, in f32 and NHWC. Inputs and outputs may be the same
 /// tensor only where said. Compiled once per instruction set level; `eigen_kernels` picks one.
@@ -36,7 +44,13 @@ struct EigenKernels {
   void (*softmax)(const float* in, float* out, std::size_t rows, std::size_t width);
   /// The largest of each window, or the mean of what of it is not padding.
   void (*pool)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-               const PoolWindow& window, bool largest);
+               const SlidingWindow& window, bool largest);
+  /// Each channel of a window times its own weights, and a bias. Of `weights` and `bias` each
+  /// `depthwise_block` channels are together, the last ones filled up with zeros: tap by tap, and
+  /// in each tap channel by channel. `rows` is room for `depthwise_rows` x `depthwise_row_pixels`
+  /// x `depthwise_block` floats.
+  void (*depthwise)(const float* in, const Extent& in_size, const float* weights, const float* bias,
+                    float* rows, float* out, const Extent& out_size, const SlidingWindow& window);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
   /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place

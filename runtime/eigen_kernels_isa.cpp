@@ -179,7 +179,7 @@ void softmax(const float* in, float* out, std::size_t rows, std::size_t width) {
 }
 
 void pool(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-          const PoolWindow& window, bool largest) {
+          const SlidingWindow& window, bool largest) {
   const std::size_t channels = in_size.c;
   for (std::size_t i = 0; i < out_size.h; ++i)
     for (std::size_t j = 0; j < out_size.w; ++j, out += channels) {
@@ -418,13 +418,31 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 
 }  // namespace
 
+// In depthwise_isa.cpp.
+void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
+                                           const float* weights, const float* bias, float* rows,
+                                           float* out, const Extent& out_size,
+                                           const SlidingWindow& window);
+
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
-    activate,   normalise,     rms_norm,      softmax,
-    pool,       round_to_half, look_up,       quantise,
-    dequantise, affine,        attention,     matmul,
-    reduce,     resize,        copy_channels, CPUBONE_TEXT(CPUBONE_ISA)};
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate,
+                                                             normalise,
+                                                             rms_norm,
+                                                             softmax,
+                                                             pool,
+                                                             CPUBONE_NAME(depthwise_, CPUBONE_ISA),
+                                                             round_to_half,
+                                                             look_up,
+                                                             quantise,
+                                                             dequantise,
+                                                             affine,
+                                                             attention,
+                                                             matmul,
+                                                             reduce,
+                                                             resize,
+                                                             copy_channels,
+                                                             CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -67,7 +67,7 @@ auto has_feature(std::span<const std::string> features) {
 }  // namespace
 
 bool xnnpack_fuses(const Op& op) {
-  return takes_range(op) && clamps(op.activation);
+  return takes_range(op) && clamps(op.activation) && !is_wide_depthwise(op);
 }
 
 bool xnnpack_runs(const Op& op) {
@@ -80,7 +80,8 @@ bool xnnpack_runs(const Op& op) {
             op.activation == Activation::sigmoid);
   if (op.kind == OpKind::maximum || op.kind == OpKind::minimum)
     return op.dtype() == DType::f32 && op.activation == Activation::none;
-  return takes_range(op) && (op.activation == Activation::none || clamps(op.activation));
+  return takes_range(op) && (op.activation == Activation::none || clamps(op.activation)) &&
+         !is_wide_depthwise(op);
 }
 
 Network lowered(const Network& network) {
@@ -111,6 +112,10 @@ XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
   if (has("avx2")) return {3, 8, 16, 8};
   if (architecture == "aarch64") return {4, 16, 16, 4};
   return {3, 4, 8, 8};
+}
+
+bool is_wide_depthwise(const Op& op) {
+  return is_depthwise(op) && taps_of(op) > unrolled_taps.back() && op.dtype() == DType::f32;
 }
 
 bool xnnpack_runs_depthwise(const Op& op) {

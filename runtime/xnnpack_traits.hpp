@@ -33,8 +33,11 @@ XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std:
 XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
                                   std::span<const std::string> features);
 
-/// Whether a depthwise micro-kernel runs the operator; larger windows run as a matrix product of
-/// one output channel a group.
+/// Whether it is a depthwise convolution in f32 of more than 25 taps: XNNPACK would run it as
+/// matrix products of one output channel a group, at a twentieth of the pace, so a kernel of ours
+/// does.
+bool is_wide_depthwise(const Op& op);
+/// Whether a depthwise micro-kernel runs the operator.
 bool xnnpack_runs_depthwise(const Op& op);
 /// Taps that the depthwise micro-kernel of such an operator is unrolled for, at least the window's.
 int xnnpack_depthwise_taps(const Op& op);

@@ -58,7 +58,7 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x8x8x8->1x4x4x16 k1x1 s2 p0,0,0,0 g1 f32") == "convolution");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k3x3 s1 p1,1,1,1 g4 f32") == "convolution");
   CHECK(of("conv2d 1x7x7x8->1x7x7x8 k5x5 s1 p2,2,2,2 g8 f32") == "depthwise");
-  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "convolution");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "wide depthwise");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
   CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
   CHECK(of("rms_norm 1x7x7x8->1x7x7x8 f32") == "layer_norm");
@@ -134,9 +134,10 @@ TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[
   CHECK(facts(small, cpu).work.padded_macs == 49 * 2 * 16 * 4);
   const Op three = parse_op("conv2d 1x7x7x24->1x7x7x24 k3x3 s1 p1,1,1,1 g24 f32");
   CHECK(facts(three, cpu).work.padded_macs == 49 * 2 * 16 * 9);
-  // 7 x 7 has no such kernel: a product of one channel a group, in tiles of 7 x 16.
+  // 7 x 7 has no such kernel; ours takes 8 pixels of a row and 16 channels at once.
   const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 f32");
-  CHECK(facts(seven, cpu).work.padded_macs == 49.0 * 16 * 24 * 49);
+  CHECK(facts(seven, cpu).work.padded_macs == 7 * 8 * 2 * 16 * 49);
+  CHECK(facts(seven, cpu).work.loop_starts == 7 * 2 * 7);
 }
 
 TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predictor]") {
