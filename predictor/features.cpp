@@ -259,6 +259,21 @@ std::string function_class(Activation activation) {
   }
 }
 
+/// But for what depends on the precision, too.
+std::string class_of_kind(const Op& op) {
+  if (op.kind == OpKind::activation) return function_class(op.activation);
+  // XNNPACK multiplies tokens by the same kernels as pixels.
+  if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
+  if (schema(op.kind).elementwise && op.kind != OpKind::mul) return "add";
+  // Both sum each row, then scale it: one reads it once more, from the fastest cache.
+  if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
+  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (xnnpack_runs_depthwise(op)) return "depthwise";
+  // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
+  if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
+  return "convolution";
+}
+
 }  // namespace
 
 CpuTraits cpu_traits(const Device& device) {
@@ -271,22 +286,10 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
-  if (op.dtype() == DType::qs8 && op.kind != OpKind::dequantise) {
-    if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
-    return "int8 " + op_class(with_dtype(op, DType::f32));
-  }
-  if (op.kind == OpKind::activation) return function_class(op.activation);
-  // XNNPACK multiplies tokens by the same kernels as pixels.
-  if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
-  if (schema(op.kind).elementwise && op.kind != OpKind::mul) return "add";
-  // Both sum each row, then scale it: one reads it once more, from the fastest cache.
-  if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
-  if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (is_wide_depthwise(op)) return "wide depthwise";
-  if (xnnpack_runs_depthwise(op)) return "depthwise";
-  // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
-  if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
-  return "convolution";
+  if (op.dtype() != DType::qs8 || op.kind == OpKind::dequantise) return class_of_kind(op);
+  if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
+  return "int8 " + class_of_kind(op);
 }
 
 std::span<const std::string_view, op_feature_count> feature_names() {

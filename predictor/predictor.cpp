@@ -103,9 +103,14 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
                                                 : nullptr;
     predictor.classes.push_back(fit_class(name, of_class, threads, prior));
   }
-  for (const auto& [dtype, ops_of_dtype] : without_macs)
-    predictor.classes.push_back(
-        fit_class(other_class(dtype), ops_of_dtype, threads, &moving_data.at(dtype)));
+  for (const auto& [dtype, ops_of_dtype] : without_macs) {
+    // XNNPACK's kinds are all measured, so that others are rather like what it does not run.
+    Ops alike;
+    std::copy_if(ops_of_dtype.begin(), ops_of_dtype.end(), std::back_inserter(alike),
+                 [](const MeasuredOp* op) { return op->engine != "xnnpack"; });
+    predictor.classes.push_back(fit_class(other_class(dtype), alike.empty() ? ops_of_dtype : alike,
+                                          threads, &moving_data.at(dtype)));
+  }
 
   std::vector<Network> networks;
   std::vector<double> measured_ns;
