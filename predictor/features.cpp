@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "graph/schema.hpp"
+#include "runtime/eigen_kernels.hpp"
 
 namespace cpubone {
 namespace {
@@ -125,10 +126,6 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
   return m.pixels == 1 ? 1 : cpu.tile_rows;
 }
 
-/// Pixels of a row and channels that our kernel of wide depthwise convolutions takes at once.
-constexpr double depthwise_tile = 8;
-constexpr double depthwise_channels = 16;
-
 bool runs_depthwise(const Op& op) {
   return xnnpack_runs_depthwise(op) || is_wide_depthwise(op);
 }
@@ -165,8 +162,8 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   if (is_wide_depthwise(op)) {
     const Shape& out = op.output();
     const double tiles = out.h * std::ceil(double{1} * out.w / depthwise_tile);
-    const double blocks = std::ceil(m.groups / depthwise_channels);
-    w.padded_macs = tiles * depthwise_tile * blocks * depthwise_channels * m.taps;
+    const double blocks = std::ceil(m.groups / depthwise_block);
+    w.padded_macs = tiles * depthwise_tile * blocks * depthwise_block * m.taps;
     w.loop_starts = tiles * blocks * op.kernel_h;
   } else if (xnnpack_runs_depthwise(op)) {
     const double taps = xnnpack_depthwise_taps(op);

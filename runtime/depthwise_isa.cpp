@@ -34,7 +34,7 @@ constexpr std::size_t sums_in_registers = 16;
 #else
 constexpr std::size_t sums_in_registers = 8;
 #endif
-constexpr std::size_t tile = std::min<std::size_t>(8, sums_in_registers / Block::registers);
+constexpr std::size_t tile = std::min(depthwise_tile, sums_in_registers / Block::registers);
 
 /// The channels of a row of the image, between the padding.
 void copy_row(const float* in, std::size_t pitch, std::size_t pixels, std::size_t channels,

@@ -57,8 +57,7 @@ const char* eigen_version() {
 }
 
 std::size_t depthwise_row_pixels(std::size_t out_width, const SlidingWindow& window) {
-  constexpr std::size_t widest_tile = 8;
-  const std::size_t outputs = (out_width + widest_tile - 1) / widest_tile * widest_tile;
+  const std::size_t outputs = (out_width + depthwise_tile - 1) / depthwise_tile * depthwise_tile;
   return (outputs - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1;
 }
 

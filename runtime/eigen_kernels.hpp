@@ -22,6 +22,8 @@ struct SlidingWindow {
 
 /// Channels that a depthwise convolution calculates at once.
 inline constexpr std::size_t depthwise_block = 16;
+/// Pixels of a row, at most: fewer where registers are.
+inline constexpr std::size_t depthwise_tile = 8;
 /// Pixels of a row of the image that it copies, padding and what its last tile reads beyond the
 /// image included.
 std::size_t depthwise_row_pixels(std::size_t out_width, const SlidingWindow& window);

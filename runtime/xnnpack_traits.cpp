@@ -25,6 +25,7 @@ bool clamps(Activation activation) {
 bool takes_range(const Op& op) {
   switch (op.kind) {
     case OpKind::conv2d:
+      return !is_wide_depthwise(op);  // ours, which takes none
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::add:
@@ -67,7 +68,7 @@ auto has_feature(std::span<const std::string> features) {
 }  // namespace
 
 bool xnnpack_fuses(const Op& op) {
-  return takes_range(op) && clamps(op.activation) && !is_wide_depthwise(op);
+  return takes_range(op) && clamps(op.activation);
 }
 
 bool xnnpack_runs(const Op& op) {
@@ -80,8 +81,7 @@ bool xnnpack_runs(const Op& op) {
             op.activation == Activation::sigmoid);
   if (op.kind == OpKind::maximum || op.kind == OpKind::minimum)
     return op.dtype() == DType::f32 && op.activation == Activation::none;
-  return takes_range(op) && (op.activation == Activation::none || clamps(op.activation)) &&
-         !is_wide_depthwise(op);
+  return takes_range(op) && (op.activation == Activation::none || clamps(op.activation));
 }
 
 Network lowered(const Network& network) {

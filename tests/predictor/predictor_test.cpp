@@ -88,6 +88,18 @@ const Predictor& exact_predictor() {
   return predictor;
 }
 
+/// Fits the network model to so many networks that take what `truth` says, in ns.
+template <typename Truth>
+void calibrate_by(const Truth& truth, std::uint64_t networks, Predictor& predictor) {
+  std::vector<Network> calibration;
+  std::vector<double> measured_ns;
+  for (std::uint64_t seed = 0; seed < networks; ++seed) {
+    calibration.push_back(random_network(seed));
+    measured_ns.push_back(truth(calibration.back()));
+  }
+  fit_network_model(predictor, calibration, measured_ns);
+}
+
 const ClassModel& class_named(const Predictor& predictor, std::string_view name) {
   for (const ClassModel& model : predictor.classes)
     if (model.name == name) return model;
@@ -244,13 +256,7 @@ TEST_CASE("operators may take less in a network than alone", "[predictor]") {
   const auto truth = [](const Network& network) {
     return imagined_ns(network) - ns_less * static_cast<double>(lowered(network).nodes.size());
   };
-  std::vector<Network> calibration;
-  std::vector<double> measured_ns;
-  for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    calibration.push_back(random_network(seed));
-    measured_ns.push_back(truth(calibration.back()));
-  }
-  fit_network_model(predictor, calibration, measured_ns);
+  calibrate_by(truth, 40, predictor);
   CHECK(predictor.network.ns_less_per_node == Approx(ns_less).epsilon(0.15));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
@@ -272,13 +278,7 @@ TEST_CASE("weights that do not stay in the last-level cache slow networks down",
     const auto bytes = static_cast<double>(weight_bytes(network));
     return imagined_ns(network) + ns_per_byte * std::max(0.0, bytes - near_bytes);
   };
-  std::vector<Network> calibration;
-  std::vector<double> measured_ns;
-  for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    calibration.push_back(random_network(seed));
-    measured_ns.push_back(truth(calibration.back()));
-  }
-  fit_network_model(predictor, calibration, measured_ns);
+  calibrate_by(truth, 40, predictor);
   CHECK(predictor.network.near_weight_bytes == near_bytes);
   CHECK(predictor.network.ns_per_far_weight_byte == Approx(ns_per_byte).epsilon(0.15));
   int slowed = 0;
@@ -307,18 +307,12 @@ TEST_CASE("a class that networks slow down is scaled", "[predictor]") {
       sum += imagined_ns(node.op) * (op_class(node.op) == "pointwise" ? 1.1 : 1);
     return sum;
   };
-  std::vector<Network> calibration;
-  std::vector<double> measured_ns;
-  for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    calibration.push_back(random_network(seed));
-    measured_ns.push_back(truth(calibration.back()));
-  }
-  fit_network_model(predictor, calibration, measured_ns);
+  calibrate_by(truth, 40, predictor);
   CHECK(class_named(predictor, "pointwise").network_scale == Approx(1.1).epsilon(0.03));
   CHECK(class_named(predictor, "convolution").network_scale == Approx(1).epsilon(0.03));
   CHECK(predictor.network.networks == 40);
   // Three tell nothing, also not that there is no error.
-  fit_network_model(predictor, std::span(calibration).first(3), std::span(measured_ns).first(3));
+  calibrate_by(truth, 3, predictor);
   CHECK(predictor.network.networks == 0);
 }
 
