@@ -1,6 +1,7 @@
 #include "graph/onnx/in_int8.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -73,7 +74,8 @@ class Rewriter {
   }
 
  private:
-  static constexpr std::size_t nobody = static_cast<std::size_t>(-1);  ///< reads it: an output
+  /// Reads it: an output.
+  static constexpr std::size_t nobody = std::numeric_limits<std::size_t>::max();
 
   /// Where a tensor of the old network is in the new one.
   struct Forms {

@@ -9,11 +9,15 @@
 namespace cpubone::onnx {
 namespace {
 
+/// Whether an edge has a value for each row of a tensor of that shape.
+bool is_one_a_row(Editor& editor, const Edge& edge, const Shape& shape) {
+  return tensor(editor.network(), edge).shape == Shape{shape.n, shape.h, shape.w, 1};
+}
+
 /// Where an edge is the root of the mean square of each row of `rows` plus epsilon, that epsilon.
 std::optional<float> root_mean_square(Editor& editor, const Edge& edge, const Edge& rows) {
   const Shape& shape = tensor(editor.network(), rows).shape;
-  const Shape one_a_row{shape.n, shape.h, shape.w, 1};
-  if (tensor(editor.network(), edge).shape != one_a_row) return std::nullopt;
+  if (!is_one_a_row(editor, edge, shape)) return std::nullopt;
   const Node* root = editor.producer(editor.without_views(edge), OpKind::activation);
   if (root == nullptr || root->op.activation != Activation::sqrt) return std::nullopt;
   const Node* sum = editor.producer(editor.without_views(root->inputs[0]), OpKind::add);
@@ -55,7 +59,8 @@ std::optional<Edge> centred(Editor& editor, const Edge& difference) {
   if (sub == nullptr) return std::nullopt;
   const Node* mean = editor.producer(editor.without_views(sub->inputs[1]), OpKind::reduce);
   if (mean == nullptr || mean->op.reduction != Reduction::mean ||
-      mean->op.input().c != sub->op.output().c || sub->op.activation != Activation::none ||
+      !is_one_a_row(editor, sub->inputs[1], sub->op.output()) ||
+      sub->op.activation != Activation::none ||
       editor.without_views(mean->inputs[0]) != editor.without_views(sub->inputs[0]))
     return std::nullopt;
   return sub->inputs[0];

@@ -404,6 +404,23 @@ TEST_CASE("rows less something other than their mean make no layer norm", "[onnx
   CHECK_FALSE(has(c.network, OpKind::layer_norm));
 }
 
+TEST_CASE("columns less the means of rows make no layer norm", "[onnx]") {
+  const Values x = mixed(4);
+  const Computed c = compute({1, 2, 2}, x, [&](GraphWriter& g) {
+    g.add("ReduceMean", {"x", g.tensor("rows", Ints{-1})}, "mean");
+    g.add("Reshape", {"mean", g.tensor("as a row", Ints{1, 1, 2})}, "means");
+    write_norm(g, "x", "y", "means");
+  });
+  Values expected;
+  for (std::size_t row = 0; row < 2; ++row) {
+    const float left = x[2 * row] - (x[0] + x[1]) / 2;
+    const float right = x[2 * row + 1] - (x[2] + x[3]) / 2;
+    const float root = std::sqrt((left * left + right * right) / 2 + 1e-5F);
+    expected.insert(expected.end(), {left / root, right / root});
+  }
+  check_close(c.values, expected);
+}
+
 TEST_CASE("windows of an image come together with its channels last", "[onnx]") {
   // As in Swin and MaxViT: products of the pixels of each 2 x 3 window, beside a shortcut of the
   // image or of windows, a norm, and a grid whose columns cut across the windows.
