@@ -1,13 +1,12 @@
 """What memory in pages of 2 MB, instead of 4 KB, takes off the latency of networks.
 
 python3 benchmarks/huge_pages.py [NETWORK...], with cpubone on PYTHONPATH. Two processes of each network take turns: one
-allocates as usual, one as glibc does with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 (2.35 or later), which serves every
-runtime in the same way. Prints rows as the other benchmarks do.
+that Linux gives no huge pages, one as it is. Prints rows as the other benchmarks do.
 """
 
 from __future__ import annotations
 
-import os
+import ctypes
 import re
 import statistics
 import subprocess
@@ -24,10 +23,13 @@ NETWORKS = (
     "cpubone-nano cpubone-b0 cpubone-b1 cpubone-b2 cpubone-b3 lowformer-b1 resnet18 mobilenetv2-100"
 ).split()
 TURNS = 41
+PR_SET_THP_DISABLE = 41  # linux/prctl.h
 
 
-def serve(name: str) -> None:
+def serve(name: str, pages: str) -> None:
     """Runs a network for each line of the input, and answers with nanoseconds and with bytes in huge pages."""
+    if pages == "usual" and ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0:
+        raise OSError("Linux does not turn off huge pages for a process: PR_SET_THP_DISABLE is refused")
     executor = cpubone.Executor(name)
     image = np.random.default_rng(1).standard_normal((1, 224, 224, 3), dtype=np.float32)
     executor.run(image)
@@ -42,11 +44,9 @@ def serve(name: str) -> None:
 class Peer:
     """A process of `serve`."""
 
-    def __init__(self, name: str, tunables: str) -> None:
-        command = [sys.executable, __file__, "--serve", name]
-        environment = {**os.environ, "GLIBC_TUNABLES": tunables}
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+    def __init__(self, name: str, pages: str) -> None:
+        command = [sys.executable, __file__, "--serve", name, pages]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def turn(self) -> tuple[int, int]:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -63,7 +63,7 @@ class Peer:
 
 def compare(name: str) -> tuple[float, str]:
     """Latency in huge pages over that in usual ones, and a note on both."""
-    peers = [Peer(name, ""), Peer(name, "glibc.malloc.hugetlb=1")]
+    peers = [Peer(name, "usual"), Peer(name, "huge")]
     turns = [[peer.turn() for peer in peers] for _ in range(TURNS)][1:]
     for peer in peers:
         peer.close()
@@ -87,6 +87,6 @@ def main() -> None:
 
 
 if sys.argv[1:2] == ["--serve"]:
-    serve(sys.argv[2])
+    serve(*sys.argv[2:])
 else:
     main()

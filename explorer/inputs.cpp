@@ -80,6 +80,8 @@ void describe_predictor(Result& result, const Predictor& predictor) {
                                                              : "in the caches");
   add("evidence", evidence_text(predictor));
   PredictorSummary summary;
+  if (predictor.roofline.f32_macps > 0 && predictor.settings.dtype == DType::f32)
+    summary.peak_gmacps = predictor.roofline.f32_macps * 1e-9;
   for (const ClassModel& model : predictor.classes) {
     summary.operators_measured += model.operators;
     summary.classes.push_back({model.name, model.operators, model.train_mape, model.test_mape});

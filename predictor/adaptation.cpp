@@ -303,7 +303,7 @@ std::size_t Adaptation::most_informative(std::span<const std::size_t> candidates
 Predictor Adaptation::predictor(const Fit& fit) const {
   Predictor predictor = base_;
   // Of the base's memory and cores.
-  predictor.network.ns_per_far_weight_byte = predictor.network.ns_less_per_node = 0;
+  predictor.network.ns_less_per_node = 0;
   const MatrixXd part_gain = fit.inverse.size() > 0
                                  ? MatrixXd(part_covariance() * fit.part_slopes.transpose())
                                  : MatrixXd::Zero(part_count, 0);

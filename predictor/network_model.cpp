@@ -18,28 +18,19 @@ using Eigen::VectorXd;
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
 
-// Of the last-level cache, what holds weights from run to run; the rest is activations' and other
-// processes'. As networks on a Zen 5 CPU with 32 MiB showed.
-constexpr double weights_share = 0.5;
-
 // Of the operators' sum, what at most is due to their being measured alone.
 constexpr double most_alone_share = 0.3;
 
-double far_weight_bytes(const LatencyTerms& t, double near_weight_bytes) {
-  return std::max(0.0, t.weight_bytes - near_weight_bytes);
-}
-
-/// The network model as a linear one: a row for each network, a column for each class, one for far
-/// weights and one for nodes; all over the measured latency.
+/// The network model as a linear one: a row for each network, a column for each class and one for
+/// nodes; all over the measured latency.
 class NetworkFit {
  public:
   NetworkFit(const Predictor& predictor, std::span<const Network> networks,
              std::span<const double> measured_ns, std::span<const double> relative_errors)
       : rows_(MatrixXd::Zero(static_cast<Index>(networks.size()),
-                             static_cast<Index>(predictor.classes.size()) + 2)),
+                             static_cast<Index>(predictor.classes.size()) + 1)),
         weight_(VectorXd::Ones(rows_.rows())) {
     const CpuTraits cpu = cpu_traits(predictor.device);
-    near_weight_bytes_ = weights_share * cpu.llc_bytes;
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
       LatencyTerms all;
@@ -51,28 +42,25 @@ class NetworkFit {
         rows_(i, &model - predictor.classes.data()) += e.ns / measured_ns[k];
         all += terms(model, e, f);
       }
-      rows_(i, far()) = far_weight_bytes(all, near_weight_bytes_) / measured_ns[k];
       rows_(i, node()) = -all.nodes / measured_ns[k];
       if (!relative_errors.empty()) weight_(i) = noise / std::hypot(noise, relative_errors[k]);
     }
     // In units of what is a whole latency on average.
-    for (const Index column : {far(), node()})
-      if (const double mean = std::abs(rows_.col(column).mean()); mean > 0) {
-        unit_(column - far()) = 1 / mean;
-        rows_.col(column) /= mean;
-      }
+    if (const double mean = std::abs(rows_.col(node()).mean()); mean > 0) {
+      node_unit_ = 1 / mean;
+      rows_.col(node()) /= mean;
+    }
   }
 
-  /// Scale of each class, of far weights and of nodes, without the network `left_out` (-1: with
-  /// all).
+  /// Scale of each class and of nodes, without the network `left_out` (-1: with all).
   VectorXd solve(Index left_out) const {
     VectorXd targets = weight_;
     if (left_out >= 0) targets(left_out) = 0;
     const MatrixXd rows = targets.asDiagonal() * rows_;
     VectorXd prior = VectorXd::Ones(rows.cols());
-    prior.tail(2).setZero();
+    prior(node()) = 0;
     VectorXd deviation = VectorXd::Constant(rows.cols(), class_deviation);
-    deviation.tail(2).setConstant(more_deviation);
+    deviation(node()) = node_deviation;
     const VectorXd ridge = (noise / deviation.array()).square();
     return non_negative_least_squares(rows, targets, ridge, prior);
   }
@@ -85,25 +73,21 @@ class NetworkFit {
   void apply(const VectorXd& scales, Predictor& predictor) const {
     for (std::size_t k = 0; k < predictor.classes.size(); ++k)
       predictor.classes[k].network_scale = scales(static_cast<Index>(k));
-    predictor.network.near_weight_bytes = near_weight_bytes_;
-    predictor.network.ns_per_far_weight_byte = scales(far()) * unit_(0);
-    predictor.network.ns_less_per_node = scales(node()) * unit_(1);
+    predictor.network.ns_less_per_node = scales(node()) * node_unit_;
   }
 
  private:
-  Index far() const { return rows_.cols() - 2; }
   Index node() const { return rows_.cols() - 1; }
 
   // Relative: what an exact latency of a network deviates by beyond the model, and how far classes
   // are from their operators' latencies. Of the machines that the predictor was drawn on.
   static constexpr double noise = 0.015;
   static constexpr double class_deviation = 0.03;
-  static constexpr double more_deviation = 0.02;
+  static constexpr double node_deviation = 0.02;
 
   MatrixXd rows_;
   VectorXd weight_;  ///< less for what is measured badly
-  double near_weight_bytes_ = 0;
-  Eigen::Vector2d unit_{1, 1};  ///< of far weights and nodes
+  double node_unit_ = 1;
 };
 
 }  // namespace
@@ -150,9 +134,8 @@ LatencyEstimate combine_part(const LatencyTerms& t) {
 }
 
 LatencyEstimate combine(const NetworkModel& m, const LatencyTerms& t) {
-  const double far_ns = m.ns_per_far_weight_byte * far_weight_bytes(t, m.near_weight_bytes);
   const double alone_ns = std::min(m.ns_less_per_node * t.nodes, most_alone_share * t.ops_ns);
-  const double ms = (t.ops_ns + far_ns - alone_ns) * 1e-6;
+  const double ms = (t.ops_ns - alone_ns) * 1e-6;
   const double half =
       m.interval_factor *
       std::hypot(relative_spread(t), m.least_spread * std::sqrt(1 + leverage(m.range, t)));

@@ -16,13 +16,10 @@ struct CalibratedRange {
   bool operator==(const CalibratedRange&) const = default;
 };
 
-/// A network takes the sum of its operators, each class by its `network_scale`; more for weights
-/// that are not in the last-level cache when the next run reads them, as an operator's are that is
-/// measured alone; and less for each operator, whose code and tensors the one before leaves at
-/// hand. The network model says how much that is, and how sure the sum.
+/// A network takes the sum of its operators, each class by its `network_scale`, and less for each
+/// operator, whose code and tensors the one before leaves at hand. The network model says how much
+/// that is, and how sure the sum.
 struct NetworkModel {
-  double near_weight_bytes = 0;  ///< of a network, that stay there
-  double ns_per_far_weight_byte = 0;
   double ns_less_per_node = 0;
   double interval_factor = 2;  ///< 90 % of networks are within so many spreads
   double least_spread = 0.01;  ///< relative

@@ -151,9 +151,7 @@ ClassModel class_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const NetworkModel& model) {
-  return {{"near_weight_bytes", model.near_weight_bytes},
-          {"ns_per_far_weight_byte", model.ns_per_far_weight_byte},
-          {"ns_less_per_node", model.ns_less_per_node},
+  return {{"ns_less_per_node", model.ns_less_per_node},
           {"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
           {"range", {{"centre", model.range.centre}, {"scale", model.range.scale}}},
@@ -162,14 +160,11 @@ nlohmann::json to_json(const NetworkModel& model) {
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys({"near_weight_bytes", "ns_per_far_weight_byte", "ns_less_per_node",
-                    "interval_factor", "least_spread", "range", "networks", "test_mape"});
+  json.expect_keys(
+      {"ns_less_per_node", "interval_factor", "least_spread", "range", "networks", "test_mape"});
   NetworkModel model;
-  if (json.has("near_weight_bytes")) {
-    model.near_weight_bytes = json.at("near_weight_bytes").number(0, 1e15);
-    model.ns_per_far_weight_byte = json.at("ns_per_far_weight_byte").number(0, 1e6);
+  if (json.has("ns_less_per_node"))
     model.ns_less_per_node = json.at("ns_less_per_node").number(0, 1e9);
-  }
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
   if (json.has("range")) {

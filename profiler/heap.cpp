@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "runtime/huge_pages.hpp"
+
 namespace cpubone {
 
 // Two conditions: where __GLIBC_PREREQ is unknown, one that has it in brackets cannot be parsed.
@@ -16,7 +18,7 @@ namespace cpubone {
 std::int64_t heap_bytes() {
 #ifdef CPUBONE_HAS_MALLINFO2
   const struct mallinfo2 info = ::mallinfo2();
-  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+  return static_cast<std::int64_t>(info.uordblks + info.hblkhd) + bytes_in_huge_pages();
 #else
   return 0;
 #endif

@@ -3,7 +3,8 @@
 
 namespace cpubone {
 
-/// Bytes that malloc has given out and not got back; 0 where the C library does not tell.
+/// Bytes that malloc, and the memory in huge pages, have given out and not got back; 0 where the C
+/// library does not tell.
 std::int64_t heap_bytes();
 
 /// Lets malloc keep freed memory for what comes next, as long as it lives. Measuring makes, packs

@@ -27,6 +27,7 @@
 
 #include "graph/error.hpp"
 #include "profiler/system_files.hpp"
+#include "runtime/huge_pages.hpp"
 #include "runtime/xnnpack_backend.hpp"
 
 namespace cpubone {
@@ -201,6 +202,7 @@ Device describe_host(std::span<const int> cpus, Backends backends) {
   device.l2_bytes = caches.l2_bytes;
   device.llc_bytes = caches.llc_bytes;
   device.memory_bytes = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  device.page_bytes = static_cast<std::int64_t>(page_bytes());
   device.runtime = backend_identities(backends);
   device.runtime_hash = runtime_hash(backends);
   device.kernel = kernel_release();

@@ -175,17 +175,7 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   }
   profile.seconds += seconds;
   profile.created = utc_now();
-  // Parts of one profile need not repeat each other with other numbers.
-  const auto without_numbers = [](const Warning& warning) {
-    std::string words = warning.what;
-    std::erase_if(words, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
-    return words;
-  };
-  for (Warning& warning : warnings)
-    if (std::none_of(profile.warnings.begin(), profile.warnings.end(), [&](const Warning& known) {
-          return without_numbers(known) == without_numbers(warning);
-        }))
-      profile.warnings.push_back(std::move(warning));
+  add_warnings(profile, std::move(warnings));
   return report;
 }
 

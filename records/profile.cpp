@@ -42,19 +42,21 @@ namespace {
 /// What must agree, as label and value.
 std::vector<std::pair<std::string, std::string>> identity(const Device& d,
                                                           const MeasureSettings& s) {
-  return {{"CPU", d.cpu},
-          {"architecture", d.architecture},
-          {"CPU features", fmt::format("{}", fmt::join(d.features, " "))},
-          {"cores", fmt::format("{}", d.cores)},
-          {"L1 data cache", fmt::format("{}", d.l1d_bytes)},
-          {"L2 cache", fmt::format("{}", d.l2_bytes)},
-          {"last-level cache", fmt::format("{}", d.llc_bytes)},
-          {"runtime", d.runtime},
-          {"runtime library", d.runtime_hash},
-          {"threads", fmt::format("{}", s.threads)},
-          {"precision", std::string(name(s.dtype))},
-          {"cache mode", std::string(name(s.cache))},
-          {"pinned CPUs", fmt::format("{}", fmt::join(s.cpus, ","))}};
+  return {
+      {"CPU", d.cpu},
+      {"architecture", d.architecture},
+      {"CPU features", fmt::format("{}", fmt::join(d.features, " "))},
+      {"cores", fmt::format("{}", d.cores)},
+      {"L1 data cache", fmt::format("{}", d.l1d_bytes)},
+      {"L2 cache", fmt::format("{}", d.l2_bytes)},
+      {"last-level cache", fmt::format("{}", d.llc_bytes)},
+      {"runtime", d.page_bytes > 0 ? fmt::format("{} in pages of {} bytes", d.runtime, d.page_bytes)
+                                   : d.runtime},
+      {"runtime library", d.runtime_hash},
+      {"threads", fmt::format("{}", s.threads)},
+      {"precision", std::string(name(s.dtype))},
+      {"cache mode", std::string(name(s.cache))},
+      {"pinned CPUs", fmt::format("{}", fmt::join(s.cpus, ","))}};
 }
 
 }  // namespace
@@ -113,6 +115,19 @@ const NetworkRecord* find_record(const Profile& profile, const Network& network)
   };
   const auto found = std::find_if(profile.networks.rbegin(), profile.networks.rend(), is_it);
   return found == profile.networks.rend() ? nullptr : &*found;
+}
+
+void add_warnings(Profile& profile, std::vector<Warning> warnings) {
+  const auto without_numbers = [](const Warning& warning) {
+    std::string words = warning.what;
+    std::erase_if(words, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+    return words;
+  };
+  for (Warning& warning : warnings)
+    if (std::none_of(profile.warnings.begin(), profile.warnings.end(), [&](const Warning& known) {
+          return without_numbers(known) == without_numbers(warning);
+        }))
+      profile.warnings.push_back(std::move(warning));
 }
 
 void merge(Profile& profile, const Profile& other) {

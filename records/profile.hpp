@@ -29,8 +29,9 @@ struct Device {
   std::int64_t l2_bytes = 0;   ///< of one core
   std::int64_t llc_bytes = 0;  ///< last-level cache
   std::int64_t memory_bytes = 0;
-  std::string runtime;       ///< backends, e.g. `XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0`
-  std::string runtime_hash;  ///< of the runtime's library file
+  std::int64_t page_bytes = 0;  ///< of the memory that weights and activations are in
+  std::string runtime;          ///< backends, e.g. `XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0`
+  std::string runtime_hash;     ///< of the runtime's library file
   // What may change from day to day; recorded, but no part of the fingerprint.
   std::string kernel;
   std::string governor;
@@ -138,6 +139,9 @@ const NetworkRecord* find_record(const Profile& profile, const Network& network)
 /// Adds the records of `other`, the newer of two records of one operator, or of one network's name
 /// and structure, winning. Throws cpubone::Error naming what differs where the fingerprints do.
 void merge(Profile& profile, const Profile& other);
+
+/// But for those that the profile has, be it with other numbers.
+void add_warnings(Profile& profile, std::vector<Warning> warnings);
 
 /// Makes all latencies longer by a factor.
 void rescale(Profile& profile, double factor);

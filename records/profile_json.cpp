@@ -69,6 +69,10 @@ const Table<Device>& table<Device>() {
        field<&T::llc_bytes>("llc_bytes", "last level, 0: unknown; of the fingerprint",
                             not_negative),
        field<&T::memory_bytes>("memory_bytes", "0: unknown", not_negative),
+       optional<&T::page_bytes>("page_bytes",
+                                "of the memory that weights and activations are in, 0: unknown; "
+                                "of the fingerprint",
+                                not_negative),
        field<&T::runtime>("runtime",
                           "backends with their versions, e.g. `XNNPACK "
                           "0.0~git20220216.ae108ef-2, Eigen 3.4.0`; of the fingerprint"),

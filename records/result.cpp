@@ -285,6 +285,8 @@ const Table<PredictorSummary>& table<PredictorSummary>() {
       "predictor",
       {field<&T::operators_measured>("operators_measured", "", not_negative),
        field<&T::profile_seconds>("profile_seconds", "that measuring took", not_negative),
+       optional<&T::peak_gmacps>(
+           "peak_gmacps", "of the CPU's arithmetic in f32, on as many threads; measured", positive),
        optional<&T::classes>("classes", "how well each is predicted"),
        optional<&T::networks>("networks", "how well they are predicted")}};
   return predictor;

@@ -191,6 +191,7 @@ struct NetworkError {
 struct PredictorSummary {
   int operators_measured = 0;
   double profile_seconds = 0;
+  std::optional<double> peak_gmacps;  ///< of the CPU's arithmetic in f32, measured with them
   std::vector<ClassError> classes;
   std::optional<NetworkError> networks;
   bool operator==(const PredictorSummary&) const = default;

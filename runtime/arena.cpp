@@ -1,8 +1,9 @@
 #include "runtime/arena.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
+
+#include "runtime/huge_pages.hpp"
 
 namespace cpubone {
 namespace {
@@ -13,15 +14,15 @@ std::size_t allocated(std::size_t bytes) {
          Arena::alignment;
 }
 
-std::shared_ptr<std::byte> of_heap(std::size_t bytes) {
-  void* const memory = std::aligned_alloc(Arena::alignment, allocated(bytes));
+std::shared_ptr<std::byte> in_pages(std::size_t bytes) {
+  void* const memory = allocate_in_pages(allocated(bytes));
   if (memory == nullptr) throw std::bad_alloc();
-  return {static_cast<std::byte*>(memory), std::free};
+  return {static_cast<std::byte*>(memory), free_in_pages};
 }
 
 }  // namespace
 
-Arena::Arena(std::size_t bytes) : Arena(of_heap(bytes), bytes) {
+Arena::Arena(std::size_t bytes) : Arena(in_pages(bytes), bytes) {
   std::fill_n(data_.get() + bytes, allocated(bytes) - bytes, std::byte{0});
 }
 

@@ -13,6 +13,7 @@
 #include "graph/size.hpp"
 #include "runtime/arena.hpp"
 #include "runtime/eigen_kernels.hpp"
+#include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
@@ -61,8 +62,10 @@ Kernel batch_norm(const PartOp& part, const Tensors& at) {
     scale[c] = static_cast<float>(factor);
     shift[c] = static_cast<float>(double{p.bias[c]} - double{p.mean[c]} * factor);
   }
-  return [in = at.in[0], out = at.out[0], a = aligned(scale), b = aligned(shift), size] {
-    eigen_kernels().affine(in(), a.get(), b.get(), out(), size.pixels(), size.c);
+  return [in = at.in[0], out = at.out[0], a = aligned(scale), b = aligned(shift), size,
+          range = output_range(part.op.activation)] {
+    eigen_kernels().affine(in(), a.get(), b.get(), out(), size.pixels(), size.c, range.low,
+                           range.high);
   };
 }
 
@@ -312,7 +315,7 @@ class EigenBackend : public Backend {
  public:
   std::string_view name() const override { return "eigen"; }
   std::string identity() const override { return std::string("Eigen ") + eigen_version(); }
-  bool fuses(const Op&) const override { return false; }
+  bool fuses(const Op& op) const override { return eigen_fuses(op); }
 
   bool supports(const Op& op) const override {
     switch (op.kind) {
@@ -329,7 +332,8 @@ class EigenBackend : public Backend {
       case OpKind::dequantise:
         return true;
       default:
-        return !schema(op.kind).elementwise && op.activation == Activation::none &&
+        return !schema(op.kind).elementwise &&
+               (op.activation == Activation::none || eigen_fuses(op)) &&
                (op.dtype() != DType::qs8 || moves(op.kind));
     }
   }

@@ -64,9 +64,9 @@ struct EigenKernels {
                    int zero_point);
   void (*dequantise)(const std::int8_t* in, float* out, std::size_t count, float scale,
                      int zero_point);
-  /// in * scale + shift, a scale and a shift a channel. In place allowed.
+  /// in * scale + shift, a scale and a shift a channel, limited to low..high. In place allowed.
   void (*affine)(const float* in, const float* scale, const float* shift, float* out,
-                 std::size_t pixels, std::size_t channels);
+                 std::size_t pixels, std::size_t channels, float low, float high);
   /// softmax(Q K^T / sqrt(d)) V; `qkv` is tokens x (heads x 3 x d), `out` tokens x (heads x d),
   /// `scores` room for tokens x tokens.
   void (*attention)(const float* qkv, float* out, float* scores, std::size_t tokens,

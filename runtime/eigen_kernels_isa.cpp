@@ -309,12 +309,12 @@ void dequantise(const std::int8_t* in, float* out, std::size_t count, float scal
 }
 
 void affine(const float* in, const float* scale, const float* shift, float* out, std::size_t pixels,
-            std::size_t channels) {
+            std::size_t channels, float low, float high) {
   const Array a(scale, index(channels));
   const Array b(shift, index(channels));
   for (std::size_t begin = 0; begin < pixels * channels; begin += channels) {
     ArrayOut y(out + begin, index(channels));
-    y = Array(in + begin, index(channels)) * a + b;
+    y = (Array(in + begin, index(channels)) * a + b).max(low).min(high);
   }
 }
 

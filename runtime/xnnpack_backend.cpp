@@ -20,15 +20,10 @@ extern const char* const xnnpack_hash_of_archives;  // made by cmake/XnnpackHash
 
 namespace {
 
-void initialise_once() {
-  static const xnn_status status = xnn_initialize(nullptr);
-  require(status, "initialisation");
-}
-
 class XnnpackExecutable : public Executable {
  public:
   XnnpackExecutable(Part part, const ThreadPool* pool) : external_(part.external.size()) {
-    initialise_once();
+    initialise_xnnpack();
     XnnpackSubgraph subgraph(part.external);
     for (PartOp& op : part.ops) {
       subgraph.add(op);

@@ -11,6 +11,7 @@
 #include "runtime/arena.hpp"
 #include "runtime/thread_pool.hpp"
 #include "runtime/xnnpack_subgraph.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
 namespace cpubone {
@@ -87,8 +88,7 @@ struct XnnpackChannels::State {
 
 XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
     : state_(std::make_unique<State>(pool)) {
-  static const xnn_status initialised = xnn_initialize(nullptr);
-  require(initialised, "initialisation");
+  initialise_xnnpack();
   // A linear layer is a convolution of 1x1 pixel: the same micro-kernels run it.
   const Op& op = part.op;
   const Shape& in = op.input();

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <limits>
 
 #include "graph/error.hpp"
 #include "graph/quantise.hpp"
 #include "graph/schema.hpp"
+#include "runtime/huge_pages.hpp"
+#include "runtime/xnnpack_traits.hpp"
 #include "runtime/xnnpack_versions.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
@@ -44,16 +45,21 @@ constexpr std::uint32_t keep_dims = 0;
 
 }  // namespace
 
-OutputRange output_range(Activation activation) {
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  if (activation == Activation::relu) return {0.0F, infinity};
-  if (activation == Activation::relu6) return {0.0F, 6.0F};
-  return {-infinity, infinity};
-}
-
 void require(xnn_status status, std::string_view what) {
   if (status != xnn_status_success)
     throw Error(fmt::format("XNNPACK: {}: {}", what, status_text(status)));
+}
+
+void initialise_xnnpack() {
+  static const xnn_allocator in_pages{
+      nullptr,
+      [](void*, std::size_t bytes) { return allocate_in_pages(bytes); },
+      [](void*, void* memory, std::size_t bytes) { return reallocate_in_pages(memory, bytes); },
+      [](void*, void* memory) { free_in_pages(memory); },
+      [](void*, std::size_t, std::size_t bytes) { return allocate_in_pages(bytes); },
+      [](void*, void* memory) { free_in_pages(memory); }};
+  static const xnn_status status = xnn_initialize(&in_pages);
+  require(status, "initialisation");
 }
 
 XnnpackSubgraph::XnnpackSubgraph(std::span<const int> external) {

@@ -16,12 +16,8 @@ namespace cpubone {
 /// Throws cpubone::Error unless the status is success.
 void require(xnn_status status, std::string_view what);
 
-/// What an operator that applies its activation while it writes limits its outputs to.
-struct OutputRange {
-  float low;
-  float high;
-};
-OutputRange output_range(Activation activation);
+/// Before anything else of XNNPACK, which allocates in huge pages then. Throws as `require` does.
+void initialise_xnnpack();
 
 /// Collects tensors and operators, then becomes a runtime.
 class XnnpackSubgraph {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "graph/passes.hpp"
 
@@ -71,6 +72,17 @@ bool xnnpack_fuses(const Op& op) {
   return takes_range(op) && clamps(op.activation);
 }
 
+bool eigen_fuses(const Op& op) {
+  return op.kind == OpKind::batch_norm && clamps(op.activation);
+}
+
+OutputRange output_range(Activation activation) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (activation == Activation::relu) return {0.0F, infinity};
+  if (activation == Activation::relu6) return {0.0F, 6.0F};
+  return {-infinity, infinity};
+}
+
 bool xnnpack_runs(const Op& op) {
   if (op.kind == OpKind::softmax) return op.dtype() == DType::f32;
   if (op.kind == OpKind::resize)
@@ -85,7 +97,8 @@ bool xnnpack_runs(const Op& op) {
 }
 
 Network lowered(const Network& network) {
-  return split_activations(network, xnnpack_fuses);
+  return split_activations(network,
+                           [](const Op& op) { return xnnpack_fuses(op) || eigen_fuses(op); });
 }
 
 XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,

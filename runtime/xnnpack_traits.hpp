@@ -15,8 +15,18 @@ bool xnnpack_runs(const Op& op);
 /// Whether XNNPACK applies the operator's own activation while it writes: ReLU and ReLU6, after
 /// operators that take a range of outputs.
 bool xnnpack_fuses(const Op& op);
-/// The network as it is executed: `split_activations` of what XNNPACK does not fuse.
+/// The same of the Eigen kernels: after batch norm.
+bool eigen_fuses(const Op& op);
+/// The network as it is executed: `split_activations` of what neither fuses.
 Network lowered(const Network& network);
+
+/// What an operator that applies ReLU or ReLU6 while it writes limits its outputs to; else
+/// anything.
+struct OutputRange {
+  float low;
+  float high;
+};
+OutputRange output_range(Activation activation);
 
 /// Tiles of the micro-kernels that XNNPACK chooses for a CPU.
 struct XnnpackTraits {

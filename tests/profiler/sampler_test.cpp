@@ -132,6 +132,13 @@ TEST_CASE("what takes long is warmed up once, and what is read before every samp
   CHECK(runs(1.1e6, CacheMode::hot) == 2 * 5);
 }
 
+TEST_CASE("what still gets faster is warmed up three times", "[sampler]") {
+  Bench bench;
+  bench.add({.ns = 500e3, .noise = [](int run) { return run < 3 ? 1.6 - 0.2 * run : 1.0; }});
+  CHECK(bench.run(one_run_a_sample()).timings[0].samples_ns == std::vector<double>(5, 500e3));
+  CHECK(of_task(bench.events, 0).size() == 3 * (3 + 5));  // moved, fed and run
+}
+
 TEST_CASE("caches are evicted before a copy comes round again, unless others have done so",
           "[sampler]") {
   SECTION("a task alone: before every visit but the first") {

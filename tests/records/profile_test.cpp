@@ -238,3 +238,12 @@ TEST_CASE("profiles of other machines or settings are not mixed", "[profile]") {
                     "profiles cannot be mixed: threads is \"2\" in one and \"1\" in the other");
   CHECK(profile == before);
 }
+
+TEST_CASE("a warning is not repeated with other numbers", "[records]") {
+  Profile profile;
+  add_warnings(profile, {{"12.5 % of 3 samples", "wait"}, {"busy", "wait"}});
+  add_warnings(profile, {{"7 % of 40 samples", "wait"}, {"busier", "wait"}, {"busy", "wait"}});
+  CHECK(profile.warnings == std::vector<Warning>{{"12.5 % of 3 samples", "wait"},
+                                                 {"busy", "wait"},
+                                                 {"busier", "wait"}});
+}

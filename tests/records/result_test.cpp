@@ -34,7 +34,7 @@ nlohmann::json small_result() {
     "front": ["cpubone-b0"],
     "search": {"algorithm": "nsga2", "evaluations": 100, "distinct": 90,
                "hypervolume": [[10, 0.5], [100, 0.75]]},
-    "predictor": {"operators_measured": 300, "profile_seconds": 60.5,
+    "predictor": {"operators_measured": 300, "profile_seconds": 60.5, "peak_gmacps": 98.5,
       "classes": [{"class": "dense", "operators": 100, "train_mape": 0.01, "test_mape": null}],
       "networks": {"count": 12, "mape": 0.02, "rmspe": 0.03, "within_5": 0.9, "within_10": 1}},
     "accuracy_model": {"description": "fit", "points": 40, "loo_mae": 0.5, "family_mae": null,

@@ -167,6 +167,8 @@ TEST_CASE("engines are those of an operator and its activation", "[runtime]") {
   CHECK(engine("conv2d 1x4x4x8->1x4x4x8 k1x1 s1 p0,0,0,0 g1 act=silu f32") == "xnnpack+eigen");
   CHECK(engine("upsample_nearest 1x4x4x4->1x8x8x4 s2 act=silu f32") == "eigen");
   CHECK(engine("upsample_nearest 1x4x4x4->1x8x8x4 s2 act=relu f32") == "xnnpack+eigen");
+  CHECK(engine("batch_norm 1x4x4x8->1x4x4x8 act=relu f32") == "eigen");
+  CHECK(engine("batch_norm 1x4x4x8->1x4x4x8 act=hardswish f32") == "xnnpack+eigen");
   CHECK(engine("partial_conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 conv=4 form=slicing nobias "
                "f32") == "xnnpack+eigen");
   CHECK(engine("avg_pool2d 1x8x8x8->1x4x4x8 k2x2 s2 p0,0,0,0 f16") == "eigen");

@@ -1,0 +1,183 @@
+#include "runtime/huge_pages.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <string>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace cpubone {
+namespace {
+
+constexpr std::size_t alignment = 64;
+constexpr std::size_t chunk_bytes = std::size_t{32} << 20;
+// Memory is in use in whole pages: kernels with usual pages of 64 KB have huge ones of 512 MB.
+constexpr std::size_t largest_page_bytes = std::size_t{4} << 20;
+
+std::atomic<std::int64_t> given_out{0};
+
+/// Blocks behind each other, after this, in huge pages. A block that was freed is not used again
+/// before all of them are.
+struct Chunk {
+  std::size_t size;
+  std::size_t used = alignment;
+  std::size_t blocks = 0;
+};
+
+/// Before each block, in a line of its own.
+struct Header {
+  Chunk* chunk;  ///< null: of the heap
+  std::size_t bytes;
+};
+static_assert(sizeof(Chunk) <= alignment && sizeof(Header) <= alignment);
+
+std::size_t rounded_up(std::size_t bytes, std::size_t to) {
+  return (bytes + to - 1) / to * to;
+}
+
+Header* header_of(void* memory) {
+  return reinterpret_cast<Header*>(static_cast<std::byte*>(memory) - alignment);
+}
+
+#ifdef __linux__
+/// 0 where the system gives nobody huge pages.
+std::size_t huge_page_bytes() {
+#ifdef __SANITIZE_ADDRESS__
+  return 0;  // which looks after blocks of the heap
+#endif
+  const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
+  std::string enabled;
+  std::getline(std::ifstream(folder + "enabled"), enabled);
+  if (enabled.empty() || enabled.find("[never]") != std::string::npos) return 0;
+  std::size_t bytes = 0;
+  std::ifstream(folder + "hpage_pmd_size") >> bytes;
+  return bytes <= largest_page_bytes ? bytes : 0;
+}
+
+/// In whole pages of a size that `size` is a multiple of; null where there is no memory.
+void* map(std::size_t size, std::size_t page) {
+  void* const mapped = ::mmap(nullptr, size + page, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const begin = static_cast<std::byte*>(mapped);
+  const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;
+  if (before > 0) ::munmap(begin, before);
+  if (before < page) ::munmap(begin + before + size, page - before);
+  ::madvise(begin + before, size, MADV_HUGEPAGE);
+  return begin + before;
+}
+
+void unmap(Chunk* chunk) {
+  ::munmap(chunk, chunk->size);
+}
+#else
+std::size_t huge_page_bytes() {
+  return 0;
+}
+void* map(std::size_t, std::size_t) {
+  return nullptr;
+}
+void unmap(Chunk*) {}
+#endif
+
+std::size_t huge() {
+  static const std::size_t bytes = huge_page_bytes();
+  return bytes;
+}
+
+class Pool {
+ public:
+  std::byte* take(std::size_t bytes, Chunk*& from) {
+    const std::lock_guard lock(mutex_);
+    if (bytes > chunk_bytes / 2) {
+      from = mapped(alignment + bytes);
+    } else {
+      if (current_ == nullptr || current_->used + bytes > current_->size) {
+        Chunk* const next = mapped(chunk_bytes);
+        if (next == nullptr) return nullptr;
+        if (current_ != nullptr && current_->blocks == 0) unmap(current_);
+        current_ = next;
+      }
+      from = current_;
+    }
+    if (from == nullptr) return nullptr;
+    std::byte* const block = reinterpret_cast<std::byte*>(from) + from->used;
+    from->used += bytes;
+    ++from->blocks;
+    return block;
+  }
+
+  void give_back(Chunk* chunk) {
+    const std::lock_guard lock(mutex_);
+    if (--chunk->blocks > 0) return;
+    chunk->used = alignment;
+    if (chunk != current_) unmap(chunk);
+  }
+
+ private:
+  static Chunk* mapped(std::size_t bytes) {
+    const std::size_t size = rounded_up(bytes, huge());
+    void* const memory = map(size, huge());
+    return memory == nullptr ? nullptr : new (memory) Chunk{size};
+  }
+
+  std::mutex mutex_;
+  Chunk* current_ = nullptr;
+};
+
+/// Never destroyed: blocks may be freed at the very end of a process.
+Pool& pool() {
+  static Pool& pool = *new Pool;
+  return pool;
+}
+
+}  // namespace
+
+std::size_t page_bytes() {
+  return huge() > 0 ? huge() : static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+void* allocate_in_pages(std::size_t bytes) noexcept {
+  if (bytes > PTRDIFF_MAX - 2 * alignment) return nullptr;
+  const std::size_t needed = alignment + rounded_up(bytes, alignment);
+  Chunk* chunk = nullptr;
+  std::byte* const block = huge() > 0
+                               ? pool().take(needed, chunk)
+                               : static_cast<std::byte*>(std::aligned_alloc(alignment, needed));
+  if (block == nullptr) return nullptr;
+  new (block) Header{chunk, bytes};
+  if (chunk != nullptr) given_out += static_cast<std::int64_t>(bytes);
+  return block + alignment;
+}
+
+void* reallocate_in_pages(void* memory, std::size_t bytes) noexcept {
+  if (memory != nullptr && bytes <= header_of(memory)->bytes) return memory;
+  void* const moved = allocate_in_pages(bytes);
+  if (memory == nullptr || moved == nullptr) return moved;
+  std::memcpy(moved, memory, header_of(memory)->bytes);
+  free_in_pages(memory);
+  return moved;
+}
+
+void free_in_pages(void* memory) noexcept {
+  if (memory == nullptr) return;
+  Header* const header = header_of(memory);
+  if (header->chunk == nullptr) return std::free(header);
+  given_out -= static_cast<std::int64_t>(header->bytes);
+  pool().give_back(header->chunk);
+}
+
+std::int64_t bytes_in_huge_pages() {
+  return given_out;
+}
+
+}  // namespace cpubone
