@@ -186,7 +186,7 @@ class Explorer {
     std::vector<std::size_t> chosen;
     const std::vector<Found> members =
         input_.elsewhere.empty()
-            ? choose(search_.front, state_.references, state_.picks,
+            ? choose(unpublished(search_.front, input_.space), state_.references, state_.picks,
                      static_cast<std::size_t>(options_.round_size), limit_ms())
             : choose_for_all(search_.front, state_.references, input_.elsewhere.size() + 1,
                              static_cast<std::size_t>(options_.proposals));

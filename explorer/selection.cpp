@@ -68,6 +68,17 @@ double latency_limit_ms(std::span<const Constraint> constraints) {
   return limit_ms;
 }
 
+std::vector<Found> unpublished(std::span<const Found> front, const SearchSpace& space) {
+  const std::vector<Member> members = space.skeleton->members(space);
+  std::vector<Found> found(front.begin(), front.end());
+  std::erase_if(found, [&](const Found& f) {
+    return std::any_of(members.begin(), members.end(), [&](const Member& member) {
+      return member.genome && canonical(space, *member.genome) == canonical(space, f.genome);
+    });
+  });
+  return found.empty() ? std::vector<Found>(front.begin(), front.end()) : found;
+}
+
 std::vector<Found> choose(std::span<const Found> front, std::span<const Reference> references,
                           std::span<const Pick> picks, std::size_t count, double limit_ms) {
   std::vector<Found> chosen;

@@ -4,11 +4,16 @@
 
 #include "explorer/confirmation.hpp"
 #include "explorer/search.hpp"
+#include "space/search_space.hpp"
 
 namespace cpubone {
 
 /// The latency that constraints allow at most; infinite without one.
 double latency_limit_ms(std::span<const Constraint> constraints);
+
+/// The front without published networks, which are compared with anyway; all of it where it has no
+/// others.
+std::vector<Found> unpublished(std::span<const Found> front, const SearchSpace& space);
 
 /// Members of the front to confirm next, at most `count`, none of which was picked before: for each
 /// reference the fastest that are no less accurate, unlike each other and all picks; then the front

@@ -103,6 +103,9 @@ std::string macs_sentence(const Result& result) {
   std::string sentence =
       fmt::format("This CPU reaches from {} GMACpS ({}) to {} ({}).", short_number(*low->gmacps),
                   low->name, short_number(*high->gmacps), high->name);
+  if (const auto peak = peak_gmacps(result))
+    sentence += fmt::format(" Its arithmetic alone reaches {}, as measured beside the operators.",
+                            short_number(*peak));
   const MacsError measured = macs_error(result, true);
   if (measured.networks >= 3) {
     const bool better = measured.predicted < measured.macs;
@@ -140,6 +143,10 @@ std::string_view latency_source(const ResultNetwork& network) {
   return is_measured(network) ? "measured" : "disturbed";
 }
 
+std::optional<double> peak_gmacps(const Result& result) {
+  return result.predictor ? result.predictor->peak_gmacps : std::nullopt;
+}
+
 std::vector<const ResultNetwork*> by_latency(const Result& result) {
   std::vector<const ResultNetwork*> networks;
   for (const ResultNetwork& network : result.networks) networks.push_back(&network);
@@ -153,15 +160,13 @@ std::vector<const ResultNetwork*> by_latency(const Result& result) {
 }
 
 std::vector<Choice> fastest_at_each_accuracy(const Result& result) {
-  double low = 100;
-  double high = 0;
-  for (const ResultNetwork& network : result.networks) {
-    if (!comparable(network)) continue;
-    low = std::min(low, top1(network));
-    high = std::max(high, top1(network));
-  }
+  std::vector<double> reached;
+  for (const ResultNetwork& network : result.networks)
+    if (comparable(network)) reached.push_back(top1(network));
+  if (reached.empty()) return {};
+  const auto [low, high] = std::minmax_element(reached.begin(), reached.end());
   std::vector<Choice> choices;
-  for (int at_least = static_cast<int>(std::floor(low)); at_least <= high; ++at_least) {
+  for (int at_least = static_cast<int>(std::floor(*low)); at_least <= *high; ++at_least) {
     const Choice choice{double(at_least), fastest(result, at_least, false),
                         fastest(result, at_least, true)};
     if (choice.fastest == nullptr) continue;

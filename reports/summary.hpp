@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +18,9 @@ std::string_view latency_source(const ResultNetwork& network);
 
 /// All networks, fastest first; those without latency last.
 std::vector<const ResultNetwork*> by_latency(const Result& result);
+
+/// What the CPU's arithmetic reaches, where that was measured.
+std::optional<double> peak_gmacps(const Result& result);
 
 /// What to use where at least so much accuracy is wanted.
 struct Choice {

@@ -178,10 +178,14 @@ Table macs_table(const Result& result) {
   Table table{"MACs, MACpS and the latency that they make",
               {{"Network"}, {"MACs", true}, {"GMACpS", true}, {"Latency ms", true}},
               {}};
-  for (const ResultNetwork* network : by_latency(result))
-    if (network->gmacps)
-      table.rows.push_back({network->name, millions(network->macs), optional_cell(network->gmacps),
-                            latency_cell(*network)});
+  const std::optional<double> peak = peak_gmacps(result);
+  if (peak) table.columns.push_back({"Of the CPU's peak", true});
+  for (const ResultNetwork* network : by_latency(result)) {
+    if (!network->gmacps) continue;
+    table.rows.push_back({network->name, millions(network->macs), optional_cell(network->gmacps),
+                          latency_cell(*network)});
+    if (peak) table.rows.back().push_back(fmt::format("{:.0f} %", 100 * *network->gmacps / *peak));
+  }
   return table;
 }
 

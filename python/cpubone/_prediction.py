@@ -25,9 +25,10 @@ class OpLatency(NamedTuple):
     latency_ms: float  #: the operators' latencies sum to the network's
     spread_ms: float  #: standard deviation
     bound: str  #: `compute`, `memory`, `overhead` or `kernel`, the runtime's
+    share_of_peak: Optional[float]  #: of the CPU's arithmetic in f32; None where that was not measured
 
 
-_COLUMNS = ("name", "stage", "class", "macs", "latency_ms", "spread_ms", "gmacps", "bound", "op")
+_COLUMNS = ("name", "stage", "class", "macs", "latency_ms", "spread_ms", "gmacps", "share_of_peak", "bound", "op")
 
 
 class DeviceInfo(NamedTuple):
@@ -80,8 +81,11 @@ class Prediction:
     @property
     def ops(self) -> List[OpLatency]:
         """The executed operators."""
+        share_of_peak = self.predictor._core.share_of_peak
         return [
-            OpLatency(name, stage, op, op_class, latency_ns / 1e6, spread_ns / 1e6, bound)
+            OpLatency(
+                name, stage, op, op_class, latency_ns / 1e6, spread_ns / 1e6, bound, share_of_peak(op, latency_ns)
+            )
             for name, stage, op, op_class, latency_ns, spread_ns, bound in self._core.rows()
         ]
 
@@ -89,7 +93,7 @@ class Prediction:
         return Predictor.predict, (self.predictor, self.network)
 
     def rows(self) -> Rows:
-        """One dict an operator: name, stage, class, macs, latency_ms, spread_ms, gmacps, bound, op."""
+        """One dict an operator: name, stage, class, macs, latency_ms, spread_ms, gmacps, share_of_peak, bound, op."""
         return [
             {
                 "name": op.name,
@@ -99,6 +103,7 @@ class Prediction:
                 "latency_ms": op.latency_ms,
                 "spread_ms": op.spread_ms,
                 "gmacps": op.op.macs / op.latency_ms / 1e6 if op.latency_ms > 0 else 0.0,
+                "share_of_peak": op.share_of_peak,
                 "bound": op.bound,
                 "op": str(op.op),
             }

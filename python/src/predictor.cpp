@@ -59,6 +59,13 @@ void register_predictor(py::module_& m) {
           "predict_op_ns", [](const Predictor& p, const Op& op) { return estimate(p, op).ns; },
           "op"_a)
       .def(
+          "share_of_peak",
+          [](const Predictor& p, const Op& op, double ns) -> std::optional<double> {
+            if (p.roofline.f32_macps <= 0 || op.dtype() != DType::f32) return std::nullopt;
+            return share_of_peak(p.roofline, op, ns);
+          },
+          "op"_a, "ns"_a)
+      .def(
           "adapted",
           [](const Predictor& p, const Profile& measured, const std::vector<Network>& networks) {
             double expected_error = 0;

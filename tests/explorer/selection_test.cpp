@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "space/cpubone_space.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -69,6 +70,20 @@ TEST_CASE("proposals keep the limit with the upper end of what was measured", "[
   CHECK(latency_limit_ms(std::vector<Constraint>{{Objective::latency, 9}, {Objective::macs, 3}}) ==
         9);
   CHECK(latency_limit_ms({}) == no_limit);
+}
+
+TEST_CASE("a published network is no proposal, unless there are no others", "[explorer]") {
+  const SearchSpace space = default_search_space();
+  Rng random(1);
+  std::vector<Found> found(3);
+  found[0].genome = sample(space, random);
+  found[1].genome = encode(space, cpubone_family()[3]);
+  found[2].genome = sample(space, random);
+  const std::vector<Found> left = unpublished(found, space);
+  REQUIRE(left.size() == 2);
+  CHECK(left[0].genome == found[0].genome);
+  CHECK(left[1].genome == found[2].genome);
+  CHECK(unpublished(std::span(found).subspan(1, 1), space).size() == 1);
 }
 
 TEST_CASE("under a limit below what B0 takes, faster networks are confirmed too", "[explorer]") {

@@ -53,6 +53,15 @@ def test_predictions_follow_what_was_measured(predictor):
     assert predictor.predict(network).latency_ms == pytest.approx(expected_ms, rel=0.02)
 
 
+def test_operators_are_told_as_shares_of_the_peak(profile):
+    values = json.loads(profile.json())
+    assert cpubone.Predictor.fit(profile).predict("b0").ops[0].share_of_peak is None
+    values["roofline"]["f32_macps"] = 2e10
+    prediction = cpubone.Predictor.fit(cpubone.Profile.from_json(json.dumps(values))).predict("b0")
+    for op in prediction.ops:
+        assert op.share_of_peak == pytest.approx(op.op.macs / op.latency_ms / 2e7)
+
+
 def test_errors_of_classes_are_told(predictor):
     rows = predictor.error_rows()
     assert {"pointwise", "depthwise"} <= {row["class"] for row in rows}

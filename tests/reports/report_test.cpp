@@ -130,6 +130,17 @@ TEST_CASE("the summary tells the choice, how sure it is, and what MACs alone wou
         "by 10.0 %: here MACs alone tell as much.");
 }
 
+TEST_CASE("rates stand beside the CPU's peak where that was measured", "[reports]") {
+  Result result = small_result();
+  CHECK(macs_table(result).columns.size() == 4);
+  result.predictor = PredictorSummary{};
+  result.predictor->peak_gmacps = 100;
+  CHECK(macs_table(result).columns[4].title == "Of the CPU's peak");
+  CHECK(macs_table(result).rows[0][4] == "50 %");
+  CHECK_THAT(summary_sentences(result)[2], ContainsSubstring("to 50.0 (b0). Its arithmetic alone "
+                                                             "reaches 100, as measured beside"));
+}
+
 TEST_CASE("MACs are weighed by how far predictions are off", "[reports]") {
   Result result = small_result();
   for (ResultNetwork& n : result.networks)
