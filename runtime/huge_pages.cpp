@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::size_t alignment = 64;
 constexpr std::size_t chunk_bytes = std::size_t{32} << 20;
-// Memory is in use in whole pages: kernels with usual pages of 64 KB have huge ones of 512 MB.
-constexpr std::size_t largest_page_bytes = std::size_t{4} << 20;
 
 std::atomic<std::int64_t> given_out{0};
 
@@ -49,6 +47,9 @@ Header* header_of(void* memory) {
 }
 
 #ifdef __linux__
+// Memory is in use in whole pages: kernels with usual pages of 64 KB have huge ones of 512 MB.
+constexpr std::size_t largest_page_bytes = std::size_t{4} << 20;
+
 /// 0 where the system gives nobody huge pages.
 std::size_t huge_page_bytes() {
 #ifdef __SANITIZE_ADDRESS__
