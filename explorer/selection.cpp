@@ -69,14 +69,16 @@ double latency_limit_ms(std::span<const Constraint> constraints) {
 }
 
 std::vector<Found> unpublished(std::span<const Found> front, const SearchSpace& space) {
-  const std::vector<Member> members = space.skeleton->members(space);
-  std::vector<Found> found(front.begin(), front.end());
-  std::erase_if(found, [&](const Found& f) {
-    return std::any_of(members.begin(), members.end(), [&](const Member& member) {
-      return member.genome && canonical(space, *member.genome) == canonical(space, f.genome);
-    });
+  std::vector<Genome> published;
+  for (const Member& member : space.skeleton->members(space))
+    if (member.genome) published.push_back(canonical(space, *member.genome));
+  const std::vector<Found> all(front.begin(), front.end());
+  std::vector<Found> others = all;
+  std::erase_if(others, [&](const Found& f) {
+    return std::find(published.begin(), published.end(), canonical(space, f.genome)) !=
+           published.end();
   });
-  return found.empty() ? std::vector<Found>(front.begin(), front.end()) : found;
+  return others.empty() ? all : others;
 }
 
 std::vector<Found> choose(std::span<const Found> front, std::span<const Reference> references,
