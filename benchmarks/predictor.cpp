@@ -1,5 +1,5 @@
 // How right a predictor of this machine is about networks and operators that it has never seen.
-// Measures everything that it reports in this one run; takes about three minutes.
+// Measures everything that it reports in this one run; takes three minutes, on a slow CPU eight.
 // predictor [<prefix of files with what was measured> [<factor on the time that measuring takes>
 // [<precision>]]]
 #include <algorithm>
@@ -150,7 +150,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     both.push_back(networks[i]);
     for (; k * networks.size() < (i + 1) * calibration.size(); ++k) both.push_back(calibration[k]);
   }
-  Profile truth = measured(both, one_thread, patience * 70);
+  Profile truth = measured(both, one_thread, patience * 180);
   double calibration_s = 0;
   double all_s = 0;
   for (const NetworkRecord& record : truth.networks) {
@@ -303,7 +303,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
       double expected = 0;
       const Predictor adapted = adapt_predictor(predictor, some, {}, &expected);
       const std::span<const Network> zoo_networks = std::span(networks).first(published);
-      const Profile truth_2 = measured(zoo_networks, two_threads, patience * 40);
+      const Profile truth_2 = measured(zoo_networks, two_threads, patience * 90);
       keep_profile(truth_2, "-2-threads-networks.json");
       const PredictionQuality f = prediction_quality(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(

@@ -30,17 +30,23 @@ constexpr int largest_threshold = 32 << 20;  // that glibc would reach by itself
 }
 
 KeepFreedMemory::KeepFreedMemory() {
+  keep_freed_pages(true);
   ::mallopt(M_MMAP_THRESHOLD, largest_threshold);
   ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
 KeepFreedMemory::~KeepFreedMemory() {
+  keep_freed_pages(false);
   ::mallopt(M_TRIM_THRESHOLD, 2 * largest_threshold);
   ::malloc_trim(0);
 }
 #else
-KeepFreedMemory::KeepFreedMemory() = default;
-KeepFreedMemory::~KeepFreedMemory() = default;
+KeepFreedMemory::KeepFreedMemory() {
+  keep_freed_pages(true);
+}
+KeepFreedMemory::~KeepFreedMemory() {
+  keep_freed_pages(false);
+}
 #endif
 
 }  // namespace cpubone

@@ -7,9 +7,9 @@ namespace cpubone {
 /// library does not tell.
 std::int64_t heap_bytes();
 
-/// Lets malloc keep freed memory for what comes next, as long as it lives. Measuring makes, packs
-/// and frees weights by the gigabyte: preparing then takes less than half as long. Of the whole
-/// process, so it is for programs, not for libraries; nothing where the C library is not glibc.
+/// Lets malloc (glibc's) and the memory in huge pages keep what is freed for what comes next, as
+/// long as it lives. Measuring makes, packs and frees weights by the gigabyte: preparing then takes
+/// less than half as long. Of the whole process, so it is for programs, not for libraries.
 class KeepFreedMemory {
  public:
   KeepFreedMemory();

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <new>
 #include <string>
@@ -76,8 +79,8 @@ void* map(std::size_t size, std::size_t page) {
   return begin + before;
 }
 
-void unmap(Chunk* chunk) {
-  ::munmap(chunk, chunk->size);
+void unmap(std::byte* memory, std::size_t size) {
+  ::munmap(memory, size);
 }
 #else
 std::size_t huge_page_bytes() {
@@ -86,7 +89,7 @@ std::size_t huge_page_bytes() {
 void* map(std::size_t, std::size_t) {
   return nullptr;
 }
-void unmap(Chunk*) {}
+void unmap(std::byte*, std::size_t) {}
 #endif
 
 std::size_t huge() {
@@ -104,7 +107,7 @@ class Pool {
       if (current_ == nullptr || current_->used + bytes > current_->size) {
         Chunk* const next = mapped(chunk_bytes);
         if (next == nullptr) return nullptr;
-        if (current_ != nullptr && current_->blocks == 0) unmap(current_);
+        if (current_ != nullptr && current_->blocks == 0) release(current_);
         current_ = next;
       }
       from = current_;
@@ -120,18 +123,59 @@ class Pool {
     const std::lock_guard lock(mutex_);
     if (--chunk->blocks > 0) return;
     chunk->used = alignment;
-    if (chunk != current_) unmap(chunk);
+    if (chunk != current_) release(chunk);
+  }
+
+  void keep_freed(bool keep) {
+    const std::lock_guard lock(mutex_);
+    keeps_ = keep;
+    if (keep) return;
+    for (const auto& [memory, size] : kept_) unmap(memory, size);
+    kept_.clear();
   }
 
  private:
-  static Chunk* mapped(std::size_t bytes) {
+  Chunk* mapped(std::size_t bytes) {
     const std::size_t size = rounded_up(bytes, huge());
-    void* const memory = map(size, huge());
+    void* memory = taken_of_kept(size);
+    if (memory == nullptr) memory = map(size, huge());
     return memory == nullptr ? nullptr : new (memory) Chunk{size};
   }
 
+  /// The front of the first that is large enough; null where none is.
+  std::byte* taken_of_kept(std::size_t size) {
+    const auto found = std::find_if(kept_.begin(), kept_.end(),
+                                    [&](const auto& range) { return range.second >= size; });
+    if (found == kept_.end()) return nullptr;
+    const auto [memory, kept_size] = *found;
+    kept_.erase(found);
+    if (kept_size > size) kept_.emplace(memory + size, kept_size - size);
+    return memory;
+  }
+
+  void release(Chunk* chunk) {
+    auto* const memory = reinterpret_cast<std::byte*>(chunk);
+    if (!keeps_) return unmap(memory, chunk->size);
+    const auto here = kept_.emplace(memory, chunk->size).first;
+    // One with its neighbours, so that larger blocks fit.
+    if (const auto next = std::next(here); next != kept_.end() && end_of(*here) == next->first) {
+      here->second += next->second;
+      kept_.erase(next);
+    }
+    if (here == kept_.begin()) return;
+    if (const auto before = std::prev(here); end_of(*before) == here->first) {
+      before->second += here->second;
+      kept_.erase(here);
+    }
+  }
+
+  using Kept = std::map<std::byte*, std::size_t>;  ///< begin and size of what is free
+  static std::byte* end_of(const Kept::value_type& range) { return range.first + range.second; }
+
   std::mutex mutex_;
   Chunk* current_ = nullptr;
+  bool keeps_ = false;
+  Kept kept_;
 };
 
 /// Never destroyed: blocks may be freed at the very end of a process.
@@ -174,6 +218,10 @@ void free_in_pages(void* memory) noexcept {
   if (header->chunk == nullptr) return std::free(header);
   given_out -= static_cast<std::int64_t>(header->bytes);
   pool().give_back(header->chunk);
+}
+
+void keep_freed_pages(bool keep) {
+  pool().keep_freed(keep);
 }
 
 std::int64_t bytes_in_huge_pages() {

@@ -21,6 +21,10 @@ void* allocate_in_pages(std::size_t bytes) noexcept;
 void* reallocate_in_pages(void* memory, std::size_t bytes) noexcept;
 void free_in_pages(void* memory) noexcept;
 
+/// Whether freed huge pages are kept for what comes next. They are not at first: the system has
+/// them back, and clears pages again whenever it gives some, at a few GB/s on virtual machines.
+void keep_freed_pages(bool keep);
+
 /// Bytes given out of huge pages, which the heap does not count, and not got back.
 std::int64_t bytes_in_huge_pages();
 

@@ -87,6 +87,31 @@ TEST_CASE("memory in pages keeps its content when it grows") {
   CHECK(allocate_in_pages(SIZE_MAX - 100) == nullptr);
 }
 
+TEST_CASE("freed pages are used again while they are kept") {
+  if (page_bytes() == static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) return;  // of the heap
+  constexpr std::size_t large = std::size_t{40} << 20;
+  constexpr std::size_t twice = 2 * large + (std::size_t{4} << 20);
+  keep_freed_pages(true);
+  auto* const whole = static_cast<char*>(allocate_in_pages(twice));
+  std::strcpy(whole, "as it was, not cleared");
+  free_in_pages(whole);
+  for (const bool front_first : {true, false}) {
+    void* const front = allocate_in_pages(large);
+    CHECK(std::string(whole) == "as it was, not cleared");
+    void* const back = allocate_in_pages(large);
+    CHECK(front == whole);
+    CHECK(back > front);
+    CHECK(back < whole + twice);
+    // They are one again, whichever is freed first.
+    free_in_pages(front_first ? front : back);
+    free_in_pages(front_first ? back : front);
+    CHECK(allocate_in_pages(twice) == whole);
+    free_in_pages(whole);
+  }
+  keep_freed_pages(false);
+  CHECK(flags_of(whole).empty());  // given back
+}
+
 TEST_CASE("several threads take memory in pages") {
   const std::int64_t before = bytes_in_huge_pages();
   std::vector<std::thread> threads;
