@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace cpubone {
 namespace {
@@ -40,6 +41,31 @@ CostNs parts(const ClassModel& model, const OpFacts& facts, double factor) {
   return ns;
 }
 
+/// What nine tenths of values are at most, of their sizes.
+double quantile_90(VectorXd values) {
+  values = values.cwiseAbs();
+  std::sort(values.begin(), values.end());
+  return values(static_cast<Index>(std::ceil(0.9 * static_cast<double>(values.size()))) - 1);
+}
+
+/// Logarithms of what the cost model makes of each operator when it does not know it, over what
+/// `cost` does.
+VectorXd shifts_without(std::span<const MeasuredOp* const> ops, const CostModel& cost,
+                        const CostModel* prior) {
+  VectorXd shifts = VectorXd::Zero(static_cast<Index>(ops.size()));
+  if (ops.size() < 2) return shifts;
+  std::vector<const MeasuredOp*> others(ops.begin() + 1, ops.end());
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const Work& work = ops[i]->facts.work;
+    const double items = work_items(work, ops[i]->engine);
+    const CostModel without = fit_cost_model(others, cost.threads, prior);
+    shifts(static_cast<Index>(i)) =
+        std::log(cost_ns(without, work, items).total() / cost_ns(cost, work, items).total());
+    if (i < others.size()) others[i] = ops[i];
+  }
+  return shifts;
+}
+
 }  // namespace
 
 ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const> ops, int threads,
@@ -63,8 +89,13 @@ ClassModel fit_class(const std::string& name, std::span<const MeasuredOp* const>
   }
   FitReport report;
   model.factor = fit_gaussian_process(inputs, outputs, variances, &report);
+  const VectorXd residuals = report.left_out_residuals + shifts_without(ops, model.cost, prior);
+  // The process takes the cost model as given, which few operators do not.
+  constexpr double most_wider = 20;
+  if (const double taken = quantile_90(report.left_out_residuals); taken > 0)
+    model.factor.spread_factor *= std::clamp(quantile_90(residuals) / taken, 1.0, most_wider);
   for (Index i = 0; i < n; ++i) {
-    const double left_out = std::abs(std::expm1(report.left_out_residuals(i)));
+    const double left_out = std::abs(std::expm1(residuals(i)));
     model.train_mape += std::abs(std::expm1(report.train_residuals(i))) / static_cast<double>(n);
     model.test_mape += left_out / static_cast<double>(n);
     model.test_within_10 += (left_out <= 0.1 ? 1.0 : 0.0) / static_cast<double>(n);

@@ -15,6 +15,8 @@ using Eigen::VectorXd;
 
 // Relative: what a cost model leaves of exact measurements.
 constexpr double model_error = 0.05;
+// By how much operators of a class may be slower or faster than those that they resemble.
+constexpr double most_pace = 100;
 
 }  // namespace
 
@@ -96,6 +98,12 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_dispatch,
         prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
+    // A class has a pace of its own; calls cost about the same in all.
+    const VectorXd work = relative.leftCols(dispatch) * expected.head(dispatch);
+    const VectorXd calls = relative.rightCols(terms - dispatch) * expected.tail(terms - dispatch);
+    if (const double squared = work.squaredNorm(); squared > 0)
+      expected.head(dispatch) *=
+          std::clamp(work.dot(targets - calls) / squared, 1 / most_pace, most_pace);
     ridge += 0.05 * squares / static_cast<double>(n);
   }
   const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);

@@ -1,0 +1,56 @@
+#include "predictor/class_model.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+/// Moves so many bytes through the caches.
+MeasuredOp moving(double bytes, double ns) {
+  MeasuredOp op;
+  op.engine = "eigen";
+  op.ns = ns;
+  op.relative_error = 0.01;
+  op.facts.work.activation_bytes = bytes;
+  op.facts.features[0] = std::log2(bytes);
+  return op;
+}
+
+ClassModel fitted(const std::vector<MeasuredOp>& ops, const CostModel& prior) {
+  std::vector<const MeasuredOp*> pointers;
+  for (const MeasuredOp& op : ops) pointers.push_back(&op);
+  return fit_class("gelu", pointers, 1, &prior);
+}
+
+CostModel a_byte_a_ns() {
+  CostModel cost;
+  cost.ns_per_activation_byte = 1;
+  cost.ns_per_dispatch = 100;
+  return cost;
+}
+
+}  // namespace
+
+TEST_CASE("one operator tells the pace of its class, not what calls cost", "[predictor]") {
+  const MeasuredOp slow = moving(1000, 100 + 8 * 1000);
+  const ClassModel model = fitted({slow}, a_byte_a_ns());
+  CHECK(model.cost.ns_per_activation_byte == Approx(8).epsilon(0.01));
+  CHECK(model.cost.ns_per_dispatch == Approx(100).epsilon(0.01));
+}
+
+TEST_CASE("few operators that do not tell of each other are unsure", "[predictor]") {
+  // A term each: what one takes cannot be told by the others.
+  std::vector<MeasuredOp> ops{moving(16, 100), moving(1000, 100 + 8 * 1000),
+                              moving(1000, 100 + 8 * 1000)};
+  ops[2].facts.work.activation_bytes_beyond_l2 = 1000;
+  ops[2].ns += 20'000;
+  const ClassModel model = fitted(ops, a_byte_a_ns());
+  const OpEstimate e = estimate(model, ops[2].facts);
+  CHECK(e.ns == Approx(ops[2].ns).epsilon(0.1));
+  CHECK(e.spread_ns / e.ns > 0.3);
+  CHECK(model.test_mape > 0.2);
+}
