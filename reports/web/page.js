@@ -29,6 +29,7 @@
     const text = { labelColor: value('soft'), titleColor: value('soft'), titleFontWeight: 'normal' };
     return {
       background: 'transparent',
+      aria: false,  // draw() describes the chart as a whole; a text for each of 10,000 marks would only take time
       font: 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
       view: { stroke: null },
       axis: { ...text, labelFontSize: 11, titleFontSize: 12, titlePadding: 10, gridColor: value('line'),
