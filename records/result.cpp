@@ -348,27 +348,28 @@ std::string_view name(Origin origin) {
 
 namespace {
 
-/// Of the logarithm of the error, in percent, that an estimate may have.
-struct LogError {
-  explicit LogError(const Interval& percent)
-      : mean(std::log(100 - percent.value)), sd((std::log(100 - percent.low) - mean) / 1.6449) {}
-  double mean;
-  double sd;
-};
+// Standard deviations from the middle to the end of an interval.
+constexpr double z_90 = 1.6449;
+constexpr double z_95 = 1.9600;
 
 }  // namespace
 
+double log_error_sd(const Top1& top1) {
+  if (!top1.estimated) return 0;
+  return std::log((100 - top1.percent.low) / (100 - top1.percent.value)) / z_90;
+}
+
 double probability_of(const Top1& top1, double percent) {
-  if (!top1.estimated || top1.percent.low >= top1.percent.value)
-    return top1.percent.value >= percent ? 1 : 0;
-  const LogError error(top1.percent);
-  return 0.5 * std::erfc((error.mean - std::log(100 - percent)) / error.sd / std::sqrt(2.0));
+  const double sd = log_error_sd(top1);
+  if (sd == 0) return top1.percent.value >= percent ? 1 : 0;
+  return 0.5 *
+         std::erfc(std::log((100 - top1.percent.value) / (100 - percent)) / sd / std::sqrt(2.0));
 }
 
 double assured(const Top1& top1) {
-  if (!top1.estimated || top1.percent.low >= top1.percent.value) return top1.percent.value;
-  const LogError error(top1.percent);
-  return 100 - std::exp(error.mean + 1.2816 * error.sd);
+  const double sd = log_error_sd(top1);
+  if (sd == 0) return top1.percent.value;
+  return 100 - (100 - top1.percent.value) * std::exp(1.2816 * sd);
 }
 
 std::optional<Interval> latency_ms(const ResultNetwork& network) {
@@ -383,6 +384,12 @@ bool is_measured(const MeasuredLatency& latency) {
 
 bool is_measured(const ResultNetwork& network) {
   return network.measured_ms && is_measured(*network.measured_ms);
+}
+
+std::optional<double> log_latency_sd(const ResultNetwork& network) {
+  const auto ms = latency_ms(network);
+  if (!ms || (network.measured_ms && !is_measured(network))) return std::nullopt;
+  return std::log(ms->high / ms->value) / (network.measured_ms ? z_95 : z_90);
 }
 
 Result read_result(const JsonReader& json) {

@@ -63,6 +63,8 @@ inline constexpr double claim_probability = 0.9;
 double probability_of(const Top1& top1, double percent);
 /// The percent that it reaches with `claim_probability`.
 double assured(const Top1& top1);
+/// Standard deviation of the logarithm of the error, `100 - percent`; 0 where it is not estimated.
+double log_error_sd(const Top1& top1);
 
 /// Median latency of a network with its 95 % interval, in milliseconds.
 struct MeasuredLatency {
@@ -132,6 +134,10 @@ std::optional<Interval> latency_ms(const ResultNetwork& network);
 /// interval. Other measured latencies are shown as disturbed, and nothing is claimed from them.
 bool is_measured(const MeasuredLatency& latency);
 bool is_measured(const ResultNetwork& network);
+
+/// Standard deviation of the logarithm of the latency, as its interval tells; nothing where there
+/// is no latency, or one that was measured otherwise than `is_measured` asks.
+std::optional<double> log_latency_sd(const ResultNetwork& network);
 
 /// A network that is worth training next.
 struct NextNetwork {

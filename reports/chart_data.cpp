@@ -69,6 +69,8 @@ json network_rows(const Result& result) {
                  is_front || (!is_proposal && is_cpubone(network)) ? network.name : std::string()}};
     row["latency_text"] =
         fmt::format("{} ms, {}", with_interval(*latency), latency_source(network));
+    const auto log_sd = log_latency_sd(network);
+    row["latency_log_sd"] = log_sd ? json(rounded(*log_sd, 3)) : json();
     row["top1"] = nullptr;
     row["top1_text"] = "not known";
     if (network.top1) {
@@ -76,6 +78,7 @@ json network_rows(const Result& result) {
       row["top1"] = rounded(top.value, 4);
       row["top1_low"] = rounded(top.low, 4);
       row["top1_high"] = rounded(top.high, 4);
+      row["error_log_sd"] = rounded(log_error_sd(*network.top1), 3);
       row["top1_text"] = network.top1->estimated ? fmt::format("{:.1f} % estimated ({:.1f}–{:.1f})",
                                                                top.value, top.low, top.high)
                                                  : fmt::format("{:.1f} % published", top.value);

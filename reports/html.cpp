@@ -306,7 +306,7 @@ std::string report_html(std::span<const Result> results) {
   add_section(sections, parts, "speed", "Speed and accuracy", "Speed and accuracy",
               "Up and left is better. Grey dots are the networks that the search looked at, "
               "predicted; diamonds are proposals; hollow marks were not measured; bars are "
-              "intervals.",
+              "intervals, and probabilities are what these tell.",
               [](const Part& part) {
                 return chart_html(part, "front", front_controls(part)) +
                        details("Table: the front", front_table(*part.result));

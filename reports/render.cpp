@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -93,16 +94,6 @@ void make_folder(const fs::path& folder) {
     throw Error(fmt::format("{}: cannot make the folder: {}", folder.string(), failed.message()));
 }
 
-void thin_out(nlohmann::json& spec) {
-  const auto datasets = spec.find("datasets");
-  if (datasets == spec.end() || !datasets->contains("candidates")) return;
-  nlohmann::json& all = (*datasets)["candidates"];
-  if (all.size() <= most_dots) return;
-  nlohmann::json some = nlohmann::json::array();
-  for (std::size_t i = 0; i < most_dots; ++i) some.push_back(all[i * all.size() / most_dots]);
-  all = std::move(some);
-}
-
 /// Writes `charts/*.svg` and `*.png`; names of those written, relative to `folder`.
 std::vector<std::string> write_charts(std::span<const Result> results, const fs::path& folder,
                                       std::vector<std::string>& notes) {
@@ -112,15 +103,15 @@ std::vector<std::string> write_charts(std::span<const Result> results, const fs:
         "cpubone is built)");
     return {};
   }
-  const ChartFrame frame = chart_frame(results);
+  ChartFrame frame = chart_frame(results);
+  frame.candidates = std::min(frame.candidates, most_dots);
   nlohmann::json charts = nlohmann::json::array();
   for (std::size_t i = 0; i < results.size(); ++i) {
     const ChartSet set = make_charts(results[i], frame);
     for (const Chart& chart : set.charts) {
-      nlohmann::json spec = standalone(set, chart);
-      thin_out(spec);
       const std::string prefix = results.size() > 1 ? fmt::format("{}-", i + 1) : "";
-      charts.push_back({{"file", fmt::format("{}{}.svg", prefix, chart.name)}, {"spec", spec}});
+      charts.push_back({{"file", fmt::format("{}{}.svg", prefix, chart.name)},
+                        {"spec", standalone(set, chart)}});
     }
   }
   const ScratchFolder scratch;

@@ -40,6 +40,21 @@ std::string better_cell(const ResultNetwork& network, const Result& result) {
   return fmt::format("{}", fmt::join(cells, ", "));
 }
 
+/// The most accurate published network that is as fast as a proposal, with the probability that
+/// the proposal is as accurate.
+std::string rival_cell(const ResultNetwork& network, const Result& result) {
+  if (network.origin != Origin::proposal) return "–";
+  const ResultNetwork* rival = nullptr;
+  for (const ResultNetwork& n : result.networks)
+    if (n.origin == Origin::published && comparable(n) &&
+        latency_ms(n)->value <= latency_ms(network)->value &&
+        (rival == nullptr || n.top1->percent.value > rival->top1->percent.value))
+      rival = &n;
+  if (rival == nullptr) return "none is";
+  return fmt::format("{} ({})", rival->name,
+                     percent_text(probability_of(*network.top1, rival->top1->percent.value)));
+}
+
 std::string optional_cell(const std::optional<double>& value) {
   return value ? short_number(*value) : "–";
 }
@@ -165,12 +180,17 @@ Table network_table(const Result& result) {
 
 Table front_table(const Result& result) {
   Table table{"Networks on the front",
-              {{"Network"}, {"Latency ms", true}, {"How"}, {"Top-1 %", true}, {"GMACpS", true}},
+              {{"Network"},
+               {"Latency ms", true},
+               {"How"},
+               {"Top-1 %", true},
+               {"GMACpS", true},
+               {"As accurate as the best published one that is as fast (probability)"}},
               {}};
   for (const ResultNetwork* network : front(result))
     table.rows.push_back({network->name, latency_cell(*network),
                           std::string(latency_source(*network)), top1_cell(*network),
-                          optional_cell(network->gmacps)});
+                          optional_cell(network->gmacps), rival_cell(*network, result)});
   return table;
 }
 

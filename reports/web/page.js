@@ -29,6 +29,7 @@
     const text = { labelColor: value('soft'), titleColor: value('soft'), titleFontWeight: 'normal' };
     return {
       background: 'transparent',
+      aria: false,  // draw() describes the chart as a whole; a text for each of 10,000 marks would only take time
       font: 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
       view: { stroke: null },
       axis: { ...text, labelFontSize: 11, titleFontSize: 12, titlePadding: 10, gridColor: value('line'),
@@ -160,6 +161,41 @@
     }
   };
 
+  /// The share of a normal distribution below so many standard deviations, within 1e-7 (Abramowitz and Stegun, 26.2.17).
+  const normal_below = (deviations) => {
+    const t = 1 / (1 + 0.2316419 * Math.abs(deviations));
+    const series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+    const tail = series * Math.exp(-(deviations ** 2) / 2) / Math.sqrt(2 * Math.PI);
+    return deviations > 0 ? 1 - tail : tail;
+  };
+  /// That what is estimated as `value` is at most `limit`, where its logarithm has this standard deviation; in words.
+  const probability = (value, limit, log_sd) => {
+    const away = Math.log(limit / value);
+    const share = log_sd > 0 ? normal_below(away / log_sd) : Number(away >= 0);
+    return share < 0.01 ? 'below 1 %' : share > 0.99 ? 'over 99 %' : `${Math.round(100 * share)} %`;
+  };
+  const how_surely_within = (row, limit) => (row.latency_log_sd === null
+    ? 'Whether it is within the budget is not known: the measuring was disturbed.'
+    : `Within the budget with a probability of ${probability(row.latency, limit, row.latency_log_sd)}.`);
+  const how_much_better = (proposal, published) => {
+    const accurate = probability(100 - proposal.top1, 100 - published.top1, Math.hypot(proposal.error_log_sd, published.error_log_sd));
+    const said = `${proposal.name} is at least as accurate as ${published.name} with a probability of ${accurate}`;
+    const both_known = proposal.latency_log_sd !== null && published.latency_log_sd !== null;
+    if (!both_known || proposal.latency >= published.latency) return `${said}.`;
+    const log_sd = Math.hypot(proposal.latency_log_sd, published.latency_log_sd);
+    return `${said}, and faster with ${probability(proposal.latency, published.latency, log_sd)}.`;
+  };
+  const told = (row) => `${row.name}, ${row.latency_text}, ${row.top1_text}`;
+  /// Of the most accurate network within a budget, beside the most accurate one of the other origin.
+  const how_sure = (best, other, limit) => {
+    const said = limit < Infinity ? [how_surely_within(best, limit)] : [];
+    if (other && best.origin === 'proposal')
+      said.push(`Of the published ones ${told(other)}.`, how_much_better(best, other));
+    else if (other)
+      said.push(`Of the proposals ${told(other)}.`, how_much_better(other, best));
+    return said.join(' ');
+  };
+
   const connect = (figure) => {
     const controls = figure.querySelector('.controls');
     const element = figure.querySelector('.chart');
@@ -205,10 +241,9 @@
         .sort((a, b) => b.top1 - a.top1 || a.latency - b.latency);
       const best = within[0];
       const head = limit === Infinity ? 'no limit' : '≤ ' + limit.toPrecision(3) + ' ms';
-      const told = (row) => `${row.name}, ${row.latency_text}, ${row.top1_text}`;
-      const rival = best && best.origin === 'proposal' && within.find((row) => row.origin !== 'proposal');
-      output.textContent = !best ? `${head}: no network is that fast`
-        : `${head}: ${told(best)}${rival ? `; of the published ones ${told(rival)}` : ''}`;
+      const other = best && within.find((row) => row.origin !== best.origin);
+      output.textContent = best ? `${head}: ${told(best)}\n${how_sure(best, other, limit)}`
+        : `${head}: no network is that fast`;
       slider.setAttribute('aria-valuetext', head);
     };
     slider.addEventListener('input', () => {

@@ -161,4 +161,18 @@ TEST_CASE("an estimate's interval tells with what probability an accuracy is rea
   CHECK(probability_of(published, 80) == 1);
   CHECK(probability_of(published, 80.1) == 0);
   CHECK(assured(published) == 80);
+  CHECK(log_error_sd(estimated) == Approx(sd));
+  CHECK(log_error_sd(published) == 0);
+}
+
+TEST_CASE("a latency spreads as its interval tells, but not where the measuring was disturbed",
+          "[records]") {
+  ResultNetwork network;
+  CHECK_FALSE(log_latency_sd(network));
+  network.predicted_ms = Interval{10, 9, 10 * std::exp(1.6449 * 0.03)};
+  CHECK(*log_latency_sd(network) == Approx(0.03));
+  network.measured_ms = MeasuredLatency{{11, 10, 11 * std::exp(1.96 * 0.01)}, 30, false};
+  CHECK(*log_latency_sd(network) == Approx(0.01));
+  network.measured_ms->disturbed = true;
+  CHECK_FALSE(log_latency_sd(network));
 }

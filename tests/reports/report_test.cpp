@@ -110,6 +110,18 @@ TEST_CASE("the front is computed where the result names none", "[reports]") {
   CHECK(front(result)[0]->name == "b0");
 }
 
+TEST_CASE("on the front a proposal stands beside the best published network that is as fast",
+          "[reports]") {
+  Result result = small_result();
+  // p1's interval is of 90 %: 78.5 % is its low end.
+  result.networks[0].top1->percent.value = 78.5;
+  CHECK(front_table(result).rows[0][5] == "–");
+  CHECK(front_table(result).rows[1][0] == "p1");
+  CHECK(front_table(result).rows[1][5] == "b0 (95.0 %)");
+  result.networks[0].measured_ms->ms.value = 15.5;
+  CHECK(front_table(result).rows[0][5] == "none is");
+}
+
 TEST_CASE("the summary tells the choice, how sure it is, and what MACs alone would tell",
           "[reports]") {
   const auto sentences = summary_sentences(small_result());
@@ -343,7 +355,10 @@ TEST_CASE("a report without results is a wrong argument", "[reports]") {
 
 TEST_CASE("all files of a report are written and listed", "[reports]") {
   const TemporaryFolder folder;
-  const std::vector results{small_result()};
+  // Of a still picture's dots, more than 600 only blacken it.
+  Result result = small_result();
+  result.candidates.resize(700, result.candidates[0]);
+  const std::vector results{result};
   const WrittenReport report = write_report(results, folder / "out");
   for (const char* file : {"report.html", "report.md", "pareto.csv"})
     CHECK(fs::file_size(folder / "out" / file) > 0);
@@ -358,6 +373,8 @@ TEST_CASE("all files of a report are written and listed", "[reports]") {
   };
   picture("out/charts/front.svg", "<svg");
   picture("out/charts/front.png", "PNG");
+  if (fs::exists(folder / "out/charts/front.svg"))
+    CHECK(contains(read_text(folder / "out/charts/front.svg"), "600 of 700 candidates drawn"));
   CHECK_THROWS_WITH(write_report(results, "/dev/null/out"),
                     ContainsSubstring("/dev/null/out: cannot make the folder"));
 }

@@ -124,6 +124,41 @@ test('the latency budget moves by keyboard and names the best network in it', as
   assert.match(await output.innerText(), /no network is that fast/);
 });
 
+test('the budget tells how sure its recommendation is', async () => {
+  // 90 % of the proposal's accuracy is above the published 79 %, 75 % of its latency below the published one.
+  const above = (value, deviations, log_sd) => value * Math.exp(deviations * log_sd);
+  const latency = (value, log_sd) => ({ disturbed: false, samples: 30, value, low: value / above(1, 1.96, log_sd), high: above(value, 1.96, log_sd) });
+  const result = example();
+  const proposal = result.networks.find((network) => network.origin === 'proposal');
+  const published = result.networks.find((network) => network.name === 'cpubone-b1');
+  const error_sd = Math.log(21 / 20) / 1.2816;
+  Object.assign(proposal.top1, { value: 80, low: 100 - above(20, 1.6449, error_sd), high: 100 - above(20, -1.6449, error_sd) });
+  Object.assign(published.top1, { value: 79, low: 79, high: 79 });
+  proposal.measured_ms = latency(20, 0.06);
+  published.measured_ms = latency(above(20, 0.6745, 0.1), 0.08);
+  Object.assign(result, { networks: [proposal, published], candidates: [], front: [], findings: [] });
+  const told = async (page, position) => {
+    await page.locator('#r0-budget').fill(String(position));
+    return page.locator('#r0-front output').innerText();
+  };
+  const page = await open(write_report('sure', [result]));
+  const both = `Of the published ones cpubone-b1, 21.4 (18.3–25.0) ms, measured, 79.0 % published. ${proposal.name} is at least ` +
+    'as accurate as cpubone-b1 with a probability of 90 %, and faster with 75 %.';
+  assert.equal((await told(page, 1000)).split('\n')[1], both);
+  const [low, high] = await page.evaluate(() => window.cpubone_report.state.r0.views.front.scale('x').domain());
+  const position = (ms) => Math.ceil(1000 * Math.log(ms / low) / Math.log(high / low));
+  assert.match(await told(page, position(above(20, 0.5244, 0.06))), /^≤ 20\.6 ms: .*\nWithin the budget with a probability of 70 %\.$/);
+  assert.match(await told(page, position(above(20, 3, 0.06))), /\nWithin the budget with a probability of over 99 %\. Of the published/);
+
+  proposal.measured_ms.disturbed = true;
+  const disturbed = await open(write_report('unsure', [result]));
+  assert.match(await told(disturbed, 999), /not known: the measuring was disturbed\. .* with a probability of 90 %\.$/);
+
+  Object.assign(proposal.top1, { value: 78.9, low: 77.5, high: 80.2 });
+  const worse = await open(write_report('worse', [result]));
+  assert.match(await told(worse, 1000), new RegExp(`^no limit: cpubone-b1,.*\nOf the proposals ${proposal.name}, .* with a probability of 4\\d %\\.$`));
+});
+
 test('a family is hidden and shown by its button, in both charts', async () => {
   const page = await open(example_report());
   await draw_all(page);
