@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -16,8 +17,10 @@
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
+#include "profiler/co_execution_profile.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
+#include "runtime/opencl/opencl.hpp"
 #endif
 
 namespace cpubone::cli {
@@ -41,6 +44,29 @@ Predictor host_predictor(const MeasureSettings& settings) {
   return fitted(load_profile(path));
 }
 
+/// A driver may have changed since; the name of the file does not tell.
+void warn_of_other_coprocessor(const Device& measured, const Terminal& terminal) {
+  const std::vector<OpenClDevice> devices = opencl_devices();
+  if (std::none_of(devices.begin(), devices.end(), [&](const OpenClDevice& device) {
+        return measured.runtime.ends_with(identity(device));
+      }))
+    terminal.warn(fmt::format(
+        "no OpenCL device of this machine is the one that was measured ({}); remedy: run "
+        "`cpubone-profile --device host+gpu` again",
+        measured.runtime));
+}
+
+/// Where `cpubone-profile --device host+gpu` keeps what it measures.
+std::filesystem::path host_co_execution_file(const MeasureSettings& settings) {
+  std::filesystem::path path = host_co_execution_profile_path(settings);
+  if (!std::filesystem::exists(path))
+    throw Error(fmt::format(
+        "--co-execution: this machine has no profile of CPU and coprocessor for {} thread{} yet "
+        "({}); run `cpubone-profile --device host+gpu --threads {}` once",
+        settings.threads, settings.threads == 1 ? "" : "s", path.string(), settings.threads));
+  return path;
+}
+
 void warn_of_other_machine(const Predictor& predictor, const std::string& file,
                            const Terminal& terminal) {
   if (predictor.device.name != "host" ||
@@ -59,7 +85,14 @@ Predictor host_predictor(const MeasureSettings&) {
       "with --device");
 }
 
+std::filesystem::path host_co_execution_file(const MeasureSettings&) {
+  throw Error(
+      "--co-execution: built without XNNPACK, so this machine cannot be measured; name a file that "
+      "`cpubone-profile --device host+gpu -o FILE` wrote with --device");
+}
+
 void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&) {}
+void warn_of_other_coprocessor(const Device&, const Terminal&) {}
 #endif
 
 /// A predictor cannot tell of other conditions than its own.
@@ -144,6 +177,31 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
       is_profile ? fitted(profile_from_json(reader)) : predictor_from_json(reader);
   warn_of_other_machine(predictor, device, terminal);
   return under(conditions, std::move(predictor), device);
+}
+
+CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
+                                            const Terminal& terminal) {
+  const MeasureSettings settings = settings_of(conditions);
+  if (settings.dtype != DType::f32)
+    throw std::invalid_argument(
+        fmt::format("--precision: got {}, but layers are shared with a coprocessor in f32 only",
+                    name(settings.dtype)));
+  const bool host = device == "host";
+  if (!host && !std::filesystem::is_regular_file(device))
+    throw std::invalid_argument(fmt::format(
+        "--device: with --co-execution expected host, or a file that `cpubone-profile --device "
+        "host+gpu -o FILE` wrote, got \"{}\"",
+        device));
+  const std::filesystem::path file =
+      host ? host_co_execution_file(settings) : std::filesystem::path(device);
+  CoExecutionPredictor predictor =
+      fit_co_execution(load_co_execution_profile(file), calibration_networks());
+  if (host)
+    warn_of_other_coprocessor(predictor.coprocessor.device, terminal);
+  else
+    warn_of_other_machine(predictor.cpu, device, terminal);
+  predictor.cpu = under(conditions, std::move(predictor.cpu), device);
+  return predictor;
 }
 
 Predictor adapted_to_latencies(const Predictor& predictor, const std::filesystem::path& csv,

@@ -7,6 +7,7 @@
 #include "cli/terminal.hpp"
 #include "graph/network.hpp"
 #include "graph/passes.hpp"
+#include "predictor/co_execution.hpp"
 #include "predictor/predictor.hpp"
 #include "space/named_network.hpp"
 
@@ -32,6 +33,11 @@ MeasureSettings settings_of(const Conditions& conditions);
 /// std::invalid_argument where the device is predicted under other conditions.
 Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
+
+/// The same with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
+/// keeps) or a file that it wrote. Throws as `device_predictor` does.
+CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
+                                            const Terminal& terminal);
 
 /// The predictor adapted to the latencies of a table `network,latency_ms`, of networks as
 /// `named_network` reads them: measured on another device like it, or by another runtime. Throws

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cli/arguments.hpp"
+#include "cli/co_execution_output.hpp"
 #include "cli/device.hpp"
 #include "cli/prediction_output.hpp"
 #include "cli/terminal.hpp"
@@ -149,6 +150,34 @@ std::string provenance(const Predictor& predictor) {
   return text;
 }
 
+/// Networks on CPU and coprocessor, layers split as planned.
+void predict_co_execution(const cli::Terminal& terminal, const std::string& device,
+                          const cli::Conditions& conditions, std::vector<NamedNetwork> networks,
+                          Format format, const std::string& by) {
+  const CoExecutionPredictor predictor = cli::co_execution_predictor(device, conditions, terminal);
+  terminal.note(fmt::format(
+      "{} ({}), {}, {} thread{}, {}; synchronisation {:.1f} us, {} shared layers predicted with a "
+      "mean error of {:.1f} % each left out",
+      predictor.cpu.device.name, predictor.cpu.device.cpu, predictor.coprocessor.device.runtime,
+      predictor.cpu.settings.threads, predictor.cpu.settings.threads == 1 ? "" : "s",
+      provenance(predictor.cpu), predictor.synchronisation_ns * 1e-3, predictor.shared_layers,
+      100 * predictor.shared_mape));
+  constexpr double much = 0.2;
+  if (predictor.shared_mape > much)
+    terminal.warn(
+        fmt::format("shared layers are predicted with a mean error of {:.0f} %, so that savings "
+                    "are uncertain; remedy: run `cpubone-profile --device host+gpu` again with a "
+                    "longer budget, on a machine that is idle",
+                    100 * predictor.shared_mape));
+  std::vector<cli::CoExecuted> predicted;
+  for (NamedNetwork& named : networks) {
+    CoExecutionPrediction prediction = predict(predictor, named.network);
+    predicted.push_back({std::move(named.network), std::move(prediction)});
+  }
+  const bool by_layer = by == "op" || (by == "auto" && predicted.size() == 1);
+  cli::print_co_execution(terminal, predictor, predicted, format, by_layer);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -168,6 +197,7 @@ int main(int argc, char** argv) {
   bool evaluates = false;
   bool explains = false;
   bool quiet = false;
+  bool co_executes = false;
   app.add_option("network", names, "names of --list, network files (.json) or ONNX models (.onnx)");
   app.add_option("--device", device,
                  "host, a name such as pi5, or a file with a profile, a predictor or a device")
@@ -188,6 +218,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
   app.add_flag("--explain", explains,
                "also which changes of its operators would save most, and how much");
+  app.add_flag("--co-execution", co_executes,
+               "share layers with the OpenCL device beside the CPU, split as is predicted to take "
+               "least, and show the CPU alone beside it; --device is host, or a file, that "
+               "cpubone-profile --device host+gpu has measured");
   app.add_flag("--evaluate", evaluates,
                "measure the networks (default: all of --list) on this machine and compare");
   app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")
@@ -210,6 +244,13 @@ int main(int argc, char** argv) {
       networks.back().network = in_form(std::move(networks.back().network), form);
     }
     if (!precision.empty()) conditions.precision = parse_dtype(precision);
+    if (co_executes) {
+      if (evaluates || explains || !latencies.empty() || by == "stage" || by == "both")
+        throw std::invalid_argument(
+            "--co-execution tells how layers are split: expected no --evaluate, --explain or "
+            "--latencies, and --by auto, op or none");
+      return predict_co_execution(terminal, device, conditions, std::move(networks), format, by);
+    }
     Predictor predictor = cli::device_predictor(device, conditions, terminal);
     if (!latencies.empty()) {
       if (evaluates)

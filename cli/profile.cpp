@@ -12,14 +12,15 @@
 #include "cli/terminal.hpp"
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
-#include "predictor/calibration.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/agent.hpp"
+#include "profiler/co_execution_profile.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/remote.hpp"
+#include "runtime/opencl/opencl.hpp"
 
 using namespace cpubone;
 namespace fs = std::filesystem;
@@ -108,34 +109,21 @@ std::vector<Op> read_ops(const std::string& path, DType dtype, Backends backends
   return ops;
 }
 
-void list_devices(const cli::Terminal& terminal, cli::Format format) {
-  Table table{"Devices",
-              {{"device"}, {"hardware"}, {"runtime"}, {"evidence"}, {"expected error %", true}},
-              {}};
-  const auto percent = [](double error) { return fmt::format("{:.1f}", 100 * error); };
-  const auto measured_error = [&](const std::string& device) {
-    const NetworkModel model = cli::device_predictor(device, {}, terminal).network;
-    return model.networks > 0 ? percent(model.test_mape) : "not known";
+MeasureOptions options_of(const Arguments& arguments, Backends backends) {
+  MeasureOptions options;
+  options.settings = settings_of(arguments);
+  options.backends = backends;
+  options.budget_s = cli::parse_seconds("--budget", arguments.budget);
+  options.seed = arguments.seed;
+  options.resume = arguments.resume;
+  options.cancelled = [] { return cli::interrupted().load(); };
+  return options;
+}
+
+void show_progress(MeasureOptions& options, cli::Progress& progress) {
+  options.on_progress = [&progress](const SampleProgress& p) {
+    progress.update(p.fraction, 1, fmt::format("{} of {}", p.done, p.tasks));
   };
-  const Device host = describe_host();
-  const bool has_profile = find_cache_folder() && fs::exists(host_profile_path({}));
-  table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores), host.runtime,
-                        has_profile ? "measured here, 1 thread" : "none yet: run cpubone-profile",
-                        has_profile ? measured_error("host") : "not known"});
-  for (const DeviceDescription& known : known_devices()) {
-    const auto measured = cli::measured_profile(known.device.name, {});
-    const DeviceSummary summary = summarise(known);
-    table.rows.push_back(
-        {summary.name, fmt::format("{}: {}", summary.title, summary.hardware),
-         measured ? measured->device.runtime : known.device.runtime,
-         measured
-             ? "measured elsewhere, " + measured->created
-             : fmt::format("{}{}", summary.evidence,
-                           summary.latencies > 0 ? fmt::format(", {} networks", summary.latencies)
-                                                 : " only"),
-         measured ? measured_error(summary.name) : percent(summary.expected_error)});
-  }
-  terminal.print(table, format);
 }
 
 /// What is asked for: operators, networks, or where both are empty all that a predictor needs.
@@ -234,6 +222,13 @@ void check_can_be_added(const Output& output, const Profile& profile) {
   }
 }
 
+void remove_journals(const fs::path& journal, std::span<const char* const> parts) {
+  for (const char* part : parts) {
+    std::error_code code;
+    fs::remove(journal.string() + part, code);
+  }
+}
+
 void save(const Profile& measured, Output& output) {
   if (output.in_cache && output.file.empty())
     output.file = cache_folder() / fmt::format("{}-{}.json", measured.device.name,
@@ -250,37 +245,95 @@ void save(const Profile& measured, Output& output) {
     all.created = measured.created;
   }
   save_profile(all, output.file);
-  for (const char* part : journal_parts) {
-    std::error_code code;
-    fs::remove(output.journal.string() + part, code);
+  remove_journals(output.journal, journal_parts);
+}
+
+void warn_of(const Profile& measured, const cli::Terminal& terminal) {
+  for (const Warning& warning : measured.warnings)
+    terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
+}
+
+std::shared_ptr<const Coprocessor> this_coprocessor(const cli::Terminal& terminal) {
+  const std::vector<OpenClDevice> devices = opencl_devices();
+  OpenClOptions options;
+  options.device = preferred_device(devices);
+  auto coprocessor = opencl_coprocessor(options);
+  const OpenClDevice& device = devices.at(static_cast<std::size_t>(options.device));
+  terminal.note("coprocessor: " + text(device));
+  if (device.is_cpu)
+    terminal.warn(
+        "the OpenCL device is the CPU itself: what it saves, more threads on the CPU may save as "
+        "well; remedy: install the OpenCL driver of a GPU where there is one");
+  return coprocessor;
+}
+
+/// The CPU, the coprocessor beside it, and layers that they share.
+void profile_co_execution(const Arguments& arguments, cli::Format format,
+                          const cli::Terminal& terminal) {
+  if (!arguments.networks.empty() || !arguments.ops.empty() || arguments.beside_f32 ||
+      arguments.precision != "f32" || arguments.runtime != "xnnpack")
+    throw std::invalid_argument(
+        "--device host+gpu measures what predictions of co-execution need, in f32 on XNNPACK: "
+        "expected no --network, --ops, --beside-f32, other --precision or other --runtime");
+  MeasureOptions options = options_of(arguments, backends());
+  options.calibration_ns = known_calibration_ns(options.settings);
+  const auto coprocessor = this_coprocessor(terminal);
+  fs::path file = arguments.output;
+  if (file.empty()) {
+    fs::create_directories(cache_folder());
+    file = host_co_execution_profile_path(options.settings);
+  } else if (fs::exists(file)) {
+    load_co_execution_profile(file);  // no other file is replaced
   }
+  cli::require_writable(file);
+  options.journal = file.string() + ".journal";
+  CoExecutionProfile measured;
+  {
+    cli::Progress progress(terminal, "measuring");
+    show_progress(options, progress);
+    measured = measure_co_execution_profile(options, coprocessor, spread_of);
+  }
+  if (cli::interrupted()) throw Error("interrupted; --resume goes on from here");
+  if (measured.coprocessor.ops.empty() || measured.shared.empty())
+    throw Error(fmt::format(
+        "within {} too little could be measured on the coprocessor; raise --budget, and --resume "
+        "goes on from here",
+        arguments.budget));
+  save_co_execution_profile(measured, file);
+  remove_journals(options.journal, co_execution_journal_parts);
+
+  warn_of(measured.cpu, terminal);
+  warn_of(measured.coprocessor, terminal);
+  print_summary(terminal, measured, format);
+  terminal.note(
+      fmt::format("{} operators on the CPU, {} on the coprocessor, {} shared layers in "
+                  "{:.1f} s: {}",
+                  measured.cpu.ops.size(), measured.coprocessor.ops.size(), measured.shared.size(),
+                  measured.cpu.seconds + measured.coprocessor.seconds, file.string()));
 }
 
 void profile(const Arguments& arguments) {
   const cli::Format format = cli::parse_format(arguments.format);
   const cli::Terminal terminal(arguments.quiet);
-  if (arguments.list_devices) return list_devices(terminal, format);
+  if (arguments.list_devices) return print_devices(terminal, format);
   const bool remote = is_transport(arguments.device);
-  if (arguments.device != "host" && !remote)
-    throw std::invalid_argument(
-        fmt::format("--device: got \"{}\", but only host and ssh://[user@]host[:port] can be "
-                    "measured; to predict "
-                    "for other devices use cpubone-predict --device {}",
-                    arguments.device, arguments.device));
+  const bool co_execution = arguments.device == "host+gpu";
+  if (arguments.device != "host" && !co_execution && !remote)
+    throw std::invalid_argument(fmt::format(
+        "--device: got \"{}\", but only host, host+gpu and ssh://[user@]host[:port] can "
+        "be measured; to predict "
+        "for other devices use cpubone-predict --device {}",
+        arguments.device, arguments.device));
   if (!remote && is_emulated())
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
 
+  if (co_execution) return profile_co_execution(arguments, format, terminal);
+
   const Backends backends = runtime_of(arguments);
   if (arguments.beside_f32) return compare_with_f32(arguments, format);
 
-  MeasureOptions options;
-  options.settings = settings_of(arguments);
-  options.backends = backends;
-  options.budget_s = cli::parse_seconds("--budget", arguments.budget);
-  options.seed = arguments.seed;
-  options.resume = arguments.resume;
-  options.cancelled = [] { return cli::interrupted().load(); };
+  MeasureOptions options = options_of(arguments, backends);
   const RemoteJob job = job_of(arguments, options.settings, backends);
   Output output = output_of(arguments, remote, is_whole(job), options.settings);
   options.journal = output.journal;
@@ -292,9 +345,7 @@ void profile(const Arguments& arguments) {
   Profile measured;
   {
     cli::Progress progress(terminal, "measuring");
-    options.on_progress = [&](const SampleProgress& p) {
-      progress.update(p.fraction, 1, fmt::format("{} of {}", p.done, p.tasks));
-    };
+    show_progress(options, progress);
     measured =
         remote ? measure_there(arguments, job, options, terminal) : measure_here(job, options);
   }
@@ -305,8 +356,7 @@ void profile(const Arguments& arguments) {
         fmt::format("nothing could be measured within {}; raise --budget", arguments.budget));
   save(measured, output);
 
-  for (const Warning& warning : measured.warnings)
-    terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
+  warn_of(measured, terminal);
   if (is_whole(job))
     print_summary(terminal, measured, format);
   else if (!job.networks.empty())
@@ -326,7 +376,10 @@ int main(int argc, char** argv) {
       "Measure how long operators and networks take on this machine. Without --network and --ops:\n"
       "the operators that a predictor for it needs.",
       "cpubone-profile");
-  app.add_option("--device", a.device, "machine to measure: host or ssh://[user@]host[:port]")
+  app.add_option(
+         "--device", a.device,
+         "machine to measure: host, ssh://[user@]host[:port], or host+gpu: this machine and "
+         "the OpenCL device beside it, for cpubone-predict --co-execution")
       ->capture_default_str();
   app.add_option("--agent", a.agent,
                  "folder with cpubone-profile and its libraries, built for a device of another "
@@ -359,8 +412,8 @@ int main(int argc, char** argv) {
   app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
       ->capture_default_str();
   app.add_option("-o,--output", a.output,
-                 "profile that is written, or added to; without --network and --ops by default "
-                 "in ~/.cache/cpubone");
+                 "profile that is written, or added to (of host+gpu: replaced); without --network "
+                 "and --ops by default in ~/.cache/cpubone");
   app.add_flag("--resume", a.resume, "go on where a run with the same -o was interrupted");
   cli::add_form_options(app, a.form);
   app.add_option("--format", a.format, "table, json or csv")->capture_default_str();

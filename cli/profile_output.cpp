@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/device.hpp"
+#include "predictor/calibration.hpp"
+#include "profiler/host.hpp"
+#include "profiler/host_profile.hpp"
 #include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 
@@ -199,17 +204,11 @@ std::string class_of(const Op& op) {
   return which + (op.groups > 1 ? " grouped" : "");
 }
 
-Table summary_of(const Profile& profile) {
+/// Of the classes of operators in a profile.
+std::vector<std::vector<std::string>> summary_rows(const Profile& profile) {
+  std::vector<std::vector<std::string>> rows;
   std::map<std::string, std::vector<const OpRecord*>> classes;
   for (const OpRecord& record : profile.ops) classes[class_of(record.op)].push_back(&record);
-  Table table{"Profile",
-              {{"class"},
-               {"operators", true},
-               {"median us", true},
-               {"median GMACpS", true},
-               {"median interval %", true},
-               {"disturbed", true}},
-              {}};
   for (const auto& [which, records] : classes) {
     std::vector<double> us;
     std::vector<double> speed;
@@ -222,11 +221,35 @@ Table summary_of(const Profile& profile) {
       interval.push_back(50 * (timing.high_ns - timing.low_ns) / timing.median_ns);
       disturbed += timing.disturbed ? 1 : 0;
     }
-    table.rows.push_back({which, fmt::to_string(records.size()), fmt::format("{:.1f}", median(us)),
-                          median(speed) > 0 ? fmt::format("{:.2f}", median(speed)) : "",
-                          fmt::format("{:.2f}", median(interval)), fmt::to_string(disturbed)});
+    rows.push_back({which, fmt::to_string(records.size()), fmt::format("{:.1f}", median(us)),
+                    median(speed) > 0 ? fmt::format("{:.2f}", median(speed)) : "",
+                    fmt::format("{:.2f}", median(interval)), fmt::to_string(disturbed)});
   }
-  return table;
+  return rows;
+}
+
+Table summary_of(const Profile& profile) {
+  return {"Profile",
+          {{"class"},
+           {"operators", true},
+           {"median us", true},
+           {"median GMACpS", true},
+           {"median interval %", true},
+           {"disturbed", true}},
+          summary_rows(profile)};
+}
+
+void note_roofline(const Terminal& terminal, const Profile& profile) {
+  const Roofline& r = profile.roofline;
+  if (r.f32_macps == 0) return;
+  const double share = convolution_share(profile);
+  terminal.note(fmt::format(
+      "this CPU's peak in f32 is {:.0f} GMACpS; it reads {:.0f} GB/s from L1, {:.0f} from L2, "
+      "{:.0f} from its last-level cache and {:.0f} from memory{}",
+      r.f32_macps * 1e-9, r.l1_bytes_per_s * 1e-9, r.l2_bytes_per_s * 1e-9,
+      r.llc_bytes_per_s * 1e-9, r.memory_bytes_per_s * 1e-9,
+      share > 0 ? fmt::format("; dense convolutions reach {:.0f} % of the peak", 100 * share)
+                : ""));
 }
 
 template <typename Records>
@@ -260,16 +283,49 @@ void print(const Terminal& terminal, const std::vector<PrecisionComparison>& com
 
 void print_summary(const Terminal& terminal, const Profile& profile, Format format) {
   terminal.print(summary_of(profile), format);
-  const Roofline& r = profile.roofline;
-  if (r.f32_macps == 0) return;
-  const double share = convolution_share(profile);
-  terminal.note(fmt::format(
-      "this CPU's peak in f32 is {:.0f} GMACpS; it reads {:.0f} GB/s from L1, {:.0f} from L2, "
-      "{:.0f} from its last-level cache and {:.0f} from memory{}",
-      r.f32_macps * 1e-9, r.l1_bytes_per_s * 1e-9, r.l2_bytes_per_s * 1e-9,
-      r.llc_bytes_per_s * 1e-9, r.memory_bytes_per_s * 1e-9,
-      share > 0 ? fmt::format("; dense convolutions reach {:.0f} % of the peak", 100 * share)
-                : ""));
+  note_roofline(terminal, profile);
+}
+
+void print_summary(const Terminal& terminal, const CoExecutionProfile& profile, Format format) {
+  Table table = summary_of(profile.cpu);
+  table.columns.insert(table.columns.begin(), {"processor"});
+  for (std::vector<std::string>& row : table.rows) row.insert(row.begin(), "CPU");
+  for (std::vector<std::string>& row : summary_rows(profile.coprocessor)) {
+    row.insert(row.begin(), "coprocessor");
+    table.rows.push_back(std::move(row));
+  }
+  terminal.print(table, format);
+  note_roofline(terminal, profile.cpu);
+}
+
+void print_devices(const Terminal& terminal, Format format) {
+  Table table{"Devices",
+              {{"device"}, {"hardware"}, {"runtime"}, {"evidence"}, {"expected error %", true}},
+              {}};
+  const auto percent = [](double error) { return fmt::format("{:.1f}", 100 * error); };
+  const auto measured_error = [&](const std::string& device) {
+    const NetworkModel model = device_predictor(device, {}, terminal).network;
+    return model.networks > 0 ? percent(model.test_mape) : "not known";
+  };
+  const Device host = describe_host();
+  const bool has_profile = find_cache_folder() && std::filesystem::exists(host_profile_path({}));
+  table.rows.push_back({host.name, fmt::format("{}, {} cores", host.cpu, host.cores), host.runtime,
+                        has_profile ? "measured here, 1 thread" : "none yet: run cpubone-profile",
+                        has_profile ? measured_error("host") : "not known"});
+  for (const DeviceDescription& known : known_devices()) {
+    const auto measured = measured_profile(known.device.name, {});
+    const DeviceSummary summary = summarise(known);
+    table.rows.push_back(
+        {summary.name, fmt::format("{}: {}", summary.title, summary.hardware),
+         measured ? measured->device.runtime : known.device.runtime,
+         measured
+             ? "measured elsewhere, " + measured->created
+             : fmt::format("{}{}", summary.evidence,
+                           summary.latencies > 0 ? fmt::format(", {} networks", summary.latencies)
+                                                 : " only"),
+         measured ? measured_error(summary.name) : percent(summary.expected_error)});
+  }
+  terminal.print(table, format);
 }
 
 }  // namespace cpubone::cli

@@ -3,7 +3,7 @@
 
 #include "cli/terminal.hpp"
 #include "profiler/compare_precisions.hpp"
-#include "records/profile.hpp"
+#include "records/co_execution_profile.hpp"
 
 /// What cpubone-profile prints.
 namespace cpubone::cli {
@@ -20,5 +20,9 @@ void print(const Terminal& terminal, const std::vector<PrecisionComparison>& com
 
 /// Operators by class.
 void print_summary(const Terminal& terminal, const Profile& profile, Format format);
+void print_summary(const Terminal& terminal, const CoExecutionProfile& profile, Format format);
+
+/// What can be measured or predicted.
+void print_devices(const Terminal& terminal, Format format);
 
 }  // namespace cpubone::cli

@@ -59,22 +59,28 @@ double known_calibration_ns(const MeasureSettings& settings) {
   }
 }
 
+MeasureOptions part_of(const MeasureOptions& options, const char* journal_part, double from,
+                       double share) {
+  MeasureOptions part = options;
+  part.budget_s = share * options.budget_s;
+  if (!options.journal.empty()) part.journal = options.journal.string() + journal_part;
+  if (options.on_progress)
+    part.on_progress = [&options, from, share](SampleProgress progress) {
+      // Later parts take their budget at most.
+      progress.remaining_s += options.budget_s * (1 - from - share);
+      progress.fraction = from + share * progress.fraction;
+      options.on_progress(progress);
+    };
+  return part;
+}
+
 Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of) {
   Profile profile = host_profile(options.settings);
   double done = 0;  // share of the budget that parts before took
   const auto part = [&](const char* name, double share) {
-    MeasureOptions one = options;
-    one.budget_s = share * options.budget_s;
+    MeasureOptions one = part_of(options, name, done, share);
     one.details = false;
     one.roofline = true;
-    if (!options.journal.empty()) one.journal = options.journal.string() + name;
-    if (options.on_progress)
-      one.on_progress = [&options, from = done, share](SampleProgress progress) {
-        // Later parts take their budget at most.
-        progress.remaining_s += options.budget_s * (1 - from - share);
-        progress.fraction = from + share * progress.fraction;
-        options.on_progress(progress);
-      };
     done += share;
     return one;
   };

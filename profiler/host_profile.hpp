@@ -33,4 +33,9 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
 /// What is appended to `options.journal` for the parts; the first is that of `measure_ops` alone.
 inline constexpr std::array<const char*, 4> journal_parts{"", ".ops", ".unsure", ".networks"};
 
+/// Options of a part of a run, which has that share of its budget and comes after a share `from`;
+/// `journal_part` is appended to the journal's name. `options` must outlive what is returned.
+MeasureOptions part_of(const MeasureOptions& options, const char* journal_part, double from,
+                       double share);
+
 }  // namespace cpubone

@@ -33,8 +33,8 @@ class Bench::PrivateCaches {
 
 namespace {
 
-constexpr std::size_t arena_bytes = std::size_t{32} << 20;  // for activations
-constexpr std::size_t window_bytes = std::size_t{1} << 20;  // that they begin in
+constexpr std::size_t arena_bytes = std::size_t{32} << 20;        // for activations
+constexpr std::size_t start_window_bytes = std::size_t{1} << 20;  // that they begin in
 
 /// Values to feed: the same for all, and none of them denormal.
 const std::vector<float>& input_values() {
@@ -93,7 +93,7 @@ class ExecutorSubject : public Subject {
     constexpr std::size_t line = 64;
     const std::shared_ptr<const Arena> arena = executors_[0].arena();
     const std::size_t room = arena->size() - executors_[0].arena_bytes();
-    const std::size_t places = std::min(room, window_bytes) / line + 1;
+    const std::size_t places = std::min(room, start_window_bytes) / line + 1;
     const std::size_t offset = line * (random_() % places);
     for (Executor& executor : executors_) executor.move_to(arena, offset);
   }

@@ -70,7 +70,7 @@ void rescale(Timing& timing, double factor);
 
 struct OpRecord {
   Op op;
-  std::string engine;  ///< `xnnpack`, `eigen` or `xnnpack+eigen`
+  std::string engine;  ///< `xnnpack`, `eigen`, `xnnpack+eigen` or `co-execution`
   Timing timing;
   bool operator==(const OpRecord&) const = default;
 };

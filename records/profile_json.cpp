@@ -38,20 +38,6 @@ std::span<const std::string_view> names<DType>() {
   return dtype_names();
 }
 
-/// An operator is its line.
-template <>
-struct Codec<Op> {
-  static void read(const JsonReader& json, Op& op, const Range&) {
-    try {
-      op = parse_op(json.string());
-    } catch (const std::invalid_argument& e) {
-      json.fail_because(e.what());
-    }
-  }
-  static nlohmann::json write(const Op& op) { return text(op); }
-  static std::string type() { return "operator's line"; }
-};
-
 template <>
 const Table<Device>& table<Device>() {
   using T = Device;
@@ -116,7 +102,8 @@ const Table<OpRecord>& table<OpRecord>() {
   using T = OpRecord;
   static const Table<T> record{
       "operator",
-      {field<&T::op>("op", ""), field<&T::engine>("engine", "`xnnpack`, `eigen`, `xnnpack+eigen`"),
+      {field<&T::op>("op", ""),
+       field<&T::engine>("engine", "`xnnpack`, `eigen`, `xnnpack+eigen`, `co-execution`"),
        inlined<&T::timing>()}};
   return record;
 }

@@ -225,10 +225,7 @@ class OpenClCoprocessor : public Coprocessor {
  public:
   explicit OpenClCoprocessor(const OpenClOptions& options)
       : context_(std::make_shared<OpenClContext>(options)) {}
-  std::string identity() const override {
-    const OpenClDevice& device = context_->device();
-    return fmt::format("{}, {}", device.name, device.version);
-  }
+  std::string identity() const override { return cpubone::identity(context_->device()); }
   bool supports(const Op& op) const override {
     if (op.dtype() != DType::f32 || op.outputs.size() != 1) return false;
     return has_channel_parts(op) || op.kind == OpKind::activation || schema(op.kind).elementwise;

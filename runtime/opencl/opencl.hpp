@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ std::vector<OpenClDevice> opencl_devices();
 
 /// One line, e.g. `Mali-G710 (ARM), OpenCL 3.0 v1.r38p1: fine-grained SVM with atomics`.
 std::string text(const OpenClDevice& device);
+
+/// Device, driver and their versions, as its coprocessor's identity has them.
+std::string identity(const OpenClDevice& device);
+
+/// Index of the first GPU that co-execution can use, else of the first device that it can; 0 where
+/// there is none, which `opencl_coprocessor` then refuses with the reason.
+int preferred_device(std::span<const OpenClDevice> devices);
 
 /// How the CPU learns that the device is done.
 enum class Synchronisation {

@@ -1,6 +1,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "records/co_execution_profile.hpp"
 #include "records/device_file.hpp"
 #include "records/profile.hpp"
 #include "records/result.hpp"
@@ -20,9 +21,11 @@ std::string read_docs() {
 
 /// The text with what stands between `<!-- KIND -->` and `<!-- end -->` made anew.
 std::string renewed(std::string text) {
-  const std::pair<std::string, std::string> kinds[] = {{"result", describe_result_file()},
-                                                       {"profile", describe_profile_file()},
-                                                       {"device", describe_device_file()}};
+  const std::pair<std::string, std::string> kinds[] = {
+      {"result", describe_result_file()},
+      {"profile", describe_profile_file()},
+      {"co-execution", describe_co_execution_profile_file()},
+      {"device", describe_device_file()}};
   for (const auto& [kind, tables] : kinds) {
     INFO(kind);
     const std::string begin = "<!-- " + kind + " -->\n";

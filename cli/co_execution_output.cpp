@@ -1,0 +1,150 @@
+#include "cli/co_execution_output.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/prediction_output.hpp"
+
+namespace cpubone::cli {
+namespace {
+
+enum class Runner { cpu, coprocessor, both };
+
+Runner runner(const ChannelSplit& split) {
+  if (split.coprocessor_ns == 0) return Runner::cpu;
+  return split.cpu_ns == 0 ? Runner::coprocessor : Runner::both;
+}
+
+std::int64_t layers_of(const CoExecutionPrediction& prediction, Runner who) {
+  return std::count_if(prediction.splits.begin(), prediction.splits.end(),
+                       [&](const ChannelSplit& split) { return runner(split) == who; });
+}
+
+std::string engine(const OpPrediction& op, const ChannelSplit& split) {
+  switch (runner(split)) {
+    case Runner::cpu:
+      return op.engine;
+    case Runner::coprocessor:
+      return "coprocessor";
+    default:
+      return "co-execution";
+  }
+}
+
+/// 0 where a side has no part: no latency.
+std::string part_ms(double ns) {
+  return ns > 0 ? short_number(ns * 1e-6) : "";
+}
+
+Table layer_table(const CoExecutionPrediction& p) {
+  Table table{"How layers are split",
+              {{"operator"},
+               {"CPU channels", true},
+               {"ms", true},
+               {"CPU's part ms", true},
+               {"coprocessor's part ms", true},
+               {"CPU alone ms", true}},
+              {}};
+  for (std::size_t i = 0; i < p.splits.size(); ++i) {
+    const OpPrediction& op = p.cpu_alone.ops[i];
+    const ChannelSplit& split = p.splits[i];
+    table.rows.push_back({text(op.op),
+                          fmt::format("{} of {}", split.cpu_channels, op.op.output().c),
+                          short_number(split.ns * 1e-6), part_ms(split.cpu_ns),
+                          part_ms(split.coprocessor_ns), short_number(op.latency_ns * 1e-6)});
+  }
+  return table;
+}
+
+nlohmann::json to_contract(const CoExecutionPredictor& predictor, const CoExecuted& p) {
+  const LatencyEstimate& latency = p.prediction.latency;
+  const LatencyEstimate& alone = p.prediction.cpu_alone.latency;
+  nlohmann::json ops = nlohmann::json::array();
+  for (std::size_t i = 0; i < p.prediction.splits.size(); ++i) {
+    const OpPrediction& op = p.prediction.cpu_alone.ops[i];
+    const ChannelSplit& split = p.prediction.splits[i];
+    ops.push_back({{"op", text(op.op)},
+                   {"node", op.node},
+                   {"stage", op.stage},
+                   {"engine", engine(op, split)},
+                   {"macs", macs(op.op)},
+                   {"cpu_channels", split.cpu_channels},
+                   {"channels", op.op.output().c},
+                   {"latency_ms", split.ns * 1e-6},
+                   {"cpu_ms", split.cpu_ns * 1e-6},
+                   {"coprocessor_ms", split.coprocessor_ns * 1e-6},
+                   {"cpu_alone_ms", op.latency_ns * 1e-6}});
+  }
+  return {{"name", p.network.name},
+          {"params", params(p.network)},
+          {"macs", macs(p.network)},
+          {"latency_ms", latency.ms},
+          {"latency_low_ms", latency.low_ms},
+          {"latency_high_ms", latency.high_ms},
+          {"gmacps", static_cast<double>(macs(p.network)) * 1e-6 / latency.ms},
+          {"cpu_alone_ms", alone.ms},
+          {"cpu_alone_low_ms", alone.low_ms},
+          {"cpu_alone_high_ms", alone.high_ms},
+          {"synchronisation_ms", predictor.synchronisation_ns * 1e-6},
+          {"source", "predicted"},
+          {"ops", std::move(ops)}};
+}
+
+}  // namespace
+
+void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& predictor,
+                        const std::vector<CoExecuted>& predicted, Format format, bool by_layer) {
+  if (format == Format::json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const CoExecuted& p : predicted) list.push_back(to_contract(predictor, p));
+    return print_json(terminal, list);
+  }
+  Table table{"Predicted latency",
+              {{"network"},
+               {"ms (90 % interval)", true},
+               {"CPU alone ms (90 % interval)", true},
+               {"CPU alone / shared", true},
+               {"layers shared", true},
+               {"on the coprocessor", true},
+               {"on the CPU", true}},
+              {}};
+  if (format == Format::csv)
+    table.columns = {{"name"},
+                     {"latency_ms", true},
+                     {"latency_low_ms", true},
+                     {"latency_high_ms", true},
+                     {"cpu_alone_ms", true},
+                     {"cpu_alone_low_ms", true},
+                     {"cpu_alone_high_ms", true},
+                     {"shared_layers", true},
+                     {"coprocessor_layers", true},
+                     {"cpu_layers", true},
+                     {"source"}};
+  for (const CoExecuted& p : predicted) {
+    const LatencyEstimate& latency = p.prediction.latency;
+    const LatencyEstimate& alone = p.prediction.cpu_alone.latency;
+    std::vector<std::string> row{p.network.name};
+    if (format == Format::csv)
+      for (const LatencyEstimate& t : {latency, alone})
+        for (const double ms : {t.ms, t.low_ms, t.high_ms})
+          row.push_back(fmt::format("{:.6g}", ms));
+    else
+      row.insert(row.end(), {with_interval({latency.ms, latency.low_ms, latency.high_ms}),
+                             with_interval({alone.ms, alone.low_ms, alone.high_ms}),
+                             fmt::format("{:.2f}", alone.ms / latency.ms)});
+    for (const Runner who : {Runner::both, Runner::coprocessor, Runner::cpu})
+      row.push_back(fmt::to_string(layers_of(p.prediction, who)));
+    if (format == Format::csv) row.emplace_back("predicted");
+    table.rows.push_back(std::move(row));
+  }
+  terminal.print(table, format);
+  if (format == Format::csv || !by_layer) return;
+  for (const CoExecuted& p : predicted) {
+    terminal.print("\n");
+    terminal.line(p.network.name + ": how its layers are split");
+    terminal.print(layer_table(p.prediction), format);
+  }
+}
+
+}  // namespace cpubone::cli

@@ -1,0 +1,89 @@
+#include "profiler/co_execution_profile.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "profiler/host.hpp"
+#include "runtime/co_execution.hpp"
+
+namespace cpubone {
+namespace {
+
+// Of the budget; shared layers take the rest.
+constexpr double share_of_cpu = 0.6;
+constexpr double share_of_coprocessor = 0.3;
+constexpr int coprocessor_ops = 300;
+constexpr int shared_layers = 40;
+
+/// Of the plan, in its order.
+std::vector<Op> supported_ops(const CoExecution& co_execution, const MeasureOptions& options) {
+  constexpr int plan_ops = 2 * coprocessor_ops;
+  std::vector<Op> ops;
+  for (Op& op : sampling_plan(options.seed, plan_ops, options.settings.dtype))
+    if (co_execution.supports(op) && ops.size() < coprocessor_ops) ops.push_back(std::move(op));
+  return ops;
+}
+
+/// About half of the channels, in whole groups; all of a layer of a single group.
+int half_of_channels(const Op& op) {
+  const int step = channel_step(op);
+  return (op.output().c / step + 1) / 2 * step;
+}
+
+/// The measured layers of least work: of larger ones synchronisation is less than predictions err.
+std::vector<Op> small_layers(const Profile& coprocessor) {
+  std::vector<Op> layers;
+  for (const OpRecord& record : coprocessor.ops)
+    if (has_channel_parts(record.op) && half_of_channels(record.op) < record.op.output().c)
+      layers.push_back(record.op);
+  std::stable_sort(layers.begin(), layers.end(),
+                   [](const Op& a, const Op& b) { return macs(a) < macs(b); });
+  if (layers.size() > shared_layers) layers.erase(layers.begin() + shared_layers, layers.end());
+  return layers;
+}
+
+}  // namespace
+
+CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
+                                                std::shared_ptr<const Coprocessor> coprocessor,
+                                                const MakeSpread& spread_of) {
+  CoExecutionProfile measured;
+  const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
+  const auto measure = [&](std::span<const Op> ops, std::shared_ptr<const CoExecution> by,
+                           MeasureOptions part) {
+    Profile profile = host_profile(options.settings, *by);
+    part.co_execution = std::move(by);
+    if (!ops.empty()) measure_ops(ops, part, profile);
+    return profile;
+  };
+
+  const auto alone = std::make_shared<const CoExecution>(coprocessor, [](const Op&) { return 0; });
+  // Named before anything is measured, so that a result that is cut short can be told apart.
+  measured.coprocessor = host_profile(options.settings, *alone);
+  measured.cpu = measure_host_profile(part_of(options, "", 0, share_of_cpu), spread_of);
+  if (cancelled()) return measured;
+
+  measured.coprocessor =
+      measure(supported_ops(*alone, options), alone,
+              part_of(options, ".coprocessor", share_of_cpu, share_of_coprocessor));
+  if (cancelled()) return measured;
+
+  const auto halves = std::make_shared<const CoExecution>(
+      coprocessor, [](const Op& op) { return has_channel_parts(op) ? half_of_channels(op) : 0; });
+  constexpr double before = share_of_cpu + share_of_coprocessor;
+  Profile shared = measure(small_layers(measured.coprocessor), halves,
+                           part_of(options, ".shared", before, 1 - before));
+  for (OpRecord& record : shared.ops)
+    measured.shared.push_back({record.op, half_of_channels(record.op), std::move(record.timing)});
+  measured.coprocessor.seconds += shared.seconds;
+  add_warnings(measured.coprocessor, std::move(shared.warnings));
+  return measured;
+}
+
+std::filesystem::path host_co_execution_profile_path(const MeasureSettings& settings) {
+  return cache_folder() /
+         fmt::format("host+gpu-{}.json", fingerprint(describe_host(settings.cpus), settings));
+}
+
+}  // namespace cpubone

@@ -1,0 +1,26 @@
+#pragma once
+#include <array>
+#include <memory>
+
+#include "profiler/host_profile.hpp"
+#include "records/co_execution_profile.hpp"
+#include "runtime/coprocessor.hpp"
+
+namespace cpubone {
+
+/// What predictions of co-execution need, within `options.budget_s`: the profile of this machine as
+/// `measure_host_profile` makes it, operators that the coprocessor runs, and small layers of which
+/// either side computes half. `options.co_execution` is not asked. Cancelled it has less.
+/// Throws cpubone::Error where the coprocessor fails.
+CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
+                                                std::shared_ptr<const Coprocessor> coprocessor,
+                                                const MakeSpread& spread_of);
+
+/// What is appended to `options.journal` for its parts.
+inline constexpr std::array<const char*, 5> co_execution_journal_parts{
+    ".ops", ".unsure", ".networks", ".coprocessor", ".shared"};
+
+/// Where the co-execution profile of this machine with these settings is kept.
+std::filesystem::path host_co_execution_profile_path(const MeasureSettings& settings);
+
+}  // namespace cpubone

@@ -1,0 +1,73 @@
+#include "profiler/co_execution_profile.hpp"
+
+#include <atomic>
+
+#include "benchmarks/simulated_coprocessor.hpp"
+#include "graph/error.hpp"
+#include "predictor/split_planner.hpp"
+#include "runtime/channel_part.hpp"
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+namespace {
+
+MeasureOptions within_seconds(double seconds) {
+  MeasureOptions options;
+  options.budget_s = seconds;
+  options.settings.cache = CacheMode::hot;  // few copies
+  return options;
+}
+
+double no_spread(const Op&) {
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execution_profile]") {
+  std::atomic<double> last = 0;
+  bool forward = true;
+  MeasureOptions options = within_seconds(4);
+  options.on_progress = [&](const SampleProgress& p) {
+    forward = forward && p.fraction >= last;
+    last = p.fraction;
+  };
+  const CoExecutionProfile profile = measure_co_execution_profile(
+      options, simulated_coprocessor(), [](const Profile&) { return no_spread; });
+  CHECK(forward);
+  CHECK(last <= 1);
+  CHECK_FALSE(profile.cpu.ops.empty());
+  CHECK_THAT(profile.cpu.device.runtime, !ContainsSubstring("simulated"));
+  CHECK_THAT(profile.coprocessor.device.runtime, ContainsSubstring("simulated"));
+  CHECK(profile.coprocessor.settings == profile.cpu.settings);
+  REQUIRE_FALSE(profile.coprocessor.ops.empty());
+  for (const OpRecord& record : profile.coprocessor.ops) CHECK(record.engine == "co-execution");
+  REQUIRE_FALSE(profile.shared.empty());
+  for (const SharedLayerRecord& layer : profile.shared) {
+    CHECK(layer.cpu_channels % channel_step(layer.op) == 0);
+    CHECK(layer.cpu_channels > 0);
+    CHECK(layer.cpu_channels < layer.op.output().c);
+    CHECK(layer.timing.median_ns > 0);
+  }
+}
+
+TEST_CASE("who stops before the coprocessor is measured gets the CPU's profile so far",
+          "[co_execution_profile]") {
+  MeasureOptions options = within_seconds(1);
+  options.cancelled = [] { return true; };
+  const CoExecutionProfile profile = measure_co_execution_profile(
+      options, simulated_coprocessor(), [](const Profile&) { return no_spread; });
+  CHECK_THAT(profile.coprocessor.device.runtime, ContainsSubstring("simulated"));
+  CHECK(profile.coprocessor.ops.empty());
+  CHECK(profile.shared.empty());
+}
+
+TEST_CASE("a coprocessor that fails while it is measured ends it with its error",
+          "[co_execution_profile]") {
+  SimulatedCoprocessor broken;
+  broken.fails = [](int) { return true; };
+  CHECK_THROWS_AS(measure_co_execution_profile(within_seconds(1), simulated_coprocessor(broken),
+                                               [](const Profile&) { return no_spread; }),
+                  Error);
+}
