@@ -38,6 +38,13 @@ class Alive {
   std::vector<std::vector<std::size_t>> begins_;
 };
 
+/// The first place from `offset` on where what has this colour may begin.
+std::size_t aligned(std::size_t offset, int colour) {
+  if (colour < 0) return offset;
+  const std::size_t begin = static_cast<std::size_t>(colour) * (aliasing_bytes / colours);
+  return offset + (begin + aliasing_bytes - offset % aliasing_bytes) % aliasing_bytes;
+}
+
 }  // namespace
 
 Placement place(std::span<const Lifetime> lifetimes) {
@@ -60,10 +67,10 @@ Placement place(std::span<const Lifetime> lifetimes) {
     });
     result.compared += taken.size();
     std::sort(taken.begin(), taken.end());
-    std::size_t offset = 0;
+    std::size_t offset = aligned(0, life.colour);
     for (const auto& [begin, end] : taken) {
       if (offset + life.bytes <= begin) break;
-      offset = std::max(offset, end);
+      offset = aligned(std::max(offset, end), life.colour);
     }
     result.offsets[i] = offset;
     result.bytes = std::max(result.bytes, offset + life.bytes);

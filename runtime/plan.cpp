@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -263,14 +264,48 @@ class Planner {
     });
   }
 
+  /// Of each tensor: another than those of what is read while it is written.
+  std::vector<int> chosen_colours() {
+    std::vector<int> chosen(plan_.tensors.size(), -1);
+    const auto owner = [&](int id) {
+      return static_cast<std::size_t>(tensor(id).shares >= 0 ? tensor(id).shares : id);
+    };
+    int last = 0;
+    const auto choose = [&](int id, const PlanOp* writer) {
+      if (tensor(id).shares >= 0 || tensor(id).bytes <= aliasing_bytes) return;
+      std::array<bool, colours> is_beside{};
+      const auto note = [&](const std::vector<int>& ids) {
+        for (const int other : ids)
+          if (const int colour = chosen[owner(other)]; colour >= 0)
+            is_beside.at(static_cast<std::size_t>(colour)) = true;
+      };
+      if (writer != nullptr) {
+        note(writer->inputs);
+        note(writer->outputs);
+      }
+      for (int k = 0; k < colours; ++k) {
+        last = (last + 1) % colours;
+        if (!is_beside.at(static_cast<std::size_t>(last))) break;
+      }
+      chosen[static_cast<std::size_t>(id)] = last;
+    };
+    for (std::size_t i = 0; i < plan_.network.inputs.size(); ++i)
+      choose(static_cast<int>(i), nullptr);
+    each_op([&](const PlanOp& op, int, int) {
+      for (const int output : op.outputs) choose(output, &op);
+    });
+    return chosen;
+  }
+
   void place_tensors() {
+    const std::vector<int> colour_of = chosen_colours();
     std::vector<std::size_t> owners;
     std::vector<Lifetime> lifetimes;
     for (std::size_t i = 0; i < plan_.tensors.size(); ++i) {
       const PlanTensor& t = plan_.tensors[i];
       if (!t.in_arena || t.constant >= 0 || t.shares >= 0) continue;
       owners.push_back(i);
-      lifetimes.push_back({t.bytes, t.first, t.last});
+      lifetimes.push_back({t.bytes, t.first, t.last, colour_of[i]});
     }
     if (plan_.options.keep_outputs) {  // nothing dies: one after the other
       for (const std::size_t i : owners) {

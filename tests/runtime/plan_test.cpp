@@ -1,8 +1,11 @@
 #include "runtime/plan.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "graph/builder.hpp"
+#include "runtime/placement.hpp"
 #include "runtime/xnnpack_backend.hpp"
 #include "tests/catch.hpp"
 
@@ -159,6 +162,31 @@ TEST_CASE("with all outputs kept, no tensor has the memory of another", "[runtim
     end += tensor.bytes;
   }
   CHECK(planned.arena_bytes == end);
+}
+
+TEST_CASE("an output begins elsewhere in its page than what is read meanwhile", "[runtime]") {
+  // Tensors of whole pages, one after the other, would all begin alike.
+  NetworkBuilder b("aliasing", "test", {1, 32, 32, 64});
+  int x = b.conv2d(network_input, "a", {.out_channels = 64});
+  for (int i = 0; i < 12; ++i)
+    x = b.add(x, b.conv2d(x, fmt::format("c{}", i), {.out_channels = 64}),
+              fmt::format("add{}", i));
+  const Plan planned = plan(b.finish(x), imagined);
+  int pairs = 0;
+  for (const PlanStep& step : planned.steps)
+    for (const PlanOp& op : step.ops)
+      for (const int output : op.outputs)
+        for (const int input : op.inputs) {
+          const PlanTensor& written = planned.tensors.at(static_cast<std::size_t>(output));
+          const PlanTensor& read = planned.tensors.at(static_cast<std::size_t>(input));
+          if (written.shares >= 0) continue;
+          const std::size_t distance =
+              (written.offset + aliasing_bytes - read.offset % aliasing_bytes) % aliasing_bytes;
+          CHECK(distance >= 512);
+          CHECK(distance <= aliasing_bytes - 512);
+          ++pairs;
+        }
+  CHECK(pairs > 20);
 }
 
 TEST_CASE("engines are those of an operator and its activation", "[runtime]") {
