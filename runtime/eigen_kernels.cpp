@@ -79,10 +79,22 @@ void upsample_nearest(const Value* in, Value* out, const Extent& size, std::size
   }
 }
 
+/// A number of groups that the compiler knows is one whose values it interleaves as vectors.
+template <std::size_t groups, typename Value>
+void shuffle_groups(const Value* __restrict in, Value* __restrict out, std::size_t pixels,
+                    std::size_t width) {
+  for (std::size_t p = 0; p < pixels; ++p, in += groups * width, out += groups * width)
+    for (std::size_t j = 0; j < width; ++j)
+      for (std::size_t i = 0; i < groups; ++i) out[j * groups + i] = in[i * width + j];
+}
+
 template <typename Value>
 void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups) {
   const std::size_t width = channels / groups;
+  if (groups == 2) return shuffle_groups<2>(in, out, pixels, width);
+  if (groups == 3) return shuffle_groups<3>(in, out, pixels, width);
+  if (groups == 4) return shuffle_groups<4>(in, out, pixels, width);
   for (std::size_t p = 0; p < pixels; ++p, in += channels, out += channels)
     for (std::size_t i = 0; i < groups; ++i)
       for (std::size_t j = 0; j < width; ++j) out[j * groups + i] = in[i * width + j];

@@ -7,6 +7,7 @@
 #define EIGEN_STACK_ALLOCATION_LIMIT (1 << 20)
 #include <Eigen/Core>
 #include <cmath>
+#include <cstring>
 #if defined(__AVX2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -410,10 +411,27 @@ void resize(const float* in, const Extent& in_size, float* out, const Extent& ou
   }
 }
 
+/// In pieces of `piece` values, of which the last may lie over the one before: no value is copied
+/// by itself. `channels` is at least `piece`.
+template <std::size_t piece>
+void copy_in_pieces(const float* in, std::size_t in_width, float* out, std::size_t out_width,
+                    std::size_t pixels, std::size_t channels) {
+  const std::size_t last = channels - piece;
+  for (std::size_t p = 0; p < pixels; ++p, in += in_width, out += out_width) {
+    for (std::size_t c = 0; c < last; c += piece)
+      std::memcpy(out + c, in + c, piece * sizeof(float));
+    std::memcpy(out + last, in + last, piece * sizeof(float));
+  }
+}
+
 void copy_channels(const float* in, std::size_t in_width, float* out, std::size_t out_width,
                    std::size_t pixels, std::size_t channels) {
-  for (std::size_t p = 0; p < pixels; ++p)
-    ArrayOut(out + p * out_width, index(channels)) = Array(in + p * in_width, index(channels));
+  const auto copy = channels >= 16  ? copy_in_pieces<16>
+                    : channels >= 8 ? copy_in_pieces<8>
+                    : channels >= 4 ? copy_in_pieces<4>
+                    : channels >= 2 ? copy_in_pieces<2>
+                                    : copy_in_pieces<1>;
+  if (channels > 0) copy(in, in_width, out, out_width, pixels, channels);
 }
 
 }  // namespace
