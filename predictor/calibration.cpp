@@ -59,7 +59,8 @@ ClassModel described_class(const std::string& name, const DeviceDescription& dev
 }
 
 std::vector<std::string> all_classes() {
-  std::vector<std::string> names{"pointwise", "convolution", "depthwise", "wide depthwise"};
+  std::vector<std::string> names{"pointwise", "convolution", "depthwise",          "wide depthwise",
+                                 "copy",      "broadcast",   "transpose of pixels"};
   for (const OpSchema& op : schemas())
     if (op.kind != OpKind::conv2d && op.kind != OpKind::activation && op.kind != OpKind::constant)
       names.emplace_back(op.name);

@@ -64,11 +64,11 @@ double crossing_share(int channels, double element_bytes, const CpuTraits& cpu) 
   return misaligned * std::min(1.0, double(vector_bytes) / line_bytes);
 }
 
-/// Share of a working set that L1, which replaces what was used least recently, still holds when it
-/// is read again: all, or where it is somewhat larger nothing.
-double l1_held_share(double read_bytes, double l1d_bytes) {
+/// Share of a working set that a cache, which replaces what was used least recently, still holds
+/// when it is read again: all, or where it is somewhat larger nothing.
+double held_share(double read_bytes, double cache_bytes) {
   constexpr double nothing_beyond = 1.25;
-  return std::clamp((nothing_beyond - read_bytes / l1d_bytes) / (nothing_beyond - 1), 0.0, 1.0);
+  return std::clamp((nothing_beyond - read_bytes / cache_bytes) / (nothing_beyond - 1), 0.0, 1.0);
 }
 
 struct Matrix {
@@ -105,9 +105,26 @@ Matrix matrix(const Op& op) {
     case OpKind::conv2d:
     case OpKind::linear:
       return {pixels, in.c / groups, out.c / groups, groups, taps};
+    case OpKind::slice:
+    case OpKind::concat:
+    case OpKind::split: {  // the parts of a pixel are its taps
+      const auto parts = static_cast<double>(std::max(op.inputs.size(), op.outputs.size()));
+      const double channels = (op.kind == OpKind::split ? in.c : out.c) / parts;
+      return {pixels, channels, channels, 1, parts};
+    }
     default:
       return {pixels, double(in.c), double(out.c), 1, taps};
   }
+}
+
+/// Some of the channels of each pixel, from tensor to tensor.
+bool copies_channels(const Op& op) {
+  return op.kind == OpKind::slice || op.kind == OpKind::concat || op.kind == OpKind::split;
+}
+
+/// A transpose that moves pixels with all their channels.
+bool keeps_channels(const Op& op) {
+  return op.permutation[3] == 3;
 }
 
 /// Second input of one pixel, repeated for all.
@@ -119,6 +136,23 @@ bool broadcasts(const Op& op) {
 bool runs_by_pixel(const Op& op) {
   if (op.kind == OpKind::activation) return false;
   return !schema(op.kind).elementwise || broadcasts(op);
+}
+
+/// Of these: how many inner loops there are. A transpose whose channels do not stay together walks
+/// them one by one.
+double inner_loops(const Op& op, const Matrix& m) {
+  if (op.kind == OpKind::transpose && !keeps_channels(op))
+    return static_cast<double>(elements(op.output()));
+  const double pixels = double{1} * op.input().n * op.input().h * op.input().w;
+  return std::max(m.pixels, pixels) * (copies_channels(op) ? m.taps : 1);
+}
+
+/// Values of whole vectors that a loop over so many channels takes. XNNPACK's kernels, and copies,
+/// take what is left over as one vector more, Eigen's take it one by one.
+double padded_channels(const Op& op, double channels, double vector) {
+  if (xnnpack_runs(op) || schema(op.kind).keeps_values) return fill_up(channels, vector);
+  const double rest = std::fmod(channels, vector);
+  return channels - rest + rest * vector;
 }
 
 /// For a single pixel there are kernels of one row.
@@ -155,7 +189,12 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.weight_bytes = static_cast<double>(weight_bytes(op));
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
-  w.activation_bytes_beyond_l2 = std::max(0.0, w.activation_bytes - cpu.l2_bytes);
+  // What only moves data reads it in the order in which the operator before wrote it, of which L2
+  // still has all, or the end of it, which is pushed out before it is reached.
+  w.activation_bytes_beyond_l2 =
+      w.macs > 0 ? std::max(0.0, w.activation_bytes - cpu.l2_bytes)
+                 : w.activation_bytes *
+                       (1 - held_share(static_cast<double>(input_bytes(op)), cpu.l2_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   w.work_items = work_items(op, m, cpu);
   const double element = bytes_per_element(op.dtype());
@@ -172,7 +211,7 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     w.loop_starts = m.pixels * taps;
     // Every pixel reads its window and all the weights, which L1 holds for the next one or not.
     const double read_bytes = 2 * m.taps * m.groups * element;
-    w.streamed_bytes = m.pixels * read_bytes * (1 - l1_held_share(read_bytes, cpu.l1d_bytes));
+    w.streamed_bytes = m.pixels * read_bytes * (1 - held_share(read_bytes, cpu.l1d_bytes));
   } else if (op.kind == OpKind::attention) {
     // Eigen's kernels take a vector of columns at once: tokens of the scores, then channels.
     const double token_vectors = fill_up(m.pixels, cpu.vector_channels);
@@ -189,8 +228,8 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
   } else if (runs_by_pixel(op)) {
-    w.loop_starts = std::max(m.pixels, double{1} * op.input().h * op.input().w);
-    w.padded_macs = w.loop_starts * fill_up(op.output().c, cpu.vector_channels);
+    w.loop_starts = inner_loops(op, m);
+    w.padded_macs = w.loop_starts * padded_channels(op, m.group_in, cpu.vector_channels);
   } else {
     w.padded_macs = static_cast<double>(elements(op.output()));
   }
@@ -235,7 +274,8 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
           crossing_share(op.output().c, element, cpu)};
 }
 
-/// Rare functions cost what those cost that are made of the same: an exponential, or less.
+/// Functions cost what others cost that are made of the same: an exponential, or as little as
+/// moving the data.
 std::string function_class(Activation activation) {
   switch (activation) {
     case Activation::tanh:
@@ -251,6 +291,9 @@ std::string function_class(Activation activation) {
     case Activation::abs:
     case Activation::neg:
       return std::string(name(Activation::hardsigmoid));
+    case Activation::relu:
+    case Activation::relu6:
+      return std::string(name(Activation::hardswish));
     default:
       return std::string(name(activation));
   }
@@ -261,9 +304,12 @@ std::string class_of_kind(const Op& op) {
   if (op.kind == OpKind::activation) return function_class(op.activation);
   // XNNPACK multiplies tokens by the same kernels as pixels.
   if (op.kind == OpKind::linear && op.output().h * op.output().w > 1) return "pointwise";
-  if (schema(op.kind).elementwise && op.kind != OpKind::mul) return "add";
+  // Sums and products take as long as it takes to move their data.
+  if (schema(op.kind).elementwise) return broadcasts(op) ? "broadcast" : "add";
   // Both sum each row, then scale it: one reads it once more, from the fastest cache.
   if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
+  if (copies_channels(op)) return "copy";
+  if (op.kind == OpKind::transpose && keeps_channels(op)) return "transpose of pixels";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.

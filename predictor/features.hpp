@@ -33,14 +33,15 @@ struct Work {
   double padded_macs = 0;
   /// Starts of an inner loop: tiles times taps; pixels times taps of depthwise convolutions, whose
   /// first sum waits for each tap in turn; exponentials of attention, whole vectors of them; pixels
-  /// where there are no MACs.
+  /// where there are no MACs, once for each part that is copied.
   double loop_starts = 0;
   double weight_bytes = 0;
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
   double streamed_bytes = 0;
   double activation_bytes = 0;            ///< read and written
-  double activation_bytes_beyond_l2 = 0;  ///< of these
+  /// Of these: what L2 cannot hold; without MACs all, where it cannot hold the inputs.
+  double activation_bytes_beyond_l2 = 0;
   double activation_bytes_beyond_llc = 0;
   /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
   /// KiB, by operator; 1 where one thread does it all.

@@ -61,6 +61,14 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "wide depthwise");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
   CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
+  CHECK(of("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
+  CHECK(of("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32") == "broadcast");
+  CHECK(of("add 1x7x7x8,1x1x1x8->1x7x7x8 f32") == "broadcast");
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f32") == "hardswish");
+  CHECK(of("slice 1x7x7x8->1x7x7x4 f32") == "copy");
+  CHECK(of("split 1x7x7x8->1x7x7x4,1x7x7x4 f32") == "copy");
+  CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "transpose of pixels");
+  CHECK(of("transpose 1x7x7x8->1x8x7x7 perm=0,3,1,2 f32") == "transpose");
   CHECK(of("rms_norm 1x7x7x8->1x7x7x8 f32") == "layer_norm");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 qs8") == "int8 pointwise");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 f16") == "pointwise");
@@ -193,6 +201,15 @@ TEST_CASE("activations beyond a core's share of the last-level cache are told", 
   CHECK(w.activation_bytes_beyond_llc == 0);
 }
 
+TEST_CASE("what only moves data finds its inputs in L2, or none of them", "[predictor]") {
+  const auto far = [](const char* line) {
+    return facts(parse_op(line), cpu).work.activation_bytes_beyond_l2;
+  };
+  // 1 MiB is read where L2 has as much, then 1.25 times that.
+  CHECK(far("activation 1x64x64x64->1x64x64x64 act=relu f32") == 0);
+  CHECK(far("activation 1x64x64x80->1x64x64x80 act=relu f32") == 2 * 4 * 64 * 64 * 80);
+}
+
 TEST_CASE("what moves data costs by pixel only where channels are walked by pixel", "[predictor]") {
   CHECK(facts(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).work.loop_starts == 49);
   CHECK(facts(parse_op("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32"), cpu).work.loop_starts == 0);
@@ -201,6 +218,20 @@ TEST_CASE("what moves data costs by pixel only where channels are walked by pixe
   CHECK(facts(parse_op("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32"), cpu).work.padded_macs == 49 * 16);
   CHECK(facts(parse_op("activation 1x7x7x8->1x7x7x8 act=relu f32"), cpu).work.padded_macs ==
         49 * 8);
+  // Each part of a pixel is copied by itself; two times 12 channels as 16.
+  const Work copied = facts(parse_op("split 1x7x7x24->1x7x7x12,1x7x7x12 f32"), cpu).work;
+  CHECK(copied.loop_starts == 49 * 2);
+  CHECK(copied.padded_macs == 49 * 2 * 16);
+  // Eigen's kernels: a vector of 16 channels, and 3 one by one.
+  CHECK(facts(parse_op("batch_norm 1x7x7x19->1x7x7x19 f32"), cpu).work.padded_macs ==
+        49 * 4 * 16);
+  // The mean over channels is of what is read.
+  CHECK(facts(parse_op("reduce 1x7x7x32->1x7x7x1 of=mean f32"), cpu).work.padded_macs == 49 * 32);
+  // Channels that do not stay together are walked one by one.
+  CHECK(facts(parse_op("transpose 1x7x7x8->1x8x7x7 perm=0,3,1,2 f32"), cpu).work.loop_starts ==
+        49 * 8);
+  CHECK(facts(parse_op("transpose 1x7x6x8->1x6x7x8 perm=0,2,1,3 f32"), cpu).work.loop_starts ==
+        42);
   // A slice does not read the channels that it leaves out.
   CHECK(facts(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).work.activation_bytes ==
         2 * 4 * 49 * 8);
