@@ -52,8 +52,23 @@ SampleOptions sample_options(const MeasureOptions& options, const Device& device
   return sampling;
 }
 
-/// What happened while measuring, as warnings with remedies.
-std::vector<Warning> run_warnings(const SampleReport& report, double best_calibration_ns) {
+/// What measuring all tasks takes, by the share of their work that was reached within `budget_s`.
+double budget_for_all_s(const SampleReport& report, std::span<const Task> tasks, double budget_s) {
+  double all_ns = 0;
+  double reached_ns = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    all_ns += tasks[i].guess_ns;
+    if (!report.timings[i].samples_ns.empty()) reached_ns += tasks[i].guess_ns;
+  }
+  // Where nothing was reached, not even the first task fits.
+  const double share =
+      std::max(reached_ns, all_ns / static_cast<double>(tasks.size() + 1)) / all_ns;
+  return std::ceil(std::max(budget_s, report.seconds) / share);
+}
+
+/// What happened while measuring, as warnings with remedies. `budget_s` would have been enough.
+std::vector<Warning> run_warnings(const SampleReport& report, double budget_s,
+                                  double best_calibration_ns) {
   std::vector<Warning> warnings;
   const double slower = report.typical_calibration_ns / best_calibration_ns;
   constexpr double much_slower = 1.1;
@@ -89,7 +104,7 @@ std::vector<Warning> run_warnings(const SampleReport& report, double best_calibr
   if (missing > 0)
     warnings.push_back({fmt::format("the budget ended before {} of {} could be measured", missing,
                                     report.timings.size()),
-                        "measure again with a longer budget"});
+                        fmt::format("measure again with a budget of {:.0f} s or more", budget_s)});
   if (report.mean_competitors >= 0.5)
     warnings.push_back(
         {fmt::format("{:.1f} other threads wanted a CPU, on average, while measuring",
@@ -159,12 +174,14 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   hooks.on_progress = options.on_progress;
   hooks.cancelled = options.cancelled;
   SampleReport report = sample(plan.tasks, *machine, sampling, hooks);
+  const double enough_s = budget_for_all_s(report, plan.tasks, sampling.budget_s);
   bring_to_common_pace(profile, report, plan.known_ns);
   const double best_ns =
       faster(faster(options.calibration_ns, best_calibration_ns(profile)), report.calibration_ns);
   const double seconds = journal.known_s() + report.seconds;
   std::vector<Warning> warnings = host_warnings();
-  for (Warning& warning : run_warnings(report, best_ns)) warnings.push_back(std::move(warning));
+  for (Warning& warning : run_warnings(report, enough_s, best_ns))
+    warnings.push_back(std::move(warning));
   if (profile.tool_version == version()) {
     profile.calibration_ns = best_ns;
     // Of all that it holds.

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 
@@ -61,6 +62,19 @@ TEST_CASE("a budget of nothing is refused, not waited for", "[measure]") {
   Profile profile = host_profile({});
   CHECK_THROWS_WITH(measure_networks(std::vector{layer(16)}, options, profile), message);
   CHECK_THROWS_WITH(measure_ops(std::vector{layer(16).nodes[0].op}, options, profile), message);
+}
+
+TEST_CASE("what the budget had no time for is told with a budget that has", "[measure]") {
+  Profile profile = host_profile({});
+  MeasureOptions options = quick();
+  options.budget_s = 1e-9;
+  measure_networks(std::vector{layer(16), layer(32)}, options, profile);
+  CHECK(profile.networks.empty());
+  const auto told = std::find_if(profile.warnings.begin(), profile.warnings.end(),
+                                 [](const Warning& w) { return w.what.starts_with("the budget"); });
+  REQUIRE(told != profile.warnings.end());
+  CHECK(told->what == "the budget ended before 2 of 2 could be measured");
+  CHECK(told->remedy == "measure again with a budget of 1 s or more");
 }
 
 TEST_CASE("where a thread may run is as before when it has measured", "[measure]") {
