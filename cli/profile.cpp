@@ -74,6 +74,17 @@ Backends runtime_of(const Arguments& arguments) {
     throw std::invalid_argument(
         "--runtime onnxruntime measures networks or operators on this machine in f32 or qs8: "
         "expected --network or --ops, no other --device and no --beside-f32");
+  const bool loaded_xnnpack = arguments.runtime == "xnnpack" && !arguments.runtime_library.empty();
+  if (loaded_xnnpack && (arguments.device != "host" || arguments.beside_f32))
+    throw std::invalid_argument(
+        "--runtime-library is loaded on this machine: expected no other --device and no "
+        "--beside-f32");
+  if (loaded_xnnpack && arguments.networks.empty() && arguments.ops.empty() &&
+      arguments.output.empty())
+    throw std::invalid_argument(
+        "--runtime-library: this machine's own profile is of the XNNPACK that this is built with; "
+        "name another file with -o, and that file as --device of cpubone-predict and "
+        "cpubone-explore");
   return find_runtime(arguments.runtime, arguments.runtime_library);
 }
 
@@ -271,10 +282,12 @@ std::shared_ptr<const Coprocessor> this_coprocessor(const cli::Terminal& termina
 void profile_co_execution(const Arguments& arguments, cli::Format format,
                           const cli::Terminal& terminal) {
   if (!arguments.networks.empty() || !arguments.ops.empty() || arguments.beside_f32 ||
-      arguments.precision != "f32" || arguments.runtime != "xnnpack")
+      arguments.precision != "f32" || arguments.runtime != "xnnpack" ||
+      !arguments.runtime_library.empty())
     throw std::invalid_argument(
         "--device host+gpu measures what predictions of co-execution need, in f32 on XNNPACK: "
-        "expected no --network, --ops, --beside-f32, other --precision or other --runtime");
+        "expected no --network, --ops, --beside-f32, other --precision, --runtime or "
+        "--runtime-library");
   MeasureOptions options = options_of(arguments, backends());
   options.calibration_ns = known_calibration_ns(options.settings);
   const auto coprocessor = this_coprocessor(terminal);
@@ -401,11 +414,12 @@ int main(int argc, char** argv) {
   app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
       ->capture_default_str();
   app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8)")->capture_default_str();
-  app.add_option("--runtime", a.runtime, "what is measured: xnnpack (this build), or onnxruntime")
+  app.add_option("--runtime", a.runtime, "what is measured: xnnpack or onnxruntime")
       ->capture_default_str();
   app.add_option(
       "--runtime-library", a.runtime_library,
-      "file of ONNX Runtime's library; by default $CPUBONE_ONNXRUNTIME, or the system's");
+      "file of XNNPACK, instead of this build's, e.g. libexecutorch_backend_xnnpack.so of PyPI's "
+      "executorch; or of ONNX Runtime, by default $CPUBONE_ONNXRUNTIME, or the system's");
   app.add_flag("--beside-f32", a.beside_f32,
                "with --network and --precision qs8: each operator in f32 beside int8, what stays "
                "f32 and why, and conversions; takes --budget");
