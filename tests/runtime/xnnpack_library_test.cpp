@@ -2,12 +2,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "graph/error.hpp"
 #include "profiler/host.hpp"
+#include "profiler/host_profile.hpp"
 #include "runtime/calibration.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/precision.hpp"
@@ -28,6 +30,7 @@ Backends loaded() {
     if (other) return fs::path(other);
     const fs::path file = folder.path() / "libAnotherXNNPACK.so";
     fs::copy_file(CPUBONE_SHARED_XNNPACK, file);
+    std::ofstream(file, std::ios::app) << "another";  // so that its hash tells it apart
     return file;
   }();
   return find_runtime("xnnpack", copy);
@@ -76,7 +79,13 @@ TEST_CASE("a profile tells which XNNPACK was loaded", "[xnnpack]") {
   const Device device = describe_host({}, loaded());
   CHECK_THAT(device.runtime, ContainsSubstring(xnnpack.identity() + ", Eigen "));
   CHECK(device.runtime_hash.size() == 16);
+  CHECK(device.runtime_hash != describe_host().runtime_hash);
   CHECK(find_runtime("xnnpack", xnnpack.library()).data() == loaded().data());
+
+  MeasureOptions options;
+  options.backends = loaded();
+  options.cancelled = [] { return true; };
+  CHECK(measure_host_profile(options, {}).device.runtime_hash == device.runtime_hash);
 }
 
 TEST_CASE("a file that is no XNNPACK of a known version is refused", "[xnnpack]") {
