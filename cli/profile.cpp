@@ -413,8 +413,8 @@ int main(int argc, char** argv) {
       "file of XNNPACK, instead of this build's, e.g. libexecutorch_backend_xnnpack.so of PyPI's "
       "executorch; or of ONNX Runtime, by default $CPUBONE_ONNXRUNTIME, or the system's");
   app.add_flag("--beside-f32", a.beside_f32,
-               "with --network and --precision qs8: each operator in f32 beside int8, what stays "
-               "f32 and why, and conversions; takes --budget");
+               "with --network and --precision qs8: each operator in f32 beside f16 and int8, what "
+               "stays f32 and why, and conversions; takes --budget");
   cli::add_calibration_options(app, a.calibration);
   app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
       ->capture_default_str();

@@ -93,6 +93,7 @@ class XnnpackBackend : public Backend {
   std::filesystem::path library() const override { return file_of(library_); }
   bool supports(const Op& op) const override {
     if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(library_, op);
+    if (op.dtype() == DType::f16) return xnnpack_runs(op) && runs_in_f16(library_.newer, op);
     return xnnpack_runs(op) || newer_xnnpack_runs(library_.newer, op);
   }
   bool fuses(const Op& op) const override { return xnnpack_fuses(op); }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 
 #include "graph/error.hpp"
 #include "graph/quantise.hpp"
@@ -111,9 +112,10 @@ void XnnpackSubgraph::add(PartOp& node) {
       break;
     }
     case OpKind::linear: {
-      if (op.dtype() == DType::qs8) {
-        // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
-        // of single pixels the same kernels take one scale a channel.
+      const bool f16_of_2022 = op.dtype() == DType::f16 && !library_.newer.since_2024_11;
+      if (op.dtype() == DType::qs8 || f16_of_2022) {
+        // XNNPACK's int8 fully connected layer has one scale for all channels, and 2022-02 has none
+        // in f16; as a convolution of single pixels the same kernels do.
         const std::uint32_t weights =
             filter(std::move(weight), {z(op.output().c), 1, 1, z(in.c)}, 0);
         checked(library_.define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
@@ -191,6 +193,11 @@ void XnnpackSubgraph::add(PartOp& node) {
 }
 
 xnn_runtime_t XnnpackSubgraph::runtime(pthreadpool* pool) {
+  for (const Copied& copy : copied_) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const std::uint32_t external = defined(copy.of, copy.external, XNN_VALUE_FLAG_EXTERNAL_OUTPUT);
+    checked(library_.define_clamp(subgraph_.get(), -infinity, infinity, copy.inner, external, 0));
+  }
   xnn_runtime_t runtime = nullptr;
   // Tensors of f16 networks are f32 outside of the subgraph; XNNPACK converts them.
   const std::uint32_t flags = half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0;
@@ -208,16 +215,24 @@ void XnnpackSubgraph::checked(xnn_status status) const {
 // A tensor is met first where it is written, unless it comes from outside.
 std::uint32_t XnnpackSubgraph::tensor(int value, const Tensor& of, std::uint32_t external_flag) {
   if (const auto known = tensors_.find(value); known != tensors_.end()) return known->second;
+  const auto external = external_.find(value);
+  const bool copied = external != external_.end() && of.dtype == DType::f16 &&
+                      external_flag == XNN_VALUE_FLAG_EXTERNAL_OUTPUT &&
+                      !library_.newer.since_2024_11;
+  const std::uint32_t id = external == external_.end() || copied
+                               ? defined(of, XNN_INVALID_VALUE_ID, 0)
+                               : defined(of, external->second, external_flag);
+  if (copied) copied_.push_back({id, external->second, of});
+  tensors_[value] = id;
+  return id;
+}
+
+std::uint32_t XnnpackSubgraph::defined(const Tensor& of, std::uint32_t external_id,
+                                       std::uint32_t flags) {
   const Shape& shape = of.shape;
   const std::array<std::size_t, 4> dims{
       static_cast<std::size_t>(shape.n), static_cast<std::size_t>(shape.h),
       static_cast<std::size_t>(shape.w), static_cast<std::size_t>(shape.c)};
-  std::uint32_t external_id = XNN_INVALID_VALUE_ID;
-  std::uint32_t flags = 0;
-  if (const auto e = external_.find(value); e != external_.end()) {
-    external_id = e->second;
-    flags = external_flag;
-  }
   std::uint32_t id = 0;
   if (of.dtype == DType::qs8) {
     const Quantisation q = quantisation_of(of);
@@ -228,7 +243,6 @@ std::uint32_t XnnpackSubgraph::tensor(int value, const Tensor& of, std::uint32_t
     checked(library_.define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(),
                                          dims.data(), nullptr, external_id, flags, &id));
   }
-  tensors_[value] = id;
   return id;
 }
 

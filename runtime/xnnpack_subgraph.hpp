@@ -27,6 +27,7 @@ class XnnpackSubgraph {
  private:
   void checked(xnn_status status) const;
   std::uint32_t tensor(int value, const Tensor& of, std::uint32_t external_flag);
+  std::uint32_t defined(const Tensor& of, std::uint32_t external_id, std::uint32_t flags);
   std::uint32_t filter(std::vector<float>&& values, std::vector<std::size_t> dims,
                        std::size_t channel_dim);
   std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims);
@@ -40,6 +41,14 @@ class XnnpackSubgraph {
   std::unique_ptr<xnn_subgraph, xnn_status (*)(xnn_subgraph_t)> subgraph_;
   std::unordered_map<int, std::uint32_t> external_;
   std::unordered_map<int, std::uint32_t> tensors_;
+  /// 2022-02 ends the process where an operator reads an output of a subgraph in f16: these are
+  /// tensors of their own, which are copied, where nobody else reads them at no cost.
+  struct Copied {
+    std::uint32_t inner;
+    std::uint32_t external;
+    Tensor of;
+  };
+  std::vector<Copied> copied_;
   std::size_t ops_ = 0;
   bool half_ = false;
   // Packed when the runtime is made, then no longer needed.

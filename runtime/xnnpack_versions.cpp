@@ -67,6 +67,11 @@ bool newer_xnnpack_runs(const NewerXnnpack& newer, const Op& op) {
   return op.kind == OpKind::activation && unary_of(newer, op.activation);
 }
 
+bool runs_in_f16(const NewerXnnpack& newer, const Op& op) {
+  return newer.since_2024_11 || op.kind != OpKind::activation ||
+         op.activation == Activation::relu || op.activation == Activation::relu6;
+}
+
 xnn_status define_newer(const NewerXnnpack& newer, xnn_subgraph_t subgraph, const Op& op,
                         std::uint32_t input, std::uint32_t output) {
   if (!newer_xnnpack_runs(newer, op)) return xnn_status_unsupported_parameter;

@@ -32,6 +32,10 @@ NewerXnnpack newer_of_linked_xnnpack();
 
 /// Whether a version runs the operator, which 2022-02 lacks.
 bool newer_xnnpack_runs(const NewerXnnpack& newer, const Op& op);
+/// Whether a version calculates in f16 what XNNPACK runs in f32. 2022-02 does so with what
+/// convolves, adds, multiplies, pools and clamps; sigmoid makes it refuse a whole subgraph, and
+/// HardSwish ends the process by an assertion.
+bool runs_in_f16(const NewerXnnpack& newer, const Op& op);
 /// Adds such an operator to a subgraph. What the version lacks is an unsupported parameter.
 xnn_status define_newer(const NewerXnnpack& newer, xnn_subgraph_t subgraph, const Op& op,
                         std::uint32_t input, std::uint32_t output);
