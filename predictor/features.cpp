@@ -265,6 +265,7 @@ std::string class_of_kind(const Op& op) {
   // Both sum each row, then scale it: one reads it once more, from the fastest cache.
   if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_wide_depthwise(op)) return "wide depthwise";
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
@@ -283,7 +284,6 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
-  if (is_wide_depthwise(op)) return "wide depthwise";
   if (op.dtype() != DType::qs8 || op.kind == OpKind::dequantise) return class_of_kind(op);
   if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
   return "int8 " + class_of_kind(op);
