@@ -1,6 +1,6 @@
-// Networks of the zoo, or those named, in f32 and in int8, which run in turns: latency and memory
-// of both, what conversions and operators that stay f32 take of int8's, and how far int8's output
-// is from f32's on images that it was not calibrated on.
+// Networks of the zoo, or those named, in f32, f16 and int8, which run in turns: latency and
+// memory, what conversions and operators that stay f32 take of int8's, and how far int8's output is
+// from f32's on images that it was not calibrated on.
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -58,6 +58,11 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     const std::string& name = network.name;
     log_speedups += std::log(got.speedup);
     rows.inform(name + ": f32", ms(got.f32_ns), "ms", fmt::format("{} threads", threads));
+    rows.inform(name + ": f16", ms(got.f16_ns), "ms",
+                got.f16_ns == 0    ? "does not run here"
+                : got.f16_emulated ? "emulated"
+                                   : "native");
+    rows.inform(name + ": f32 over f16", got.f16_speedup, "ratio", "median of turns");
     rows.inform(name + ": int8", ms(got.int8_ns), "ms");
     rows.add(name + ": f32 over int8", got.speedup, "ratio", 1, ">=", "median of turns");
     rows.inform(name + ": int8's time in conversions", conversion_ns(got) / got.int8_ns, "share");

@@ -7,7 +7,9 @@
 #include <iostream>
 
 #include "cli/arguments.hpp"
+#include "cli/calibration.hpp"
 #include "cli/device.hpp"
+#include "cli/operator_list.hpp"
 #include "cli/profile_output.hpp"
 #include "cli/terminal.hpp"
 #include "graph/error.hpp"
@@ -49,6 +51,7 @@ struct Arguments {
   int retries = RemoteOptions().retries;
   bool serve = false;
   bool beside_f32 = false;
+  cli::CalibrationOptions calibration;
 };
 
 MeasureSettings settings_of(const Arguments& arguments) {
@@ -74,39 +77,18 @@ Backends runtime_of(const Arguments& arguments) {
     throw std::invalid_argument(
         "--runtime onnxruntime measures networks or operators on this machine in f32 or qs8: "
         "expected --network or --ops, no other --device and no --beside-f32");
+  const bool loaded_xnnpack = arguments.runtime == "xnnpack" && !arguments.runtime_library.empty();
+  if (loaded_xnnpack && (arguments.device != "host" || arguments.beside_f32))
+    throw std::invalid_argument(
+        "--runtime-library is loaded on this machine: expected no other --device and no "
+        "--beside-f32");
+  if (loaded_xnnpack && arguments.networks.empty() && arguments.ops.empty() &&
+      arguments.output.empty())
+    throw std::invalid_argument(
+        "--runtime-library: this machine's own profile is of the XNNPACK that this is built with; "
+        "name another file with -o, and that file as --device of cpubone-predict and "
+        "cpubone-explore");
   return find_runtime(arguments.runtime, arguments.runtime_library);
-}
-
-/// One operator a line; blank lines and those that start with `#` do not count.
-std::vector<Op> read_ops(const std::string& path, DType dtype, Backends backends) {
-  std::ifstream file;
-  const std::string shown = path == "-" ? "<stdin>" : path;
-  if (path != "-") {
-    file.open(path);
-    if (!file) throw Error(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
-  }
-  std::istream& stream = path == "-" ? std::cin : file;
-  std::vector<Op> ops;
-  int number = 0;
-  for (std::string line; std::getline(stream, line);) {
-    ++number;
-    const auto begin = line.find_first_not_of(" \t\r");
-    if (begin == std::string::npos || line[begin] == '#') continue;
-    const auto end = line.find_last_not_of(" \t\r");
-    try {
-      Op op = parse_op(std::string_view(line).substr(begin, end - begin + 1));
-      if (op.dtype() != dtype)
-        throw std::invalid_argument(
-            fmt::format("op \"{}\": its data type is {}, but --precision is {}", text(op),
-                        name(op.dtype()), name(dtype)));
-      check_measurable(op, backends);
-      if (std::find(ops.begin(), ops.end(), op) == ops.end()) ops.push_back(std::move(op));
-    } catch (const std::invalid_argument& e) {
-      throw Error(fmt::format("{}:{}: {}", shown, number, e.what()));
-    }
-  }
-  if (ops.empty()) throw Error(fmt::format("{}: no operators in it", shown));
-  return ops;
 }
 
 MeasureOptions options_of(const Arguments& arguments, Backends backends) {
@@ -134,7 +116,7 @@ RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings, Ba
   for (const std::string& name : arguments.networks)
     job.networks.push_back(
         in_form(cli::named_network(name, arguments.form.input_shapes, terminal).network, form));
-  if (!arguments.ops.empty()) job.ops = read_ops(arguments.ops, settings.dtype, backends);
+  if (!arguments.ops.empty()) job.ops = cli::read_ops(arguments.ops, settings.dtype, backends);
   return job;
 }
 
@@ -156,6 +138,26 @@ void compare_with_f32(const Arguments& arguments, cli::Format format) {
     if (cli::interrupted()) throw Error("interrupted");
   }
   print(cli::Terminal(arguments.quiet), comparisons, format);
+}
+
+/// What does int8 lose, calibrated on the user's images.
+void tell_losses(const Arguments& arguments, cli::Format format) {
+  if (arguments.networks.empty() || arguments.precision != "qs8" || arguments.device != "host" ||
+      arguments.runtime != "xnnpack" || !arguments.runtime_library.empty() ||
+      arguments.beside_f32 || !arguments.output.empty())
+    throw std::invalid_argument(
+        "--calibrate quantises networks and runs them on this build's XNNPACK: expected --network "
+        "and --precision qs8, no other --device or --runtime, no --beside-f32 and no -o");
+  const cli::Terminal terminal(arguments.quiet);
+  const NetworkForm form = cli::form_of(arguments.form);
+  std::vector<NamedNetwork> networks;
+  for (const std::string& name : arguments.networks) {
+    networks.push_back(cli::named_network(name, arguments.form.input_shapes, terminal));
+    networks.back().network = in_form(networks.back().network, form);
+  }
+  cli::print(terminal,
+             cli::int8_losses(networks, arguments.calibration, arguments.threads, terminal),
+             format);
 }
 
 bool is_whole(const RemoteJob& job) {
@@ -271,10 +273,12 @@ std::shared_ptr<const Coprocessor> this_coprocessor(const cli::Terminal& termina
 void profile_co_execution(const Arguments& arguments, cli::Format format,
                           const cli::Terminal& terminal) {
   if (!arguments.networks.empty() || !arguments.ops.empty() || arguments.beside_f32 ||
-      arguments.precision != "f32" || arguments.runtime != "xnnpack")
+      arguments.precision != "f32" || arguments.runtime != "xnnpack" ||
+      !arguments.runtime_library.empty())
     throw std::invalid_argument(
         "--device host+gpu measures what predictions of co-execution need, in f32 on XNNPACK: "
-        "expected no --network, --ops, --beside-f32, other --precision or other --runtime");
+        "expected no --network, --ops, --beside-f32, other --precision, --runtime or "
+        "--runtime-library");
   MeasureOptions options = options_of(arguments, backends());
   options.calibration_ns = known_calibration_ns(options.settings);
   const auto coprocessor = this_coprocessor(terminal);
@@ -328,6 +332,7 @@ void profile(const Arguments& arguments) {
     throw Error(
         "this process runs under an emulator: its timings would say nothing about a device");
 
+  if (!arguments.calibration.images.empty()) return tell_losses(arguments, format);
   if (co_execution) return profile_co_execution(arguments, format, terminal);
 
   const Backends backends = runtime_of(arguments);
@@ -401,14 +406,16 @@ int main(int argc, char** argv) {
   app.add_option("--cache", a.cache, "weights of operators: cold as in a network, or hot")
       ->capture_default_str();
   app.add_option("--precision", a.precision, "f32, f16, or qs8 (int8)")->capture_default_str();
-  app.add_option("--runtime", a.runtime, "what is measured: xnnpack (this build), or onnxruntime")
+  app.add_option("--runtime", a.runtime, "what is measured: xnnpack or onnxruntime")
       ->capture_default_str();
   app.add_option(
       "--runtime-library", a.runtime_library,
-      "file of ONNX Runtime's library; by default $CPUBONE_ONNXRUNTIME, or the system's");
+      "file of XNNPACK, instead of this build's, e.g. libexecutorch_backend_xnnpack.so of PyPI's "
+      "executorch; or of ONNX Runtime, by default $CPUBONE_ONNXRUNTIME, or the system's");
   app.add_flag("--beside-f32", a.beside_f32,
-               "with --network and --precision qs8: each operator in f32 beside int8, what stays "
-               "f32 and why, and conversions; takes --budget");
+               "with --network and --precision qs8: each operator in f32 beside f16 and int8, what "
+               "stays f32 and why, and conversions; takes --budget");
+  cli::add_calibration_options(app, a.calibration);
   app.add_option("--budget", a.budget, "longest time that measuring takes, e.g. 90s or 2m")
       ->capture_default_str();
   app.add_option("-o,--output", a.output,

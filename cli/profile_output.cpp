@@ -136,39 +136,52 @@ nlohmann::json to_contract(const PrecisionComparison& comparison) {
                      {"op", text(part.op)},
                      {"engine", part.engine},
                      {"f32_ms", part.f32_ns * 1e-6},
+                     {"f16_ms", part.f16_ns * 1e-6},
                      {"int8_ms", part.int8_ns * 1e-6},
                      {"reason", part.reason}});
   return {{"name", comparison.network},
           {"f32_ms", comparison.f32_ns * 1e-6},
+          {"f16_ms", comparison.f16_ns * 1e-6},
           {"int8_ms", comparison.int8_ns * 1e-6},
+          {"f16_speedup", comparison.f16_speedup},
+          {"f16_emulated", comparison.f16_emulated},
           {"speedup", comparison.speedup},
           {"conversions_ms", conversion_ns(comparison) * 1e-6},
           {"stays_f32_ms", fallback_ns(comparison) * 1e-6},
           {"f32_memory_bytes", comparison.f32_memory_bytes},
+          {"f16_memory_bytes", comparison.f16_memory_bytes},
           {"int8_memory_bytes", comparison.int8_memory_bytes},
           {"ops", std::move(parts)}};
 }
 
 Table table_of(const std::vector<PrecisionComparison>& comparisons) {
-  Table table{"f32 beside int8",
+  Table table{"f32 beside f16 and int8",
               {{"network"},
                {"f32 ms", true},
+               {"f16 ms", true},
                {"int8 ms", true},
+               {"f32 / f16", true},
                {"f32 / int8", true},
                {"conversions %", true},
                {"stays f32 %", true},
                {"f32 MiB", true},
+               {"f16 MiB", true},
                {"int8 MiB", true}},
               {}};
+  const auto or_dash = [](double value, int decimals) {
+    return value == 0 ? "–" : fmt::format("{:.{}f}", value, decimals);
+  };
   const auto mib = [](std::int64_t bytes) {
     return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
   };
   for (const PrecisionComparison& c : comparisons)
     table.rows.push_back({c.network, fmt::format("{:.3f}", c.f32_ns * 1e-6),
-                          fmt::format("{:.3f}", c.int8_ns * 1e-6), fmt::format("{:.2f}", c.speedup),
+                          or_dash(c.f16_ns * 1e-6, 3), fmt::format("{:.3f}", c.int8_ns * 1e-6),
+                          or_dash(c.f16_speedup, 2), fmt::format("{:.2f}", c.speedup),
                           fmt::format("{:.1f}", 100 * conversion_ns(c) / c.int8_ns),
                           fmt::format("{:.1f}", 100 * fallback_ns(c) / c.int8_ns),
-                          mib(c.f32_memory_bytes), mib(c.int8_memory_bytes)});
+                          mib(c.f32_memory_bytes), c.f16_ns == 0 ? "–" : mib(c.f16_memory_bytes),
+                          mib(c.int8_memory_bytes)});
   return table;
 }
 
@@ -178,6 +191,7 @@ Table breakdown_of(const PrecisionComparison& comparison) {
                {"operator"},
                {"engine"},
                {"f32 us", true},
+               {"f16 us", true},
                {"int8 us", true},
                {"f32 / int8", true},
                {"remark"}},
@@ -186,6 +200,7 @@ Table breakdown_of(const PrecisionComparison& comparison) {
     const bool conversion = part.f32_ns == 0;
     table.rows.push_back({part.node, text(part.op), part.engine,
                           conversion ? "" : fmt::format("{:.1f}", part.f32_ns * 1e-3),
+                          part.f16_ns == 0 ? "" : fmt::format("{:.1f}", part.f16_ns * 1e-3),
                           fmt::format("{:.1f}", part.int8_ns * 1e-3),
                           conversion ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
                           conversion            ? "conversion"
@@ -276,6 +291,9 @@ void print(const Terminal& terminal, const std::vector<NetworkRecord>& networks,
 void print(const Terminal& terminal, const std::vector<PrecisionComparison>& comparisons,
            Format format) {
   print_records(terminal, comparisons, format);
+  if (!comparisons.empty() && comparisons[0].f16_emulated)
+    terminal.note(
+        "f16 is emulated: this CPU, or XNNPACK on it, calculates in f32 and only stores in f16");
   if (format != Format::table || comparisons.size() != 1) return;
   terminal.print("\n");
   terminal.print(breakdown_of(comparisons[0]), format);

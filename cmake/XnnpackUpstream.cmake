@@ -26,7 +26,7 @@ if(NOT CPUBONE_CLANG OR CMAKE_CROSSCOMPILING)
   message(FATAL_ERROR "XNNPACK from source is built by Clang for the machine itself: install clang (scripts/install-dependencies "
           "--upstream), or set CPUBONE_XNNPACK=system")
 endif()
-string(REGEX REPLACE "clang(-[0-9]+)?$" "clang++\\1" clangxx "${CPUBONE_CLANG}")
+string(REGEX REPLACE "clang((-[0-9]+)?)$" "clang++\\1" clangxx "${CPUBONE_CLANG}")
 execute_process(COMMAND "${CPUBONE_CLANG}" -dumpversion OUTPUT_VARIABLE clang_version OUTPUT_STRIP_TRAILING_WHITESPACE
                 COMMAND_ERROR_IS_FATAL ANY)
 string(SUBSTRING ${xnnpack_commit} 0 7 XNNPACK_VERSION)

@@ -311,6 +311,7 @@ std::string class_of_kind(const Op& op) {
   if (copies_channels(op)) return "copy";
   if (op.kind == OpKind::transpose && keeps_channels(op)) return "transpose of pixels";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
+  if (is_wide_depthwise(op)) return "wide depthwise";
   if (xnnpack_runs_depthwise(op)) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
@@ -329,7 +330,6 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
-  if (is_wide_depthwise(op)) return "wide depthwise";
   if (op.dtype() != DType::qs8 || op.kind == OpKind::dequantise) return class_of_kind(op);
   if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
   return "int8 " + class_of_kind(op);

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 
+#include "graph/error.hpp"
+#include "graph/passes.hpp"
+#include "profiler/host.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
@@ -18,42 +22,56 @@ using Pool = std::shared_ptr<const ThreadPool>;
 
 constexpr std::size_t fewest_turns = 5;
 
-double run_ns(Executor& executor) {
-  const double begin = steady_now_ns();
-  executor.run();
-  return steady_now_ns() - begin;
-}
-
-/// Times of an executor's steps, run by run.
-class StepTimes {
+/// A network that runs beside others, as a whole and step by step.
+class InTurns {
  public:
-  StepTimes(const Network& network, const Pool& pool)
-      : executor_(network, random_parameters(), pool, {.one_step_per_op = true}) {
-    fill_inputs(executor_);
-    executor_.run();
-    step_ns_.resize(executor_.steps().size());
+  /// Adds the bytes that it takes.
+  InTurns(const Network& network, const Pool& pool, std::int64_t& memory_bytes)
+      : whole_(network, random_parameters(), pool, {}),
+        steps_(network, random_parameters(), pool, {.one_step_per_op = true}) {
+    memory_bytes = memory_of(network, pool);
+    for (Executor* executor : {&whole_, &steps_}) {
+      fill_inputs(*executor);
+      executor->run();
+    }
+    step_ns_.resize(steps_.steps().size());
   }
   void run() {
+    const double begin = steady_now_ns();
+    whole_.run();
+    whole_ns_.push_back(steady_now_ns() - begin);
     std::vector<double> once(step_ns_.size(), 0.0);
-    executor_.run_timed(once);
+    steps_.run_timed(once);
     for (std::size_t s = 0; s < once.size(); ++s) step_ns_[s].push_back(once[s]);
   }
-  const Network& network() const { return executor_.network(); }
-  /// Of each node of `network()`: medians, scaled so that all add up to `total_ns`.
-  std::vector<double> node_ns(double total_ns) const {
-    std::vector<double> nodes(network().nodes.size(), 0.0);
+  std::size_t runs() const { return whole_ns_.size(); }
+  /// As it is executed step by step.
+  const Network& network() const { return steps_.network(); }
+  double median_ns() const { return median(whole_ns_); }
+  /// The median quotient of this one's times over the other's, turn by turn.
+  double median_over(const InTurns& other) const {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < runs(); ++i) ratios.push_back(whole_ns_[i] / other.whole_ns_[i]);
+    return median(ratios);
+  }
+  /// Of each node: medians, scaled so that all add up to the whole's.
+  std::map<std::string, double> node_ns() const {
+    std::map<std::string, double> nodes;
     double sum = 0;
     for (std::size_t s = 0; s < step_ns_.size(); ++s) {
       const double ns = median(step_ns_[s]);
-      nodes[static_cast<std::size_t>(executor_.steps()[s].ops[0].node)] += ns;
+      const int node = steps_.steps()[s].ops[0].node;
+      nodes[network().nodes[static_cast<std::size_t>(node)].name] += ns;
       sum += ns;
     }
-    for (double& ns : nodes) ns *= total_ns / sum;
+    for (auto& [name, ns] : nodes) ns *= median_ns() / sum;
     return nodes;
   }
 
  private:
-  Executor executor_;
+  Executor whole_;
+  Executor steps_;
+  std::vector<double> whole_ns_;
   std::vector<std::vector<double>> step_ns_;
 };
 
@@ -82,45 +100,39 @@ PrecisionComparison compare_precisions(const Network& network, int threads, doub
   const QuantisedNetwork quantised =
       quantise(network, random_parameters(), random_images(network, 1), pool);
   PrecisionComparison result{.network = network.name};
-  result.f32_memory_bytes = memory_of(network, pool);
-  result.int8_memory_bytes = memory_of(quantised.network, pool);
-
-  Executor f32(network, random_parameters(), pool);
-  Executor int8(quantised.network, random_parameters(), pool);
-  for (Executor* executor : {&f32, &int8}) {
-    fill_inputs(*executor);
-    executor->run();
+  InTurns f32(network, pool, result.f32_memory_bytes);
+  InTurns int8(quantised.network, pool, result.int8_memory_bytes);
+  std::optional<InTurns> f16;
+  try {
+    f16.emplace(with_dtype(network, DType::f16), pool, result.f16_memory_bytes);
+  } catch (const Error&) {  // the CPU has not even conversions
+    result.f16_memory_bytes = 0;
   }
-  StepTimes f32_steps(network, pool);
-  StepTimes int8_steps(quantised.network, pool);
-  std::vector<double> f32_ns;
-  std::vector<double> int8_ns;
-  std::vector<double> ratios;
   const double end = steady_now_ns() + seconds * 1e9;
-  while (ratios.size() < fewest_turns || steady_now_ns() < end) {
-    f32_ns.push_back(run_ns(f32));
-    int8_ns.push_back(run_ns(int8));
-    ratios.push_back(f32_ns.back() / int8_ns.back());
-    f32_steps.run();
-    int8_steps.run();
+  while (f32.runs() < fewest_turns || steady_now_ns() < end) {
+    f32.run();
+    if (f16) f16->run();
+    int8.run();
   }
-  result.f32_ns = median(f32_ns);
-  result.int8_ns = median(int8_ns);
-  result.speedup = median(ratios);
+  result.f32_ns = f32.median_ns();
+  result.int8_ns = int8.median_ns();
+  result.speedup = f32.median_over(int8);
+  if (f16) {
+    result.f16_ns = f16->median_ns();
+    result.f16_speedup = f32.median_over(*f16);
+    result.f16_emulated = !has_f16_arithmetic();
+  }
 
-  std::map<std::string, double> f32_of;
-  const std::vector<double> of_f32 = f32_steps.node_ns(result.f32_ns);
-  for (std::size_t i = 0; i < of_f32.size(); ++i)
-    f32_of[f32_steps.network().nodes[i].name] = of_f32[i];
+  std::map<std::string, double> f32_of = f32.node_ns();
+  std::map<std::string, double> f16_of = f16 ? f16->node_ns() : std::map<std::string, double>();
+  std::map<std::string, double> int8_of = int8.node_ns();
   std::map<std::string, std::string> reason_of;
   for (const FloatOperator& stays : quantised.floats) reason_of[stays.node] = stays.reason;
-  const std::vector<double> of_int8 = int8_steps.node_ns(result.int8_ns);
-  for (std::size_t i = 0; i < of_int8.size(); ++i) {
-    const Node& node = int8_steps.network().nodes[i];
+  for (const Node& node : int8.network().nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     result.parts.push_back({node.name, node.stage, without_quantisation(node.op),
-                            engine_of(node.op), f32_of[node.name], of_int8[i],
-                            reason_of[node.name]});
+                            engine_of(node.op), f32_of[node.name], f16_of[node.name],
+                            int8_of[node.name], reason_of[node.name]});
   }
   return result;
 }

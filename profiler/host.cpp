@@ -23,6 +23,8 @@
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 #include "graph/error.hpp"
@@ -218,6 +220,25 @@ Device describe_host(std::span<const int> cpus, Backends backends) {
   device.compiler = "gcc " __VERSION__;
 #endif
   return device;
+}
+
+bool has_f16_arithmetic() {
+#if defined(__x86_64__)
+  // XNNPACK's kernels for AVX-512 FP16 are newer than 2022-02.
+  constexpr unsigned leaf = 7;
+  constexpr unsigned avx512fp16 = 1U << 23U;  // in edx
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) != 0 && (d & avx512fp16) != 0 &&
+         __builtin_cpu_supports("avx512f") &&
+         xnnpack_version().find("git2022") == std::string::npos;
+#elif defined(__aarch64__)
+  return (getauxval(AT_HWCAP) & HWCAP_FPHP) != 0;
+#else
+  return false;
+#endif
 }
 
 bool is_emulated() {

@@ -75,7 +75,7 @@ MeasureOptions part_of(const MeasureOptions& options, const char* journal_part, 
 }
 
 Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of) {
-  Profile profile = host_profile(options.settings);
+  Profile profile = host_profile(options.settings, options.backends);
   double done = 0;  // share of the budget that parts before took
   const auto part = [&](const char* name, double share) {
     MeasureOptions one = part_of(options, name, done, share);

@@ -84,9 +84,10 @@ using Backends = std::span<const Backend* const>;
 
 /// Those of this build, the preferred first.
 Backends backends();
-/// What networks are measured on: `xnnpack` is this build's backends, `onnxruntime` ONNX Runtime,
-/// loaded from `library` as `onnxruntime_backend` tells. Throws std::invalid_argument for another
-/// name, and for a library where none is loaded.
+/// What networks are measured on: `xnnpack` is this build's backends, with `library` those whose
+/// XNNPACK is loaded from that file; `onnxruntime` is ONNX Runtime, loaded from `library` as
+/// `onnxruntime_backend` tells. Throws std::invalid_argument for another name, cpubone::Error for a
+/// file that is not what it should be.
 Backends find_runtime(std::string_view name, const std::filesystem::path& library = {});
 /// Their identities, joined by commas.
 std::string backend_identities(Backends backends = cpubone::backends());

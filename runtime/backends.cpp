@@ -26,12 +26,13 @@ Backends find_runtime(std::string_view name, const std::filesystem::path& librar
   if (name != "xnnpack")
     throw std::invalid_argument(
         fmt::format("runtime: got \"{}\", expected xnnpack or onnxruntime", name));
-  if (!library.empty())
-    throw std::invalid_argument(fmt::format(
-        "runtime library: got \"{}\", but XNNPACK is part of this build; only the runtime "
-        "onnxruntime is loaded from a file",
-        library.string()));
-  return backends();
+  if (library.empty()) return backends();
+#ifdef CPUBONE_WITH_XNNPACK
+  return loaded_xnnpack_backends(library);
+#else
+  throw std::invalid_argument(fmt::format(
+      "runtime library: got \"{}\", but this was built without XNNPACK", library.string()));
+#endif
 }
 
 std::string backend_identities(Backends backends) {

@@ -1,6 +1,7 @@
 // Compiled once per instruction set level with CPUBONE_ISA set to its name (see CMakeLists.txt).
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -36,16 +37,59 @@ constexpr std::size_t sums_in_registers = 8;
 #endif
 constexpr std::size_t tile = std::min(depthwise_tile, sums_in_registers / Block::registers);
 
+/// Floats as they are.
+struct Floats {
+  using Value = float;
+  void read(const float* in, std::size_t channels, Block& block) const {
+    if (channels == depthwise_block)
+      std::memcpy(&block, in, sizeof(Block));
+    else
+      std::memcpy(&block, in, channels * sizeof(float));
+  }
+  void write(const Block& block, std::size_t, std::size_t channels, float* out) const {
+    std::memcpy(out, &block, channels * sizeof(float));
+  }
+};
+
+/// Bytes as whole numbers of steps.
+struct Int8 {
+  using Value = std::int8_t;
+  const Rescaling& rescaling;
+
+  void read(const std::int8_t* in, std::size_t channels, Block& block) const {
+    float steps[depthwise_block] = {};
+    if (channels == depthwise_block)
+      for (std::size_t c = 0; c < depthwise_block; ++c) steps[c] = step(in[c]);
+    else
+      for (std::size_t c = 0; c < channels; ++c) steps[c] = step(in[c]);
+    std::memcpy(&block, steps, sizeof(Block));
+  }
+  void write(const Block& block, std::size_t begin, std::size_t channels, std::int8_t* out) const {
+    constexpr float without_fraction = 0x1.8p23F;  // what is added to it is rounded
+    float sums[depthwise_block];
+    std::memcpy(sums, &block, sizeof(Block));
+    const auto zero = static_cast<float>(rescaling.out_zero_point);
+    const float* const factors = rescaling.factors + begin;
+    std::int32_t bytes[depthwise_block];
+    for (std::size_t c = 0; c < depthwise_block; ++c) {
+      const float value = std::min(std::max(-128.0F - zero, sums[c] * factors[c]), 127.0F - zero);
+      bytes[c] = static_cast<std::int32_t>((value + without_fraction) - without_fraction + zero);
+    }
+    for (std::size_t c = 0; c < channels; ++c) out[c] = static_cast<std::int8_t>(bytes[c]);
+  }
+
+ private:
+  float step(std::int8_t byte) const { return static_cast<float>(byte - rescaling.in_zero_point); }
+};
+
 /// The channels of a row of the image, between the padding.
-void copy_row(const float* in, std::size_t pitch, std::size_t pixels, std::size_t channels,
-              std::size_t left, Block* row, std::size_t row_pixels) {
+template <typename Values>
+void copy_row(const Values& values, const typename Values::Value* in, std::size_t pitch,
+              std::size_t pixels, std::size_t channels, std::size_t left, Block* row,
+              std::size_t row_pixels) {
   std::memset(row, 0, row_pixels * sizeof(Block));
   const std::size_t count = std::min(pixels, row_pixels - std::min(left, row_pixels));
-  for (std::size_t x = 0; x < count; ++x, in += pitch)
-    if (channels == depthwise_block)
-      std::memcpy(row + left + x, in, sizeof(Block));
-    else
-      std::memcpy(row + left + x, in, channels * sizeof(float));
+  for (std::size_t x = 0; x < count; ++x, in += pitch) values.read(in, channels, row[left + x]);
 }
 
 /// The rows that a row of the output reads, among those that were copied.
@@ -75,12 +119,10 @@ void calculate(const Rows& rows, std::size_t x, const Block* weights, const Bloc
   ((out[I / n].of[I % n] = sums[I]), ...);
 }
 
-}  // namespace
-
-void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
-                                           const float* weights, const float* bias, float* rows,
-                                           float* out, const Extent& out_size,
-                                           const SlidingWindow& w) {
+template <typename Values>
+void depthwise(const Values& values, const typename Values::Value* in, const Extent& in_size,
+               const float* weights, const float* bias, float* rows, typename Values::Value* out,
+               const Extent& out_size, const SlidingWindow& w) {
   constexpr std::make_index_sequence<tile * Block::registers> all_sums;
   auto* copied = reinterpret_cast<Block*>(rows);
   Rows of{copied, depthwise_row_pixels(out_size.w, w), depthwise_rows(w), 0, in_size.h};
@@ -94,20 +136,37 @@ void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_siz
       of.first = i * w.stride_h - w.top;
       const std::size_t end = std::max(i * w.stride_h + of.count, w.top) - w.top;
       for (; done < std::min(end, in_size.h); ++done)
-        copy_row(in + done * in_size.w * in_size.c + begin, in_size.c, in_size.w, channels, w.left,
-                 copied + done % of.count * of.row_pixels, of.row_pixels);
+        copy_row(values, in + done * in_size.w * in_size.c + begin, in_size.c, in_size.w, channels,
+                 w.left, copied + done % of.count * of.row_pixels, of.row_pixels);
       for (std::size_t x = 0; x < out_size.w; x += tile) {
         Block results[tile];
         if (w.stride_w == 1)
           calculate<1>(of, x, of_block, bias_of_block, w, results, all_sums);
         else
           calculate<0>(of, x, of_block, bias_of_block, w, results, all_sums);
-        float* to = out + (i * out_size.w + x) * in_size.c + begin;
+        typename Values::Value* to = out + (i * out_size.w + x) * in_size.c + begin;
         for (std::size_t o = 0; o < std::min(tile, out_size.w - x); ++o, to += in_size.c)
-          std::memcpy(to, &results[o], channels * sizeof(float));
+          values.write(results[o], begin, channels, to);
       }
     }
   }
+}
+
+}  // namespace
+
+void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
+                                           const float* weights, const float* bias, float* rows,
+                                           float* out, const Extent& out_size,
+                                           const SlidingWindow& w) {
+  depthwise(Floats{}, in, in_size, weights, bias, rows, out, out_size, w);
+}
+
+void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
+                                                const float* weights, const float* bias,
+                                                float* rows, std::int8_t* out,
+                                                const Extent& out_size, const SlidingWindow& w,
+                                                const Rescaling& rescaling) {
+  depthwise(Int8{rescaling}, in, in_size, weights, bias, rows, out, out_size, w);
 }
 
 }  // namespace cpubone

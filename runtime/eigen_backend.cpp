@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "graph/error.hpp"
+#include "graph/quantise.hpp"
 #include "graph/schema.hpp"
 #include "graph/size.hpp"
 #include "runtime/arena.hpp"
@@ -74,8 +75,22 @@ SlidingWindow window(const Op& op) {
           z(op.dilation_h), z(op.dilation_w), z(op.padding.top), z(op.padding.left)};
 }
 
+/// Weights and bias in steps, and what scales their sums to the output.
+std::vector<float> to_steps(const Op& op, Parameters& p) {
+  const float in_scale = quantisation_of(op.inputs[0]).scale;
+  std::vector<float> factors = weight_scales(op, p);
+  for (std::size_t i = 0; i < p.weight.size(); ++i)
+    p.weight[i] = std::round(p.weight[i] / factors[channel_of_weight(op, i)]);
+  for (std::size_t c = 0; c < p.bias.size(); ++c)
+    p.bias[c] = std::round(p.bias[c] / (factors[c] * in_scale));
+  for (float& factor : factors) factor *= in_scale / quantisation_of(op.outputs[0]).scale;
+  return factors;
+}
+
 Kernel depthwise(const PartOp& part, const Tensors& at) {
-  const Parameters& p = part.parameters;
+  const bool int8 = part.op.dtype() == DType::qs8;
+  Parameters p = part.parameters;
+  std::vector<float> factors = int8 ? to_steps(part.op, p) : std::vector<float>();
   const Extent size = extent(part.op.input());
   const SlidingWindow w = window(part.op);
   const std::size_t taps = w.kernel_h * w.kernel_w;
@@ -87,6 +102,16 @@ Kernel depthwise(const PartOp& part, const Tensors& at) {
     for (std::size_t k = 0; k < taps; ++k)
       weights[(block * taps + k) * depthwise_block + c % depthwise_block] = p.weight[c * taps + k];
     if (!p.bias.empty()) bias[c] = p.bias[c];
+  }
+  if (int8) {
+    factors.resize(blocks * depthwise_block);
+    return [=, in = at.in[0], out = at.out[0], rows = at.scratch, weights = aligned(weights),
+            bias = aligned(bias), factors = aligned(factors), out_size = extent(part.op.output()),
+            from = quantisation_of(part.op.inputs[0]).zero_point,
+            to = quantisation_of(part.op.outputs[0]).zero_point] {
+      eigen_kernels().depthwise_int8(in.as<std::int8_t>(), size, weights.get(), bias.get(), rows(),
+                                     out.as<std::int8_t>(), out_size, w, {from, to, factors.get()});
+    };
   }
   return [=, in = at.in[0], out = at.out[0], rows = at.scratch, weights = aligned(weights),
           bias = aligned(bias), out_size = extent(part.op.output())] {
@@ -209,6 +234,7 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
   if (Kernel moving = int8 ? moving_kernel<std::int8_t>(op, at) : moving_kernel<float>(op, at))
     return moving;
   if (int8 && op.kind == OpKind::activation) return int8_activation(op, at);
+  if (op.kind == OpKind::conv2d) return depthwise(part, at);
   const At in = at.in[0];
   const At out = at.out[0];
   const Extent size = extent(op.input());
@@ -234,8 +260,6 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
       };
     case OpKind::batch_norm:
       return batch_norm(part, at);
-    case OpKind::conv2d:
-      return depthwise(part, at);
     case OpKind::softmax:
       return [=, &kernels] { kernels.softmax(in(), out(), size.pixels(), size.c); };
     case OpKind::attention:
@@ -322,7 +346,8 @@ class EigenBackend : public Backend {
       case OpKind::activation:
         return true;
       case OpKind::conv2d:
-        return is_depthwise(op) && op.dtype() == DType::f32 && op.activation == Activation::none;
+        return is_depthwise(op) && op.activation == Activation::none &&
+               (op.dtype() == DType::f32 || is_wide_depthwise(op));
       case OpKind::conv_transpose2d:
       case OpKind::linear:
       case OpKind::global_avg_pool:

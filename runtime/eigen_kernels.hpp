@@ -30,6 +30,14 @@ std::size_t depthwise_row_pixels(std::size_t out_width, const SlidingWindow& win
 /// Rows of these that it holds: those that a window reaches over.
 std::size_t depthwise_rows(const SlidingWindow& window);
 
+/// How products of int8 become int8: `zero_point` of the input and the output, and a factor a
+/// channel, input's scale x weights' / output's.
+struct Rescaling {
+  int in_zero_point;
+  int out_zero_point;
+  const float* factors;
+};
+
 /// What the installed XNNPACK lacks, on Eigen, in f32 and NHWC. Inputs and outputs may be the same
 /// tensor only where said. Compiled once per instruction set level; `eigen_kernels` picks one.
 struct EigenKernels {
@@ -53,6 +61,11 @@ struct EigenKernels {
   /// x `depthwise_block` floats.
   void (*depthwise)(const float* in, const Extent& in_size, const float* weights, const float* bias,
                     float* rows, float* out, const Extent& out_size, const SlidingWindow& window);
+  /// The same of int8, with weights and bias in steps, which floats hold exactly; `factors` are as
+  /// `bias`.
+  void (*depthwise_int8)(const std::int8_t* in, const Extent& in_size, const float* weights,
+                         const float* bias, float* rows, std::int8_t* out, const Extent& out_size,
+                         const SlidingWindow& window, const Rescaling& rescaling);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
   /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place

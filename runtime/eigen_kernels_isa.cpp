@@ -441,26 +441,33 @@ void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_siz
                                            const float* weights, const float* bias, float* rows,
                                            float* out, const Extent& out_size,
                                            const SlidingWindow& window);
+void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
+                                                const float* weights, const float* bias,
+                                                float* rows, std::int8_t* out,
+                                                const Extent& out_size, const SlidingWindow& window,
+                                                const Rescaling& rescaling);
 
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)
 extern const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA);
-const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){activate,
-                                                             normalise,
-                                                             rms_norm,
-                                                             softmax,
-                                                             pool,
-                                                             CPUBONE_NAME(depthwise_, CPUBONE_ISA),
-                                                             round_to_half,
-                                                             look_up,
-                                                             quantise,
-                                                             dequantise,
-                                                             affine,
-                                                             attention,
-                                                             matmul,
-                                                             reduce,
-                                                             resize,
-                                                             copy_channels,
-                                                             CPUBONE_TEXT(CPUBONE_ISA)};
+const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
+    activate,
+    normalise,
+    rms_norm,
+    softmax,
+    pool,
+    CPUBONE_NAME(depthwise_, CPUBONE_ISA),
+    CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA),
+    round_to_half,
+    look_up,
+    quantise,
+    dequantise,
+    affine,
+    attention,
+    matmul,
+    reduce,
+    resize,
+    copy_channels,
+    CPUBONE_TEXT(CPUBONE_ISA)};
 
 }  // namespace cpubone

@@ -1,16 +1,19 @@
 #include "runtime/xnnpack_backend.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
-#include <xnnpack.h>
 
+#include <array>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include "graph/error.hpp"
 #include "graph/size.hpp"
+#include "runtime/eigen_backend.hpp"
+#include "runtime/thread_pool.hpp"
+#include "runtime/xnnpack_library.hpp"
 #include "runtime/xnnpack_subgraph.hpp"
 #include "runtime/xnnpack_traits.hpp"
-#include "runtime/xnnpack_versions.hpp"
 
 namespace cpubone {
 
@@ -22,14 +25,19 @@ namespace {
 
 class XnnpackExecutable : public Executable {
  public:
-  XnnpackExecutable(Part part, const ThreadPool* pool) : external_(part.external.size()) {
-    initialise_xnnpack();
-    XnnpackSubgraph subgraph(part.external);
+  /// The library stays; the pool, which may be null, does so as long as this.
+  XnnpackExecutable(const XnnpackLibrary& library, Part part, std::shared_ptr<pthreadpool> pool)
+      : library_(library),
+        pool_(std::move(pool)),
+        runtime_(nullptr, library.delete_runtime),
+        external_(part.external.size()) {
+    initialise(library);
+    XnnpackSubgraph subgraph(library, part.external);
     for (PartOp& op : part.ops) {
       subgraph.add(op);
       op.parameters = {};
     }
-    runtime_.reset(subgraph.runtime(pool));
+    runtime_.reset(subgraph.runtime(pool_.get()));
   }
   void bind(std::span<void* const> tensors) override {
     if (tensors.size() != external_.size())
@@ -37,21 +45,20 @@ class XnnpackExecutable : public Executable {
           fmt::format("bind takes {} tensors, got {}", external_.size(), tensors.size()));
     for (std::size_t i = 0; i < tensors.size(); ++i)
       external_[i] = {static_cast<std::uint32_t>(i), tensors[i]};
-    require(xnn_setup_runtime(runtime_.get(), external_.size(), external_.data()), "setup");
+    require(library_.setup_runtime(runtime_.get(), external_.size(), external_.data()), "setup");
   }
-  void run() override { require(xnn_invoke_runtime(runtime_.get()), "run"); }
+  void run() override { require(library_.invoke_runtime(runtime_.get()), "run"); }
 
  private:
-  struct Delete {
-    void operator()(xnn_runtime* runtime) const { xnn_delete_runtime(runtime); }
-  };
-  std::unique_ptr<xnn_runtime, Delete> runtime_;
+  const XnnpackLibrary& library_;
+  std::shared_ptr<pthreadpool> pool_;
+  std::unique_ptr<xnn_runtime, xnn_status (*)(xnn_runtime_t)> runtime_;
   std::vector<xnn_external_value> external_;
 };
 
 /// Whether this version makes a runtime of the operator. In int8 neither its header nor its year
 /// tells, and scales of tensors that differ too much are refused.
-bool compiles(Op op) {
+bool compiles(const XnnpackLibrary& library, Op op) {
   if (op.kind == OpKind::conv2d || op.kind == OpKind::linear) return true;
   const bool transposed = op.kind == OpKind::conv_transpose2d;
   if (transposed) {  // one of a single channel tells as much
@@ -71,7 +78,7 @@ bool compiles(Op op) {
   }
   part.ops.push_back(std::move(tried));
   try {
-    XnnpackExecutable(std::move(part), nullptr);
+    XnnpackExecutable(library, std::move(part), nullptr);
     return true;
   } catch (const Error&) {
     return false;
@@ -80,18 +87,14 @@ bool compiles(Op op) {
 
 class XnnpackBackend : public Backend {
  public:
+  explicit XnnpackBackend(const XnnpackLibrary& library) : library_(library) {}
   std::string_view name() const override { return "xnnpack"; }
   std::string identity() const override { return "XNNPACK " + xnnpack_version(); }
-  /// The program, where it is linked in.
-  std::filesystem::path library() const override {
-    Dl_info info{};
-    if (dladdr(reinterpret_cast<const void*>(&xnn_initialize), &info) == 0 || !info.dli_fname)
-      return {};
-    return info.dli_fname;
-  }
+  std::filesystem::path library() const override { return file_of(library_); }
   bool supports(const Op& op) const override {
-    if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(op);
-    return xnnpack_runs(op) || newer_xnnpack_runs(op);
+    if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(library_, op);
+    if (op.dtype() == DType::f16) return xnnpack_runs(op) && runs_in_f16(library_.newer, op);
+    return xnnpack_runs(op) || newer_xnnpack_runs(library_.newer, op);
   }
   bool fuses(const Op& op) const override { return xnnpack_fuses(op); }
   MemoryUse memory(const Op& op) const override {
@@ -100,15 +103,69 @@ class XnnpackBackend : public Backend {
     return use;
   }
   std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {
-    return std::make_unique<XnnpackExecutable>(std::move(part), pool);
+    return std::make_unique<XnnpackExecutable>(library_, std::move(part), pool_of(pool));
   }
+
+ protected:
+  /// That a runtime uses beside others with these threads; null: one thread.
+  virtual std::shared_ptr<pthreadpool> pool_of(const ThreadPool* threads) const {
+    return {threads ? threads->get() : nullptr, [](pthreadpool*) {}};
+  }
+  const XnnpackLibrary& library_;
+};
+
+class LoadedXnnpackBackend : public XnnpackBackend {
+ public:
+  explicit LoadedXnnpackBackend(const XnnpackLibrary& library) : XnnpackBackend(library) {}
+  /// XNNPACK tells no version; functions do.
+  std::string identity() const override {
+    return fmt::format("XNNPACK {} of {}", library_.newer.since_2024_11 ? "git2024+" : "git2022",
+                       library().filename().string());
+  }
+
+ private:
+  /// Of the library's own pthreadpool, since versions differ in what a pool is.
+  std::shared_ptr<pthreadpool> pool_of(const ThreadPool* threads) const override {
+    if (!threads || !threads->get()) return nullptr;
+    const std::scoped_lock lock(mutex_);
+    std::weak_ptr<pthreadpool>& known = pools_[threads];
+    std::shared_ptr<pthreadpool> pool = known.lock();
+    if (pool) return pool;
+    pool.reset(library_.create_pool(static_cast<std::size_t>(threads->threads())),
+               library_.destroy_pool);
+    if (!pool)
+      throw Error(fmt::format("{}: cannot start a pool of {} threads", library().string(),
+                              threads->threads()));
+    known = pool;
+    return pool;
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::map<const ThreadPool*, std::weak_ptr<pthreadpool>> pools_;
+};
+
+/// Backends stay, since plans and profiles refer to them.
+struct Loaded {
+  explicit Loaded(const std::filesystem::path& path) : library(load_xnnpack(path)) {}
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+  XnnpackLibrary library;
+  LoadedXnnpackBackend backend{library};
+  std::array<const Backend*, 2> with_eigen{&backend, &eigen_backend()};
 };
 
 }  // namespace
 
 const Backend& xnnpack_backend() {
-  static const XnnpackBackend backend;
+  static const XnnpackBackend backend(linked_xnnpack());
   return backend;
+}
+
+Backends loaded_xnnpack_backends(const std::filesystem::path& library) {
+  static std::mutex mutex;
+  static std::map<std::filesystem::path, Loaded> loaded;
+  const std::scoped_lock lock(mutex);
+  return loaded.try_emplace(library, library).first->second.with_eigen;
 }
 
 std::string xnnpack_version() {

@@ -88,7 +88,7 @@ struct XnnpackChannels::State {
 
 XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
     : state_(std::make_unique<State>(pool)) {
-  initialise_xnnpack();
+  initialise(linked_xnnpack());
   // A linear layer is a convolution of 1x1 pixel: the same micro-kernels run it.
   const Op& op = part.op;
   const Shape& in = op.input();

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 
 #include "graph/error.hpp"
 #include "graph/quantise.hpp"
 #include "graph/schema.hpp"
-#include "runtime/huge_pages.hpp"
 #include "runtime/xnnpack_traits.hpp"
-#include "runtime/xnnpack_versions.hpp"
 #include "runtime/xnnpack_weights.hpp"
 
 namespace cpubone {
@@ -36,12 +35,8 @@ std::string_view status_text(xnn_status status) {
   }
 }
 
-// Newer versions drop the reduced dimensions, of which the next operator then knows nothing.
-#ifdef XNN_FLAG_KEEP_DIMS
-constexpr std::uint32_t keep_dims = XNN_FLAG_KEEP_DIMS;
-#else
-constexpr std::uint32_t keep_dims = 0;
-#endif
+// XNN_FLAG_KEEP_DIMS, which the header of 2022-02 lacks.
+constexpr std::uint32_t keep_dims = 0x00000040;
 
 }  // namespace
 
@@ -50,21 +45,10 @@ void require(xnn_status status, std::string_view what) {
     throw Error(fmt::format("XNNPACK: {}: {}", what, status_text(status)));
 }
 
-void initialise_xnnpack() {
-  static const xnn_allocator in_pages{
-      nullptr,
-      [](void*, std::size_t bytes) { return allocate_in_pages(bytes); },
-      [](void*, void* memory, std::size_t bytes) { return reallocate_in_pages(memory, bytes); },
-      [](void*, void* memory) { free_in_pages(memory); },
-      [](void*, std::size_t, std::size_t bytes) { return allocate_in_pages(bytes); },
-      [](void*, void* memory) { free_in_pages(memory); }};
-  static const xnn_status status = xnn_initialize(&in_pages);
-  require(status, "initialisation");
-}
-
-XnnpackSubgraph::XnnpackSubgraph(std::span<const int> external) {
+XnnpackSubgraph::XnnpackSubgraph(const XnnpackLibrary& library, std::span<const int> external)
+    : library_(library), subgraph_(nullptr, library.delete_subgraph) {
   xnn_subgraph_t subgraph = nullptr;
-  require(xnn_create_subgraph(static_cast<std::uint32_t>(external.size()), 0, &subgraph),
+  require(library_.create_subgraph(static_cast<std::uint32_t>(external.size()), 0, &subgraph),
           "subgraph");
   subgraph_.reset(subgraph);
   for (std::size_t i = 0; i < external.size(); ++i)
@@ -98,7 +82,7 @@ void XnnpackSubgraph::add(PartOp& node) {
         const std::size_t taps = z(dw.kernel_h * dw.kernel_w);
         const std::uint32_t weights = filter(channels_last(std::move(weight), 1, z(in.c), taps),
                                              {1, z(dw.kernel_h), z(dw.kernel_w), z(in.c)}, 3);
-        checked(xnn_define_depthwise_convolution_2d(
+        checked(library_.define_depthwise_convolution_2d(
             subgraph_.get(), u(p.top), u(dw.padding.right), u(dw.padding.bottom), u(p.left),
             u(dw.kernel_h), u(dw.kernel_w), u(dw.stride_h), u(dw.stride_w), u(dw.dilation_h),
             u(dw.dilation_w), 1, z(in.c), range.low, range.high, inputs[0], weights, bias(), output,
@@ -108,7 +92,7 @@ void XnnpackSubgraph::add(PartOp& node) {
         const std::uint32_t weights =
             filter(channels_last(std::move(weight), z(op.output().c), group_in, window),
                    {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
-        checked(xnn_define_convolution_2d(
+        checked(library_.define_convolution_2d(
             subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
             u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
             u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high, inputs[0],
@@ -120,7 +104,7 @@ void XnnpackSubgraph::add(PartOp& node) {
       const std::uint32_t weights =
           filter(transposed_weights(weight, op),
                  {z(op.output().c), z(op.kernel_h), z(op.kernel_w), group_in}, 0);
-      checked(xnn_define_deconvolution_2d(
+      checked(library_.define_deconvolution_2d(
           subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), 0, 0, u(op.kernel_h),
           u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
           u(op.groups), group_in, z(op.output().c / op.groups), range.low, range.high, inputs[0],
@@ -128,88 +112,96 @@ void XnnpackSubgraph::add(PartOp& node) {
       break;
     }
     case OpKind::linear: {
-      if (op.dtype() == DType::qs8) {
-        // XNNPACK's int8 fully connected layer has one scale for all channels; as a convolution
-        // of single pixels the same kernels take one scale a channel.
+      const bool f16_of_2022 = op.dtype() == DType::f16 && !library_.newer.since_2024_11;
+      if (op.dtype() == DType::qs8 || f16_of_2022) {
+        // XNNPACK's int8 fully connected layer has one scale for all channels, and 2022-02 has none
+        // in f16; as a convolution of single pixels the same kernels do.
         const std::uint32_t weights =
             filter(std::move(weight), {z(op.output().c), 1, 1, z(in.c)}, 0);
-        checked(xnn_define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, z(in.c),
-                                          z(op.output().c), range.low, range.high, inputs[0],
-                                          weights, bias(), output, 0));
+        checked(library_.define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
+                                               z(in.c), z(op.output().c), range.low, range.high,
+                                               inputs[0], weights, bias(), output, 0));
         break;
       }
       const std::uint32_t weights = filter(std::move(weight), {z(op.output().c), z(in.c)}, 0);
-      checked(xnn_define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0], weights,
-                                         bias(), output, 0));
+      checked(library_.define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0],
+                                              weights, bias(), output, 0));
       break;
     }
     case OpKind::add:
-      checked(
-          xnn_define_add2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1], output, 0));
-      break;
-    case OpKind::mul:
-      checked(xnn_define_multiply2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+      checked(library_.define_add2(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
                                    output, 0));
       break;
+    case OpKind::mul:
+      checked(library_.define_multiply2(subgraph_.get(), range.low, range.high, inputs[0],
+                                        inputs[1], output, 0));
+      break;
     case OpKind::sub:
-      checked(xnn_define_subtract(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
-                                  output, 0));
+      checked(library_.define_subtract(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+                                       output, 0));
       break;
     case OpKind::div:
-      checked(xnn_define_divide(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
-                                output, 0));
+      checked(library_.define_divide(subgraph_.get(), range.low, range.high, inputs[0], inputs[1],
+                                     output, 0));
       break;
     case OpKind::maximum:
-      checked(xnn_define_maximum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
+      checked(library_.define_maximum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
       break;
     case OpKind::minimum:
-      checked(xnn_define_minimum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
+      checked(library_.define_minimum2(subgraph_.get(), inputs[0], inputs[1], output, 0));
       break;
     case OpKind::global_avg_pool:
-      checked(xnn_define_global_average_pooling_2d(subgraph_.get(), range.low, range.high,
-                                                   inputs[0], output, keep_dims));
+      checked(library_.define_global_average_pooling_2d(
+          subgraph_.get(), range.low, range.high, inputs[0], output,
+          library_.newer.since_2024_11 ? keep_dims : 0));
       break;
     case OpKind::max_pool2d:
-      checked(xnn_define_max_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
-                                        u(p.left), u(op.kernel_h), u(op.kernel_w), u(op.stride_h),
-                                        u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
-                                        range.low, range.high, inputs[0], output, 0));
+      checked(library_.define_max_pooling_2d(
+          subgraph_.get(), u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
+          u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+          range.low, range.high, inputs[0], output, 0));
       break;
     case OpKind::avg_pool2d:
-      checked(xnn_define_average_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
-                                            u(p.left), u(op.kernel_h), u(op.kernel_w),
-                                            u(op.stride_h), u(op.stride_w), range.low, range.high,
-                                            inputs[0], output, 0));
+      checked(library_.define_average_pooling_2d(subgraph_.get(), u(p.top), u(p.right), u(p.bottom),
+                                                 u(p.left), u(op.kernel_h), u(op.kernel_w),
+                                                 u(op.stride_h), u(op.stride_w), range.low,
+                                                 range.high, inputs[0], output, 0));
       break;
     case OpKind::softmax:
-      checked(xnn_define_softmax(subgraph_.get(), inputs[0], output, 0));
+      checked(library_.define_softmax(subgraph_.get(), inputs[0], output, 0));
       break;
     case OpKind::resize:
-      checked(xnn_define_static_resize_bilinear_2d(
+      checked(library_.define_static_resize_bilinear_2d(
           subgraph_.get(), z(op.output().h), z(op.output().w), inputs[0], output,
           op.resize_mode == ResizeMode::bilinear_corners ? XNN_FLAG_ALIGN_CORNERS : 0));
       break;
     case OpKind::activation:
       if (op.activation == Activation::hardswish) {
-        checked(xnn_define_hardswish(subgraph_.get(), inputs[0], output, 0));
+        checked(library_.define_hardswish(subgraph_.get(), inputs[0], output, 0));
       } else if (op.activation == Activation::sigmoid) {
-        checked(xnn_define_sigmoid(subgraph_.get(), inputs[0], output, 0));
+        checked(library_.define_sigmoid(subgraph_.get(), inputs[0], output, 0));
       } else if (op.activation == Activation::relu || op.activation == Activation::relu6) {
-        checked(xnn_define_clamp(subgraph_.get(), range.low, range.high, inputs[0], output, 0));
+        checked(
+            library_.define_clamp(subgraph_.get(), range.low, range.high, inputs[0], output, 0));
       } else {
-        checked(define_newer(subgraph_.get(), op, inputs[0], output));
+        checked(define_newer(library_.newer, subgraph_.get(), op, inputs[0], output));
       }
       break;
     default:
-      checked(define_newer(subgraph_.get(), op, inputs[0], output));
+      checked(define_newer(library_.newer, subgraph_.get(), op, inputs[0], output));
   }
 }
 
-xnn_runtime_t XnnpackSubgraph::runtime(const ThreadPool* pool) {
+xnn_runtime_t XnnpackSubgraph::runtime(pthreadpool* pool) {
+  for (const Copied& copy : copied_) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const std::uint32_t external = defined(copy.of, copy.external, XNN_VALUE_FLAG_EXTERNAL_OUTPUT);
+    checked(library_.define_clamp(subgraph_.get(), -infinity, infinity, copy.inner, external, 0));
+  }
   xnn_runtime_t runtime = nullptr;
   // Tensors of f16 networks are f32 outside of the subgraph; XNNPACK converts them.
   const std::uint32_t flags = half_ ? XNN_FLAG_FORCE_FP16_INFERENCE : 0;
-  require(xnn_create_runtime_v2(subgraph_.get(), pool ? pool->get() : nullptr, flags, &runtime),
+  require(library_.create_runtime_v2(subgraph_.get(), pool, flags, &runtime),
           fmt::format("runtime of {} operators ending with \"{}\"", ops_, text(node_->op)));
   return runtime;
 }
@@ -223,27 +215,34 @@ void XnnpackSubgraph::checked(xnn_status status) const {
 // A tensor is met first where it is written, unless it comes from outside.
 std::uint32_t XnnpackSubgraph::tensor(int value, const Tensor& of, std::uint32_t external_flag) {
   if (const auto known = tensors_.find(value); known != tensors_.end()) return known->second;
+  const auto external = external_.find(value);
+  const bool copied = external != external_.end() && of.dtype == DType::f16 &&
+                      external_flag == XNN_VALUE_FLAG_EXTERNAL_OUTPUT &&
+                      !library_.newer.since_2024_11;
+  const std::uint32_t id = external == external_.end() || copied
+                               ? defined(of, XNN_INVALID_VALUE_ID, 0)
+                               : defined(of, external->second, external_flag);
+  if (copied) copied_.push_back({id, external->second, of});
+  tensors_[value] = id;
+  return id;
+}
+
+std::uint32_t XnnpackSubgraph::defined(const Tensor& of, std::uint32_t external_id,
+                                       std::uint32_t flags) {
   const Shape& shape = of.shape;
   const std::array<std::size_t, 4> dims{
       static_cast<std::size_t>(shape.n), static_cast<std::size_t>(shape.h),
       static_cast<std::size_t>(shape.w), static_cast<std::size_t>(shape.c)};
-  std::uint32_t external_id = XNN_INVALID_VALUE_ID;
-  std::uint32_t flags = 0;
-  if (const auto e = external_.find(value); e != external_.end()) {
-    external_id = e->second;
-    flags = external_flag;
-  }
   std::uint32_t id = 0;
   if (of.dtype == DType::qs8) {
     const Quantisation q = quantisation_of(of);
-    checked(xnn_define_quantized_tensor_value(subgraph_.get(), xnn_datatype_qint8, q.zero_point,
-                                              q.scale, dims.size(), dims.data(), nullptr,
-                                              external_id, flags, &id));
+    checked(library_.define_quantized_tensor_value(subgraph_.get(), xnn_datatype_qint8,
+                                                   q.zero_point, q.scale, dims.size(), dims.data(),
+                                                   nullptr, external_id, flags, &id));
   } else {
-    checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
-                                    nullptr, external_id, flags, &id));
+    checked(library_.define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(),
+                                         dims.data(), nullptr, external_id, flags, &id));
   }
-  tensors_[value] = id;
   return id;
 }
 
@@ -262,8 +261,8 @@ std::uint32_t XnnpackSubgraph::constant(std::vector<float>&& values,
                                         std::span<const std::size_t> dims) {
   floats_.push_back(with_room(std::move(values)));
   std::uint32_t id = 0;
-  checked(xnn_define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
-                                  floats_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
+  checked(library_.define_tensor_value(subgraph_.get(), xnn_datatype_fp32, dims.size(), dims.data(),
+                                       floats_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
   return id;
 }
 
@@ -275,7 +274,7 @@ std::uint32_t XnnpackSubgraph::quantised_filter(const std::vector<float>& values
       quantised_weights(values, weight_scales_, channel_dim == 0 ? values.size() / channels : 1));
   scales_.push_back(accepted_scales(node_->op, weight_scales_));
   std::uint32_t id = 0;
-  checked(xnn_define_channelwise_quantized_tensor_value(
+  checked(library_.define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,
       dims.data(), bytes_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
   return id;
@@ -294,7 +293,7 @@ std::uint32_t XnnpackSubgraph::bias() {
   scales_.push_back(accepted_scales(node_->op, weight_scales_));
   for (float& scale : scales_.back()) scale *= input_scale;
   std::uint32_t id = 0;
-  checked(xnn_define_channelwise_quantized_tensor_value(
+  checked(library_.define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint32, scales_.back().data(), 1, 0, dims,
       integers_.back().data(), XNN_INVALID_VALUE_ID, 0, &id));
   return id;

@@ -9,31 +9,25 @@
 #include <vector>
 
 #include "runtime/backend.hpp"
-#include "runtime/thread_pool.hpp"
+#include "runtime/xnnpack_library.hpp"
 
 namespace cpubone {
 
 /// Throws cpubone::Error unless the status is success.
 void require(xnn_status status, std::string_view what);
 
-/// Before anything else of XNNPACK, which allocates in huge pages then. Throws as `require` does.
-void initialise_xnnpack();
-
-/// Collects tensors and operators, then becomes a runtime.
+/// Collects tensors and operators, then becomes a runtime of the library, which stays.
 class XnnpackSubgraph {
  public:
-  explicit XnnpackSubgraph(std::span<const int> external);
+  XnnpackSubgraph(const XnnpackLibrary& library, std::span<const int> external);
   /// Takes the operator's weights.
   void add(PartOp& op);
-  xnn_runtime_t runtime(const ThreadPool* pool);
+  xnn_runtime_t runtime(pthreadpool* pool);
 
  private:
-  struct Delete {
-    void operator()(xnn_subgraph* subgraph) const { xnn_delete_subgraph(subgraph); }
-  };
-
   void checked(xnn_status status) const;
   std::uint32_t tensor(int value, const Tensor& of, std::uint32_t external_flag);
+  std::uint32_t defined(const Tensor& of, std::uint32_t external_id, std::uint32_t flags);
   std::uint32_t filter(std::vector<float>&& values, std::vector<std::size_t> dims,
                        std::size_t channel_dim);
   std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims);
@@ -43,9 +37,18 @@ class XnnpackSubgraph {
   /// After the filter, whose scales an int8 bias shares.
   std::uint32_t bias();
 
-  std::unique_ptr<xnn_subgraph, Delete> subgraph_;
+  const XnnpackLibrary& library_;
+  std::unique_ptr<xnn_subgraph, xnn_status (*)(xnn_subgraph_t)> subgraph_;
   std::unordered_map<int, std::uint32_t> external_;
   std::unordered_map<int, std::uint32_t> tensors_;
+  /// 2022-02 ends the process where an operator reads an output of a subgraph in f16: these are
+  /// tensors of their own, which are copied, where nobody else reads them at no cost.
+  struct Copied {
+    std::uint32_t inner;
+    std::uint32_t external;
+    Tensor of;
+  };
+  std::vector<Copied> copied_;
   std::size_t ops_ = 0;
   bool half_ = false;
   // Packed when the runtime is made, then no longer needed.

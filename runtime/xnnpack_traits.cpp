@@ -128,7 +128,7 @@ XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
 }
 
 bool is_wide_depthwise(const Op& op) {
-  return is_depthwise(op) && taps_of(op) > unrolled_taps.back() && op.dtype() == DType::f32;
+  return is_depthwise(op) && taps_of(op) > unrolled_taps.back() && op.dtype() != DType::f16;
 }
 
 bool xnnpack_runs_depthwise(const Op& op) {

@@ -43,9 +43,9 @@ XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std:
 XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
                                   std::span<const std::string> features);
 
-/// Whether it is a depthwise convolution in f32 of more than 25 taps: XNNPACK would run it as
-/// matrix products of one output channel a group, at a twentieth of the pace, so a kernel of ours
-/// does.
+/// Whether it is a depthwise convolution in f32 or int8 of more than 25 taps: XNNPACK would run it
+/// as matrix products of one output channel a group, at a twentieth of the pace, in int8 at a
+/// hundredth, so a kernel of ours does.
 bool is_wide_depthwise(const Op& op);
 /// Whether a depthwise micro-kernel runs the operator.
 bool xnnpack_runs_depthwise(const Op& op);

@@ -1,6 +1,7 @@
 #pragma once
 #include <xnnpack.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "graph/op.hpp"
@@ -8,13 +9,35 @@
 namespace cpubone {
 
 // Operators that XNNPACK got after 2022-02, where they are not slower than the Eigen kernels
-// (matrix products, slices and joined channels are). Whether this version has one is asked of its
-// header, operator by operator.
+// (matrix products, slices and joined channels are). Whether a version has one is asked of its
+// header, operator by operator, or of the library that is loaded.
 
-/// Whether this version runs the operator, which 2022-02 lacks.
-bool newer_xnnpack_runs(const Op& op);
-/// Adds such an operator to a subgraph. What this version lacks is an unsupported parameter.
-xnn_status define_newer(xnn_subgraph_t subgraph, const Op& op, std::uint32_t input,
-                        std::uint32_t output);
+/// The functions of such operators; null in versions that lack them.
+struct NewerXnnpack {
+  using Unary = xnn_status(xnn_subgraph_t subgraph, std::uint32_t input, std::uint32_t output,
+                           std::uint32_t flags);
+  using Transpose = xnn_status(xnn_subgraph_t subgraph, std::size_t dims,
+                               const std::size_t* permutation, std::uint32_t input,
+                               std::uint32_t output, std::uint32_t flags);
+  Unary* define_gelu = nullptr;
+  Unary* define_tanh = nullptr;
+  Unary* define_exp = nullptr;
+  Unary* define_log = nullptr;
+  Transpose* define_static_transpose = nullptr;
+  /// Pooling drops the reduced dimensions since then, unless it is told to keep them.
+  bool since_2024_11 = false;
+};
+
+NewerXnnpack newer_of_linked_xnnpack();
+
+/// Whether a version runs the operator, which 2022-02 lacks.
+bool newer_xnnpack_runs(const NewerXnnpack& newer, const Op& op);
+/// Whether a version calculates in f16 what XNNPACK runs in f32. 2022-02 does so with what
+/// convolves, adds, multiplies, pools and clamps; sigmoid makes it refuse a whole subgraph, and
+/// HardSwish ends the process by an assertion.
+bool runs_in_f16(const NewerXnnpack& newer, const Op& op);
+/// Adds such an operator to a subgraph. What the version lacks is an unsupported parameter.
+xnn_status define_newer(const NewerXnnpack& newer, xnn_subgraph_t subgraph, const Op& op,
+                        std::uint32_t input, std::uint32_t output);
 
 }  // namespace cpubone

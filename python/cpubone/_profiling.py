@@ -245,6 +245,8 @@ def profile(
     interference spoilt is taken again. `ops` are `Op`s or their canonical text; `networks` are what
     `cpubone.network` reads, measured as chains. Without either, the operators and networks that a predictor of this
     machine needs. `journal` keeps finished rounds, from which `resume=True` continues. Ctrl-C stops cleanly.
+    `runtime_library` names a file of XNNPACK that is measured instead of the one that is built in, e.g.
+    libexecutorch_backend_xnnpack.so of PyPI's executorch.
     `runtime="onnxruntime"` measures them on ONNX Runtime: on the library that `runtime_library` or the environment
     variable CPUBONE_ONNXRUNTIME names, else on the installed package's or the system's.
     Raises ValueError for an operator that no engine runs, cpubone.Error for a library that cannot be loaded.

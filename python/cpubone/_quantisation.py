@@ -75,35 +75,42 @@ def quantise(
 
 
 class PrecisionComparison:
-    """How long a network takes in float32 and in int8, operator by operator; both ran in turns."""
+    """How long a network takes in float32, float16 and int8, operator by operator; all ran in turns."""
 
     def __init__(self, name: str, values: Dict[str, Any]) -> None:
         self.name = name
         self.f32_ms: float = values["f32_ms"]  #: median, as the next
+        self.f16_ms: float = values["f16_ms"]  #: 0 where float16 does not run here
         self.int8_ms: float = values["int8_ms"]
+        self.f16_speedup: float = values["f16_speedup"]  #: float32's time over float16's
+        self.f16_emulated: bool = values["f16_emulated"]  #: calculated in float32, only stored in float16
         self.speedup: float = values["speedup"]  #: float32's time over int8's
         self.conversions_ms: float = values["conversions_ms"]  #: of int8's time
         self.stays_f32_ms: float = values["stays_f32_ms"]  #: of int8's time, in operators that stay float32
         self.f32_memory_bytes: int = values["f32_memory_bytes"]
+        self.f16_memory_bytes: int = values["f16_memory_bytes"]
         self.int8_memory_bytes: int = values["int8_memory_bytes"]
         self._rows: Rows = values["rows"]
 
     def rows(self) -> Rows:
-        """One dict an operator of the int8 network: node, stage, op, engine, f32_ms (0 for conversions), int8_ms,
-        reason (why it stays float32; empty where it does not)."""
+        """One dict an operator of the int8 network: node, stage, op, engine, f32_ms and f16_ms (0 for
+        conversions), int8_ms, reason (why it stays float32; empty where it does not)."""
         return [dict(row) for row in self._rows]
 
     def _repr_html_(self) -> str:
-        columns = ("node", "op", "engine", "f32_ms", "int8_ms", "reason")
-        title = f"{self.name}: {self.f32_ms:.3f} ms in float32, {self.int8_ms:.3f} ms in int8"
-        return table(title, columns, ([row[column] for column in columns] for row in self._rows))
+        columns = ("node", "op", "engine", "f32_ms", "f16_ms", "int8_ms", "reason")
+        return table(self._title(), columns, ([row[column] for column in columns] for row in self._rows))
 
     def __repr__(self) -> str:
-        return f"<cpubone.PrecisionComparison {self.name}: {self.f32_ms:.3f} ms in float32, {self.int8_ms:.3f} ms in int8>"
+        return f"<cpubone.PrecisionComparison {self._title()}>"
+
+    def _title(self) -> str:
+        f16 = f"{self.f16_ms:.3f} ms in float16, " if self.f16_ms else ""
+        return f"{self.name}: {self.f32_ms:.3f} ms in float32, {f16}{self.int8_ms:.3f} ms in int8"
 
 
 def compare_precisions(what: NetworkLike, *, threads: int = 1, seconds: float = 2.0) -> PrecisionComparison:
-    """Runs the network in float32 and in int8 in turns on this machine, for about `seconds`, with random weights."""
+    """Runs the network in float32, float16 and int8 in turns on this machine, for about `seconds`, with random weights."""
     _need_xnnpack()
     net = network(what)
     return PrecisionComparison(net.name, _core.compare_precisions(net._core, threads, seconds))

@@ -59,6 +59,7 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k3x3 s1 p1,1,1,1 g4 f32") == "convolution");
   CHECK(of("conv2d 1x7x7x8->1x7x7x8 k5x5 s1 p2,2,2,2 g8 f32") == "depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "wide depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 qs8") == "int8 wide depthwise");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
   CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
   CHECK(of("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
@@ -72,7 +73,6 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("rms_norm 1x7x7x8->1x7x7x8 f32") == "layer_norm");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 qs8") == "int8 pointwise");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 f16") == "pointwise");
-  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 qs8") == "int8 convolution");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu qs8") == "int8 activation");  // all are tables
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=sigmoid qs8") == "int8 activation");
   CHECK(of("quantise 1x7x7x8:f32->1x7x7x8:qs8") == "quantise");

@@ -64,7 +64,11 @@ def test_int8_stands_beside_float_by_operator(nano):
     assert sum(row["int8_ms"] for row in rows) == pytest.approx(compared.int8_ms, rel=0.01)
     conversions = [row for row in rows if row["op"].kind in ("quantise", "dequantise")]
     assert sum(row["int8_ms"] for row in conversions) == pytest.approx(compared.conversions_ms)
-    assert all(row["f32_ms"] == 0 for row in conversions)
+    assert all(row["f32_ms"] == 0 and row["f16_ms"] == 0 for row in conversions)
+    if compared.f16_ms:
+        assert compared.f16_speedup == pytest.approx(compared.f32_ms / compared.f16_ms, rel=0.5)
+        assert 0.5 * compared.f16_ms < sum(row["f16_ms"] for row in rows) < 1.01 * compared.f16_ms
+        assert "ms in float16" in repr(compared)
     assert compared.int8_memory_bytes < compared.f32_memory_bytes
 
 

@@ -110,6 +110,8 @@ TEST_CASE("int8 operators are at most one step from the slow reference", "[int8]
         "conv2d 1x8x8x24:qs8/0.03/5->1x4x4x24:qs8/0.05/3 k2x1 s2 p0,0,0,0 g24",
         "conv2d 1x8x9x24:qs8/0.03/5->1x6x6x24:qs8/0.05/3 k3x4 s1 p0,0,0,0 g24",
         "conv2d 1x9x9x8:qs8/0.03/5->1x9x9x8:qs8/0.05/3 k7x7 s1 p3,3,3,3 g8",
+        "conv2d 1x12x11x40:qs8/0.03/-128->1x6x6x40:qs8/0.02/-120 k7x7 s2 p3,3,3,3 g40",
+        "conv2d 1x14x21x17:qs8/0.03/127->1x10x21x17:qs8/0.04/30 k9x5 s1 p2,2,2,2 g17 nobias",
         "conv2d 1x7x7x16:qs8/0.03/5->1x7x7x12:qs8/0.05/3 k1x1 s1 p0,0,0,0 g1 nobias",
         "linear 1x1x1x64:qs8/0.03/-20->1x1x1x40:qs8/0.06/9",
         "partial_conv2d 1x6x6x16:qs8/0.04/-3->1x6x6x16:qs8/0.04/-3 k3x3 s1 p1,1,1,1 conv=4 nobias",

@@ -7,6 +7,7 @@
 #include <random>
 #include <stdexcept>
 
+#include "graph/passes.hpp"
 #include "runtime/executor.hpp"
 #include "tests/catch.hpp"
 #include "tests/runtime/reference.hpp"
@@ -22,7 +23,9 @@ Network of_one(const std::string& line) {
   Network network;
   network.name = "one";
   network.inputs = op.inputs;
-  network.nodes = {{"op", "", op, {network_input}}};
+  network.nodes = {{"op", "", op, {}}};
+  for (std::size_t i = 0; i < op.inputs.size(); ++i)
+    network.nodes[0].inputs.push_back({network_input, static_cast<int>(i)});
   network.outputs = {0};
   return network;
 }
@@ -47,7 +50,8 @@ Values random_values(std::size_t count) {
 
 Values exact(const Network& network, const Values& input) {
   const Node& node = network.nodes[0];
-  return reference(node.op, {input}, random_parameters()(node));
+  return reference(node.op, std::vector<Values>(network.inputs.size(), input),
+                   params(node.op) > 0 ? random_parameters()(node) : Parameters{});
 }
 
 double relative_error(const Values& got, const Values& expected) {
@@ -64,23 +68,65 @@ double relative_error(const Values& got, const Values& expected) {
 
 TEST_CASE("f16 operators compute what the slow reference computes, to three digits",
           "[precision]") {
-  const Network network = of_one("conv2d 1x14x14x16->1x14x14x32 k3x3 s1 p1,1,1,1 g2 f16");
-  std::unique_ptr<Executor> executor;
-  try {
-    executor =
-        std::make_unique<Executor>(network, random_parameters(), std::make_shared<ThreadPool>(1));
-  } catch (const std::exception& e) {
-    WARN("f16 is not to be had here: " << e.what());
-    return;
+  for (const char* line :
+       {"conv2d 1x14x14x16->1x14x14x32 k3x3 s1 p1,1,1,1 g2 f16", "linear 1x1x1x64->1x1x1x32 f16",
+        "add 1x4x4x16,1x4x4x16->1x4x4x16 f16", "global_avg_pool 1x7x7x64->1x1x1x64 f16"}) {
+    CAPTURE(line);
+    const Network network = of_one(line);
+    std::unique_ptr<Executor> executor;
+    try {
+      executor =
+          std::make_unique<Executor>(network, random_parameters(), std::make_shared<ThreadPool>(1));
+    } catch (const std::exception& e) {
+      WARN("f16 is not to be had here: " << e.what());
+      return;
+    }
+    const Values input = random_values(executor->input().size());
+    for (std::size_t i = 0; i < network.inputs.size(); ++i)
+      std::transform(input.begin(), input.end(), executor->input(i).begin(),
+                     [](double value) { return static_cast<float>(value); });
+    executor->run();
+    const Values got(executor->output().begin(), executor->output().end());
+    const double error = relative_error(got, exact(network, input));
+    CHECK(error < 3e-3);
+    if (network.inputs.size() == 1) CHECK(error > 1e-6);  // else it was f32; sums are exact here
   }
-  const Values input = random_values(executor->input().size());
-  std::transform(input.begin(), input.end(), executor->input().begin(),
+}
+
+TEST_CASE("networks whose activations have no kernel in f16 run beside those that have",
+          "[precision]") {
+  for (const char* activation : {"hardswish", "sigmoid", "relu", "gelu"}) {
+    CAPTURE(activation);
+    const Network network = network_of_lines(
+        {fmt::format("conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 g1 act={} f16", activation),
+         fmt::format("linear 1x6x6x16->1x6x6x8 act={} f16", activation)});
+    const Network in_f32 = with_dtype(network, DType::f32);
+    const auto outputs = [](const Network& of) {
+      Executor executor(of, random_parameters(), std::make_shared<ThreadPool>(1));
+      const Values input = random_values(executor.input().size());
+      std::transform(input.begin(), input.end(), executor.input().begin(),
+                     [](double value) { return static_cast<float>(value); });
+      executor.run();
+      return Values(executor.output().begin(), executor.output().end());
+    };
+    CHECK(relative_error(outputs(network), outputs(in_f32)) < 5e-3);
+  }
+}
+
+TEST_CASE("a tensor in f16 that one operator reads may leave the network, too", "[precision]") {
+  Network network = network_of_lines({"conv2d 1x6x6x16->1x6x6x16 k3x3 s1 p1,1,1,1 g1 f16",
+                                      "conv2d 1x6x6x16->1x6x6x16 k1x1 s1 p0,0,0,0 g1 f16"});
+  network.outputs = {0, 1};
+  Executor executor(network, random_parameters(), std::make_shared<ThreadPool>(1));
+  const Values input = random_values(executor.input().size());
+  std::transform(input.begin(), input.end(), executor.input().begin(),
                  [](double value) { return static_cast<float>(value); });
-  executor->run();
-  const Values got(executor->output().begin(), executor->output().end());
-  const double error = relative_error(got, exact(network, input));
-  CHECK(error < 3e-3);
-  CHECK(error > 1e-6);  // else it was f32
+  executor.run();
+  const Values first(executor.output(0).begin(), executor.output(0).end());
+  const Values second(executor.output(1).begin(), executor.output(1).end());
+  CHECK(relative_error(first, exact(network, input)) < 3e-3);
+  const Node& last = network.nodes[1];
+  CHECK(relative_error(second, reference(last.op, {first}, random_parameters()(last))) < 3e-3);
 }
 
 TEST_CASE("a network of several data types converts between them", "[precision]") {
