@@ -13,11 +13,13 @@
 #include "explorer/inputs.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
+#include "explorer/studies_co_execution.hpp"
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
+#include "profiler/measure.hpp"
 #include "reports/headline.hpp"
 #include "reports/report.hpp"
 #include "reports/tables.hpp"
@@ -217,16 +219,51 @@ std::string page(const Arguments& arguments) {
   return fs::absolute(fs::path(arguments.output) / "report.html").lexically_normal().string();
 }
 
+/// Measures layers shared on this machine; nothing where the profile is of another.
+MeasureSplits splits_measurer(const Arguments& arguments, const CoExecutionPredictor& predictor,
+                              const cli::Terminal& terminal) {
+  if (arguments.device != "host") return {};
+  MeasureOptions options;
+  options.settings = predictor.cpu.settings;
+  options.seed = seed_of(arguments);
+  options.budget_s = studies_s(1);
+  options.cancelled = [] { return cli::interrupted().load(); };
+  return [options, coprocessor = cli::host_coprocessor(terminal),
+          &terminal](std::span<const LayerSplit> layers) {
+    cli::Progress progress(terminal, "measuring shared layers");
+    MeasureOptions with_progress = options;
+    with_progress.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
+    return measured_latencies(measure_splits(layers, coprocessor, with_progress));
+  };
+}
+
 void study_tool(const Arguments& arguments, const std::string& command,
                 const cli::Terminal& terminal, cli::Format format) {
   std::vector<std::string> names = arguments.studies;
   if (names == std::vector<std::string>{"all"})
     names.assign(study_names().begin(), study_names().end());
-  for (const std::string& name : names) check_study_name(name);
-  const Subject subject = subject_of(arguments, published_networks(), terminal);
+  for (const std::string& name : names)
+    if (!is_co_execution_study(name)) check_study_name(name);
+  const auto shared = std::stable_partition(
+      names.begin(), names.end(), [](const std::string& name) { return !is_co_execution_study(name); });
   Result result;
-  result.studies = run_studies(subject.target, subject.machine.get(), names, hooks_of(terminal));
-  describe(result, subject.target, {utc_now(), command, seed_of(arguments)});
+  std::optional<Target> target;
+  if (shared != names.begin()) {
+    Subject subject = subject_of(arguments, published_networks(), terminal);
+    result.studies = run_studies(subject.target, subject.machine.get(),
+                                 std::span(names.begin(), shared), hooks_of(terminal));
+    target = std::move(subject.target);
+  }
+  if (shared != names.end()) {
+    const CoExecutionPredictor predictor =
+        cli::co_execution_predictor(arguments.device, conditions_of(arguments), terminal);
+    const MeasureSplits measure = splits_measurer(arguments, predictor, terminal);
+    for (const std::string& name : std::span(shared, names.end()))
+      result.studies.push_back(co_execution_study(name, predictor, measure));
+    if (!target) target = predicted_target(predictor.cpu);
+    result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.runtime});
+  }
+  describe(result, *target, {utc_now(), command, seed_of(arguments)});
   save_result(result, {}, arguments.output);
   write_pages(std::span(&result, 1), arguments.output, terminal);
   if (format == cli::Format::json)
@@ -377,7 +414,9 @@ int main(int argc, char** argv) {
   app.add_option("--study", a.studies,
                  "run studies instead, or \"all\": operators, partial-conv, grouping, kernel, "
                  "fusion, upsampling, attention, "
-                 "activations, blocks, correlation, mac-efficiency, threads")
+                 "activations, blocks, correlation, mac-efficiency, threads; or, not of \"all\", "
+                 "co-execution-linear and co-execution-conv, of a machine that cpubone-profile "
+                 "--device host+gpu has measured")
       ->delimiter(',');
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
