@@ -52,6 +52,7 @@ struct Arguments {
   std::optional<int> threads;
   std::string cpus;
   std::string precision;
+  bool co_executes = false;
   std::string seed = "1";
   bool resume = false;
   bool fresh = false;
@@ -167,6 +168,12 @@ Subject subject_of(const Arguments& arguments, std::span<const Network> compared
     return subjects_of(arguments, devices, terminal);
   }
   Subject subject;
+  if (arguments.co_executes) {
+    subject.target =
+        predicted_target(cli::co_execution_predictor(arguments.device, conditions, terminal));
+    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
+    return subject;
+  }
   if (arguments.device != "host") {
     subject.target =
         predicted_target(cli::device_predictor(arguments.device, conditions, terminal));
@@ -244,8 +251,10 @@ void study_tool(const Arguments& arguments, const std::string& command,
     names.assign(study_names().begin(), study_names().end());
   for (const std::string& name : names)
     if (!is_co_execution_study(name)) check_study_name(name);
-  const auto shared = std::stable_partition(
-      names.begin(), names.end(), [](const std::string& name) { return !is_co_execution_study(name); });
+  const auto shared =
+      std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+        return !is_co_execution_study(name);
+      });
   Result result;
   std::optional<Target> target;
   if (shared != names.begin()) {
@@ -303,6 +312,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     throw std::invalid_argument("--study: has networks of its own; leave out --compare");
   if (!arguments.studies.empty() && devices_of(arguments).size() > 1)
     throw std::invalid_argument("--study: is of one device, got \"" + arguments.device + "\"");
+  if (arguments.co_executes && (!arguments.studies.empty() || devices_of(arguments).size() > 1))
+    throw std::invalid_argument(
+        "--co-execution: searches networks for one CPU and the coprocessor beside it: expected one "
+        "--device and no --study (co-execution-linear and co-execution-conv need no option)");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
@@ -418,6 +431,10 @@ int main(int argc, char** argv) {
                  "co-execution-linear and co-execution-conv, of a machine that cpubone-profile "
                  "--device host+gpu has measured")
       ->delimiter(',');
+  app.add_flag("--co-execution", a.co_executes,
+               "networks whose layers the CPU shares with the OpenCL device beside it, each split "
+               "as is predicted to take least; nothing is measured; --device is host, or a file, that "
+               "cpubone-profile --device host+gpu has measured");
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
   app.add_option("--threads", a.threads,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "graph/error.hpp"
 #include "runtime/channel_part.hpp"
@@ -70,6 +71,13 @@ bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op) {
   const std::vector<ClassModel>& classes = predictor.coprocessor.classes;
   return std::any_of(classes.begin(), classes.end(),
                      [&](const ClassModel& model) { return model.name == op_class(op); });
+}
+
+std::string coprocessor_name(const CoExecutionPredictor& predictor) {
+  constexpr std::string_view before = "co-execution with ";  // as `CoExecution::identity`
+  const std::string& runtime = predictor.coprocessor.device.runtime;
+  const auto at = runtime.find(before);
+  return at == std::string::npos ? runtime : runtime.substr(at + before.size());
 }
 
 CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor) {

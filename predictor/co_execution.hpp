@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <string>
 #include <vector>
 
 #include "predictor/predictor.hpp"
@@ -23,6 +24,9 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
 
 /// Whether the coprocessor runs it: operators of its class were measured there.
 bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op);
+
+/// The device beside the CPU with its driver, as the profile names it.
+std::string coprocessor_name(const CoExecutionPredictor& predictor);
 
 /// Costs within a network, as the planner asks for them; the predictor must outlive them.
 CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor);
