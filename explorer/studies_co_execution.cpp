@@ -22,8 +22,8 @@ struct StudiedLayer {
   const char* label;
   const char* op;
 };
-// The paper's own shapes are not at hand, so these are of networks that everybody knows: ViT-B/32 at
-// 224 pixels (arXiv 2010.11929) and ResNet-18's (arXiv 1512.03385), without activations.
+// The paper's own shapes are not at hand, so these are of networks that everybody knows: ViT-B/32
+// at 224 pixels (arXiv 2010.11929) and ResNet-18 (arXiv 1512.03385), without activations.
 constexpr std::array<StudiedLayer, 4> linear_layers{{
     {"ViT-B/32 projection, 50x768→768", "linear 1x1x50x768->1x1x50x768 f32"},
     {"ViT-B/32 MLP, 50x768→3072", "linear 1x1x50x768->1x1x50x3072 f32"},
@@ -38,10 +38,10 @@ constexpr std::array<StudiedLayer, 5> conv_layers{{
     {"ResNet-18 1x1, 128→256x14²", "conv2d 1x14x14x128->1x14x14x256 k1x1 s1 p0,0,0,0 g1 f32"},
 }};
 
-/// Candidates at about equal distances, both ends among them, and the planned one.
-std::vector<int> studied_splits(const Op& op, int planned) {
+/// Candidates at about equal distances, both ends among them, and the likely ones.
+std::vector<int> studied_splits(const Op& op, std::span<const int> likely) {
   const std::vector<int> all = candidate_splits(op);
-  std::vector<int> some{planned};
+  std::vector<int> some(likely.begin(), likely.end());
   for (std::size_t k = 0; k <= grid_steps; ++k)
     some.push_back(all[k * (all.size() - 1) / grid_steps]);
   std::sort(some.begin(), some.end());
@@ -53,7 +53,7 @@ std::vector<int> studied_splits(const Op& op, int planned) {
 struct LayerStudy {
   std::string label;
   Op op;
-  int planned = 0;
+  std::vector<int> likely;  ///< channels of the likely splits, those of the planned one first
   std::vector<int> splits;
   std::vector<double> predicted_ms;
   std::vector<MeasuredLatency> measured;  ///< none, or one a split
@@ -67,7 +67,13 @@ struct LayerStudy {
   }
   /// Of the faster processor alone.
   double alone_ms() const { return std::min(ms(0), ms(splits.size() - 1)); }
-  double planned_ms() const { return ms(index_of(planned)); }
+  double planned_ms() const { return ms(index_of(likely.front())); }
+  /// Of the likely split that is the fastest.
+  double fastest_likely_ms() const {
+    double least = planned_ms();
+    for (const int channels : likely) least = std::min(least, ms(index_of(channels)));
+    return least;
+  }
   std::size_t best() const {
     std::size_t least = 0;
     for (std::size_t i = 1; i < splits.size(); ++i)
@@ -89,8 +95,9 @@ std::vector<LayerStudy> studied_layers(std::span<const StudiedLayer> layers,
                               "coprocessor; run `cpubone-profile --device host+gpu` with a longer "
                               "budget",
                               layer.op));
-    s.planned = planned_split(predictor, s.op).cpu_channels;
-    s.splits = studied_splits(s.op, s.planned);
+    for (const ChannelSplit& split : likely_splits(s.op, costs, splits_worth_measuring))
+      s.likely.push_back(split.cpu_channels);
+    s.splits = studied_splits(s.op, s.likely);
     for (const int channels : s.splits)
       s.predicted_ms.push_back(1e-6 * split_at(s.op, channels, costs).ns);
     studied.push_back(std::move(s));
@@ -119,7 +126,7 @@ double shown(double value) {
 void add_rows(const LayerStudy& layer, Study& study) {
   for (std::size_t i = 0; i < layer.splits.size(); ++i) {
     const int channels = layer.splits[i];
-    std::string choice = channels == layer.planned ? "planned" : "";
+    std::string choice = channels == layer.likely.front() ? "planned" : "";
     if (!layer.measured.empty() && i == layer.best())
       choice += choice.empty() ? "best" : ", best";
     std::vector<nlohmann::json> row{layer.label, channels,
@@ -143,6 +150,8 @@ void add_numbers(std::span<const LayerStudy> layers, double published_share, Stu
   double grid_most = 0;
   double share = 0;
   double worst_share = 1;
+  double likely_share = 0;
+  double worst_likely_share = 1;
   double error = 0;
   double splits = 0;
   bool disturbed = false;
@@ -154,6 +163,8 @@ void add_numbers(std::span<const LayerStudy> layers, double published_share, Stu
     grid_most = std::max(grid_most, layer.alone_ms() / best_ms);
     share += best_ms / layer.planned_ms() / n;
     worst_share = std::min(worst_share, best_ms / layer.planned_ms());
+    likely_share += best_ms / layer.fastest_likely_ms() / n;
+    worst_likely_share = std::min(worst_likely_share, best_ms / layer.fastest_likely_ms());
     for (std::size_t i = 0; i < layer.measured.size(); ++i) {
       error += std::abs(layer.predicted_ms[i] / layer.ms(i) - 1);
       splits += 1;
@@ -166,6 +177,8 @@ void add_numbers(std::span<const LayerStudy> layers, double published_share, Stu
   add(study, "grid_speedup_most", grid_most);
   add(study, "planned_of_best_mean", share);
   add(study, "planned_of_best_worst", worst_share);
+  add(study, "likely_of_best_mean", likely_share);
+  add(study, "likely_of_best_worst", worst_likely_share);
   add(study, "prediction_mape", error / splits);
   if (!disturbed) study.holds = share >= published_share;
 }

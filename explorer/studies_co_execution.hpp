@@ -19,8 +19,9 @@ std::span<const std::string_view> co_execution_study_names();
 bool is_co_execution_study(std::string_view name);
 
 /// Latency against split: layers of known networks with up to 9 of their `candidate_splits`, and
-/// the planned one; predicted and, where `measure` is not empty, measured. The planned split is told
-/// beside the best that was measured, which a grid search would take. Holds where it reaches on
+/// the `likely_splits`; predicted and, where `measure` is not empty, measured. The planned split,
+/// and the fastest likely one, are told beside the best that was measured, which a grid search
+/// would take. Holds where it reaches on
 /// average what it does in arXiv 2510.21081, which only measuring tells. Throws
 /// std::invalid_argument listing the names.
 Study co_execution_study(std::string_view name, const CoExecutionPredictor& predictor,
