@@ -64,7 +64,7 @@ TEST_CASE("every kernel has run before the coprocessor is measured, for its driv
   };
   measure_co_execution_profile(within_seconds(1), simulated_coprocessor(coprocessor),
                                [](const Profile&) { return no_spread; });
-  REQUIRE(runs.size() > 2);
+  REQUIRE(runs.size() >= 2);
   CHECK(std::set{runs[0], runs[1]} == std::set{OpKind::conv2d, OpKind::linear});
 }
 
