@@ -345,6 +345,14 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
     std::vector<Network> networks = compared_networks(request.form, request.own);
     for (const Proposal& proposal : explored.proposals) networks.push_back(proposal.network);
     explored.result.co_execution = summarise(*target.co_execution, networks);
+    constexpr double much = 0.2;
+    if (const double error = target.co_execution->shared_mape; error > much)
+      explored.result.warnings.push_back(
+          {fmt::format("shared layers are predicted with a mean error of {:.0f} %, so that what "
+                       "sharing saves is uncertain",
+                       100 * error),
+           "run `cpubone-profile --device host+gpu` again with a longer budget, on a machine that "
+           "is idle"});
   }
   for (std::size_t d = 0; d < explored.elsewhere.size(); ++d)
     finish(explored.elsewhere[d], request.elsewhere[d]);

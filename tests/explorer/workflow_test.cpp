@@ -434,7 +434,8 @@ TEST_CASE("an exploration with a coprocessor searches by latencies of shared lay
                 [](const OpRecord& record) { return !has_channel_parts(record.op); });
   for (OpRecord& record : profile.coprocessor.ops)
     record.timing = timing_of(2e4 + record.timing.median_ns / 2);
-  const Target target = predicted_target(fit_co_execution(profile));
+  Target target = predicted_target(fit_co_execution(profile));
+  target.co_execution->shared_mape = 0.3;
   ExploreRequest asked = request({});
   asked.options.search.evaluations = 300;
   const Result result = explore_target(target, nullptr, asked, {}).result;
@@ -452,6 +453,9 @@ TEST_CASE("an exploration with a coprocessor searches by latencies of shared lay
     proposals += n->origin == Origin::proposal ? 1 : 0;
   }
   CHECK(most > 1.2);
+  CHECK(std::any_of(result.warnings.begin(), result.warnings.end(), [](const Warning& warning) {
+    return warning.what.find("a mean error of 30 %") != std::string::npos;
+  }));
   CHECK(proposals >= 5);
 }
 
