@@ -209,6 +209,7 @@ void simulated(const Predictor& cpu, double error, const std::string& note, bool
   constexpr int layers = 200;
   Random random(3);
   std::vector<double> of_grid;
+  std::vector<double> of_grid_measured;
   std::vector<double> of_channels;
   std::vector<double> speedups;
   int shared = 0;
@@ -238,7 +239,12 @@ void simulated(const Predictor& cpu, double error, const std::string& note, bool
         known.synchronisation_ns};
     const ChannelSplit planned = plan_split(op, known);
     const double took = split_at(op, planned.cpu_channels, real).ns;
-    of_grid.push_back(plan_split(op, real).ns / took);
+    const double best_ns = plan_split(op, real).ns;
+    of_grid.push_back(best_ns / took);
+    double fastest_ns = took;
+    for (const ChannelSplit& likely : likely_splits(op, known, splits_worth_measuring))
+      fastest_ns = std::min(fastest_ns, split_at(op, likely.cpu_channels, real).ns);
+    of_grid_measured.push_back(best_ns / fastest_ns);
     of_channels.push_back(std::min(1.0, plan_split(op, real, 1).ns / took));
     speedups.push_back(std::min(real.cpu(op), real.coprocessor(op)) / took);
     shared += planned.cpu_ns > 0 && planned.coprocessor_ns > 0 ? 1 : 0;
@@ -246,13 +252,22 @@ void simulated(const Predictor& cpu, double error, const std::string& note, bool
   const auto mean = [](const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / layers;
   };
-  const double worst = *std::min_element(of_grid.begin(), of_grid.end());
+  const auto least = [](const std::vector<double>& values) {
+    return *std::min_element(values.begin(), values.end());
+  };
+  const std::string measured =
+      fmt::format("simulated: fastest of the {} likeliest splits when measured",
+                  splits_worth_measuring);
   if (goal) {
     rows.add("simulated: planned split, mean", mean(of_grid), "of best split", 0.95, ">=", note);
-    rows.add("simulated: planned split, worst", worst, "of best split", 0.90, ">=", note);
+    rows.add("simulated: planned split, worst", least(of_grid), "of best split", 0.90, ">=", note);
+    rows.add(measured + ", mean", mean(of_grid_measured), "of best split", 0.95, ">=", note);
+    rows.add(measured + ", worst", least(of_grid_measured), "of best split", 0.90, ">=", note);
   } else {
     rows.inform("simulated: planned split, mean", mean(of_grid), "of best split", note);
-    rows.inform("simulated: planned split, worst", worst, "of best split", note);
+    rows.inform("simulated: planned split, worst", least(of_grid), "of best split", note);
+    rows.inform(measured + ", mean", mean(of_grid_measured), "of best split", note);
+    rows.inform(measured + ", worst", least(of_grid_measured), "of best split", note);
   }
   rows.inform("simulated: planned split, mean", mean(of_channels), "of best channel", note);
   rows.inform("simulated: layers shared, of 200", shared, "layers", note);

@@ -88,7 +88,7 @@ class SimulatedTask : public CoprocessorTask {
   }
   void start() override { number_ = worker_->start(channels_, op_); }
   bool done() override { return worker_->done(number_); }
-  std::string kernel() const override { return fmt::format("simulated \"{}\"", text(op_)); }
+  std::string kernel() const override { return fmt::format("simulated {}", name(op_.kind)); }
 
  private:
   std::shared_ptr<Worker> worker_;

@@ -61,7 +61,7 @@ std::filesystem::path host_co_execution_file(const MeasureSettings& settings) {
   std::filesystem::path path = host_co_execution_profile_path(settings);
   if (!std::filesystem::exists(path))
     throw Error(fmt::format(
-        "--co-execution: this machine has no profile of CPU and coprocessor for {} thread{} yet "
+        "device \"host\": this machine has no profile of CPU and coprocessor for {} thread{} yet "
         "({}); run `cpubone-profile --device host+gpu --threads {}` once",
         settings.threads, settings.threads == 1 ? "" : "s", path.string(), settings.threads));
   return path;
@@ -87,8 +87,8 @@ Predictor host_predictor(const MeasureSettings&) {
 
 std::filesystem::path host_co_execution_file(const MeasureSettings&) {
   throw Error(
-      "--co-execution: built without XNNPACK, so this machine cannot be measured; name a file that "
-      "`cpubone-profile --device host+gpu -o FILE` wrote with --device");
+      "device \"host\": built without XNNPACK, so this machine cannot be measured; name a file "
+      "with --device that `cpubone-profile --device host+gpu -o FILE` wrote");
 }
 
 void warn_of_other_machine(const Predictor&, const std::string&, const Terminal&) {}
@@ -189,8 +189,8 @@ CoExecutionPredictor co_execution_predictor(const std::string& device, const Con
   const bool host = device == "host";
   if (!host && !std::filesystem::is_regular_file(device))
     throw std::invalid_argument(fmt::format(
-        "--device: with --co-execution expected host, or a file that `cpubone-profile --device "
-        "host+gpu -o FILE` wrote, got \"{}\"",
+        "--device: to share layers with a coprocessor expected host, or a file that "
+        "`cpubone-profile --device host+gpu -o FILE` wrote, got \"{}\"",
         device));
   const std::filesystem::path file =
       host ? host_co_execution_file(settings) : std::filesystem::path(device);
@@ -203,6 +203,22 @@ CoExecutionPredictor co_execution_predictor(const std::string& device, const Con
   predictor.cpu = under(conditions, std::move(predictor.cpu), device);
   return predictor;
 }
+
+#ifdef CPUBONE_WITH_PROFILER
+std::shared_ptr<const Coprocessor> host_coprocessor(const Terminal& terminal) {
+  const std::vector<OpenClDevice> devices = opencl_devices();
+  OpenClOptions options;
+  options.device = preferred_device(devices);
+  auto coprocessor = opencl_coprocessor(options);
+  const OpenClDevice& device = devices.at(static_cast<std::size_t>(options.device));
+  terminal.note("coprocessor: " + text(device));
+  if (device.is_cpu)
+    terminal.warn(
+        "the OpenCL device is the CPU itself: what it saves, more threads on the CPU may save as "
+        "well; remedy: install the OpenCL driver of a GPU where there is one");
+  return coprocessor;
+}
+#endif
 
 Predictor adapted_to_latencies(const Predictor& predictor, const std::filesystem::path& csv,
                                const std::vector<std::string>& input_shapes,

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,10 @@
 #include "predictor/co_execution.hpp"
 #include "predictor/predictor.hpp"
 #include "space/named_network.hpp"
+
+namespace cpubone {
+class Coprocessor;
+}
 
 namespace cpubone::cli {
 
@@ -38,6 +43,10 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
 /// keeps) or a file that it wrote. Throws as `device_predictor` does.
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal);
+
+/// The OpenCL device beside this machine's CPU that co-execution uses; says which, and warns where
+/// it is the CPU. Throws cpubone::Error saying what to install where there is none.
+std::shared_ptr<const Coprocessor> host_coprocessor(const Terminal& terminal);
 
 /// The predictor adapted to the latencies of a table `network,latency_ms`, of networks as
 /// `named_network` reads them: measured on another device like it, or by another runtime. Throws

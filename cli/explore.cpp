@@ -13,11 +13,13 @@
 #include "explorer/inputs.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
+#include "explorer/studies_co_execution.hpp"
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
+#include "profiler/measure.hpp"
 #include "reports/headline.hpp"
 #include "reports/report.hpp"
 #include "reports/tables.hpp"
@@ -50,6 +52,7 @@ struct Arguments {
   std::optional<int> threads;
   std::string cpus;
   std::string precision;
+  bool co_executes = false;
   std::string seed = "1";
   bool resume = false;
   bool fresh = false;
@@ -165,6 +168,12 @@ Subject subject_of(const Arguments& arguments, std::span<const Network> compared
     return subjects_of(arguments, devices, terminal);
   }
   Subject subject;
+  if (arguments.co_executes) {
+    subject.target =
+        predicted_target(cli::co_execution_predictor(arguments.device, conditions, terminal));
+    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
+    return subject;
+  }
   if (arguments.device != "host") {
     subject.target =
         predicted_target(cli::device_predictor(arguments.device, conditions, terminal));
@@ -217,16 +226,53 @@ std::string page(const Arguments& arguments) {
   return fs::absolute(fs::path(arguments.output) / "report.html").lexically_normal().string();
 }
 
+/// Measures layers shared on this machine; nothing where the profile is of another.
+MeasureSplits splits_measurer(const Arguments& arguments, const CoExecutionPredictor& predictor,
+                              const cli::Terminal& terminal) {
+  if (arguments.device != "host") return {};
+  MeasureOptions options;
+  options.settings = predictor.cpu.settings;
+  options.seed = seed_of(arguments);
+  options.budget_s = studies_s(1);
+  options.cancelled = [] { return cli::interrupted().load(); };
+  return [options, coprocessor = cli::host_coprocessor(terminal),
+          &terminal](std::span<const LayerSplit> layers) {
+    cli::Progress progress(terminal, "measuring shared layers");
+    MeasureOptions with_progress = options;
+    with_progress.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
+    return measured_latencies(measure_splits(layers, coprocessor, with_progress));
+  };
+}
+
 void study_tool(const Arguments& arguments, const std::string& command,
                 const cli::Terminal& terminal, cli::Format format) {
   std::vector<std::string> names = arguments.studies;
   if (names == std::vector<std::string>{"all"})
     names.assign(study_names().begin(), study_names().end());
-  for (const std::string& name : names) check_study_name(name);
-  const Subject subject = subject_of(arguments, published_networks(), terminal);
+  for (const std::string& name : names)
+    if (!is_co_execution_study(name)) check_study_name(name);
+  const auto shared =
+      std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
+        return !is_co_execution_study(name);
+      });
   Result result;
-  result.studies = run_studies(subject.target, subject.machine.get(), names, hooks_of(terminal));
-  describe(result, subject.target, {utc_now(), command, seed_of(arguments)});
+  std::optional<Target> target;
+  if (shared != names.begin()) {
+    Subject subject = subject_of(arguments, published_networks(), terminal);
+    result.studies = run_studies(subject.target, subject.machine.get(),
+                                 std::span(names.begin(), shared), hooks_of(terminal));
+    target = std::move(subject.target);
+  }
+  if (shared != names.end()) {
+    const CoExecutionPredictor predictor =
+        cli::co_execution_predictor(arguments.device, conditions_of(arguments), terminal);
+    const MeasureSplits measure = splits_measurer(arguments, predictor, terminal);
+    for (const std::string& name : std::span(shared, names.end()))
+      result.studies.push_back(co_execution_study(name, predictor, measure));
+    if (!target) target = predicted_target(predictor.cpu);
+    result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.runtime});
+  }
+  describe(result, *target, {utc_now(), command, seed_of(arguments)});
   save_result(result, {}, arguments.output);
   write_pages(std::span(&result, 1), arguments.output, terminal);
   if (format == cli::Format::json)
@@ -266,6 +312,10 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     throw std::invalid_argument("--study: has networks of its own; leave out --compare");
   if (!arguments.studies.empty() && devices_of(arguments).size() > 1)
     throw std::invalid_argument("--study: is of one device, got \"" + arguments.device + "\"");
+  if (arguments.co_executes && (!arguments.studies.empty() || devices_of(arguments).size() > 1))
+    throw std::invalid_argument(
+        "--co-execution: searches networks for one CPU and the coprocessor beside it: expected one "
+        "--device and no --study (co-execution-linear and co-execution-conv need no option)");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
@@ -377,8 +427,14 @@ int main(int argc, char** argv) {
   app.add_option("--study", a.studies,
                  "run studies instead, or \"all\": operators, partial-conv, grouping, kernel, "
                  "fusion, upsampling, attention, "
-                 "activations, blocks, correlation, mac-efficiency, threads")
+                 "activations, blocks, correlation, mac-efficiency, threads; or, not of \"all\", "
+                 "co-execution-linear and co-execution-conv, of a machine that cpubone-profile "
+                 "--device host+gpu has measured")
       ->delimiter(',');
+  app.add_flag("--co-execution", a.co_executes,
+               "networks whose layers the CPU shares with the OpenCL device beside it, each split "
+               "as is predicted to take least; nothing is measured; --device is host, or a file, that "
+               "cpubone-profile --device host+gpu has measured");
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
   app.add_option("--threads", a.threads,

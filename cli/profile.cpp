@@ -255,20 +255,6 @@ void warn_of(const Profile& measured, const cli::Terminal& terminal) {
     terminal.warn(fmt::format("{}; remedy: {}", warning.what, warning.remedy));
 }
 
-std::shared_ptr<const Coprocessor> this_coprocessor(const cli::Terminal& terminal) {
-  const std::vector<OpenClDevice> devices = opencl_devices();
-  OpenClOptions options;
-  options.device = preferred_device(devices);
-  auto coprocessor = opencl_coprocessor(options);
-  const OpenClDevice& device = devices.at(static_cast<std::size_t>(options.device));
-  terminal.note("coprocessor: " + text(device));
-  if (device.is_cpu)
-    terminal.warn(
-        "the OpenCL device is the CPU itself: what it saves, more threads on the CPU may save as "
-        "well; remedy: install the OpenCL driver of a GPU where there is one");
-  return coprocessor;
-}
-
 /// The CPU, the coprocessor beside it, and layers that they share.
 void profile_co_execution(const Arguments& arguments, cli::Format format,
                           const cli::Terminal& terminal) {
@@ -281,7 +267,7 @@ void profile_co_execution(const Arguments& arguments, cli::Format format,
         "--runtime-library");
   MeasureOptions options = options_of(arguments, backends());
   options.calibration_ns = known_calibration_ns(options.settings);
-  const auto coprocessor = this_coprocessor(terminal);
+  const auto coprocessor = cli::host_coprocessor(terminal);
   fs::path file = arguments.output;
   if (file.empty()) {
     fs::create_directories(cache_folder());

@@ -20,6 +20,34 @@ LatencyModel latency_model(Predictor predictor) {
           shared->settings.dtype};
 }
 
+LatencyModel latency_model(CoExecutionPredictor predictor) {
+  const auto shared = std::make_shared<const CoExecutionPredictor>(std::move(predictor));
+  return {[shared](const Op& op) { return terms(*shared, op, planned_split(*shared, op)); },
+          [shared](const LatencyTerms& t) { return combine(shared->cpu, t); },
+          [shared](const Op& op) { return bound_of(*shared, op, planned_split(*shared, op)); },
+          {},
+          shared->cpu.settings.dtype};
+}
+
+CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
+                             std::span<const Network> networks) {
+  CoExecutionSummary summary{coprocessor_name(predictor), 1e-3 * predictor.synchronisation_ns,
+                             predictor.shared_layers, predictor.shared_mape, {}};
+  for (const Network& network : networks) {
+    const CoExecutionPrediction p = predict(predictor, network);
+    const auto interval = [](const LatencyEstimate& e) {
+      return Interval{e.ms, e.low_ms, e.high_ms};
+    };
+    SharedNetwork shared{network.name, interval(p.latency), interval(p.cpu_alone.latency)};
+    for (const ChannelSplit& split : p.splits)
+      ++(split.coprocessor_ns == 0 ? shared.cpu_layers
+         : split.cpu_channels == 0 ? shared.coprocessor_layers
+                                   : shared.shared_layers);
+    summary.networks.push_back(std::move(shared));
+  }
+  return summary;
+}
+
 MeasuredLatency measured_latency(const Timing& timing) {
   return {{timing.median_ns * 1e-6, timing.low_ns * 1e-6, timing.high_ns * 1e-6},
           static_cast<int>(timing.samples_ns.size()),

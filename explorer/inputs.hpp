@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "explorer/explore.hpp"
+#include "predictor/co_execution.hpp"
 #include "predictor/predictor.hpp"
 #include "records/profile.hpp"
 
@@ -10,6 +11,13 @@ namespace cpubone {
 
 /// Latencies by a predictor.
 LatencyModel latency_model(Predictor predictor);
+
+/// The same with layers shared with a coprocessor, each split as planned.
+LatencyModel latency_model(CoExecutionPredictor predictor);
+
+/// What sharing the layers of networks is predicted to save.
+CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
+                             std::span<const Network> networks);
 
 MeasuredLatency measured_latency(const Timing& timing);
 std::vector<MeasuredLatency> measured_latencies(std::span<const Timing> timings);

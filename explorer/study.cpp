@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "explorer/studies.hpp"
+#include "explorer/studies_co_execution.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -182,8 +183,9 @@ std::span<const std::string_view> study_names() {
 
 void check_study_name(std::string_view name) {
   if (std::find(known_studies.begin(), known_studies.end(), name) == known_studies.end())
-    throw std::invalid_argument(
-        fmt::format("study: got \"{}\", expected one of {}", name, fmt::join(known_studies, ", ")));
+    throw std::invalid_argument(fmt::format("study: got \"{}\", expected one of {}, {}", name,
+                                            fmt::join(known_studies, ", "),
+                                            fmt::join(co_execution_study_names(), ", ")));
 }
 
 StudyPlan study_plan(std::string_view name, const StudyContext& context) {

@@ -175,6 +175,12 @@ Target predicted_target(Predictor predictor) {
   return target;
 }
 
+Target predicted_target(CoExecutionPredictor predictor) {
+  Target target = predicted_target(predictor.cpu);
+  target.co_execution = std::move(predictor);
+  return target;
+}
+
 namespace {
 
 bool is_good(const Timing& timing) {
@@ -261,12 +267,26 @@ SearchSpace trained_alike(SearchSpace space) {
 
 }  // namespace
 
+namespace {
+
+LatencyModel latency_model(const Target& target) {
+  return target.co_execution ? cpubone::latency_model(*target.co_execution)
+                             : cpubone::latency_model(target.predictor);
+}
+
+LatencyEstimate predicted_latency(const Target& target, const Network& network) {
+  return target.co_execution ? predict(*target.co_execution, network).latency
+                             : predict(target.predictor, network).latency;
+}
+
+}  // namespace
+
 Explored explore_target(const Target& target, Measurer* machine, const ExploreRequest& request,
                         const WorkHooks& hooks) {
   Target learnt = target;
   ExploreInput input{
       .space = request.form.height > 0 ? trained_alike(request.space) : request.space,
-      .latency = latency_model(target.predictor),
+      .latency = latency_model(target),
       .accuracy = request.accuracy,
       .measure = {},
       .learn = {},
@@ -294,7 +314,7 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
   }
   input.latency.device = target.name;
   for (const Target& other : request.elsewhere) {
-    input.elsewhere.push_back(latency_model(other.predictor));
+    input.elsewhere.push_back(latency_model(other));
     input.elsewhere.back().device = other.name;
   }
   Exploration exploration = explore(input, options);
@@ -321,6 +341,19 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
       result.device.conditions.push_back({"networks", form});
   };
   finish(explored.result, learnt);
+  if (target.co_execution && explored.is_complete) {
+    std::vector<Network> networks = compared_networks(request.form, request.own);
+    for (const Proposal& proposal : explored.proposals) networks.push_back(proposal.network);
+    explored.result.co_execution = summarise(*target.co_execution, networks);
+    constexpr double much = 0.2;
+    if (const double error = target.co_execution->shared_mape; error > much)
+      explored.result.warnings.push_back(
+          {fmt::format("shared layers are predicted with a mean error of {:.0f} %, so that what "
+                       "sharing saves is uncertain",
+                       100 * error),
+           "run `cpubone-profile --device host+gpu` again with a longer budget, on a machine that "
+           "is idle"});
+  }
   for (std::size_t d = 0; d < explored.elsewhere.size(); ++d)
     finish(explored.elsewhere[d], request.elsewhere[d]);
   explored.profile = std::move(learnt.profile);
@@ -344,7 +377,7 @@ std::vector<Study> run_studies(const Target& target, Measurer* machine,
   StudyContext context;
   context.predicted = !machine;
   context.predict_ms = [&target](const Network& network) {
-    return predict(target.predictor, network).latency.ms;
+    return predicted_latency(target, network).ms;
   };
   if (machine) {
     context.threads = target.predictor.device.cores;
@@ -359,7 +392,7 @@ std::vector<Study> run_studies(const Target& target, Measurer* machine,
     context.latencies = [&target](std::span<const Network> networks, int) {
       std::vector<Interval> latencies;
       for (const Network& network : networks) {
-        const LatencyEstimate e = predict(target.predictor, network).latency;
+        const LatencyEstimate e = predicted_latency(target, network);
         latencies.push_back({e.ms, e.low_ms, e.high_ms});
       }
       return latencies;

@@ -9,6 +9,7 @@
 
 #include "explorer/explore.hpp"
 #include "explorer/measurer.hpp"
+#include "predictor/co_execution.hpp"
 #include "predictor/predictor.hpp"
 #include "records/profile.hpp"
 
@@ -52,10 +53,14 @@ struct Target {
   Profile profile;             ///< of the device; without operators where none is known
   std::filesystem::path file;  ///< where what is learnt of it is kept; empty: nowhere
   bool is_known = false;       ///< its profile was there already
+  /// Layers are shared with the coprocessor beside it; its `cpu` is `predictor`.
+  std::optional<CoExecutionPredictor> co_execution = {};
 };
 
 /// A device that is not here, or nobody wants to measure.
 Target predicted_target(Predictor predictor);
+/// The same with layers shared with a coprocessor, split as planned.
+Target predicted_target(CoExecutionPredictor predictor);
 /// This machine: its profile, measured now where there is none yet, all of it was disturbed or it
 /// is wanted `afresh`, with the networks that proposals are compared with (`compared_networks`),
 /// and a predictor of it. Of a known machine what was disturbed is measured again. Throws

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "graph/error.hpp"
 #include "runtime/channel_part.hpp"
@@ -38,20 +39,17 @@ double left_out_mape(std::span<const MeasuredSplit> splits, CoExecutionCosts cos
   return splits.empty() ? 0 : sum / static_cast<double>(splits.size());
 }
 
-/// Terms of whichever side computes longest, brought to the latency of both.
-LatencyTerms terms_of(const CoExecutionPredictor& predictor, const Op& op,
-                      const ChannelSplit& split) {
+/// The side that computes longest.
+struct LongerPart {
+  bool by_cpu = true;
+  Op op;
+};
+LongerPart longer_part(const Op& op, const ChannelSplit& split) {
   const int channels = op.output().c;
   const bool by_cpu = split.cpu_ns >= split.coprocessor_ns;
   const int begin = by_cpu ? 0 : split.cpu_channels;
   const int end = by_cpu ? split.cpu_channels : channels;
-  const Op part = end - begin == channels ? op : channel_part(op, begin, end);
-  LatencyTerms t = terms(by_cpu ? predictor.cpu : predictor.coprocessor, part);
-  const double factor = split.ns / t.ops_ns;
-  t.ops_ns = split.ns;
-  t.independent_ns2 *= factor * factor;
-  t.shared_ns *= factor;
-  return t;
+  return {by_cpu, end - begin == channels ? op : channel_part(op, begin, end)};
 }
 
 }  // namespace
@@ -75,24 +73,63 @@ bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op) {
                      [&](const ClassModel& model) { return model.name == op_class(op); });
 }
 
+std::string coprocessor_name(const CoExecutionPredictor& predictor) {
+  constexpr std::string_view before = "co-execution with ";  // as `CoExecution::identity`
+  const std::string& runtime = predictor.coprocessor.device.runtime;
+  const auto at = runtime.find(before);
+  return at == std::string::npos ? runtime : runtime.substr(at + before.size());
+}
+
+CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor) {
+  return {[&predictor](const Op& part) { return terms(predictor.cpu, part).ops_ns; },
+          [&predictor](const Op& part) { return terms(predictor.coprocessor, part).ops_ns; },
+          predictor.synchronisation_ns};
+}
+
+ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op) {
+  const CoExecutionCosts costs = predicted_costs(predictor);
+  return runs_on_coprocessor(predictor, op) ? plan_split(op, costs)
+                                            : split_at(op, op.output().c, costs);
+}
+
+LatencyTerms terms(const CoExecutionPredictor& predictor, const Op& op, const ChannelSplit& split) {
+  const LongerPart longer = longer_part(op, split);
+  LatencyTerms t = terms(longer.by_cpu ? predictor.cpu : predictor.coprocessor, longer.op);
+  const double factor = split.ns / t.ops_ns;
+  t.ops_ns = split.ns;
+  t.independent_ns2 *= factor * factor;
+  t.shared_ns *= factor;
+  t.nodes = longer.by_cpu ? 1 : 0;
+  return t;
+}
+
+Bound bound_of(const CoExecutionPredictor& predictor, const Op& op, const ChannelSplit& split) {
+  const LongerPart longer = longer_part(op, split);
+  return estimate(longer.by_cpu ? predictor.cpu : predictor.coprocessor, longer.op).bound;
+}
+
 CoExecutionPrediction predict(const CoExecutionPredictor& predictor, const Network& network) {
   CoExecutionPrediction prediction;
   prediction.cpu_alone = predict(predictor.cpu, network);
   LatencyTerms total;
+  double on_cpu_ns = 0;  // of operators that take as long as the CPU's part
+  std::vector<bool> on_cpu;
   for (const OpPrediction& op : prediction.cpu_alone.ops) {
-    CoExecutionCosts costs =
-        predicted_costs(predictor.cpu, predictor.coprocessor, predictor.synchronisation_ns);
-    const double within_network = op.latency_ns / estimate(predictor.cpu, op.op).ns;
-    costs.cpu = [&](const Op& part) { return within_network * estimate(predictor.cpu, part).ns; };
-    prediction.splits.push_back(runs_on_coprocessor(predictor, op.op)
-                                    ? plan_split(op.op, costs)
-                                    : split_at(op.op, op.op.output().c, costs));
-    total += terms_of(predictor, op.op, prediction.splits.back());
+    prediction.splits.push_back(planned_split(predictor, op.op));
+    const LatencyTerms t = terms(predictor, op.op, prediction.splits.back());
+    total += t;
+    on_cpu.push_back(t.nodes > 0);
+    if (t.nodes > 0) on_cpu_ns += t.ops_ns;
   }
-  // What an operator takes less after another is in the splits' latencies.
-  NetworkModel model = predictor.cpu.network;
-  model.ns_less_per_node = 0;
-  prediction.latency = combine(model, total);
+  prediction.latency = combine(predictor.cpu, total);
+  // What the CPU takes less after another operator, so that the splits' latencies sum up as well.
+  const double less_ns = total.ops_ns - 1e6 * prediction.latency.ms;
+  for (std::size_t i = 0; i < on_cpu.size(); ++i) {
+    if (!on_cpu[i]) continue;
+    const double factor = std::max(0.0, 1 - less_ns / on_cpu_ns);
+    prediction.splits[i].ns *= factor;
+    prediction.splits[i].cpu_ns *= factor;
+  }
   return prediction;
 }
 

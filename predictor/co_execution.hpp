@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <string>
 #include <vector>
 
 #include "predictor/predictor.hpp"
@@ -24,15 +25,30 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
 /// Whether the coprocessor runs it: operators of its class were measured there.
 bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op);
 
+/// The device beside the CPU with its driver, as the profile names it.
+std::string coprocessor_name(const CoExecutionPredictor& predictor);
+
+/// Costs within a network, as the planner asks for them; the predictor must outlive them.
+CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor);
+
+/// The split that is predicted to take least; all on the CPU where the coprocessor does not run it.
+ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op);
+
+/// Terms of an operator that is split so, which add up as those of the CPU alone do: their
+/// `combine` is that of `predictor.cpu`. What the CPU takes less for an operator after another
+/// counts where its part takes longest; nothing of the kind is known of the coprocessor.
+LatencyTerms terms(const CoExecutionPredictor& predictor, const Op& op, const ChannelSplit& split);
+
+/// What limits the part that takes longest.
+Bound bound_of(const CoExecutionPredictor& predictor, const Op& op, const ChannelSplit& split);
+
 struct CoExecutionPrediction {
   NetworkPrediction cpu_alone;
-  std::vector<ChannelSplit> splits;  ///< planned, of each of `cpu_alone.ops`
+  std::vector<ChannelSplit> splits;  ///< planned, of each of `cpu_alone.ops`; they add up
   LatencyEstimate latency;           ///< with these
 };
 
-/// Plans the split of each operator and sums their latencies. What the CPU computes takes less
-/// within the network than alone by the same factor as its whole operator; nothing of the kind is
-/// known of the coprocessor. Throws as `predict` of the CPU does.
+/// Plans the split of each operator and sums their latencies. Throws as `predict` of the CPU does.
 CoExecutionPrediction predict(const CoExecutionPredictor& predictor, const Network& network);
 
 }  // namespace cpubone

@@ -50,6 +50,18 @@ ChannelSplit plan_split(const Op& op, const CoExecutionCosts& costs, int multipl
   return best;
 }
 
+std::vector<ChannelSplit> likely_splits(const Op& op, const CoExecutionCosts& costs,
+                                        std::size_t count, int multiple) {
+  const std::vector<int> candidates = candidate_splits(op, multiple);
+  std::vector<ChannelSplit> splits;
+  for (auto c = candidates.rbegin(); c != candidates.rend(); ++c)
+    splits.push_back(split_at(op, *c, costs));
+  std::stable_sort(splits.begin(), splits.end(),
+                   [](const ChannelSplit& a, const ChannelSplit& b) { return a.ns < b.ns; });
+  splits.resize(std::min(count, splits.size()));
+  return splits;
+}
+
 double fitted_synchronisation_ns(std::span<const MeasuredSplit> measured,
                                  const CoExecutionCosts& costs) {
   std::vector<double> beyond;

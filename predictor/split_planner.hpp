@@ -44,6 +44,15 @@ ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& co
 ChannelSplit plan_split(const Op& op, const CoExecutionCosts& costs,
                         int multiple = channels_to_split_by);
 
+/// So many candidates of the least latency, the planned split first. Predictions err by more than
+/// these differ: who can measure them, keeps the fastest.
+std::vector<ChannelSplit> likely_splits(const Op& op, const CoExecutionCosts& costs,
+                                        std::size_t count, int multiple = channels_to_split_by);
+
+/// As many as are worth measuring: of 200 layers the worst is then within 10 % of the best of a
+/// whole grid where predictions err by 6 % (`benchmarks/co_execution`).
+inline constexpr std::size_t splits_worth_measuring = 5;
+
 /// A co-executed operator that was measured.
 struct MeasuredSplit {
   Op op;

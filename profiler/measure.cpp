@@ -18,6 +18,7 @@
 #include "profiler/roofline.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
+#include "runtime/channel_part.hpp"
 #include "runtime/co_execution.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/precision.hpp"
@@ -351,26 +352,69 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
   merge(profile, measured);
 }
 
-std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
-  const PinnedThread pinned(options.settings.cpus);
-  Profile profile = host_profile(options.settings, options.backends);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
-  const std::vector<Network> executed = as_executed(networks, options);
-  std::vector<Timing> timings(networks.size());
-  std::vector<std::size_t> left(networks.size());
+namespace {
+
+/// Timings of so many. `measure` is given the indices of some, an empty timing being what the
+/// budget left out; these are measured after it, within twice as much, until all are.
+template <typename Measure>
+std::vector<Timing> timings_of_all(std::size_t count, MeasureOptions options, Measure measure) {
+  std::vector<Timing> timings(count);
+  std::vector<std::size_t> left(count);
   std::iota(left.begin(), left.end(), 0);
   while (!left.empty()) {
-    std::vector<Network> missing;
-    for (const std::size_t i : left) missing.push_back(executed[i]);
-    const std::vector<Timing> got =
-        time_networks(missing, options, 1, bench, profile);  // all in the same rounds
-    if (options.cancelled && options.cancelled())
-      throw Error("interrupted while networks were measured");
+    const std::vector<Timing> got = measure(std::span<const std::size_t>(left), options);
+    if (options.cancelled && options.cancelled()) throw Error("interrupted while measuring");
     for (std::size_t k = 0; k < left.size(); ++k) timings[left[k]] = got[k];
     std::erase_if(left, [&](std::size_t i) { return !timings[i].samples_ns.empty(); });
     options.budget_s *= 2;
   }
   return timings;
+}
+
+}  // namespace
+
+std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
+  const PinnedThread pinned(options.settings.cpus);
+  Profile profile = host_profile(options.settings, options.backends);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
+  const std::vector<Network> executed = as_executed(networks, options);
+  return timings_of_all(
+      networks.size(), std::move(options),
+      [&](std::span<const std::size_t> left, const MeasureOptions& now) {
+        std::vector<Network> missing;
+        for (const std::size_t i : left) missing.push_back(executed[i]);
+        return time_networks(missing, now, 1, bench, profile);  // all in the same rounds
+      });
+}
+
+std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
+                                   const std::shared_ptr<const Coprocessor>& coprocessor,
+                                   const MeasureOptions& options) {
+  const PinnedThread pinned(options.settings.cpus);
+  std::vector<std::shared_ptr<const CoExecution>> shared;
+  for (const LayerSplit& layer : layers)
+    shared.push_back(std::make_shared<const CoExecution>(
+        coprocessor, [channels = layer.cpu_channels](const Op&) { return channels; }));
+  if (shared.empty()) return {};
+  Profile profile = host_profile(options.settings, *shared[0]);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, shared[0],
+                    options.backends);
+  const bool cold = options.settings.cache == CacheMode::cold;
+  return timings_of_all(
+      layers.size(), options, [&](std::span<const std::size_t> left, const MeasureOptions& now) {
+        RunPlan plan;
+        for (const std::size_t i : left) {
+          const LayerSplit& layer = layers[i];
+          plan.add({weight_bytes(layer.op), guess_ns(layer.op), options.settings.cache,
+                    [&bench, &layer, by = shared[i], cold](int copies) {
+                      return bench.subject(layer.op, copies, cold, by);
+                    }},
+                   fmt::format("{} of {}", layer.cpu_channels, text(layer.op)), 0);
+        }
+        SampleOptions sampling = sample_options(now, profile.device);
+        sampling.most_preparing = 1;  // all in the same rounds
+        return run(plan, bench.pool(), sampling, now, profile).timings;
+      });
 }
 
 }  // namespace cpubone

@@ -14,6 +14,8 @@
 namespace cpubone {
 
 class CoExecution;
+class Coprocessor;
+struct LayerSplit;
 class ThreadPool;
 
 struct MeasureOptions {
@@ -62,6 +64,12 @@ void measure_networks(std::span<const Network> networks, const MeasureOptions& o
 /// name. Those that the budget leaves out are measured after it, within twice as much, until all
 /// are: what was asked for is not done without them. Throws cpubone::Error where it is cancelled.
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options);
+
+/// Timings of layers that are shared with the coprocessor, in the order given, measured in the same
+/// rounds; a layer may stand there with several splits. All are measured, as by `measure_timings`.
+std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
+                                   const std::shared_ptr<const Coprocessor>& coprocessor,
+                                   const MeasureOptions& options);
 
 /// Bytes of everything that a network holds while it runs: packed weights, activations and what
 /// its runtime allocates beside them.

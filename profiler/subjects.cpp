@@ -128,10 +128,15 @@ Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecuti
       caches_(std::make_shared<PrivateCaches>(l2_bytes)) {}
 
 std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold) const {
+  return subject(op, copies, cold, co_execution_);
+}
+
+std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold,
+                                        std::shared_ptr<const CoExecution> co_execution) const {
   const Network network = network_around(op);
   return std::make_unique<ExecutorSubject>(network, copies, pool_, network.nodes.size() - 1,
-                                           cold ? caches_ : nullptr, arena_, co_execution_,
-                                           backends_);
+                                           cold ? caches_ : nullptr, arena_,
+                                           std::move(co_execution), backends_);
 }
 
 std::unique_ptr<Subject> Bench::subject(const Network& network) const {

@@ -26,6 +26,9 @@ class Bench {
   /// Copies of an operator as a network runs it. Cold: before each run a core's own caches are
   /// pushed out into the shared one. Throws cpubone::Error naming an operator that does not run.
   std::unique_ptr<Subject> subject(const Op& op, int copies, bool cold) const;
+  /// The same, shared otherwise with the bench's coprocessor.
+  std::unique_ptr<Subject> subject(const Op& op, int copies, bool cold,
+                                   std::shared_ptr<const CoExecution> co_execution) const;
   /// A network as a whole.
   std::unique_ptr<Subject> subject(const Network& network) const;
 

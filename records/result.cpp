@@ -307,6 +307,36 @@ const Table<AccuracySummary>& table<AccuracySummary>() {
 }
 
 template <>
+const Table<SharedNetwork>& table<SharedNetwork>() {
+  using T = SharedNetwork;
+  static const Table<T> network{
+      "shared network",
+      {field<&T::name>("name", "of one of `networks`"),
+       field<&T::predicted_ms>("predicted_ms", "90 % interval", not_negative),
+       field<&T::cpu_alone_ms>("cpu_alone_ms", "of the CPU without the coprocessor", not_negative),
+       field<&T::shared_layers>("shared_layers", "of which both compute channels", not_negative),
+       field<&T::coprocessor_layers>("coprocessor_layers", "on it alone", not_negative),
+       field<&T::cpu_layers>("cpu_layers", "on the CPU alone", not_negative)}};
+  return network;
+}
+
+template <>
+const Table<CoExecutionSummary>& table<CoExecutionSummary>() {
+  using T = CoExecutionSummary;
+  static const Table<T> summary{
+      "co-execution",
+      {field<&T::coprocessor>("coprocessor", "device and driver"),
+       field<&T::synchronisation_us>("synchronisation_us", "of a shared layer, fitted",
+                                     not_negative),
+       field<&T::layers_measured>("layers_measured", "shared ones, which that is fitted to",
+                                  not_negative),
+       field<&T::shared_mape>("shared_mape", "mean error on them, each left out, a fraction",
+                              not_negative),
+       field<&T::networks>("networks", "what sharing is predicted to save")}};
+  return summary;
+}
+
+template <>
 const Table<Result>& table<Result>() {
   using T = Result;
   static const Table<T> result{
@@ -322,6 +352,9 @@ const Table<Result>& table<Result>() {
                  optional<&T::front>("front", "names of `networks` on the front, fastest first"),
                  optional<&T::search>("search", ""), optional<&T::predictor>("predictor", ""),
                  optional<&T::accuracy_model>("accuracy_model", ""),
+                 optional<&T::co_execution>("co_execution",
+                                            "present where layers are shared with a coprocessor: "
+                                            "all latencies are predicted so"),
                  optional<&T::findings>("findings", "what was found out; `cpubone-report` says it"),
                  optional<&T::studies>("studies", "controlled comparisons"),
                  optional<&T::next>("next", "what to train next, the first first")},
@@ -405,7 +438,7 @@ std::string describe_result_file() {
   return describe_all<Result, ResultDevice, Labelled, Warning, ResultNetwork, Top1, Interval,
                       MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
                       SearchSummary, SearchLimit, HypervolumePoint, PredictorSummary, ClassError,
-                      NetworkError, AccuracySummary, GainFinding, PredictionFinding,
+                      NetworkError, AccuracySummary, CoExecutionSummary, SharedNetwork, GainFinding, PredictionFinding,
                       LostTimeFinding, RobustFinding, LatencyOnDevice, Study, StudyColumn,
                       StudyNumber, NextNetwork>();
 }

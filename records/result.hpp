@@ -213,6 +213,27 @@ struct AccuracySummary {
   bool operator==(const AccuracySummary&) const = default;
 };
 
+/// A network whose layers CPU and coprocessor share, as predicted.
+struct SharedNetwork {
+  std::string name;
+  Interval predicted_ms;    ///< 90 % interval
+  Interval cpu_alone_ms;    ///< of the CPU without the coprocessor, the same
+  int shared_layers = 0;    ///< of which both compute channels
+  int coprocessor_layers = 0;
+  int cpu_layers = 0;
+  bool operator==(const SharedNetwork&) const = default;
+};
+
+/// Latencies of a result whose layers are shared with a coprocessor, split as planned.
+struct CoExecutionSummary {
+  std::string coprocessor;  ///< device and driver
+  double synchronisation_us = 0;
+  int layers_measured = 0;  ///< that were shared, to learn what synchronisation takes
+  double shared_mape = 0;   ///< mean error on them, each left out, a fraction
+  std::vector<SharedNetwork> networks;
+  bool operator==(const CoExecutionSummary&) const = default;
+};
+
 /// All that an exploration found out (`cpubone/result/2`, docs/file-formats.md).
 struct Result {
   std::string tool_version;
@@ -227,6 +248,7 @@ struct Result {
   std::optional<SearchSummary> search;
   std::optional<PredictorSummary> predictor;
   std::optional<AccuracySummary> accuracy_model;
+  std::optional<CoExecutionSummary> co_execution;  ///< all latencies are with a coprocessor then
   std::vector<Finding> findings;
   std::vector<Study> studies;
   std::vector<NextNetwork> next;  ///< the first first

@@ -320,6 +320,13 @@ std::string report_html(std::span<const Result> results) {
               });
   add_section(sections, parts, "predicted", "Predictions", "Predicted against measured", "",
               predicted_part);
+  add_section(sections, parts, "shared", "Shared layers", "Shared with the coprocessor", "",
+              [](const Part& part) {
+                const std::string sentence = co_execution_sentence(*part.result);
+                if (sentence.empty()) return sentence;
+                return fmt::format("<p>{}</p>", prose(sentence)) +
+                       to_html(co_execution_table(*part.result));
+              });
   add_section(sections, parts, "rebuilt", "Rebuilt",
               "Rebuilt networks beside their published numbers",
               "Published latencies come from other devices, runtimes and thread counts: compare "

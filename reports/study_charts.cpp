@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -23,9 +25,10 @@ struct StudyChart {
   std::string_view beside = "";  ///< bars of this column stand side by side
   std::string_view shape = "";   ///< column that points take their shape from
   std::string_view filter = "";
+  std::string_view points = "";  ///< column that is drawn as points over the lines of `y`
 };
 
-constexpr std::array<StudyChart, 12> all_charts{{
+constexpr std::array<StudyChart, 14> all_charts{{
     {"operators",
      "bar",
      {"input", "nominal"},
@@ -62,6 +65,24 @@ constexpr std::array<StudyChart, 12> all_charts{{
      {"rate GMACpS"},
      {"family", "nominal"}},
     {"threads", "line", {"threads"}, {"latency ms", "quantitative", "log"}, {"subject", "nominal"}},
+    {"co-execution-linear",
+     "line",
+     {"on the CPU %"},
+     {"predicted ms", "quantitative", "log"},
+     {"layer", "nominal"},
+     "",
+     "",
+     "",
+     "measured ms"},
+    {"co-execution-conv",
+     "line",
+     {"on the CPU %"},
+     {"predicted ms", "quantitative", "log"},
+     {"layer", "nominal"},
+     "",
+     "",
+     "",
+     "measured ms"},
     {"crossover",
      "line",
      {"channels", "quantitative", "log"},
@@ -97,6 +118,19 @@ nlohmann::json study_chart(const Study& study) {
   if (!chart->shape.empty()) spec["encoding"]["shape"] = {{"field", chart->shape}};
   if (!chart->filter.empty())
     spec["transform"] = nlohmann::json::array({{{"filter", chart->filter}}});
+  if (!chart->points.empty() && has(chart->points)) {
+    // A layer each, on the same axes.
+    nlohmann::json line{{"mark", {{"type", "line"}, {"tooltip", true}}},
+                        {"encoding", spec["encoding"]}};
+    nlohmann::json points{{"mark", {{"type", "point"}, {"filled", true}, {"tooltip", true}}},
+                          {"encoding", spec["encoding"]}};
+    points["encoding"]["y"]["field"] = chart->points;
+    line["encoding"]["y"]["title"] = points["encoding"]["y"]["title"] =
+        fmt::format("{} (lines), {} (points)", chart->y.field, chart->points);
+    spec.erase("mark");
+    spec.erase("encoding");
+    spec["layer"] = {line, points};
+  }
   nlohmann::json values = nlohmann::json::array();
   for (const auto& row : study.rows) {
     nlohmann::json value;

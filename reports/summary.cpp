@@ -65,7 +65,12 @@ std::string trust_sentence(const Result& result) {
       std::count_if(result.networks.begin(), result.networks.end(),
                     [](const auto& n) { return n.measured_ms && !is_measured(n); });
   std::string latency;
-  if (result.device.evidence == Evidence::calibrated)
+  if (result.co_execution)
+    latency = fmt::format(
+        "Latencies are predicted with layers shared between the CPU and {}, none of a network was "
+        "measured so",
+        result.co_execution->coprocessor);
+  else if (result.device.evidence == Evidence::calibrated)
     latency = "Latencies are predicted from a calibration to published ones";
   else if (result.device.evidence == Evidence::adapted)
     latency =
@@ -218,6 +223,32 @@ std::vector<std::string> result_names(std::span<const Result> results) {
     names.push_back(count == 1 ? name : fmt::format("{} ({})", name, count));
   }
   return names;
+}
+
+std::string co_execution_sentence(const Result& result) {
+  if (!result.co_execution) return "";
+  const CoExecutionSummary& shared = *result.co_execution;
+  std::string sentence = fmt::format(
+      "All latencies are predicted for the CPU and {} together: each layer's output channels are "
+      "split as is predicted to take least, or left to one of both. ",
+      shared.coprocessor);
+  const SharedNetwork* most = nullptr;
+  double log_saved = 0;
+  for (const SharedNetwork& n : shared.networks) {
+    const double saved = n.cpu_alone_ms.value / n.predicted_ms.value;
+    log_saved += std::log(saved) / static_cast<double>(shared.networks.size());
+    if (most == nullptr || saved > most->cpu_alone_ms.value / most->predicted_ms.value) most = &n;
+  }
+  if (most != nullptr)
+    sentence += fmt::format(
+        "That makes networks {:.2f} times as fast as the CPU alone on average, {} most, {:.2f} "
+        "times. ",
+        std::exp(log_saved), most->name, most->cpu_alone_ms.value / most->predicted_ms.value);
+  return sentence + fmt::format(
+                        "Synchronisation takes {:.0f} us a shared layer; {} shared layers that "
+                        "were measured are predicted {} off on average, each left out.",
+                        shared.synchronisation_us, shared.layers_measured,
+                        percent_text(shared.shared_mape));
 }
 
 std::string prediction_sentence(const Result& result) {

@@ -353,6 +353,25 @@ Table study_table(const Study& study) {
   return table;
 }
 
+Table co_execution_table(const Result& result) {
+  Table table{"Predicted latency with shared layers, and on the CPU alone",
+              {{"network"},
+               {"ms (90 % interval)", true},
+               {"CPU alone ms (90 % interval)", true},
+               {"CPU alone / shared", true},
+               {"layers shared", true},
+               {"on the coprocessor", true},
+               {"on the CPU", true}},
+              {}};
+  if (!result.co_execution) return table;
+  for (const SharedNetwork& n : result.co_execution->networks)
+    table.rows.push_back({n.name, with_interval(n.predicted_ms), with_interval(n.cpu_alone_ms),
+                          fmt::format("{:.2f}", n.cpu_alone_ms.value / n.predicted_ms.value),
+                          fmt::to_string(n.shared_layers), fmt::to_string(n.coprocessor_layers),
+                          fmt::to_string(n.cpu_layers)});
+  return table;
+}
+
 Table device_table(const Result& result) {
   const ResultDevice& device = result.device;
   Table table{"Device and measuring conditions", {{"What"}, {"Value"}}, {}};

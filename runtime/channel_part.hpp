@@ -17,6 +17,13 @@ struct ChannelPart {
   std::size_t output_stride = 0;
 };
 
+/// An operator of which the CPU computes the first so many output channels, a coprocessor the
+/// others.
+struct LayerSplit {
+  Op op;
+  int cpu_channels = 0;
+};
+
 /// Whether output channels of the operator can be computed apart: f32 convolutions and linear
 /// layers of one output.
 bool has_channel_parts(const Op& op);

@@ -8,6 +8,7 @@
 #include "space/cpubone.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/predictor/co_execution.hpp"
 
 using namespace cpubone;
 
@@ -79,4 +80,39 @@ TEST_CASE("a result tells which device and evidence it stands on", "[explorer]")
   CHECK(result.device.threads == 4);
   REQUIRE(result.predictor);
   CHECK(result.predictor->classes.size() == pi5().classes.size());
+}
+
+TEST_CASE("a latency model with shared layers predicts what its predictor does", "[explorer]") {
+  CoExecutionPredictor predictor = fit_co_execution(test::imaginary_profile(2));
+  predictor.cpu.network.ns_less_per_node = 300;
+  const LatencyModel model = latency_model(predictor);
+  const Network network = find_network("mobileone-s0");
+  const CoExecutionPrediction p = predict(predictor, network);
+  CHECK(model.combine(latency_terms(network, model)).ms == Approx(p.latency.ms));
+  double sum_ns = 0;
+  for (const ChannelSplit& split : p.splits) sum_ns += split.ns;
+  CHECK(1e-6 * sum_ns == Approx(p.latency.ms));
+  CHECK(model.bound(parse_op("conv2d 1x56x56x64->1x56x56x64 k3x3 s1 p1,1,1,1 g1 f32")) ==
+        Bound::compute);
+  double ms = 0;
+  for (const BreakdownRow& row : break_down(network, model)) ms += row.latency_ms;
+  CHECK(ms == Approx(p.latency.ms));
+}
+
+TEST_CASE("a summary of shared layers counts who runs them, and what that saves", "[explorer]") {
+  const CoExecutionPredictor predictor = fit_co_execution(test::imaginary_profile(2));
+  const std::vector<Network> networks{find_network("mobileone-s0")};
+  const CoExecutionSummary summary = summarise(predictor, networks);
+  CHECK(summary.synchronisation_us == Approx(1e-3 * predictor.synchronisation_ns));
+  CHECK(summary.layers_measured == 20);
+  REQUIRE(summary.networks.size() == 1);
+  const SharedNetwork& n = summary.networks[0];
+  const CoExecutionPrediction p = predict(predictor, networks[0]);
+  CHECK(n.name == "mobileone-s0");
+  CHECK(n.predicted_ms.value == Approx(p.latency.ms));
+  CHECK(n.cpu_alone_ms.value == Approx(p.cpu_alone.latency.ms));
+  CHECK(n.shared_layers > 5);
+  CHECK(n.cpu_layers > 0);
+  CHECK(n.shared_layers + n.coprocessor_layers + n.cpu_layers ==
+        static_cast<int>(p.splits.size()));
 }

@@ -12,6 +12,7 @@
 #include "explorer/inputs.hpp"
 #include "graph/error.hpp"
 #include "predictor/features.hpp"
+#include "runtime/channel_part.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -421,6 +422,41 @@ TEST_CASE("an exploration that is stopped keeps what it measured for the next", 
   CHECK(fs::exists(path / "result.json"));
   CHECK(fs::exists(path / "measured.jsonl"));
   fs::remove_all(path);
+}
+
+TEST_CASE("an exploration with a coprocessor searches by latencies of shared layers",
+          "[explorer]") {
+  CoExecutionProfile profile;
+  profile.cpu = known_target().profile;
+  profile.coprocessor = profile.cpu;
+  profile.coprocessor.device.runtime = "XNNPACK, co-execution with a fake GPU";
+  std::erase_if(profile.coprocessor.ops,
+                [](const OpRecord& record) { return !has_channel_parts(record.op); });
+  for (OpRecord& record : profile.coprocessor.ops)
+    record.timing = timing_of(2e4 + record.timing.median_ns / 2);
+  Target target = predicted_target(fit_co_execution(profile));
+  target.co_execution->shared_mape = 0.3;
+  ExploreRequest asked = request({});
+  asked.options.search.evaluations = 300;
+  const Result result = explore_target(target, nullptr, asked, {}).result;
+  REQUIRE(result.co_execution);
+  CHECK(result.co_execution->coprocessor == "a fake GPU");
+  int proposals = 0;
+  double most = 0;
+  for (const SharedNetwork& shared : result.co_execution->networks) {
+    const ResultNetwork* n = find_network(result, shared.name);
+    REQUIRE(n != nullptr);
+    CHECK(n->predicted_ms->value == Approx(shared.predicted_ms.value));
+    CHECK_FALSE(n->measured_ms);
+    CHECK(shared.predicted_ms.value < 1.001 * shared.cpu_alone_ms.value);
+    most = std::max(most, shared.cpu_alone_ms.value / shared.predicted_ms.value);
+    proposals += n->origin == Origin::proposal ? 1 : 0;
+  }
+  CHECK(most > 1.2);
+  CHECK(std::any_of(result.warnings.begin(), result.warnings.end(), [](const Warning& warning) {
+    return warning.what.find("a mean error of 30 %") != std::string::npos;
+  }));
+  CHECK(proposals >= 5);
 }
 
 TEST_CASE("studies are predicted where nothing measures", "[explorer]") {

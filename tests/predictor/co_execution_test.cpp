@@ -3,68 +3,25 @@
 #include <algorithm>
 
 #include "graph/error.hpp"
-#include "graph/passes.hpp"
-#include "runtime/channel_part.hpp"
-#include "runtime/precision.hpp"
-#include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/predictor/co_execution.hpp"
 
 using namespace cpubone;
 
+using test::imaginary_profile;
+
 namespace {
 
-constexpr double waiting_ns = 9000;
-
-double cpu_ns(const Op& op) {
-  return 1000 + static_cast<double>(macs(op)) / 20 +
-         static_cast<double>(input_bytes(op) + output_bytes(op)) / 50;
-}
-/// Starts late, and is `times` as fast then.
-double coprocessor_ns(const Op& op, double times) {
-  return 30'000 + cpu_ns(op) / times;
-}
-
-std::vector<Op> some_ops() {
-  std::vector<Network> networks;
-  for (std::uint64_t seed = 500; seed < 512; ++seed)
-    networks.push_back(lowered(random_network(seed), DType::f32));
-  return distinct_ops(networks);
-}
-
-/// Of an imaginary machine.
-CoExecutionProfile profile_with(double times) {
-  const auto timing = [](double ns) {
-    return Timing{ns, 0.998 * ns, 1.002 * ns, 0.001, {ns, ns}, 1, false};
-  };
-  CoExecutionProfile profile;
-  profile.cpu.device.name = "imaginary";
-  profile.cpu.device.architecture = "x86_64";
-  profile.coprocessor = profile.cpu;
-  for (const Op& op : some_ops()) {
-    profile.cpu.ops.push_back({op, "xnnpack", timing(cpu_ns(op))});
-    if (!has_channel_parts(op)) continue;
-    profile.coprocessor.ops.push_back({op, "co-execution", timing(coprocessor_ns(op, times))});
-    const int channels = op.output().c;
-    const int half = channels / channel_step(op) / 2 * channel_step(op);
-    if (half > 0 && profile.shared.size() < 20)
-      profile.shared.push_back(
-          {op, half,
-           timing(waiting_ns + std::max(cpu_ns(channel_part(op, 0, half)),
-                                        coprocessor_ns(channel_part(op, half, channels), times)))});
-  }
-  return profile;
-}
-
 const CoExecutionPredictor& fast_coprocessor() {
-  static const CoExecutionPredictor predictor = fit_co_execution(profile_with(3));
+  static const CoExecutionPredictor predictor = fit_co_execution(imaginary_profile(3));
   return predictor;
 }
 
 }  // namespace
 
 TEST_CASE("what synchronisation costs is fitted to layers that were shared", "[predictor]") {
-  CHECK(fast_coprocessor().synchronisation_ns == Approx(waiting_ns).epsilon(0.1));
+  CHECK(fast_coprocessor().synchronisation_ns == Approx(test::waiting_ns).epsilon(0.1));
   CHECK(fast_coprocessor().shared_layers == 20);
   CHECK(fast_coprocessor().shared_mape < 0.03);
   CHECK(fast_coprocessor().shared_mape > 0);
@@ -92,7 +49,7 @@ TEST_CASE("layers of a network are shared where that is predicted to take less",
 
 TEST_CASE("a coprocessor that is never faster leaves a network's prediction as it is",
           "[predictor]") {
-  CoExecutionPredictor predictor = fit_co_execution(profile_with(0.01));
+  CoExecutionPredictor predictor = fit_co_execution(imaginary_profile(0.01));
   predictor.cpu.network.ns_less_per_node = 300;  // as profiles of networks show
   const CoExecutionPrediction p = predict(predictor, find_network("mobileone-s0"));
   CHECK(p.latency.ms == Approx(p.cpu_alone.latency.ms));
@@ -111,7 +68,7 @@ TEST_CASE("a coprocessor is only given operators of classes that were measured t
 }
 
 TEST_CASE("a layer that was shared as it cannot be is refused", "[predictor]") {
-  CoExecutionProfile profile = profile_with(3);
+  CoExecutionProfile profile = imaginary_profile(3);
   profile.shared[0].op = parse_op("conv2d 1x8x8x8->1x8x8x96 k1x1 s1 p0,0,0,0 g4 f32");
   profile.shared[0].cpu_channels = 25;
   CHECK_THROWS_WITH(fit_co_execution(profile),

@@ -49,6 +49,18 @@ TEST_CASE("no candidate is faster than the planned one", "[predictor]") {
   }
 }
 
+TEST_CASE("likely splits are the candidates of least latency, the planned one first",
+          "[predictor]") {
+  // 0, 16, 32, 48 and 64 channels on the CPU take 4000, 3400, 3400, 5000 and 6400.
+  const CoExecutionCosts c = costs(1, 800, 0.5, 200);
+  std::vector<int> channels;
+  for (const ChannelSplit& split : likely_splits(linear, c, 3)) channels.push_back(split.cpu_channels);
+  CHECK(channels.front() == plan_split(linear, c).cpu_channels);
+  CHECK(channels == std::vector<int>{32, 16, 0});
+  CHECK(likely_splits(linear, c, 9).size() == 5);
+  CHECK(likely_splits(linear, c, 9).back().ns == 6400);
+}
+
 TEST_CASE("splits are multiples that suit kernels and groups", "[predictor]") {
   using Splits = std::vector<int>;
   CHECK(candidate_splits(parse_op("linear 1x1x1x9->1x1x1x40 f32")) == Splits{0, 16, 32, 40});

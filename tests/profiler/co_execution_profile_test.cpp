@@ -1,6 +1,8 @@
 #include "profiler/co_execution_profile.hpp"
 
 #include <atomic>
+#include <set>
+#include <vector>
 
 #include "benchmarks/simulated_coprocessor.hpp"
 #include "graph/error.hpp"
@@ -50,6 +52,20 @@ TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execu
     CHECK(layer.cpu_channels < layer.op.output().c);
     CHECK(layer.timing.median_ns > 0);
   }
+}
+
+TEST_CASE("every kernel has run before the coprocessor is measured, for its driver to compile it",
+          "[co_execution_profile]") {
+  std::vector<OpKind> runs;
+  SimulatedCoprocessor coprocessor;  // a kernel a kind of operator
+  coprocessor.duration_ns = [&](const Op& op) {
+    runs.push_back(op.kind);
+    return 0.0;
+  };
+  measure_co_execution_profile(within_seconds(1), simulated_coprocessor(coprocessor),
+                               [](const Profile&) { return no_spread; });
+  REQUIRE(runs.size() >= 2);
+  CHECK(std::set{runs[0], runs[1]} == std::set{OpKind::conv2d, OpKind::linear});
 }
 
 TEST_CASE("who stops before the coprocessor is measured gets the CPU's profile so far",

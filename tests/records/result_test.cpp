@@ -39,6 +39,11 @@ nlohmann::json small_result() {
       "networks": {"count": 12, "mape": 0.02, "rmspe": 0.03, "within_5": 0.9, "within_10": 1}},
     "accuracy_model": {"description": "fit", "points": 40, "loo_mae": 0.5, "family_mae": null,
                        "note": "no training"},
+    "co_execution": {"coprocessor": "Mali-G710", "synchronisation_us": 9, "layers_measured": 40,
+      "shared_mape": 0.05, "networks": [{"name": "cpubone-b0",
+        "predicted_ms": {"value": 10.1, "low": 9.8, "high": 10.5},
+        "cpu_alone_ms": {"value": 15, "low": 14, "high": 16},
+        "shared_layers": 30, "coprocessor_layers": 2, "cpu_layers": 11}]},
     "findings": [
       {"kind": "gain", "network": "cpubone-b0", "top1": 77.6, "proposal": "p1",
        "latency_ratio": {"value": 0.8, "low": 0.79, "high": 0.82}, "holds": null},
@@ -77,6 +82,7 @@ TEST_CASE("a result survives writing and reading", "[records]") {
   CHECK(result.networks[0].published->latency[0].threads == "4");
   CHECK(result.device.conditions[0] == Labelled{"governor", "performance"});
   CHECK(result.studies[0].rows[1][1].is_null());
+  CHECK(result.co_execution->networks[0].cpu_alone_ms.high == 16);
   CHECK(read(to_json(result)) == result);
   CHECK(to_json(read(to_json(result))) == to_json(result));
 }
@@ -89,7 +95,7 @@ TEST_CASE("what a result does not know is absent or null", "[records]") {
   CHECK_FALSE(std::get<GainFinding>(result.findings[0]).holds);
   nlohmann::json least = small_result();
   for (const char* key : {"command", "seed", "warnings", "candidates", "front", "search",
-                          "predictor", "accuracy_model", "findings", "studies"})
+                          "predictor", "accuracy_model", "co_execution", "findings", "studies"})
     least.erase(key);
   CHECK(read(least).candidates.empty());
 }

@@ -348,6 +348,23 @@ TEST_CASE("Markdown has the tables, and pictures only where they were written", 
   CHECK(contains(report_markdown(results, images), "](charts/front.svg)"));
 }
 
+TEST_CASE("a result with shared layers says what that saves, in a section of its own",
+          "[reports]") {
+  Result result = small_result();
+  CHECK_FALSE(contains(report_html(std::vector{result}), "id=\"shared\""));
+  CHECK_FALSE(contains(report_markdown(std::vector{result}, {}), "coprocessor"));
+  const Interval ms{10, 9, 11};
+  result.co_execution = {"Mali-G710", 9, 40, 0.05,
+                         {{"b1", ms, {20, 18, 22}, 30, 2, 11}, {"p1", ms, ms, 0, 0, 43}}};
+  const std::string html = report_html(std::vector{result});
+  CHECK(contains(html, "id=\"shared\""));
+  CHECK(contains(html, "Latencies are predicted with layers shared between the CPU and Mali-G710"));
+  const std::string markdown = report_markdown(std::vector{result}, {});
+  CHECK(contains(markdown, "1.41 times as fast as the CPU alone on average, b1 most, 2.00 times"));
+  CHECK(contains(markdown, "Synchronisation takes 9 us a shared layer; 40 shared layers"));
+  CHECK(contains(markdown, "| b1 | 10.0 (9.0–11.0) | 20.0 (18.0–22.0) | 2.00 | 30 | 2 | 11 |"));
+}
+
 TEST_CASE("a report without results is a wrong argument", "[reports]") {
   CHECK_THROWS_WITH(report_html({}), "report: expected at least one result, got none");
   CHECK_THROWS_WITH(write_report({}, "/tmp"), "report: expected at least one result, got none");
