@@ -318,20 +318,32 @@ void affine(const float* in, const float* scale, const float* shift, float* out,
   }
 }
 
-void attention(const float* qkv, float* out, float* scores, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim) {
-  const Index t = index(tokens);
-  const Index d = index(head_dim);
-  const Eigen::OuterStride<> in_stride(index(3 * heads * head_dim));
-  const Eigen::OuterStride<> out_stride(index(heads * head_dim));
-  const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+void attention(const float* qkv, const AttentionBias& bias, float* out, float* scores,
+               const AttentionSize& size) {
+  const Index t = index(size.tokens);
+  const Index d = index(size.head_dim);
+  const std::size_t channels = size.heads * size.head_dim;
+  const Eigen::OuterStride<> in_stride(index(3 * channels));
+  const Eigen::OuterStride<> out_stride(index(channels));
+  const float scale = 1.0F / std::sqrt(static_cast<float>(size.head_dim));
   Eigen::Map<Matrix> s(scores, t, t);
-  for (std::size_t head = 0; head < heads; ++head) {
-    const float* q = qkv + 3 * head * head_dim;
-    s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
-    for (Index row = 0; row < t; ++row) softmax_row(s.row(row).array(), s.row(row).array(), scale);
-    StridedOut(out + head * head_dim, t, d, out_stride).noalias() =
-        s * Strided(q + 2 * d, t, d, in_stride);
+  for (std::size_t window = 0; window < size.windows; ++window) {
+    for (std::size_t head = 0; head < size.heads; ++head) {
+      const float* q = qkv + 3 * head * size.head_dim;
+      s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
+      float factor = scale;
+      if (bias.values != nullptr) {
+        const float* b = bias.values + window * bias.window_step + head * bias.head_step;
+        s = s * scale + Eigen::Map<const Matrix>(b, t, t);
+        factor = 1;
+      }
+      for (Index row = 0; row < t; ++row)
+        softmax_row(s.row(row).array(), s.row(row).array(), factor);
+      StridedOut(out + head * size.head_dim, t, d, out_stride).noalias() =
+          s * Strided(q + 2 * d, t, d, in_stride);
+    }
+    qkv += 3 * size.tokens * channels;
+    out += size.tokens * channels;
   }
 }
 
