@@ -135,7 +135,6 @@ class NodeWriter {
     }
   }
 
-  /// Matrices are those of each head of each window.
   void attention(const std::string& out) {
     const Shape& in = op_.input();
     const std::int64_t tokens = std::int64_t{in.h} * in.w / op_.windows;
@@ -148,14 +147,13 @@ class NodeWriter {
     const std::string k = transpose(qkv[1], {2, 0, 1, 3}, part("kT"));
     const std::string v = transpose(qkv[2], {2, 0, 3, 1}, part("vT"));
     std::string scores = graph_.add("MatMul", {q, k}, part("products"));
-    const float scale = 1.0F / std::sqrt(static_cast<float>(d));
-    scores = graph_.add("Mul", {scores, scalar("scale", scale)}, part("scores"));
+    const std::string scale = scalar("scale", 1.0F / std::sqrt(static_cast<float>(d)));
+    scores = graph_.add("Mul", {scores, scale}, part("scores"));
     if (inputs_.size() > 1) {
       const std::int64_t matrices = op_.input(1).h;
       const std::int64_t of_window = std::min<std::int64_t>(matrices, op_.heads);
-      const std::string added =
-          reshape(channels_last(1, "bias"), {matrices / of_window, of_window, tokens, tokens},
-                  part("matrices"));
+      const Ints dims{matrices / of_window, of_window, tokens, tokens};
+      const std::string added = reshape(channels_last(1, "bias"), dims, part("matrices"));
       scores = graph_.add("Add", {scores, added}, part("biased"));
     }
     scores = graph_.add("Softmax", {scores}, part("weights"), {{"axis", std::int64_t{-1}}});
