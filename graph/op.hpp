@@ -108,6 +108,7 @@ struct Op {
   Padding padding;
   int groups = 1;
   int heads = 0;
+  int windows = 1;        ///< of attention: runs of equally many pixels, each on its own
   int begin = 0;          ///< first channel of a slice
   int conv_channels = 0;  ///< of a partial convolution
   PartialForm partial_form = PartialForm::slicing;

@@ -90,8 +90,10 @@ constexpr OpSchema op_table[] = {
          [](const Op& op) { return std::int64_t{op.input().c} * op.output().c + biases(op); }},
     {.kind = OpKind::attention,
      .name = "attention",
-     .meaning = "softmax(Q K^T / sqrt(d)) V; channels of the input are q|k|v of each head in turn",
-     .takes = {A::heads, A::activation},
+     .meaning = "softmax(Q K^T / sqrt(d) + B) V of each of `windows` runs of pixels; channels of "
+                "the input are q|k|v of each head in turn, B is the second input or nothing",
+     .most_inputs = 2,
+     .takes = {A::heads, A::windows, A::activation},
      .infer =
          [](const Op& op) {
            Shape out = op.input();
@@ -101,8 +103,8 @@ constexpr OpSchema op_table[] = {
      .wrong = attention_wrong,
      .macs =
          [](const Op& op) {
-           const std::int64_t tokens = std::int64_t{op.input().h} * op.input().w;
-           return 2 * tokens * tokens * op.output().c;
+           const std::int64_t pixels = std::int64_t{op.input().h} * op.input().w;
+           return 2 * pixels * (pixels / op.windows) * op.output().c;
          }},
     {.kind = OpKind::activation,
      .name = "activation",

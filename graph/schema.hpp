@@ -17,6 +17,7 @@ enum class Attribute {
   dilation,
   groups,
   heads,
+  windows,
   begin,
   conv_channels,
   partial_form,

@@ -94,7 +94,21 @@ std::string partial_wrong(const Op& op) {
 }
 
 std::string attention_wrong(const Op& op) {
-  return indivisible("3 x heads =", 3 * op.heads, op.input().c);
+  const Shape& in = op.input();
+  const std::string channels = indivisible("3 x heads =", 3 * op.heads, in.c);
+  if (!channels.empty()) return channels;
+  const std::int64_t pixels = std::int64_t{in.h} * in.w;
+  if (pixels % op.windows != 0)
+    return fmt::format("windows {} must divide {} pixels", op.windows, pixels);
+  if (op.inputs.size() < 2) return {};
+  const Shape& bias = op.input(1);
+  const std::int64_t tokens = pixels / op.windows;
+  const std::int64_t matrices = std::int64_t{op.windows} * op.heads;
+  if (bias.w == tokens && bias.c == tokens &&
+      (bias.h == 1 || bias.h == op.heads || bias.h == matrices))
+    return {};
+  return fmt::format("second input must be 1x1x{0}x{0}, 1x{1}x{0}x{0} or 1x{2}x{0}x{0}, got {3}",
+                     tokens, op.heads, matrices, text(bias));
 }
 
 std::string broadcast_wrong(const Op& op) {

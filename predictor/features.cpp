@@ -94,9 +94,9 @@ Matrix matrix(const Op& op) {
       return {pixels, in.c / groups, out.c / groups, groups,
               std::max(1.0, taps / (double{1} * op.stride_h * op.stride_w))};
     case OpKind::attention: {
-      const double tokens = double{1} * in.h * in.w;
+      const double tokens = double{1} * in.h * in.w / op.windows;
       const double head_dim = in.c / 3.0 / op.heads;
-      return {tokens, head_dim, tokens, double(op.heads), 2};
+      return {tokens, head_dim, tokens, double{1} * op.windows * op.heads, 2};
     }
     case OpKind::matmul: {
       const double matrices = out.h;

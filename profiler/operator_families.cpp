@@ -194,6 +194,14 @@ Op attention(Points& points) {
   Op op = unary(OpKind::attention, square(size, 3 * heads * head_dim));
   op.outputs[0].shape.c = heads * head_dim;
   op.heads = heads;
+  // Windows of 7 x 7 or 8 x 8 pixels, as many as fit an image of 56 x 56 or less.
+  const int windows = points.weighted<int>({{1, 3}, {2, 1}, {4, 1}, {8, 1}});
+  if (windows > 1 && (size == 7 || size == 8)) {
+    op.windows = windows * windows;
+    for (auto* tensor : {&op.inputs[0], &op.outputs[0]})
+      tensor->shape = {1, windows * size, windows * size, tensor->shape.c};
+  }
+  if (points.uniform() < 0.4) op.inputs.push_back({{1, heads, size * size, size * size}});
   return op;
 }
 

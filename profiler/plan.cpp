@@ -94,10 +94,10 @@ using Place = std::array<double, 8>;
 Place place(const Op& op) {
   const auto log = [](int value) { return std::log2(std::max(1, value)); };
   const double window = 2 * log(op.kernel_h) + (is_depthwise(op) ? 16 : 0);
-  return {log(op.input().h),    log(op.input().c),
-          log(op.output().c),   window,
-          2 * log(op.stride_h), is_depthwise(op) ? 0 : 2 * log(op.groups),
-          log(op.heads),        static_cast<double>(op.activation)};
+  return {log(op.input().h),          log(op.input().c),
+          log(op.output().c),         window,
+          2 * log(op.stride_h),       is_depthwise(op) ? 0 : 2 * log(op.groups),
+          log(op.heads * op.windows), static_cast<double>(op.activation)};
 }
 
 double squared_distance(const Place& a, const Place& b) {

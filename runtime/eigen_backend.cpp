@@ -119,6 +119,25 @@ Kernel depthwise(const PartOp& part, const Tensors& at) {
   };
 }
 
+Kernel attention(const Op& op, const Tensors& at) {
+  const Extent in = extent(op.input());
+  const AttentionSize size{z(op.windows), in.pixels() / z(op.windows), z(op.heads),
+                           in.c / 3 / z(op.heads)};
+  AttentionBias bias{};
+  if (op.inputs.size() > 1) {
+    const std::size_t matrices = z(op.input(1).h);
+    const std::size_t step = size.tokens * size.tokens;
+    if (matrices > 1) bias.head_step = step;
+    if (matrices > size.heads) bias.window_step = size.heads * step;
+  }
+  return [=, qkv = at.in[0], last = at.in.back(), biased = op.inputs.size() > 1, out = at.out[0],
+          scores = at.scratch] {
+    const float* values = biased ? last() : nullptr;
+    eigen_kernels().attention(qkv(), {values, bias.head_step, bias.window_step}, out(), scores(),
+                              size);
+  };
+}
+
 std::vector<std::size_t> widths(const std::vector<Tensor>& tensors) {
   std::vector<std::size_t> channels;
   for (const Tensor& tensor : tensors) channels.push_back(z(tensor.shape.c));
@@ -263,9 +282,7 @@ Kernel kernel_of(const PartOp& part, const Tensors& at) {
     case OpKind::softmax:
       return [=, &kernels] { kernels.softmax(in(), out(), size.pixels(), size.c); };
     case OpKind::attention:
-      return [=, &kernels, scores = at.scratch, heads = z(op.heads)] {
-        kernels.attention(in(), out(), scores(), size.pixels(), heads, size.c / 3 / heads);
-      };
+      return attention(op, at);
     case OpKind::max_pool2d:
     case OpKind::avg_pool2d:
       return [=, &kernels, w = window(op), largest = op.kind == OpKind::max_pool2d] {
@@ -375,7 +392,7 @@ class EigenBackend : public Backend {
       use.scratch_bytes = depthwise_rows(w) * depthwise_row_pixels(z(op.output().w), w) *
                           depthwise_block * sizeof(float);
     } else if (op.kind == OpKind::attention) {
-      const std::size_t tokens = extent(op.input()).pixels();
+      const std::size_t tokens = extent(op.input()).pixels() / z(op.windows);
       use.scratch_bytes = tokens * tokens * sizeof(float);
     }
     return use;

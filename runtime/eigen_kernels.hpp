@@ -20,6 +20,17 @@ struct SlidingWindow {
   std::size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, top, left;
 };
 
+struct AttentionSize {
+  std::size_t windows, tokens, heads, head_dim;  ///< `tokens` of each window, channels of each head
+};
+
+/// What is added to the scores: tokens x tokens numbers, others for each head and window, or, where
+/// a step is 0, the same.
+struct AttentionBias {
+  const float* values;  ///< null: nothing is added
+  std::size_t head_step, window_step;
+};
+
 /// Channels that a depthwise convolution calculates at once.
 inline constexpr std::size_t depthwise_block = 16;
 /// Pixels of a row, at most: fewer where registers are.
@@ -80,10 +91,10 @@ struct EigenKernels {
   /// in * scale + shift, a scale and a shift a channel, limited to low..high. In place allowed.
   void (*affine)(const float* in, const float* scale, const float* shift, float* out,
                  std::size_t pixels, std::size_t channels, float low, float high);
-  /// softmax(Q K^T / sqrt(d)) V; `qkv` is tokens x (heads x 3 x d), `out` tokens x (heads x d),
-  /// `scores` room for tokens x tokens.
-  void (*attention)(const float* qkv, float* out, float* scores, std::size_t tokens,
-                    std::size_t heads, std::size_t head_dim);
+  /// softmax(Q K^T / sqrt(d) + B) V of each window; `qkv` is windows x tokens x (heads x 3 x d),
+  /// `out` windows x tokens x (heads x d), `scores` room for tokens x tokens.
+  void (*attention)(const float* qkv, const AttentionBias& bias, float* out, float* scores,
+                    const AttentionSize& size);
   /// Products of `count` pairs of matrices, rows x inner times inner x columns (`transposed`:
   /// columns x inner); a step of 0 takes the same matrix each time.
   void (*matmul)(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,

@@ -1,13 +1,8 @@
 // Compiled once per instruction set level with CPUBONE_ISA set to its name (see CMakeLists.txt).
-// Eigen's namespace is renamed with it: otherwise the linker would keep one of several copies of
-// the same inline function, and a CPU could meet instructions that it lacks.
-#define CPUBONE_JOIN(a, b) a##b
-#define CPUBONE_NAME(a, b) CPUBONE_JOIN(a, b)
-#define Eigen CPUBONE_NAME(Eigen_, CPUBONE_ISA)
-#define EIGEN_STACK_ALLOCATION_LIMIT (1 << 20)
-#include <Eigen/Core>
 #include <cmath>
 #include <cstring>
+
+#include "runtime/eigen_isa.hpp"
 #if defined(__AVX2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -18,18 +13,6 @@
 
 namespace cpubone {
 namespace {
-
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Strided = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
-using StridedOut = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
-using Array = Eigen::Map<const Eigen::ArrayXf>;
-using ArrayOut = Eigen::Map<Eigen::ArrayXf>;
-
-using Index = Eigen::Index;
-
-Index index(std::size_t value) {
-  return static_cast<Index>(value);
-}
 
 /// erf on [-4, 4] as t P(t^2) / Q(t^2); largest error of the rational function 2.2e-8.
 inline float erf_rational(float t) {
@@ -164,19 +147,6 @@ void rms_norm(const float* in, const float* gamma, float* out, std::size_t rows,
     const auto scale = static_cast<float>(1.0 / std::sqrt(mean_square + epsilon));
     ArrayOut(out + r * width, index(width)) = x * scale * g;
   }
-}
-
-/// exp((x - largest) * scale) over their sum; in place allowed.
-template <typename In, typename Out>
-void softmax_row(const In& x, Out&& y, float scale) {
-  const float largest = x.maxCoeff();
-  y = ((x - largest) * scale).exp();
-  y *= 1.0F / y.sum();
-}
-
-void softmax(const float* in, float* out, std::size_t rows, std::size_t width) {
-  for (std::size_t r = 0; r < rows; ++r)
-    softmax_row(Array(in + r * width, index(width)), ArrayOut(out + r * width, index(width)), 1.0F);
 }
 
 void pool(const float* in, const Extent& in_size, float* out, const Extent& out_size,
@@ -319,23 +289,6 @@ void affine(const float* in, const float* scale, const float* shift, float* out,
   }
 }
 
-void attention(const float* qkv, float* out, float* scores, std::size_t tokens, std::size_t heads,
-               std::size_t head_dim) {
-  const Index t = index(tokens);
-  const Index d = index(head_dim);
-  const Eigen::OuterStride<> in_stride(index(3 * heads * head_dim));
-  const Eigen::OuterStride<> out_stride(index(heads * head_dim));
-  const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  Eigen::Map<Matrix> s(scores, t, t);
-  for (std::size_t head = 0; head < heads; ++head) {
-    const float* q = qkv + 3 * head * head_dim;
-    s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
-    for (Index row = 0; row < t; ++row) softmax_row(s.row(row).array(), s.row(row).array(), scale);
-    StridedOut(out + head * head_dim, t, d, out_stride).noalias() =
-        s * Strided(q + 2 * d, t, d, in_stride);
-  }
-}
-
 void matmul(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
             std::size_t count, std::size_t rows, std::size_t inner, std::size_t columns,
             bool transposed) {
@@ -436,7 +389,11 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 
 }  // namespace
 
-// In depthwise_isa.cpp.
+// In attention_isa.cpp and depthwise_isa.cpp.
+void CPUBONE_NAME(softmax_, CPUBONE_ISA)(const float* in, float* out, std::size_t rows,
+                                         std::size_t width);
+void CPUBONE_NAME(attention_, CPUBONE_ISA)(const float* qkv, const AttentionBias& bias, float* out,
+                                           float* scores, const AttentionSize& size);
 void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
                                            const float* weights, const float* bias, float* rows,
                                            float* out, const Extent& out_size,
@@ -454,7 +411,7 @@ const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
     activate,
     normalise,
     rms_norm,
-    softmax,
+    CPUBONE_NAME(softmax_, CPUBONE_ISA),
     pool,
     CPUBONE_NAME(depthwise_, CPUBONE_ISA),
     CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA),
@@ -463,7 +420,7 @@ const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
     quantise,
     dequantise,
     affine,
-    attention,
+    CPUBONE_NAME(attention_, CPUBONE_ISA),
     matmul,
     reduce,
     resize,

@@ -50,7 +50,6 @@ const std::vector<float>* Editor::by_channel(const Edge& edge, int channels) {
   return &parameters(edge.node).weight;
 }
 
-/// Nodes on the way from those inputs to a node.
 std::vector<int> Editor::between(int last, const std::vector<Edge>& inputs) const {
   constexpr std::size_t most = 64;  // of no pattern that a pass knows
   std::vector<int> found{last};
@@ -80,6 +79,37 @@ void Editor::become(int i, Op op, std::vector<Edge> inputs, Parameters values) {
   changed.inputs = std::move(inputs);
   model_.parameters.erase(changed.name);
   if (params(changed.op) > 0) model_.parameters[changed.name] = std::move(values);
+}
+
+void Editor::rewrite(int i, Op op, std::vector<Edge> inputs) {
+  op.inputs.clear();
+  for (const Edge& edge : inputs) op.inputs.push_back(tensor(network(), edge));
+  check(op);
+  node(i).op = std::move(op);
+  node(i).inputs = std::move(inputs);
+}
+
+void Editor::view(int i, const Edge& edge, const Shape& shape) {
+  Op op;
+  op.kind = OpKind::reshape;
+  op.outputs = {tensor(network(), edge)};
+  op.outputs[0].shape = shape;
+  rewrite(i, std::move(op), {edge});
+}
+
+void Editor::rename(int i, const std::string& name) {
+  const std::string old = node(i).name;
+  for (const Node& other : network().nodes)
+    if (other.name == name) return;
+  node(i).name = name;
+  if (auto values = model_.parameters.extract(old)) {
+    values.key() = name;
+    model_.parameters.insert(std::move(values));
+  }
+  if (auto of_node = sources_.extract(old)) {
+    of_node.key() = name;
+    sources_.insert(std::move(of_node));
+  }
 }
 
 bool Editor::leads_only_through(const Edge& edge, int through) const {

@@ -37,8 +37,17 @@ class Editor {
 
   /// Node `i` becomes another operator of other inputs, with those parameters.
   void become(int i, Op op, std::vector<Edge> inputs, Parameters parameters = {});
+  /// Node `i`, which nobody needs any more, becomes another operator, with its own outputs; its
+  /// parameters stay.
+  void rewrite(int i, Op op, std::vector<Edge> inputs);
+  /// Node `i`, which nobody needs any more, becomes a view of a tensor.
+  void view(int i, const Edge& edge, const Shape& shape);
+  /// Unless another node has that name.
+  void rename(int i, const std::string& name);
   /// Node `by` does from now on what others did, whose work is to be known as its.
   void absorb(int by, std::vector<int> others) { replacements_.push_back({by, std::move(others)}); }
+  /// Nodes on the way from those inputs to a node.
+  std::vector<int> between(int last, const std::vector<Edge>& inputs) const;
   /// Removes what no output depends on; what it did is done by the nodes that replaced it.
   void sweep();
 
@@ -49,7 +58,6 @@ class Editor {
   };
 
   void count_readers();
-  std::vector<int> between(int last, const std::vector<Edge>& inputs) const;
   void move_sources(const std::vector<bool>& needed);
   Model& model_;
   Sources& sources_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -136,19 +137,28 @@ class NodeWriter {
 
   void attention(const std::string& out) {
     const Shape& in = op_.input();
-    const std::int64_t tokens = std::int64_t{in.h} * in.w;
+    const std::int64_t tokens = std::int64_t{in.h} * in.w / op_.windows;
     const std::int64_t d = in.c / 3 / op_.heads;
-    const std::string heads = reshape(inputs_[0], {op_.heads, 3 * d, tokens}, part("heads"));
+    const std::string heads =
+        reshape(inputs_[0], {op_.heads, 3 * d, op_.windows, tokens}, part("heads"));
     const Names qkv = graph_.add("Split", {heads}, Names{part("q"), part("k"), part("v")},
                                  {{"axis", std::int64_t{1}}, {"num_outputs", std::int64_t{3}}});
-    const std::string q = transpose(qkv[0], {0, 2, 1}, part("qT"));
-    const std::string v = transpose(qkv[2], {0, 2, 1}, part("vT"));
-    std::string scores = graph_.add("MatMul", {q, qkv[1]}, part("products"));
-    const float scale = 1.0F / std::sqrt(static_cast<float>(d));
-    scores = graph_.add("Mul", {scores, scalar("scale", scale)}, part("scores"));
+    const std::string q = transpose(qkv[0], {2, 0, 3, 1}, part("qT"));
+    const std::string k = transpose(qkv[1], {2, 0, 1, 3}, part("kT"));
+    const std::string v = transpose(qkv[2], {2, 0, 3, 1}, part("vT"));
+    std::string scores = graph_.add("MatMul", {q, k}, part("products"));
+    const std::string scale = scalar("scale", 1.0F / std::sqrt(static_cast<float>(d)));
+    scores = graph_.add("Mul", {scores, scale}, part("scores"));
+    if (inputs_.size() > 1) {
+      const std::int64_t matrices = op_.input(1).h;
+      const std::int64_t of_window = std::min<std::int64_t>(matrices, op_.heads);
+      const Ints dims{matrices / of_window, of_window, tokens, tokens};
+      const std::string added = reshape(channels_last(1, "bias"), dims, part("matrices"));
+      scores = graph_.add("Add", {scores, added}, part("biased"));
+    }
     scores = graph_.add("Softmax", {scores}, part("weights"), {{"axis", std::int64_t{-1}}});
     const std::string mixed = graph_.add("MatMul", {scores, v}, part("mixed"));
-    reshape(transpose(mixed, {0, 2, 1}, part("mixedT")), nchw(op_.output()), out);
+    reshape(transpose(mixed, {1, 3, 0, 2}, part("mixedT")), nchw(op_.output()), out);
   }
 
   void slice(const std::string& in, int begin, int end, const std::string& out) {

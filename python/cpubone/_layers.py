@@ -78,13 +78,18 @@ def convolve(layer: nn.Module, op: _core.Op, x: Tensor) -> Tensor:
     return layer(x)
 
 
-def _attention(op: _core.Op, x: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(d)) V of every head; channels are q|k|v of each head in turn."""
+def _attention(op: _core.Op, x: Tensor, bias: Optional[Tensor]) -> Tensor:
+    """softmax(Q K^T / sqrt(d) + B) V of every head and window; channels are q|k|v of each head in turn."""
     n, channels, h, w = x.shape
-    q, k, v = x.reshape(n, op.heads, channels // op.heads, h * w).chunk(3, dim=2)
-    scores = torch.matmul(q.transpose(2, 3), k) * (q.shape[2] ** -0.5)
-    mixed = torch.matmul(v, scores.softmax(dim=-1).transpose(2, 3))
-    return mixed.reshape(n, op.output[3], h, w)
+    tokens = h * w // op.windows
+    q, k, v = x.reshape(n, op.heads, channels // op.heads, op.windows, tokens).transpose(2, 3).chunk(3, dim=3)
+    scores = torch.matmul(q.transpose(3, 4), k) * (q.shape[3] ** -0.5)
+    if bias is not None:
+        matrices = bias.permute(0, 2, 3, 1)
+        heads = min(op.heads, matrices.shape[1])
+        scores = scores + matrices.reshape(1, -1, heads, tokens, tokens).transpose(1, 2)
+    mixed = torch.matmul(v, scores.softmax(dim=-1).transpose(3, 4))
+    return mixed.transpose(2, 3).reshape(n, op.output[3], h, w)
 
 
 def plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
@@ -98,7 +103,7 @@ def plain(op: _core.Op, inputs: List[Tensor]) -> Tensor:
     if kind == "mul":
         return x * inputs[1]
     if kind == "attention":
-        return _attention(op, x)
+        return _attention(op, x, inputs[1] if len(inputs) > 1 else None)
     if kind == "global_avg_pool":
         return x.mean((2, 3), keepdim=True)
     if kind == "max_pool2d":

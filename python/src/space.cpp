@@ -79,6 +79,7 @@ void register_ops(py::module_& m) {
       .def_property_readonly("padding", [](const Op& op) { return to_tuple(op.padding); })
       .def_readonly("groups", &Op::groups)
       .def_readonly("heads", &Op::heads)
+      .def_readonly("windows", &Op::windows)
       .def_readonly("begin", &Op::begin)
       .def_readonly("conv_channels", &Op::conv_channels)
       .def_readonly("bias", &Op::bias)

@@ -28,6 +28,7 @@ const char* const lines[] = {
     "concat 1x28x28x58,1x28x28x58->1x28x28x116 f32",
     "channel_shuffle 1x28x28x116->1x28x28x116 g2 f32",
     "batch_norm 1x28x28x64->1x28x28x64 act=relu f32",
+    "attention 1x14x14x288,1x12x49x49->1x14x14x96 heads=3 windows=4 f32",
 };
 }  // namespace
 
@@ -58,6 +59,7 @@ TEST_CASE("MACs and parameters of each kind equal hand-worked values", "[space]"
   CHECK(count(lines[4]) == Pair{7 * 7 * 48 * 48 * 16, 48 * 48 * 16 + 48});
   CHECK(count(lines[5]) == Pair{2457600, 2457600});
   CHECK(count(lines[6]) == Pair{2 * 49 * 49 * 96, 0});
+  CHECK(count(lines[19]) == Pair{4 * 2 * 49 * 49 * 96, 0});
   CHECK(count(lines[10]) == Pair{0, 192});
   CHECK(count(lines[13]) == Pair{0, 0});
   CHECK(count(lines[18]) == Pair{0, 128});
@@ -117,6 +119,10 @@ TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") 
   refuses("matmul 1x2x4x5,1x2x6x5->1x2x4x5", "rows of the first matrix have 5 elements");
   refuses("constant 1x1x1x1->1x1x1x1", "constant takes 0 inputs, got 1");
   refuses("attention 1x7x7x100->1x7x7x33 heads=3", "3 x heads = 9 must divide 100 channels");
+  refuses("attention 1x7x7x9->1x7x7x3 heads=1 windows=4", "windows 4 must divide 49 pixels");
+  refuses("attention 1x7x7x18,1x3x49x49->1x7x7x6 heads=2",
+          "second input must be 1x1x49x49, 1x2x49x49 or 1x2x49x49, got 1x3x49x49");
+  refuses("linear 1x1x1x4->1x1x1x4 windows=2", "linear does not take windows");
   refuses("linear 1x1x1x4->1x1x1x4 k3x3", "linear does not take a kernel");
   refuses("activation 1x8x8x4->1x8x8x4", "activation needs act=");
   refuses("partial_conv2d 1x8x8x4->1x8x8x4 k3x3 s1 p0,0,0,0 conv=1", "must keep the resolution");

@@ -182,6 +182,11 @@ TEST_CASE("attention counts tokens of both products", "[predictor]") {
   CHECK(facts(op, cpu).work.loop_starts == 4 * 49 * 64);
   CHECK(feature(op, "filled share of the last tile's rows") == 1.0 / 16);
   CHECK(feature(op, "filled share of the last tile's channels") == 4.0 / 16);
+  // Each of 4 windows as much.
+  const Op windows = parse_op("attention 1x14x14x240,1x4x49x49->1x14x14x80 heads=4 windows=4 f32");
+  CHECK(facts(windows, cpu).work.macs == 4 * facts(op, cpu).work.macs);
+  CHECK(facts(windows, cpu).work.padded_macs == 4 * facts(op, cpu).work.padded_macs);
+  CHECK(facts(windows, cpu).work.loop_starts == 4 * facts(op, cpu).work.loop_starts);
 }
 
 TEST_CASE("vectors that begin inside of a cache line lie in two", "[predictor]") {

@@ -141,23 +141,31 @@ inline Values reference(const Op& op, const std::vector<Values>& inputs, const P
       break;
     case OpKind::attention: {
       const int d = in.c / 3 / op.heads;
-      const int tokens = in.h * in.w;
+      const int tokens = in.h * in.w / op.windows;
       const auto qkv = [&](int token, int head, int which, int k) {
         return x[static_cast<std::size_t>(token * in.c + (head * 3 + which) * d + k)];
       };
+      const auto added = [&](int window, int head, int from, int to) {
+        if (inputs.size() < 2) return 0.0;
+        const Shape& s = op.input(1);
+        return inputs[1][at(s, (window * op.heads + head) % s.h, from, to)];
+      };
       for (int h = 0; h < op.heads; ++h)
-        for (int a = 0; a < tokens; ++a) {
+        for (int a = 0; a < in.h * in.w; ++a) {
+          const int window = a / tokens;
+          const int first = window * tokens;
           Values weight(static_cast<std::size_t>(tokens));
           for (int b = 0; b < tokens; ++b) {
             double dot = 0;
-            for (int k = 0; k < d; ++k) dot += qkv(a, h, 0, k) * qkv(b, h, 1, k);
-            weight[static_cast<std::size_t>(b)] = std::exp(dot / std::sqrt(d));
+            for (int k = 0; k < d; ++k) dot += qkv(a, h, 0, k) * qkv(first + b, h, 1, k);
+            weight[static_cast<std::size_t>(b)] =
+                std::exp(dot / std::sqrt(d) + added(window, h, a - first, b));
           }
           const double total = std::accumulate(weight.begin(), weight.end(), 0.0);
           for (int k = 0; k < d; ++k) {
             double sum = 0;
             for (int b = 0; b < tokens; ++b)
-              sum += weight[static_cast<std::size_t>(b)] / total * qkv(b, h, 2, k);
+              sum += weight[static_cast<std::size_t>(b)] / total * qkv(first + b, h, 2, k);
             y[static_cast<std::size_t>(a * out.c + h * d + k)] = sum;
           }
         }

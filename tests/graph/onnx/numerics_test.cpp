@@ -88,6 +88,12 @@ bool has(const Network& network, OpKind kind) {
   return count_of(network, kind) > 0;
 }
 
+/// Rows of `columns` times ones: what hides a pattern without changing a value.
+std::string untouched(GraphWriter& g, const std::string& rows, int columns) {
+  const Values ones(z(columns), 1);
+  return g.add("Mul", {rows, g.tensor("ones", {columns}, ones)}, "untouched");
+}
+
 const onnx::WrittenAttribute axis1{"axis", std::int64_t{1}};
 
 /// Indices of two dimensions, as a reshape of those of one.
@@ -340,6 +346,94 @@ TEST_CASE("attention whose q, k and v three layers compute is one layer and one 
   const Computed parts = attend(scaled, true);
   CHECK_FALSE(has(parts.network, OpKind::attention));
   check_close(joined.values, parts.values);
+}
+
+TEST_CASE("attention in windows with bias and mask is one operator", "[onnx]") {
+  // As Swin: 2 x 2 windows of 2 x 2 pixels, two heads of two channels.
+  const auto attend = [](bool masked, bool apart) {
+    return compute({1, 16, 5}, mixed(80), [&](GraphWriter& g) {
+      const auto view = [&](const std::string& input, const Ints& dims, const std::string& output) {
+        return g.add("Reshape", {input, g.tensor(output + "-dims", dims)}, output);
+      };
+      view("x", {1, 2, 2, 2, 2, 5}, "cut");
+      g.add("Transpose", {"cut"}, "windows", {{"perm", Ints{0, 1, 3, 2, 4, 5}}});
+      view("windows", {4, 4, 5}, "rows");
+      g.add("MatMul", {"rows", g.tensor("weight", {5, 12}, mixed(60))}, "joined");
+      view("joined", {4, 4, 3, 2, 2}, "apart");
+      g.add("Transpose", {"apart"}, "turned", {{"perm", Ints{2, 0, 3, 1, 4}}});
+      for (const std::int64_t i : {0, 1, 2})
+        view(g.add("Gather", {"turned", g.tensor(fmt::format("index{}", i), Ints(1, i))},
+                   fmt::format("part{}", i), {{"axis", std::int64_t{0}}}),
+             {4, 2, 4, 2}, fmt::format("qkv{}", i));
+      g.add("Mul", {"qkv0", g.tensor("scale", {}, {std::sqrt(0.5F)})}, "q");
+      g.add("Transpose", {"qkv1"}, "k", {{"perm", Ints{0, 1, 3, 2}}});
+      g.add("MatMul", {"q", "k"}, "products");
+      g.add("Add", {"products", g.tensor("bias", {1, 2, 4, 4}, mixed(32))}, "biased");
+      std::string scores = "biased";
+      if (masked) {
+        view(scores, {1, 4, 2, 4, 4}, "of windows");
+        Values mask = mixed(64);
+        for (float& m : mask) m = m < 0 ? -100.0F : 0.0F;
+        g.add("Add", {"of windows", g.tensor("mask", {1, 4, 1, 4, 4}, mask)}, "masked");
+        scores = view("masked", {4, 2, 4, 4}, "scores");
+      }
+      g.add("Softmax", {scores}, "weights", {{"axis", std::int64_t{-1}}});
+      g.add("MatMul", {apart ? untouched(g, "weights", 4) : "weights", "qkv2"}, "mixed");
+      g.add("Transpose", {"mixed"}, "tokens", {{"perm", Ints{0, 2, 1, 3}}});
+      view("tokens", {4, 4, 4}, "flat");
+      g.add("MatMul", {"flat", g.tensor("projection", {4, 4}, mixed(16))}, "projected");
+      view("projected", {1, 2, 2, 2, 2, 4}, "windows of image");
+      g.add("Transpose", {"windows of image"}, "merged", {{"perm", Ints{0, 1, 3, 2, 4, 5}}});
+      view("merged", {1, 4, 4, 4}, "image");
+      g.add("Relu", {"image"}, "y");
+    });
+  };
+  const bool masked = GENERATE(false, true);
+  CAPTURE(masked);
+  const Computed known = attend(masked, false);
+  std::string found;
+  for (const Node& node : known.network.nodes)
+    if (node.op.kind == OpKind::attention) found += text(node.op);
+  INFO(lines(known.network));
+  CHECK(found == fmt::format("attention 1x1x16x12,1x{}x4x4->1x1x16x4 heads=2 windows=4 f32",
+                             masked ? 8 : 2));
+  CHECK(count_of(known.network, OpKind::transpose) == 2);
+  CHECK(count_of(known.network, OpKind::linear) == 2);
+  CHECK_FALSE(has(known.network, OpKind::slice));
+  const Computed parts = attend(masked, true);
+  CHECK_FALSE(has(parts.network, OpKind::attention));
+  check_close(known.values, parts.values);
+}
+
+TEST_CASE("attention that mixes columns of V is the same operator", "[onnx]") {
+  // As CoAtNet: q, k and v of each head in turn, a bias, and V^T times the weights' transpose.
+  const auto attend = [](bool apart) {
+    return compute({1, 3, 5}, mixed(15), [&](GraphWriter& g) {
+      g.add("MatMul", {"x", g.tensor("weight", {5, 12}, mixed(60))}, "joined");
+      g.add("Reshape", {"joined", g.tensor("heads", Ints{1, 3, 2, 6})}, "apart");
+      g.add("Split", {"apart", g.tensor("sizes", Ints{2, 2, 2})}, onnx::Names{"a", "b", "c"},
+            {{"axis", std::int64_t{3}}});
+      g.add("Transpose", {"a"}, "q", {{"perm", Ints{0, 2, 1, 3}}});
+      g.add("Transpose", {"b"}, "k", {{"perm", Ints{0, 2, 3, 1}}});
+      g.add("Transpose", {"c"}, "v", {{"perm", Ints{0, 2, 3, 1}}});
+      g.add("MatMul", {"q", "k"}, "products");
+      g.add("Mul", {"products", g.tensor("scale", {}, {std::sqrt(0.5F)})}, "scaled");
+      g.add("Add", {"scaled", g.tensor("bias", {1, 2, 3, 3}, mixed(18))}, "scores");
+      g.add("Softmax", {"scores"}, "weights", {{"axis", std::int64_t{-1}}});
+      g.add("Transpose", {apart ? untouched(g, "weights", 3) : "weights"}, "turned",
+            {{"perm", Ints{0, 1, 3, 2}}});
+      g.add("MatMul", {"v", "turned"}, "mixed");
+      g.add("Reshape", {"mixed", g.tensor("channels", Ints{1, 4, 3})}, "columns");
+      g.add("Transpose", {"columns"}, "rows", {{"perm", Ints{0, 2, 1}}});
+      g.add("MatMul", {"rows", g.tensor("projection", {4, 4}, mixed(16))}, "y");
+    });
+  };
+  const Computed known = attend(false);
+  CHECK(count_of(known.network, OpKind::attention) == 1);
+  CHECK_FALSE(has(known.network, OpKind::transpose));
+  const Computed parts = attend(true);
+  CHECK_FALSE(has(parts.network, OpKind::attention));
+  check_close(known.values, parts.values);
 }
 
 TEST_CASE("a norm is known whose parts see an image in different shapes", "[onnx]") {

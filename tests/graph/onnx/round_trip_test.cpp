@@ -84,6 +84,29 @@ TEST_CASE("an RMS norm comes back from ONNX as it was", "[onnx]") {
     if (is_norm(node.op.kind)) CHECK(back.parameters.at(node.name) == random_parameters()(node));
 }
 
+TEST_CASE("attention in windows and its bias come back from ONNX as they were", "[onnx]") {
+  NetworkBuilder b("windows", "test", {1, 4, 4, 24});
+  Network network = b.finish(b.attention(b.linear(network_input, "qkv", 24), "attention", 2));
+  const int windows = GENERATE(1, 4);
+  const int matrices = GENERATE(1, 2, 8);
+  if (matrices > 2 * windows) return;
+  CAPTURE(windows, matrices);
+  Node bias;
+  bias.name = network.nodes[1].name + "/bias";
+  bias.op = parse_op(fmt::format("constant ->1x{0}x{1}x{1} f32", matrices, 16 / windows));
+  Node& attention = network.nodes[1];
+  attention.op.windows = windows;
+  attention.op.inputs.push_back(bias.op.outputs[0]);
+  attention.inputs.push_back(1);
+  network.nodes.insert(network.nodes.begin() + 1, bias);
+  network.nodes[2].inputs[1] = 1;
+  network.outputs = {2};
+  const Model back = exported_and_imported(network);
+  CHECK(difference(back.network, network) == "");
+  for (const Node& node : network.nodes)
+    if (params(node.op) > 0) CHECK(back.parameters.at(node.name) == random_parameters()(node));
+}
+
 TEST_CASE("a network in int8 comes back from ONNX as it was", "[onnx]") {
   const auto pool = std::make_shared<const ThreadPool>(1);
   for (const char* name :
