@@ -3,7 +3,7 @@
 # XNNPACK=upstream builds XNNPACK from source instead of using the system's, in a folder of its own.
 .PHONY: explore report test check tools clean
 .DEFAULT_GOAL := explore
-jobs := $(shell nproc)
+jobs := $(shell getconf _NPROCESSORS_ONLN)
 XNNPACK ?= system
 preset := $(if $(filter upstream,$(XNNPACK)),upstream,release)
 packages := $(if $(filter upstream,$(XNNPACK)),--upstream)

@@ -186,4 +186,18 @@ const std::atomic<bool>& interrupted() {
   return was_interrupted;
 }
 
+std::string command_line(std::string_view tool, int argc, char** argv) {
+  std::string line(tool);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool plain =
+        !word.empty() &&
+        word.find_first_not_of(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,=:@+") ==
+            std::string::npos;
+    line += plain ? " " + word : " '" + word + "'";
+  }
+  return line;
+}
+
 }  // namespace cpubone::cli

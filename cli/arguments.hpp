@@ -49,4 +49,7 @@ void require_writable_folder(const std::filesystem::path& folder);
 /// the handlers. A second signal ends the process at once.
 const std::atomic<bool>& interrupted();
 
+/// The command that a tool was started with, its words quoted where a shell would need it.
+std::string command_line(std::string_view tool, int argc, char** argv);
+
 }  // namespace cpubone::cli

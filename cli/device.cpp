@@ -292,4 +292,18 @@ NetworkForm form_of(const FormOptions& options) {
   return form;
 }
 
+std::vector<std::string> device_names(const std::vector<std::string>& devices, std::size_t most) {
+  std::vector<std::string> names;
+  for (const std::string& device : devices) {
+    names.push_back(std::filesystem::is_regular_file(device) ? std::filesystem::path(device).stem().string() : device);
+    if (std::count(names.begin(), names.end(), names.back()) > 1)
+      throw std::invalid_argument(
+          fmt::format("--device: \"{}\" is given twice, expected different ones", names.back()));
+  }
+  if (names.size() > most)
+    throw std::invalid_argument(
+        fmt::format("--device: got {} devices, expected at most {}", names.size(), most));
+  return names;
+}
+
 }  // namespace cpubone::cli

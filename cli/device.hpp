@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -30,6 +31,10 @@ struct Conditions {
 };
 /// One thread, not pinned, in f32, where nothing else is asked for.
 MeasureSettings settings_of(const Conditions& conditions);
+
+/// What results call the devices of `--device`: names as they were asked for, files without folder
+/// and suffix. Throws std::invalid_argument for one that is given twice, and for more than `most`.
+std::vector<std::string> device_names(const std::vector<std::string>& devices, std::size_t most);
 
 /// The predictor that `--device` means: `host` (fitted to the profile of this machine that
 /// cpubone-profile keeps), a device in devices/ (measured where it was, else calibrated from

@@ -122,21 +122,6 @@ std::vector<std::string> devices_of(const Arguments& arguments) {
   return cli::parse_list("--device", arguments.device);
 }
 
-/// What results call the devices: names as they were asked for, files without folder and suffix.
-std::vector<std::string> device_names(const std::vector<std::string>& devices) {
-  std::vector<std::string> names;
-  for (const std::string& device : devices) {
-    names.push_back(fs::is_regular_file(device) ? fs::path(device).stem().string() : device);
-    if (std::count(names.begin(), names.end(), names.back()) > 1)
-      throw std::invalid_argument(
-          fmt::format("--device: \"{}\" is given twice, expected different ones", names.back()));
-  }
-  if (names.size() > most_devices)
-    throw std::invalid_argument(
-        fmt::format("--device: got {} devices, expected at most {}", names.size(), most_devices));
-  return names;
-}
-
 /// A device with what measures it, which is nothing where it is not this machine; and others that
 /// the same networks are for. Of several, none is measured.
 struct Subject {
@@ -147,7 +132,7 @@ struct Subject {
 
 Subject subjects_of(const Arguments& arguments, const std::vector<std::string>& devices,
                     const cli::Terminal& terminal) {
-  const std::vector<std::string> names = device_names(devices);
+  const std::vector<std::string> names = cli::device_names(devices, most_devices);
   std::vector<Target> targets;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     targets.push_back(
@@ -198,7 +183,7 @@ SearchOptions search_options(const Arguments& arguments) {
   options.objectives.clear();
   for (const std::string& objective : cli::parse_list("--objectives", arguments.objectives))
     options.objectives.push_back(parse_objective(objective));
-  const std::vector<std::string> devices = device_names(devices_of(arguments));
+  const std::vector<std::string> devices = cli::device_names(devices_of(arguments), most_devices);
   const auto limits = cli::parse_limits("--latency-ms", arguments.latency_ms, devices);
   for (std::size_t d = 0; d < limits.size(); ++d)
     if (limits[d]) options.constraints.push_back({latency_objective(d), *limits[d]});
@@ -361,20 +346,6 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   if (format == cli::Format::table) terminal.line("report: " + page(arguments));
 }
 
-std::string command_line(int argc, char** argv) {
-  std::string line = "cpubone-explore";
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool plain =
-        !word.empty() &&
-        word.find_first_not_of(
-            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,=:@+") ==
-            std::string::npos;
-    line += plain ? " " + word : " '" + word + "'";
-  }
-  return line;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -465,6 +436,6 @@ int main(int argc, char** argv) {
       "Exit status: 0 done, 1 failed, 2 wrong usage.");
   return cli::run_tool(app, argc, argv, [&] {
     const KeepFreedMemory keep;
-    explore_tool(a, command_line(argc, argv));
+    explore_tool(a, cli::command_line("cpubone-explore", argc, argv));
   });
 }

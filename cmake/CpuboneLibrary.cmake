@@ -65,7 +65,9 @@ function(cpubone_library name)
   # Precompiled headers know no macro of one library; symbols of an archive inside, such as XNNPACK's, stay inside, as the
   # process may have another version of it.
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} DEFINE_SYMBOL "")
-  target_link_options(${target} PRIVATE LINKER:--exclude-libs,ALL)
+  if(NOT APPLE)
+    target_link_options(${target} PRIVATE LINKER:--exclude-libs,ALL)
+  endif()
   if(arg_OPTIMISED)
     target_precompile_headers(${target} REUSE_FROM cpubone_headers_optimised)
   else()

@@ -47,7 +47,7 @@ void JsonLines::append(const nlohmann::json& line) {
     if (written < 0) fail("write");
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (::fdatasync(file_) != 0) fail("write");
+  if (::fsync(file_) != 0) fail("write");
 }
 
 void JsonLines::fail(const char* what) const {

@@ -9,10 +9,12 @@
 #include <cstring>
 #include <fstream>
 #include <set>
+#include <span>
 #include <sstream>
 #include <vector>
 
 #include "graph/error.hpp"
+#include "runtime/system.hpp"
 
 namespace cpubone {
 namespace {
@@ -54,19 +56,13 @@ std::vector<std::string> names_of(const fs::path& library) {
 }
 
 /// This program and the libraries that it runs with.
-std::string archive_of_this_program() {
-  std::string tar = tar_entry(program_name, read_file("/proc/self/exe"), 0755);
-  std::set<fs::path> seen{fs::read_symlink("/proc/self/exe")};
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    const auto slash = line.find('/');
-    if (slash == std::string::npos) continue;
-    const fs::path path = line.substr(slash);
+std::string archive_of_this_program(std::span<const fs::path> files) {
+  std::string tar = tar_entry(program_name, read_file(files.front()), 0755);
+  for (const fs::path& path : files.subspan(1)) {
     const std::string file = path.filename().string();
-    if (file.find(".so") == std::string::npos || is_of_libc(file) || !seen.insert(path).second)
-      continue;
     std::error_code code;
-    if (!fs::exists(path, code)) continue;
+    if (file.find(".so") == std::string::npos || is_of_libc(file) || !fs::exists(path, code))
+      continue;
     const std::string bytes = read_file(path);
     for (const std::string& name : names_of(path)) tar += tar_entry(name, bytes, 0644);
   }
@@ -121,14 +117,16 @@ std::string tar_entry(std::string_view name, std::string_view bytes, unsigned mo
 
 std::string agent_archive(const fs::path& agent, const std::string& architecture) {
   if (!agent.empty()) return archive_of_folder(agent);
-  if (architecture == this_architecture()) return archive_of_this_program();
+  const std::vector<fs::path> files = program_files();
+  if (!files.empty() && architecture == this_architecture()) return archive_of_this_program(files);
   // The name goes into a path, and the device chose it.
   const bool plain = !architecture.empty() &&
                      std::all_of(architecture.begin(), architecture.end(),
                                  [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
-  const fs::path beside =
-      fs::read_symlink("/proc/self/exe").parent_path() / ("agent-" + architecture);
-  if (plain && fs::exists(beside)) return archive_of_folder(beside);
+  if (plain && !files.empty())
+    if (const fs::path beside = files.front().parent_path() / ("agent-" + architecture);
+        fs::exists(beside))
+      return archive_of_folder(beside);
   throw Error(
       fmt::format("its architecture is {:.40}, and there is no agent for it: build one (see the "
                   "preset aarch64) and name its folder with --agent",

@@ -2,9 +2,11 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <charconv>
@@ -20,16 +22,10 @@
 #include <stdexcept>
 #include <thread>
 
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#elif defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 #include "graph/error.hpp"
 #include "profiler/system_files.hpp"
 #include "runtime/huge_pages.hpp"
+#include "runtime/system.hpp"
 #include "runtime/xnnpack_backend.hpp"
 
 namespace cpubone {
@@ -86,12 +82,7 @@ std::vector<std::string> cpu_features() {
   add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
   add("fma", __builtin_cpu_supports("fma"));
 #elif defined(__aarch64__)
-  const unsigned long capabilities = getauxval(AT_HWCAP);
-  features.emplace_back("asimd");
-  if (capabilities & HWCAP_ASIMDDP) features.emplace_back("asimddp");
-  if (capabilities & HWCAP_FPHP) features.emplace_back("fphp");
-  if (capabilities & HWCAP_SVE) features.emplace_back("sve");
-  if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) features.emplace_back("i8mm");
+  features = arm_features();
 #endif
   std::sort(features.begin(), features.end());
   return features;
@@ -235,7 +226,8 @@ bool has_f16_arithmetic() {
          __builtin_cpu_supports("avx512f") &&
          xnnpack_version().find("git2022") == std::string::npos;
 #elif defined(__aarch64__)
-  return (getauxval(AT_HWCAP) & HWCAP_FPHP) != 0;
+  const std::vector<std::string> features = arm_features();
+  return std::find(features.begin(), features.end(), "fphp") != features.end();
 #else
   return false;
 #endif
@@ -347,24 +339,22 @@ std::vector<int> parse_cpus(std::string_view text) {
 
 PinnedThread::PinnedThread(std::span<const int> cpus) {
   if (cpus.empty()) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int cpu : cpus) {
-    if (cpu < 0 || cpu >= CPU_SETSIZE || !fs::exists(cpu_folder(system_cpus, cpu)))
+  std::optional<std::vector<int>> before = thread_cpus();
+  if (!before)
+    throw Error(fmt::format("cannot pin to CPUs {}: this system does not let threads choose theirs",
+                            fmt::join(cpus, ",")));
+  for (const int cpu : cpus)
+    if (!fs::exists(cpu_folder(system_cpus, cpu)))
       throw Error(fmt::format("cannot pin to CPU {}: this machine has CPUs {}", cpu,
                               read_line("/sys/devices/system/cpu/online")));
-    CPU_SET(static_cast<std::size_t>(cpu), &set);
-  }
-  cpu_set_t before;
-  if (::sched_getaffinity(0, sizeof before, &before) != 0 ||
-      ::sched_setaffinity(0, sizeof set, &set) != 0)
+  if (!set_thread_cpus(cpus))
     throw Error(
         fmt::format("cannot pin to CPUs {}: {}", fmt::join(cpus, ","), std::strerror(errno)));
-  before_ = before;
+  before_ = std::move(before);
 }
 
 PinnedThread::~PinnedThread() {
-  if (before_) ::sched_setaffinity(0, sizeof *before_, &*before_);
+  if (before_) set_thread_cpus(*before_);
 }
 
 std::string utc_now() {

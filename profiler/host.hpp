@@ -1,6 +1,4 @@
 #pragma once
-#include <sched.h>
-
 #include <optional>
 #include <span>
 #include <string>
@@ -44,14 +42,14 @@ bool is_emulated();
 /// afterwards is as before. None: changes nothing. To be destroyed by the thread that made it.
 class PinnedThread {
  public:
-  /// Throws cpubone::Error naming the CPU that does not exist.
+  /// Throws cpubone::Error naming the CPU that does not exist, or where the system pins nothing.
   explicit PinnedThread(std::span<const int> cpus);
   ~PinnedThread();
   PinnedThread(const PinnedThread&) = delete;
   PinnedThread& operator=(const PinnedThread&) = delete;
 
  private:
-  std::optional<cpu_set_t> before_;
+  std::optional<std::vector<int>> before_;
 };
 
 /// CPUs named like `0-3,6`, or a cluster: `big`, `little`, `all`. Throws std::invalid_argument

@@ -83,7 +83,7 @@ void Journal::append(const nlohmann::json& line) {
 }
 
 void Journal::sync() {
-  if (::fdatasync(file_) != 0 && errno != EINVAL) fail();  // pipes and devices need none
+  if (::fsync(file_) != 0 && errno != EINVAL) fail();  // pipes and devices need none
 }
 
 /// Returns the length of the whole lines.

@@ -15,6 +15,9 @@
 #include <utility>
 
 #include "graph/error.hpp"
+#include "runtime/system.hpp"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace cpubone {
 namespace {
@@ -46,9 +49,9 @@ struct Pipe {
   Descriptor write;
 };
 
-Pipe make_pipe() {
+Pipe new_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
+  if (!make_pipe(ends))
     throw Error(fmt::format("cannot start a program: {}", std::strerror(errno)));
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
@@ -67,10 +70,7 @@ class NoSigpipe {
   }
   ~NoSigpipe() {
     const int error = errno;
-    constexpr timespec no_time{};
-    if (!was_pending_)
-      while (::sigtimedwait(&sigpipe_, nullptr, &no_time) < 0 && errno == EINTR) {
-      }
+    if (!was_pending_) drop_pending(SIGPIPE);
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
     errno = error;
   }
@@ -208,9 +208,9 @@ class Lines {
 }  // namespace
 
 ProcessEnd converse(const std::vector<std::string>& command, const Conversation& conversation) {
-  Pipe in = make_pipe();
-  Pipe out = make_pipe();
-  Pipe err = make_pipe();
+  Pipe in = new_pipe();
+  Pipe out = new_pipe();
+  Pipe err = new_pipe();
   Child child;
   if (const int error = child.start(command, in.read.get(), out.write.get(), err.write.get()))
     return {127, fmt::format("{}: cannot be run: {}", command[0], std::strerror(error))};

@@ -1,11 +1,12 @@
 #include "profiler/system_files.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+
+#include "runtime/system.hpp"
 
 namespace cpubone {
 namespace {
@@ -73,13 +74,13 @@ CacheSizes read_cache_sizes(std::span<const int> cpus, const fs::path& system) {
     caches.l2_bytes = both(caches.l2_bytes, one.l2_bytes);
     caches.llc_bytes = both(caches.llc_bytes, one.llc_bytes);
   }
-  const auto ask = [](std::int64_t& bytes, int name) {
-    if (bytes == 0) bytes = std::max<std::int64_t>(0, ::sysconf(name));
+  const auto ask = [](std::int64_t& bytes, int level) {
+    if (bytes == 0) bytes = cache_bytes(level);
   };
   // Some Arm kernels leave sizes out of /sys.
-  ask(caches.l1d_bytes, _SC_LEVEL1_DCACHE_SIZE);
-  ask(caches.l2_bytes, _SC_LEVEL2_CACHE_SIZE);
-  ask(caches.llc_bytes, _SC_LEVEL3_CACHE_SIZE);
+  ask(caches.l1d_bytes, 1);
+  ask(caches.l2_bytes, 2);
+  ask(caches.llc_bytes, 3);
   if (caches.llc_bytes == 0) caches.llc_bytes = caches.l2_bytes;
   return caches;
 }

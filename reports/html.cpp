@@ -15,6 +15,31 @@
 namespace cpubone {
 namespace {
 
+/// Tables for the page, with the keys of their rows once where all rows have the same: candidates
+/// are thousands.
+nlohmann::json without_repeated_keys(nlohmann::json tables) {
+  const auto keys_of = [](const nlohmann::json& row) {
+    nlohmann::json keys = nlohmann::json::array();
+    for (const auto& [key, value] : row.items()) keys.push_back(key);
+    return keys;
+  };
+  for (auto& table : tables) {
+    if (table.empty()) continue;
+    const nlohmann::json keys = keys_of(table.front());
+    if (!std::all_of(table.begin(), table.end(),
+                     [&](const nlohmann::json& row) { return keys_of(row) == keys; }))
+      continue;
+    nlohmann::json rows = nlohmann::json::array();
+    for (const nlohmann::json& row : table) {
+      nlohmann::json values = nlohmann::json::array();
+      for (const nlohmann::json& value : row) values.push_back(value);
+      rows.push_back(std::move(values));
+    }
+    table = {{"keys", keys}, {"rows", std::move(rows)}};
+  }
+  return tables;
+}
+
 /// JSON inside a script element: without `<` nothing in it can end the element.
 std::string script_json(const nlohmann::json& json) {
   const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -272,7 +297,8 @@ std::string report_html(std::span<const Result> results) {
     leave_out_repeated(parts.back(), results.first(i));
     nlohmann::json charts = nlohmann::json::object();
     for (const Chart& chart : parts.back().charts.charts) charts[chart.name] = chart.spec;
-    page[parts.back().id] = {{"data", std::move(parts.back().charts.data)}, {"charts", charts}};
+    page[parts.back().id] = {
+        {"data", without_repeated_keys(std::move(parts.back().charts.data))}, {"charts", charts}};
   }
   const bool has_scripts = !report_scripts().empty();
 

@@ -54,6 +54,11 @@ std::string percent_text(double fraction) {
   return fmt::format("{:.1f} %", fraction * 100);
 }
 
+std::string probability_text(double probability) {
+  if (probability < 0.01) return "below 1 %";
+  return probability > 0.99 ? "over 99 %" : fmt::format("{:.0f} %", probability * 100);
+}
+
 std::string escape_html(std::string_view text) {
   std::string escaped;
   escaped.reserve(text.size());

@@ -34,7 +34,7 @@ std::string better_cell(const ResultNetwork& network, const Result& result) {
     cells.push_back(
         n != nullptr && n->top1 && network.top1
             ? fmt::format("{} ({})", other,
-                          percent_text(probability_of(*network.top1, n->top1->percent.value)))
+                          probability_text(probability_of(*network.top1, n->top1->percent.value)))
             : other);
   }
   return fmt::format("{}", fmt::join(cells, ", "));
@@ -52,7 +52,7 @@ std::string rival_cell(const ResultNetwork& network, const Result& result) {
       rival = &n;
   if (rival == nullptr) return "none is";
   return fmt::format("{} ({})", rival->name,
-                     percent_text(probability_of(*network.top1, rival->top1->percent.value)));
+                     probability_text(probability_of(*network.top1, rival->top1->percent.value)));
 }
 
 std::string optional_cell(const std::optional<double>& value) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "reports/summary.hpp"
+#include "reports/table.hpp"
 
 namespace cpubone {
 namespace {
@@ -57,12 +58,11 @@ Statement say(const GainFinding& gain, const Result& result) {
   const Interval& top1 = proposal->top1->percent;
   said.sentence = fmt::format(
       "{} takes {:.2f} ms where {} takes {:.2f} ms ({}), {:.1f} % {}, at an estimated top-1 of "
-      "{:.1f} % ({:.1f} to {:.1f}); it reaches {:.1f} % with a probability of {:.0f} %, and "
-      "training "
+      "{:.1f} % ({:.1f} to {:.1f}); it reaches {:.1f} % with a probability of {}, and training "
       "decides.",
       proposal->name, latency_ms(*proposal)->value, published->name, latency_ms(*published)->value,
       source, 100 * std::abs(saved), saved >= 0 ? "less" : "more", top1.value, top1.low, top1.high,
-      gain.top1, 100 * gain.probability.value_or(probability_of(*proposal->top1, gain.top1)));
+      gain.top1, probability_text(gain.probability.value_or(probability_of(*proposal->top1, gain.top1))));
   const Share share = largest_share(*proposal);
   if (saved < 0.1 && share.share > 0)
     said.sentence +=

@@ -8,22 +8,17 @@
 #include <type_traits>
 #include <unordered_set>
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-
 #include "runtime/flush_denormals.hpp"
 #include "runtime/steady_clock.hpp"
+#include "runtime/system.hpp"
 
 namespace cpubone {
 namespace {
 
 /// Gives what making large weights left over back to the system.
-void trim_heap([[maybe_unused]] std::size_t weights) {
-#if defined(__GLIBC__)
+void trim_heap(std::size_t weights) {
   constexpr std::size_t large = std::size_t{8} << 20;
-  if (weights >= large) malloc_trim(0);
-#endif
+  if (weights >= large) trim_freed_heap();
 }
 
 Parameters parameters_of(const PlanOp& op, const Network& network, const ParameterSource& source) {

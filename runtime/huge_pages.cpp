@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <mutex>
 #include <new>
-#include <string>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+#include "runtime/system.hpp"
 
 namespace cpubone {
 namespace {
@@ -47,50 +44,6 @@ std::size_t rounded_up(std::size_t bytes, std::size_t to) {
 Header* header_of(void* memory) {
   return reinterpret_cast<Header*>(static_cast<std::byte*>(memory) - alignment);
 }
-
-#ifdef __linux__
-// Memory is in use in whole pages: kernels with usual pages of 64 KB have huge ones of 512 MB.
-constexpr std::size_t largest_page_bytes = std::size_t{4} << 20;
-
-/// 0 where the system gives nobody huge pages.
-std::size_t huge_page_bytes() {
-#ifdef __SANITIZE_ADDRESS__
-  return 0;  // which looks after blocks of the heap
-#endif
-  const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
-  std::string enabled;
-  std::getline(std::ifstream(folder + "enabled"), enabled);
-  if (enabled.empty() || enabled.find("[never]") != std::string::npos) return 0;
-  std::size_t bytes = 0;
-  std::ifstream(folder + "hpage_pmd_size") >> bytes;
-  return bytes <= largest_page_bytes ? bytes : 0;
-}
-
-/// In whole pages of a size that `size` is a multiple of; null where there is no memory.
-void* map(std::size_t size, std::size_t page) {
-  void* const mapped = ::mmap(nullptr, size + page, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapped == MAP_FAILED) return nullptr;
-  auto* const begin = static_cast<std::byte*>(mapped);
-  const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;
-  if (before > 0) ::munmap(begin, before);
-  if (before < page) ::munmap(begin + before + size, page - before);
-  ::madvise(begin + before, size, MADV_HUGEPAGE);
-  return begin + before;
-}
-
-void unmap(std::byte* memory, std::size_t size) {
-  ::munmap(memory, size);
-}
-#else
-std::size_t huge_page_bytes() {
-  return 0;
-}
-void* map(std::size_t, std::size_t) {
-  return nullptr;
-}
-void unmap(std::byte*, std::size_t) {}
-#endif
 
 std::size_t huge() {
   static const std::size_t bytes = huge_page_bytes();
@@ -130,7 +83,7 @@ class Pool {
     const std::lock_guard lock(mutex_);
     keeps_ = keep;
     if (keep) return;
-    for (const auto& [memory, size] : kept_) unmap(memory, size);
+    for (const auto& [memory, size] : kept_) unmap_huge_pages(memory, size);
     kept_.clear();
   }
 
@@ -138,7 +91,7 @@ class Pool {
   Chunk* mapped(std::size_t bytes) {
     const std::size_t size = rounded_up(bytes, huge());
     void* memory = taken_of_kept(size);
-    if (memory == nullptr) memory = map(size, huge());
+    if (memory == nullptr) memory = map_huge_pages(size, huge());
     return memory == nullptr ? nullptr : new (memory) Chunk{size};
   }
 
@@ -155,7 +108,7 @@ class Pool {
 
   void release(Chunk* chunk) {
     auto* const memory = reinterpret_cast<std::byte*>(chunk);
-    if (!keeps_) return unmap(memory, chunk->size);
+    if (!keeps_) return unmap_huge_pages(memory, chunk->size);
     const auto here = kept_.emplace(memory, chunk->size).first;
     // One with its neighbours, so that larger blocks fit.
     if (const auto next = std::next(here); next != kept_.end() && end_of(*here) == next->first) {

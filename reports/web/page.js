@@ -3,6 +3,10 @@
 (() => {
   'use strict';
   const page = JSON.parse(document.getElementById('report-data').textContent);
+  // A table of equal rows has their keys once.
+  for (const { data } of Object.values(page))
+    for (const [name, { keys, rows }] of Object.entries(data))
+      if (rows) data[name] = rows.map((row) => Object.fromEntries(keys.map((key, i) => [key, row[i]])));
   const root = document.documentElement;
   const prefers_dark = matchMedia('(prefers-color-scheme: dark)');
   const is_dark = () => (root.dataset.theme || (prefers_dark.matches ? 'dark' : 'light')) === 'dark';

@@ -34,7 +34,7 @@ void write_two_rounds(const std::filesystem::path& path) {
 }  // namespace
 
 /// In place of the C library's.
-extern "C" int fdatasync(int) {
+extern "C" int fsync(int) {
   ++syncs;
   return 0;
 }

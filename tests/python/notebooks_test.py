@@ -46,6 +46,8 @@ def cache(tmp_path_factory, profile):
 def test_a_notebook_runs(name, cache, tmp_path):
     if "pytorch" in name and importlib.util.find_spec("torch") is None:
         pytest.skip("PyTorch is not installed")
+    if "shelf" in name and importlib.util.find_spec("distributed") is None:
+        pytest.skip("dask.distributed is not installed")
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(cache),

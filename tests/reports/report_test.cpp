@@ -117,7 +117,7 @@ TEST_CASE("on the front a proposal stands beside the best published network that
   result.networks[0].top1->percent.value = 78.5;
   CHECK(front_table(result).rows[0][5] == "–");
   CHECK(front_table(result).rows[1][0] == "p1");
-  CHECK(front_table(result).rows[1][5] == "b0 (95.0 %)");
+  CHECK(front_table(result).rows[1][5] == "b0 (95 %)");
   result.networks[0].measured_ms->ms.value = 15.5;
   CHECK(front_table(result).rows[0][5] == "none is");
 }

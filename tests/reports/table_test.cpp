@@ -24,6 +24,9 @@ TEST_CASE("numbers have three digits and no exponent", "[reports]") {
   CHECK(with_interval({0.0052, 0.0005, 0.0521}) == "0.005 (0.0005–0.052)");
   CHECK(millions(10348488) == "10.3 M");
   CHECK(percent_text(0.0214) == "2.1 %");
+  CHECK(probability_text(0.954) == "95 %");
+  CHECK(probability_text(0.9999) == "over 99 %");
+  CHECK(probability_text(0.0001) == "below 1 %");
 }
 
 TEST_CASE("each format escapes what it must", "[reports]") {

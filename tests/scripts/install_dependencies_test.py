@@ -52,10 +52,27 @@ with tempfile.TemporaryDirectory() as folder:
     assert lines["would install to build XNNPACK"] == "clang"
     refused = run("--dry-run", "--test")
     assert refused.returncode == 1
-    assert "--test and --check know Debian's packages only, got Fedora" in refused.stderr
+    assert "--test and --check know Debian's packages only, got dnf" in refused.stderr
     # And a system that has neither.
     (Path(folder) / "dnf").unlink()
     neither = run("--dry-run")
     assert neither.returncode == 1
-    assert "got neither apt-get nor dnf" in neither.stderr
-print("5 passed, 0 failed")
+    assert "got neither apt-get, dnf nor brew" in neither.stderr
+    # And one with Homebrew, which has cmake and installs without root.
+    brew = Path(folder) / "brew"
+    brew.write_text(f"#!{shutil.which('bash')}\n[ \"$1\" = install ] && echo \"$@\" >{folder}/installed || [ \"$3\" = cmake ]\n")
+    brew.chmod(0o755)
+    refused = run("--dry-run")
+    assert refused.returncode == 1
+    assert "Homebrew has no XNNPACK, expected --upstream" in refused.stderr
+    ran = run("--upstream", "--dry-run")
+    assert ran.returncode == 0, ran.stderr
+    lines = dict(line.split(": ", 1) for line in ran.stdout.splitlines())
+    names = lines["would install to build"].split()
+    assert "nlohmann-json" in names and "cmake" not in names
+    assert not (Path(folder) / "installed").exists()
+    ran = run("--upstream")
+    assert ran.returncode == 0, ran.stderr
+    assert "Installing by brew, to build XNNPACK: llvm" in ran.stdout
+    assert (Path(folder) / "installed").read_text() == "install --quiet llvm\n"
+print("8 passed, 0 failed")
