@@ -6,9 +6,10 @@
 namespace cpubone {
 
 /// An operator that writes one tensor while it reads another takes up to twice as long where the
-/// addresses of both agree, or nearly so, in the last 12 bits: CPUs take a load for one of what was
-/// just stored. (1.9 times on Zen 4, for activations whose output began 64 bytes before its input
-/// but for pages.) Tensors of different colours begin at least 512 bytes apart in this sense.
+/// addresses of both nearly agree in the last 12 bits: likely, the CPU takes a load for one of what
+/// was just stored. (1.9 times on Zen 4, for activations whose output began 64 bytes before its
+/// input but for pages; nothing from 256 bytes on.) Tensors of different colours begin at least 512
+/// bytes apart in this sense.
 constexpr std::size_t aliasing_bytes = 4096;
 constexpr int colours = 8;
 
