@@ -2,27 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <span>
 
 #include "cli/prediction_output.hpp"
+#include "reports/tables.hpp"
 
 namespace cpubone::cli {
 namespace {
 
-enum class Runner { cpu, coprocessor, both };
-
-Runner runner(const ChannelSplit& split) {
-  if (split.coprocessor_ns == 0) return Runner::cpu;
-  return split.cpu_ns == 0 ? Runner::coprocessor : Runner::both;
-}
-
-std::int64_t layers_of(const CoExecutionPrediction& prediction, Runner who) {
-  return std::count_if(prediction.splits.begin(), prediction.splits.end(),
-                       [&](const ChannelSplit& split) { return runner(split) == who; });
-}
-
 std::string engine(const OpPrediction& op, const ChannelSplit& split) {
-  switch (runner(split)) {
+  switch (runner_of(split)) {
     case Runner::cpu:
       return op.engine;
     case Runner::coprocessor:
@@ -91,6 +80,32 @@ nlohmann::json to_contract(const CoExecutionPredictor& predictor, const CoExecut
           {"ops", std::move(ops)}};
 }
 
+Table csv_table(std::span<const SharedNetwork> networks) {
+  Table table{"Predicted latency",
+              {{"name"},
+               {"latency_ms", true},
+               {"latency_low_ms", true},
+               {"latency_high_ms", true},
+               {"cpu_alone_ms", true},
+               {"cpu_alone_low_ms", true},
+               {"cpu_alone_high_ms", true},
+               {"shared_layers", true},
+               {"coprocessor_layers", true},
+               {"cpu_layers", true},
+               {"source"}},
+              {}};
+  for (const SharedNetwork& n : networks) {
+    std::vector<std::string> row{n.name};
+    for (const Interval& t : {n.predicted_ms, n.cpu_alone_ms})
+      for (const double ms : {t.value, t.low, t.high}) row.push_back(fmt::format("{:.6g}", ms));
+    for (const int layers : {n.shared_layers, n.coprocessor_layers, n.cpu_layers})
+      row.push_back(fmt::to_string(layers));
+    row.emplace_back("predicted");
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
 }  // namespace
 
 void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& predictor,
@@ -100,46 +115,14 @@ void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& pr
     for (const CoExecuted& p : predicted) list.push_back(to_contract(predictor, p));
     return print_json(terminal, list);
   }
-  Table table{"Predicted latency",
-              {{"network"},
-               {"ms (90 % interval)", true},
-               {"CPU alone ms (90 % interval)", true},
-               {"CPU alone / shared", true},
-               {"layers shared", true},
-               {"on the coprocessor", true},
-               {"on the CPU", true}},
-              {}};
-  if (format == Format::csv)
-    table.columns = {{"name"},
-                     {"latency_ms", true},
-                     {"latency_low_ms", true},
-                     {"latency_high_ms", true},
-                     {"cpu_alone_ms", true},
-                     {"cpu_alone_low_ms", true},
-                     {"cpu_alone_high_ms", true},
-                     {"shared_layers", true},
-                     {"coprocessor_layers", true},
-                     {"cpu_layers", true},
-                     {"source"}};
-  for (const CoExecuted& p : predicted) {
-    const LatencyEstimate& latency = p.prediction.latency;
-    const LatencyEstimate& alone = p.prediction.cpu_alone.latency;
-    std::vector<std::string> row{p.network.name};
-    if (format == Format::csv)
-      for (const LatencyEstimate& t : {latency, alone})
-        for (const double ms : {t.ms, t.low_ms, t.high_ms})
-          row.push_back(fmt::format("{:.6g}", ms));
-    else
-      row.insert(row.end(), {with_interval({latency.ms, latency.low_ms, latency.high_ms}),
-                             with_interval({alone.ms, alone.low_ms, alone.high_ms}),
-                             fmt::format("{:.2f}", alone.ms / latency.ms)});
-    for (const Runner who : {Runner::both, Runner::coprocessor, Runner::cpu})
-      row.push_back(fmt::to_string(layers_of(p.prediction, who)));
-    if (format == Format::csv) row.emplace_back("predicted");
-    table.rows.push_back(std::move(row));
-  }
+  std::vector<SharedNetwork> networks;
+  for (const CoExecuted& p : predicted)
+    networks.push_back(summarise(p.network.name, p.prediction));
+  if (format == Format::csv) return terminal.print(csv_table(networks), format);
+  Table table = co_execution_table(networks);
+  table.caption = "Predicted latency";
   terminal.print(table, format);
-  if (format == Format::csv || !by_layer) return;
+  if (!by_layer) return;
   for (const CoExecuted& p : predicted) {
     terminal.print("\n");
     terminal.line(p.network.name + ": how its layers are split");

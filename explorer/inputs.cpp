@@ -33,18 +33,8 @@ CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
                              std::span<const Network> networks) {
   CoExecutionSummary summary{coprocessor_name(predictor), 1e-3 * predictor.synchronisation_ns,
                              predictor.shared_layers, predictor.shared_mape, {}};
-  for (const Network& network : networks) {
-    const CoExecutionPrediction p = predict(predictor, network);
-    const auto interval = [](const LatencyEstimate& e) {
-      return Interval{e.ms, e.low_ms, e.high_ms};
-    };
-    SharedNetwork shared{network.name, interval(p.latency), interval(p.cpu_alone.latency)};
-    for (const ChannelSplit& split : p.splits)
-      ++(split.coprocessor_ns == 0 ? shared.cpu_layers
-         : split.cpu_channels == 0 ? shared.coprocessor_layers
-                                   : shared.shared_layers);
-    summary.networks.push_back(std::move(shared));
-  }
+  for (const Network& network : networks)
+    summary.networks.push_back(summarise(network.name, predict(predictor, network)));
   return summary;
 }
 

@@ -38,6 +38,9 @@ StudyPlan correlation_study(const StudyContext& context);
 StudyPlan mac_efficiency_study();
 StudyPlan threads_study(const StudyContext& context);
 
+/// Three significant digits, so that tables do not claim more than was measured.
+double significant(double value);
+
 /// To a whole number of steps, so that tables do not claim more than is known.
 double rounded(double value, double step);
 

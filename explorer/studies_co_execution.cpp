@@ -85,7 +85,7 @@ struct LayerStudy {
 std::vector<LayerStudy> studied_layers(std::span<const StudiedLayer> layers,
                                        const CoExecutionPredictor& predictor) {
   std::vector<LayerStudy> studied;
-  const CoExecutionCosts costs = predicted_costs(predictor);
+  const CoExecutionCosts costs = costs_within_network(predictor);
   for (const StudiedLayer& layer : layers) {
     LayerStudy s;
     s.label = layer.label;
@@ -118,11 +118,6 @@ void measure_layers(std::vector<LayerStudy>& layers, const MeasureSplits& measur
     for (std::size_t i = 0; i < layer.splits.size(); ++i) layer.measured.push_back(*next++);
 }
 
-/// Three significant digits, as other studies show.
-double shown(double value) {
-  return value == 0 ? 0 : rounded(value, std::pow(10.0, std::floor(std::log10(value)) - 2));
-}
-
 void add_rows(const LayerStudy& layer, Study& study) {
   for (std::size_t i = 0; i < layer.splits.size(); ++i) {
     const int channels = layer.splits[i];
@@ -131,10 +126,10 @@ void add_rows(const LayerStudy& layer, Study& study) {
       choice += choice.empty() ? "best" : ", best";
     std::vector<nlohmann::json> row{layer.label, channels,
                                     rounded(100.0 * channels / layer.op.output().c, 0.1),
-                                    shown(layer.predicted_ms[i])};
+                                    significant(layer.predicted_ms[i])};
     if (!layer.measured.empty()) {
       const Interval& ms = layer.measured[i].ms;
-      row.emplace_back(shown(ms.value));
+      row.emplace_back(significant(ms.value));
       row.emplace_back(rounded(50 * (ms.high - ms.low) / ms.value, 0.1));
     }
     row.emplace_back(choice);

@@ -19,13 +19,6 @@ constexpr std::array<std::string_view, 12> known_studies{
     "operators", "partial-conv", "grouping", "kernel",      "fusion",         "upsampling",
     "attention", "activations",  "blocks",   "correlation", "mac-efficiency", "threads"};
 
-/// Three significant digits, so that tables do not claim more than was measured.
-double significant(double value) {
-  if (value == 0 || !std::isfinite(value)) return value;
-  const double step = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 2);
-  return rounded(value, step);
-}
-
 StudyPlan plan_by_name(std::string_view name, const StudyContext& context) {
   if (name == "operators") return operators_study();
   if (name == "partial-conv") return partial_conv_study();
@@ -171,6 +164,12 @@ Study run_study(const StudyPlan& plan, const StudyContext& context) {
   }
   if (plan.conclude) plan.conclude(rows, study);
   return study;
+}
+
+double significant(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  const double step = std::pow(10.0, std::floor(std::log10(std::abs(value))) - 2);
+  return rounded(value, step);
 }
 
 double rounded(double value, double step) {

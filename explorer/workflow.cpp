@@ -265,10 +265,6 @@ SearchSpace trained_alike(SearchSpace space) {
   return space;
 }
 
-}  // namespace
-
-namespace {
-
 LatencyModel latency_model(const Target& target) {
   return target.co_execution ? cpubone::latency_model(*target.co_execution)
                              : cpubone::latency_model(target.predictor);

@@ -80,14 +80,14 @@ std::string coprocessor_name(const CoExecutionPredictor& predictor) {
   return at == std::string::npos ? runtime : runtime.substr(at + before.size());
 }
 
-CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor) {
+CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor) {
   return {[&predictor](const Op& part) { return terms(predictor.cpu, part).ops_ns; },
           [&predictor](const Op& part) { return terms(predictor.coprocessor, part).ops_ns; },
           predictor.synchronisation_ns};
 }
 
 ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op) {
-  const CoExecutionCosts costs = predicted_costs(predictor);
+  const CoExecutionCosts costs = costs_within_network(predictor);
   return runs_on_coprocessor(predictor, op) ? plan_split(op, costs)
                                             : split_at(op, op.output().c, costs);
 }
@@ -131,6 +131,25 @@ CoExecutionPrediction predict(const CoExecutionPredictor& predictor, const Netwo
     prediction.splits[i].cpu_ns *= factor;
   }
   return prediction;
+}
+
+SharedNetwork summarise(const std::string& network, const CoExecutionPrediction& prediction) {
+  const auto interval = [](const LatencyEstimate& e) {
+    return Interval{e.ms, e.low_ms, e.high_ms};
+  };
+  SharedNetwork shared{network, interval(prediction.latency),
+                       interval(prediction.cpu_alone.latency)};
+  for (const ChannelSplit& split : prediction.splits) switch (runner_of(split)) {
+      case Runner::cpu:
+        ++shared.cpu_layers;
+        break;
+      case Runner::coprocessor:
+        ++shared.coprocessor_layers;
+        break;
+      case Runner::both:
+        ++shared.shared_layers;
+    }
+  return shared;
 }
 
 }  // namespace cpubone

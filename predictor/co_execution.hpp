@@ -6,6 +6,7 @@
 #include "predictor/predictor.hpp"
 #include "predictor/split_planner.hpp"
 #include "records/co_execution_profile.hpp"
+#include "records/result.hpp"
 
 namespace cpubone {
 
@@ -29,7 +30,7 @@ bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op);
 std::string coprocessor_name(const CoExecutionPredictor& predictor);
 
 /// Costs within a network, as the planner asks for them; the predictor must outlive them.
-CoExecutionCosts predicted_costs(const CoExecutionPredictor& predictor);
+CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor);
 
 /// The split that is predicted to take least; all on the CPU where the coprocessor does not run it.
 ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op);
@@ -50,5 +51,8 @@ struct CoExecutionPrediction {
 
 /// Plans the split of each operator and sums their latencies. Throws as `predict` of the CPU does.
 CoExecutionPrediction predict(const CoExecutionPredictor& predictor, const Network& network);
+
+/// What sharing the layers of a network of that name is predicted to save.
+SharedNetwork summarise(const std::string& network, const CoExecutionPrediction& prediction);
 
 }  // namespace cpubone

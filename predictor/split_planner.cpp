@@ -14,6 +14,11 @@ CoExecutionCosts predicted_costs(const Predictor& cpu, const Predictor& coproces
           synchronisation_ns};
 }
 
+Runner runner_of(const ChannelSplit& split) {
+  if (split.coprocessor_ns == 0) return Runner::cpu;
+  return split.cpu_channels == 0 ? Runner::coprocessor : Runner::both;
+}
+
 std::vector<int> candidate_splits(const Op& op, int multiple) {
   const int channels = op.output().c;
   if (!has_channel_parts(op)) return {0, channels};

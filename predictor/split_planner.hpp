@@ -29,6 +29,10 @@ struct ChannelSplit {
   bool operator==(const ChannelSplit&) const = default;
 };
 
+/// Who computes an operator that is split so.
+enum class Runner { cpu, coprocessor, both };
+Runner runner_of(const ChannelSplit& split);
+
 /// Channels that kernels of both sides like in multiples: whole tiles of XNNPACK's and vectors.
 inline constexpr int channels_to_split_by = 16;
 

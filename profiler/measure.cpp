@@ -137,10 +137,14 @@ struct RunPlan {
   }
 };
 
-Task op_task(const Op& op, const Bench& bench, CacheMode cache) {
+/// `shared`: with the bench's coprocessor, otherwise than the bench's operators are.
+Task op_task(const Op& op, const Bench& bench, CacheMode cache,
+             const std::shared_ptr<const CoExecution>& shared = nullptr) {
   const bool cold = cache == CacheMode::cold;
-  return {weight_bytes(op), guess_ns(op), cache,
-          [&op, &bench, cold](int copies) { return bench.subject(op, copies, cold); }};
+  return {weight_bytes(op), guess_ns(op), cache, [&op, &bench, shared, cold](int copies) {
+            return shared ? bench.subject(op, copies, cold, shared)
+                          : bench.subject(op, copies, cold);
+          }};
 }
 
 /// Keeps to operators that live in `profile`.
@@ -399,16 +403,12 @@ std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
   Profile profile = host_profile(options.settings, *shared[0]);
   const Bench bench(options.settings.threads, profile.device.l2_bytes, shared[0],
                     options.backends);
-  const bool cold = options.settings.cache == CacheMode::cold;
   return timings_of_all(
       layers.size(), options, [&](std::span<const std::size_t> left, const MeasureOptions& now) {
         RunPlan plan;
         for (const std::size_t i : left) {
           const LayerSplit& layer = layers[i];
-          plan.add({weight_bytes(layer.op), guess_ns(layer.op), options.settings.cache,
-                    [&bench, &layer, by = shared[i], cold](int copies) {
-                      return bench.subject(layer.op, copies, cold, by);
-                    }},
+          plan.add(op_task(layer.op, bench, options.settings.cache, shared[i]),
                    fmt::format("{} of {}", layer.cpu_channels, text(layer.op)), 0);
         }
         SampleOptions sampling = sample_options(now, profile.device);

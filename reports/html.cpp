@@ -351,7 +351,7 @@ std::string report_html(std::span<const Result> results) {
                 const std::string sentence = co_execution_sentence(*part.result);
                 if (sentence.empty()) return sentence;
                 return fmt::format("<p>{}</p>", prose(sentence)) +
-                       to_html(co_execution_table(*part.result));
+                       to_html(co_execution_table(part.result->co_execution->networks));
               });
   add_section(sections, parts, "rebuilt", "Rebuilt",
               "Rebuilt networks beside their published numbers",

@@ -74,7 +74,7 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
     append_table(markdown, predictor_class_table(result));
     if (const std::string shared = co_execution_sentence(result); !shared.empty()) {
       markdown += fmt::format("\n## Shared with the coprocessor\n\n{}\n", escape_markdown(shared));
-      append_table(markdown, co_execution_table(result));
+      append_table(markdown, co_execution_table(result.co_execution->networks));
     }
     markdown += "\n## Rebuilt networks beside their published numbers\n";
     append_table(markdown, rebuilt_table(result));

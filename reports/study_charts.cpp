@@ -28,6 +28,15 @@ struct StudyChart {
   std::string_view points = "";  ///< column that is drawn as points over the lines of `y`
 };
 
+constexpr StudyChart latency_against_split(std::string_view study) {
+  return {.study = study,
+          .mark = "line",
+          .x = {"on the CPU %"},
+          .y = {"predicted ms", "quantitative", "log"},
+          .colour = {"layer", "nominal"},
+          .points = "measured ms"};
+}
+
 constexpr std::array<StudyChart, 14> all_charts{{
     {"operators",
      "bar",
@@ -65,24 +74,8 @@ constexpr std::array<StudyChart, 14> all_charts{{
      {"rate GMACpS"},
      {"family", "nominal"}},
     {"threads", "line", {"threads"}, {"latency ms", "quantitative", "log"}, {"subject", "nominal"}},
-    {"co-execution-linear",
-     "line",
-     {"on the CPU %"},
-     {"predicted ms", "quantitative", "log"},
-     {"layer", "nominal"},
-     "",
-     "",
-     "",
-     "measured ms"},
-    {"co-execution-conv",
-     "line",
-     {"on the CPU %"},
-     {"predicted ms", "quantitative", "log"},
-     {"layer", "nominal"},
-     "",
-     "",
-     "",
-     "measured ms"},
+    latency_against_split("co-execution-linear"),
+    latency_against_split("co-execution-conv"),
     {"crossover",
      "line",
      {"channels", "quantitative", "log"},

@@ -353,7 +353,7 @@ Table study_table(const Study& study) {
   return table;
 }
 
-Table co_execution_table(const Result& result) {
+Table co_execution_table(std::span<const SharedNetwork> networks) {
   Table table{"Predicted latency with shared layers, and on the CPU alone",
               {{"network"},
                {"ms (90 % interval)", true},
@@ -363,8 +363,7 @@ Table co_execution_table(const Result& result) {
                {"on the coprocessor", true},
                {"on the CPU", true}},
               {}};
-  if (!result.co_execution) return table;
-  for (const SharedNetwork& n : result.co_execution->networks)
+  for (const SharedNetwork& n : networks)
     table.rows.push_back({n.name, with_interval(n.predicted_ms), with_interval(n.cpu_alone_ms),
                           fmt::format("{:.2f}", n.cpu_alone_ms.value / n.predicted_ms.value),
                           fmt::to_string(n.shared_layers), fmt::to_string(n.coprocessor_layers),

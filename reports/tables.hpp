@@ -32,8 +32,8 @@ Table rebuilt_table(const Result& result);
 Table published_latency_table(const Result& result);
 Table breakdown_table(const Result& result);
 Table proposal_table(const Result& result);
-/// What sharing layers with a coprocessor saves, by network; without rows where none are shared.
-Table co_execution_table(const Result& result);
+/// What sharing layers with a coprocessor saves, by network.
+Table co_execution_table(std::span<const SharedNetwork> networks);
 Table search_table(const Result& result);
 Table study_table(const Study& study);
 Table device_table(const Result& result);

@@ -89,8 +89,13 @@ std::vector<float> to_steps(const Op& op, Parameters& p) {
 
 Kernel depthwise(const PartOp& part, const Tensors& at) {
   const bool int8 = part.op.dtype() == DType::qs8;
-  Parameters p = part.parameters;
-  std::vector<float> factors = int8 ? to_steps(part.op, p) : std::vector<float>();
+  Parameters in_steps;
+  std::vector<float> factors;
+  if (int8) {
+    in_steps = part.parameters;
+    factors = to_steps(part.op, in_steps);
+  }
+  const Parameters& p = int8 ? in_steps : part.parameters;
   const Extent size = extent(part.op.input());
   const SlidingWindow w = window(part.op);
   const std::size_t taps = w.kernel_h * w.kernel_w;

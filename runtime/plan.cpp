@@ -271,7 +271,7 @@ class Planner {
       return static_cast<std::size_t>(tensor(id).shares >= 0 ? tensor(id).shares : id);
     };
     int last = 0;
-    const auto choose = [&](int id, const PlanOp* writer) {
+    const auto choose = [&](int id, const PlanOp& writer) {
       if (tensor(id).shares >= 0 || tensor(id).bytes <= aliasing_bytes) return;
       std::array<bool, colours> is_beside{};
       const auto note = [&](const std::vector<int>& ids) {
@@ -279,10 +279,8 @@ class Planner {
           if (const int colour = chosen[owner(other)]; colour >= 0)
             is_beside.at(static_cast<std::size_t>(colour)) = true;
       };
-      if (writer != nullptr) {
-        note(writer->inputs);
-        note(writer->outputs);
-      }
+      note(writer.inputs);
+      note(writer.outputs);
       for (int k = 0; k < colours; ++k) {
         last = (last + 1) % colours;
         if (!is_beside.at(static_cast<std::size_t>(last))) break;
@@ -290,9 +288,9 @@ class Planner {
       chosen[static_cast<std::size_t>(id)] = last;
     };
     for (std::size_t i = 0; i < plan_.network.inputs.size(); ++i)
-      choose(static_cast<int>(i), nullptr);
+      choose(static_cast<int>(i), PlanOp{});
     each_op([&](const PlanOp& op, int, int) {
-      for (const int output : op.outputs) choose(output, &op);
+      for (const int output : op.outputs) choose(output, op);
     });
     return chosen;
   }

@@ -21,7 +21,7 @@ const CoExecutionPredictor& fast_device() {
 /// Latencies of a machine on which both sides wait longer for each other than was known.
 std::vector<MeasuredLatency> measured(std::span<const LayerSplit> layers, double more_waiting_ns,
                                       bool disturbed = false) {
-  CoExecutionCosts costs = predicted_costs(fast_device());
+  CoExecutionCosts costs = costs_within_network(fast_device());
   costs.synchronisation_ns += more_waiting_ns;
   std::vector<MeasuredLatency> latencies;
   for (const LayerSplit& layer : layers) {
