@@ -255,9 +255,8 @@ void simulated(const Predictor& cpu, double error, const std::string& note, bool
   const auto least = [](const std::vector<double>& values) {
     return *std::min_element(values.begin(), values.end());
   };
-  const std::string measured =
-      fmt::format("simulated: fastest of the {} likeliest splits when measured",
-                  splits_worth_measuring);
+  const std::string measured = fmt::format(
+      "simulated: fastest of the {} likeliest splits when measured", splits_worth_measuring);
   if (goal) {
     rows.add("simulated: planned split, mean", mean(of_grid), "of best split", 0.95, ">=", note);
     rows.add("simulated: planned split, worst", least(of_grid), "of best split", 0.90, ">=", note);

@@ -116,8 +116,7 @@ void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& pr
     return print_json(terminal, list);
   }
   std::vector<SharedNetwork> networks;
-  for (const CoExecuted& p : predicted)
-    networks.push_back(summarise(p.network.name, p.prediction));
+  for (const CoExecuted& p : predicted) networks.push_back(summarise(p.network.name, p.prediction));
   if (format == Format::csv) return terminal.print(csv_table(networks), format);
   Table table = co_execution_table(networks);
   table.caption = "Predicted latency";

@@ -188,10 +188,10 @@ CoExecutionPredictor co_execution_predictor(const std::string& device, const Con
                     name(settings.dtype)));
   const bool host = device == "host";
   if (!host && !std::filesystem::is_regular_file(device))
-    throw std::invalid_argument(fmt::format(
-        "--device: to share layers with a coprocessor expected host, or a file that "
-        "`cpubone-profile --device host+gpu -o FILE` wrote, got \"{}\"",
-        device));
+    throw std::invalid_argument(
+        fmt::format("--device: to share layers with a coprocessor expected host, or a file that "
+                    "`cpubone-profile --device host+gpu -o FILE` wrote, got \"{}\"",
+                    device));
   const std::filesystem::path file =
       host ? host_co_execution_file(settings) : std::filesystem::path(device);
   CoExecutionPredictor predictor =
@@ -295,7 +295,9 @@ NetworkForm form_of(const FormOptions& options) {
 std::vector<std::string> device_names(const std::vector<std::string>& devices, std::size_t most) {
   std::vector<std::string> names;
   for (const std::string& device : devices) {
-    names.push_back(std::filesystem::is_regular_file(device) ? std::filesystem::path(device).stem().string() : device);
+    names.push_back(std::filesystem::is_regular_file(device)
+                        ? std::filesystem::path(device).stem().string()
+                        : device);
     if (std::count(names.begin(), names.end(), names.back()) > 1)
       throw std::invalid_argument(
           fmt::format("--device: \"{}\" is given twice, expected different ones", names.back()));

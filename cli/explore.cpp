@@ -237,9 +237,8 @@ void study_tool(const Arguments& arguments, const std::string& command,
   for (const std::string& name : names)
     if (!is_co_execution_study(name)) check_study_name(name);
   const auto shared =
-      std::stable_partition(names.begin(), names.end(), [](const std::string& name) {
-        return !is_co_execution_study(name);
-      });
+      std::stable_partition(names.begin(), names.end(),
+                            [](const std::string& name) { return !is_co_execution_study(name); });
   Result result;
   std::optional<Target> target;
   if (shared != names.begin()) {
@@ -402,10 +401,11 @@ int main(int argc, char** argv) {
                  "co-execution-linear and co-execution-conv, of a machine that cpubone-profile "
                  "--device host+gpu has measured")
       ->delimiter(',');
-  app.add_flag("--co-execution", a.co_executes,
-               "networks whose layers the CPU shares with the OpenCL device beside it, each split "
-               "as is predicted to take least; nothing is measured; --device is host, or a file, that "
-               "cpubone-profile --device host+gpu has measured");
+  app.add_flag(
+      "--co-execution", a.co_executes,
+      "networks whose layers the CPU shares with the OpenCL device beside it, each split "
+      "as is predicted to take least; nothing is measured; --device is host, or a file, that "
+      "cpubone-profile --device host+gpu has measured");
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
   app.add_option("--threads", a.threads,

@@ -31,8 +31,11 @@ LatencyModel latency_model(CoExecutionPredictor predictor) {
 
 CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
                              std::span<const Network> networks) {
-  CoExecutionSummary summary{coprocessor_name(predictor), 1e-3 * predictor.synchronisation_ns,
-                             predictor.shared_layers, predictor.shared_mape, {}};
+  CoExecutionSummary summary{coprocessor_name(predictor),
+                             1e-3 * predictor.synchronisation_ns,
+                             predictor.shared_layers,
+                             predictor.shared_mape,
+                             {}};
   for (const Network& network : networks)
     summary.networks.push_back(summarise(network.name, predict(predictor, network)));
   return summary;

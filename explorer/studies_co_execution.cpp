@@ -91,10 +91,11 @@ std::vector<LayerStudy> studied_layers(std::span<const StudiedLayer> layers,
     s.label = layer.label;
     s.op = parse_op(layer.op);
     if (!runs_on_coprocessor(predictor, s.op))
-      throw Error(fmt::format("study: operators of the class of \"{}\" were not measured on the "
-                              "coprocessor; run `cpubone-profile --device host+gpu` with a longer "
-                              "budget",
-                              layer.op));
+      throw Error(
+          fmt::format("study: operators of the class of \"{}\" were not measured on the "
+                      "coprocessor; run `cpubone-profile --device host+gpu` with a longer "
+                      "budget",
+                      layer.op));
     for (const ChannelSplit& split : likely_splits(s.op, costs, splits_worth_measuring))
       s.likely.push_back(split.cpu_channels);
     s.splits = studied_splits(s.op, s.likely);
@@ -111,8 +112,8 @@ void measure_layers(std::vector<LayerStudy>& layers, const MeasureSplits& measur
     for (const int channels : layer.splits) splits.push_back({layer.op, channels});
   const std::vector<MeasuredLatency> measured = measure(splits);
   if (measured.size() != splits.size())
-    throw std::logic_error(fmt::format("study: {} latencies for {} splits", measured.size(),
-                                       splits.size()));
+    throw std::logic_error(
+        fmt::format("study: {} latencies for {} splits", measured.size(), splits.size()));
   auto next = measured.begin();
   for (LayerStudy& layer : layers)
     for (std::size_t i = 0; i < layer.splits.size(); ++i) layer.measured.push_back(*next++);
@@ -122,8 +123,7 @@ void add_rows(const LayerStudy& layer, Study& study) {
   for (std::size_t i = 0; i < layer.splits.size(); ++i) {
     const int channels = layer.splits[i];
     std::string choice = channels == layer.likely.front() ? "planned" : "";
-    if (!layer.measured.empty() && i == layer.best())
-      choice += choice.empty() ? "best" : ", best";
+    if (!layer.measured.empty() && i == layer.best()) choice += choice.empty() ? "best" : ", best";
     std::vector<nlohmann::json> row{layer.label, channels,
                                     rounded(100.0 * channels / layer.op.output().c, 0.1),
                                     significant(layer.predicted_ms[i])};

@@ -88,8 +88,7 @@ CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
   const std::vector<Op> ops = supported_ops(*alone, options);
   run_each_kernel(ops, *alone, cancelled);
   measured.coprocessor =
-      measure(ops, alone,
-              part_of(options, ".coprocessor", share_of_cpu, share_of_coprocessor));
+      measure(ops, alone, part_of(options, ".coprocessor", share_of_cpu, share_of_coprocessor));
   if (cancelled()) return measured;
 
   const auto halves = std::make_shared<const CoExecution>(

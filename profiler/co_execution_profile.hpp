@@ -11,8 +11,8 @@ namespace cpubone {
 /// What predictions of co-execution need, within `options.budget_s`: the profile of this machine as
 /// `measure_host_profile` makes it, operators that the coprocessor runs, and small layers of which
 /// either side computes half. That each of the coprocessor's kernels runs once before, for its
-/// driver to compile it, is beyond the budget. `options.co_execution` is not asked. Cancelled it has less.
-/// Throws cpubone::Error where the coprocessor fails.
+/// driver to compile it, is beyond the budget. `options.co_execution` is not asked. Cancelled it
+/// has less. Throws cpubone::Error where the coprocessor fails.
 CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
                                                 std::shared_ptr<const Coprocessor> coprocessor,
                                                 const MakeSpread& spread_of);

@@ -382,13 +382,13 @@ std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOp
   Profile profile = host_profile(options.settings, options.backends);
   const Bench bench(options.settings.threads, profile.device.l2_bytes, nullptr, options.backends);
   const std::vector<Network> executed = as_executed(networks, options);
-  return timings_of_all(
-      networks.size(), std::move(options),
-      [&](std::span<const std::size_t> left, const MeasureOptions& now) {
-        std::vector<Network> missing;
-        for (const std::size_t i : left) missing.push_back(executed[i]);
-        return time_networks(missing, now, 1, bench, profile);  // all in the same rounds
-      });
+  return timings_of_all(networks.size(), std::move(options),
+                        [&](std::span<const std::size_t> left, const MeasureOptions& now) {
+                          std::vector<Network> missing;
+                          for (const std::size_t i : left) missing.push_back(executed[i]);
+                          return time_networks(missing, now, 1, bench,
+                                               profile);  // all in the same rounds
+                        });
 }
 
 std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
@@ -401,8 +401,7 @@ std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
         coprocessor, [channels = layer.cpu_channels](const Op&) { return channels; }));
   if (shared.empty()) return {};
   Profile profile = host_profile(options.settings, *shared[0]);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes, shared[0],
-                    options.backends);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, shared[0], options.backends);
   return timings_of_all(
       layers.size(), options, [&](std::span<const std::size_t> left, const MeasureOptions& now) {
         RunPlan plan;

@@ -392,9 +392,9 @@ std::string describe_result_file() {
   return describe_all<Result, ResultDevice, Labelled, Warning, ResultNetwork, Top1, Interval,
                       MeasuredLatency, PublishedFacts, PublishedLatency, BreakdownRow, Candidate,
                       SearchSummary, SearchLimit, HypervolumePoint, PredictorSummary, ClassError,
-                      NetworkError, AccuracySummary, CoExecutionSummary, SharedNetwork, GainFinding, PredictionFinding,
-                      LostTimeFinding, RobustFinding, LatencyOnDevice, Study, StudyColumn,
-                      StudyNumber, NextNetwork>();
+                      NetworkError, AccuracySummary, CoExecutionSummary, SharedNetwork, GainFinding,
+                      PredictionFinding, LostTimeFinding, RobustFinding, LatencyOnDevice, Study,
+                      StudyColumn, StudyNumber, NextNetwork>();
 }
 
 Result load_result(const std::filesystem::path& path) {

@@ -216,9 +216,9 @@ struct AccuracySummary {
 /// A network whose layers CPU and coprocessor share, as predicted.
 struct SharedNetwork {
   std::string name;
-  Interval predicted_ms;    ///< 90 % interval
-  Interval cpu_alone_ms;    ///< of the CPU without the coprocessor, the same
-  int shared_layers = 0;    ///< of which both compute channels
+  Interval predicted_ms;  ///< 90 % interval
+  Interval cpu_alone_ms;  ///< of the CPU without the coprocessor, the same
+  int shared_layers = 0;  ///< of which both compute channels
   int coprocessor_layers = 0;
   int cpu_layers = 0;
   bool operator==(const SharedNetwork&) const = default;

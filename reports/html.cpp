@@ -297,8 +297,8 @@ std::string report_html(std::span<const Result> results) {
     leave_out_repeated(parts.back(), results.first(i));
     nlohmann::json charts = nlohmann::json::object();
     for (const Chart& chart : parts.back().charts.charts) charts[chart.name] = chart.spec;
-    page[parts.back().id] = {
-        {"data", without_repeated_keys(std::move(parts.back().charts.data))}, {"charts", charts}};
+    page[parts.back().id] = {{"data", without_repeated_keys(std::move(parts.back().charts.data))},
+                             {"charts", charts}};
   }
   const bool has_scripts = !report_scripts().empty();
 

@@ -31,8 +31,8 @@ std::string millions(std::int64_t value);
 std::string with_interval(const Interval& interval);
 /// A fraction as percent with one decimal: `0.021` is `2.1 %`.
 std::string percent_text(double fraction);
-/// A probability in whole percent, as an estimate's is told: `95 %`, but `below 1 %` and `over 99 %`,
-/// where the page's slider says so too.
+/// A probability in whole percent, as an estimate's is told: `95 %`, but `below 1 %` and `over 99
+/// %`, where the page's slider says so too.
 std::string probability_text(double probability);
 
 /// `&`, `<`, `>` and quotes as HTML entities.

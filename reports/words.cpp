@@ -62,7 +62,8 @@ Statement say(const GainFinding& gain, const Result& result) {
       "decides.",
       proposal->name, latency_ms(*proposal)->value, published->name, latency_ms(*published)->value,
       source, 100 * std::abs(saved), saved >= 0 ? "less" : "more", top1.value, top1.low, top1.high,
-      gain.top1, probability_text(gain.probability.value_or(probability_of(*proposal->top1, gain.top1))));
+      gain.top1,
+      probability_text(gain.probability.value_or(probability_of(*proposal->top1, gain.top1))));
   const Share share = largest_share(*proposal);
   if (saved < 0.1 && share.share > 0)
     said.sentence +=

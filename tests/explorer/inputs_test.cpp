@@ -113,6 +113,5 @@ TEST_CASE("a summary of shared layers counts who runs them, and what that saves"
   CHECK(n.cpu_alone_ms.value == Approx(p.cpu_alone.latency.ms));
   CHECK(n.shared_layers > 5);
   CHECK(n.cpu_layers > 0);
-  CHECK(n.shared_layers + n.coprocessor_layers + n.cpu_layers ==
-        static_cast<int>(p.splits.size()));
+  CHECK(n.shared_layers + n.coprocessor_layers + n.cpu_layers == static_cast<int>(p.splits.size()));
 }

@@ -228,15 +228,13 @@ TEST_CASE("what moves data costs by pixel only where channels are walked by pixe
   CHECK(copied.loop_starts == 49 * 2);
   CHECK(copied.padded_macs == 49 * 2 * 16);
   // Eigen's kernels: a vector of 16 channels, and 3 one by one.
-  CHECK(facts(parse_op("batch_norm 1x7x7x19->1x7x7x19 f32"), cpu).work.padded_macs ==
-        49 * 4 * 16);
+  CHECK(facts(parse_op("batch_norm 1x7x7x19->1x7x7x19 f32"), cpu).work.padded_macs == 49 * 4 * 16);
   // The mean over channels is of what is read.
   CHECK(facts(parse_op("reduce 1x7x7x32->1x7x7x1 of=mean f32"), cpu).work.padded_macs == 49 * 32);
   // Channels that do not stay together are walked one by one.
   CHECK(facts(parse_op("transpose 1x7x7x8->1x8x7x7 perm=0,3,1,2 f32"), cpu).work.loop_starts ==
         49 * 8);
-  CHECK(facts(parse_op("transpose 1x7x6x8->1x6x7x8 perm=0,2,1,3 f32"), cpu).work.loop_starts ==
-        42);
+  CHECK(facts(parse_op("transpose 1x7x6x8->1x6x7x8 perm=0,2,1,3 f32"), cpu).work.loop_starts == 42);
   // A slice does not read the channels that it leaves out.
   CHECK(facts(parse_op("slice 1x7x7x32->1x7x7x8 begin=8 f32"), cpu).work.activation_bytes ==
         2 * 4 * 49 * 8);

@@ -54,7 +54,8 @@ TEST_CASE("likely splits are the candidates of least latency, the planned one fi
   // 0, 16, 32, 48 and 64 channels on the CPU take 4000, 3400, 3400, 5000 and 6400.
   const CoExecutionCosts c = costs(1, 800, 0.5, 200);
   std::vector<int> channels;
-  for (const ChannelSplit& split : likely_splits(linear, c, 3)) channels.push_back(split.cpu_channels);
+  for (const ChannelSplit& split : likely_splits(linear, c, 3))
+    channels.push_back(split.cpu_channels);
   CHECK(channels.front() == plan_split(linear, c).cpu_channels);
   CHECK(channels == std::vector<int>{32, 16, 0});
   CHECK(likely_splits(linear, c, 9).size() == 5);

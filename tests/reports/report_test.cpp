@@ -354,8 +354,8 @@ TEST_CASE("a result with shared layers says what that saves, in a section of its
   CHECK_FALSE(contains(report_html(std::vector{result}), "id=\"shared\""));
   CHECK_FALSE(contains(report_markdown(std::vector{result}, {}), "coprocessor"));
   const Interval ms{10, 9, 11};
-  result.co_execution = {"Mali-G710", 9, 40, 0.05,
-                         {{"b1", ms, {20, 18, 22}, 30, 2, 11}, {"p1", ms, ms, 0, 0, 43}}};
+  result.co_execution = {
+      "Mali-G710", 9, 40, 0.05, {{"b1", ms, {20, 18, 22}, 30, 2, 11}, {"p1", ms, ms, 0, 0, 43}}};
   const std::string html = report_html(std::vector{result});
   CHECK(contains(html, "id=\"shared\""));
   CHECK(contains(html, "Latencies are predicted with layers shared between the CPU and Mali-G710"));

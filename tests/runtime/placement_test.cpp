@@ -46,8 +46,8 @@ TEST_CASE("what has another colour begins elsewhere in its page", "[runtime]") {
   const std::size_t apart = aliasing_bytes / colours;
   const std::vector<Lifetime> lives{{8192, 0, 1, 2}, {8192, 1, 2, 5}, {64, 1, 1}, {8192, 2, 3, 2}};
   const Placement placement = place(lives);
-  CHECK(placement.offsets == std::vector<std::size_t>{2 * apart, 2 * 4096 + 5 * apart, 0,
-                                                       2 * apart});
+  CHECK(placement.offsets ==
+        std::vector<std::size_t>{2 * apart, 2 * 4096 + 5 * apart, 0, 2 * apart});
   CHECK(placement.bytes == 4 * 4096 + 5 * apart);
 }
 

@@ -169,8 +169,7 @@ TEST_CASE("an output begins elsewhere in its page than what is read meanwhile", 
   NetworkBuilder b("aliasing", "test", {1, 32, 32, 64});
   int x = b.conv2d(network_input, "a", {.out_channels = 64});
   for (int i = 0; i < 12; ++i)
-    x = b.add(x, b.conv2d(x, fmt::format("c{}", i), {.out_channels = 64}),
-              fmt::format("add{}", i));
+    x = b.add(x, b.conv2d(x, fmt::format("c{}", i), {.out_channels = 64}), fmt::format("add{}", i));
   const Plan planned = plan(b.finish(x), imagined);
   int pairs = 0;
   for (const PlanStep& step : planned.steps)
