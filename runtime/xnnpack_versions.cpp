@@ -1,43 +1,23 @@
 #include "runtime/xnnpack_versions.hpp"
 
 #include <array>
+#include <type_traits>
 
 namespace cpubone {
 namespace {
 
-// A function that a version lacks may be named where it is looked up by the types of its arguments:
-// in templates.
-template <typename Subgraph>
-NewerXnnpack declared() {
-  NewerXnnpack newer;
-  if constexpr (requires(Subgraph s) { xnn_define_gelu(s, 0U, 0U, 0U); })
-    newer.define_gelu = [](Subgraph s, std::uint32_t in, std::uint32_t out, std::uint32_t flags) {
-      return xnn_define_gelu(s, in, out, flags);
-    };
-  if constexpr (requires(Subgraph s) { xnn_define_tanh(s, 0U, 0U, 0U); })
-    newer.define_tanh = [](Subgraph s, std::uint32_t in, std::uint32_t out, std::uint32_t flags) {
-      return xnn_define_tanh(s, in, out, flags);
-    };
-  if constexpr (requires(Subgraph s) { xnn_define_exp(s, 0U, 0U, 0U); })
-    newer.define_exp = [](Subgraph s, std::uint32_t in, std::uint32_t out, std::uint32_t flags) {
-      return xnn_define_exp(s, in, out, flags);
-    };
-  if constexpr (requires(Subgraph s) { xnn_define_log(s, 0U, 0U, 0U); })
-    newer.define_log = [](Subgraph s, std::uint32_t in, std::uint32_t out, std::uint32_t flags) {
-      return xnn_define_log(s, in, out, flags);
-    };
-  if constexpr (requires(Subgraph s, const std::size_t* permutation) {
-                  xnn_define_static_transpose(s, std::size_t{4}, permutation, 0U, 0U, 0U);
-                })
-    newer.define_static_transpose = [](Subgraph s, std::size_t dims, const std::size_t* permutation,
-                                       std::uint32_t in, std::uint32_t out, std::uint32_t flags) {
-      return xnn_define_static_transpose(s, dims, permutation, in, out, flags);
-    };
-#ifdef XNN_FLAG_KEEP_DIMS
-  newer.since_2024_11 = true;
-#endif
-  return newer;
+/// A call as a function, or null where this version lacks what it calls: a function may be named
+/// that is not declared where it is looked up by the types of its arguments, as in a generic
+/// lambda.
+template <typename Function, typename Call>
+Function* if_declared(Call call) {
+  if constexpr (std::is_convertible_v<Call, Function*>)
+    return call;
+  else
+    return nullptr;
 }
+#define CPUBONE_IF_DECLARED(Function, name) \
+  if_declared<Function>([](auto... of) -> decltype(name(of...)) { return name(of...); })
 
 NewerXnnpack::Unary* unary_of(const NewerXnnpack& newer, Activation activation) {
   switch (activation) {
@@ -57,7 +37,18 @@ NewerXnnpack::Unary* unary_of(const NewerXnnpack& newer, Activation activation) 
 }  // namespace
 
 NewerXnnpack newer_of_linked_xnnpack() {
-  return declared<xnn_subgraph_t>();
+  NewerXnnpack newer;
+  newer.define_gelu = CPUBONE_IF_DECLARED(NewerXnnpack::Unary, xnn_define_gelu);
+  newer.define_tanh = CPUBONE_IF_DECLARED(NewerXnnpack::Unary, xnn_define_tanh);
+  newer.define_exp = CPUBONE_IF_DECLARED(NewerXnnpack::Unary, xnn_define_exp);
+  newer.define_log = CPUBONE_IF_DECLARED(NewerXnnpack::Unary, xnn_define_log);
+  newer.define_static_transpose =
+      CPUBONE_IF_DECLARED(NewerXnnpack::Transpose, xnn_define_static_transpose);
+#undef CPUBONE_IF_DECLARED
+#ifdef XNN_FLAG_KEEP_DIMS
+  newer.since_2024_11 = true;
+#endif
+  return newer;
 }
 
 bool newer_xnnpack_runs(const NewerXnnpack& newer, const Op& op) {
