@@ -5,19 +5,17 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "graph/size.hpp"
 #ifdef CPUBONE_STB_IMAGE
 #define STB_IMAGE_IMPLEMENTATION
@@ -110,19 +108,11 @@ std::vector<std::size_t> dims_of(std::string_view text, const fs::path& path) {
   return dims;
 }
 
-std::string read_all(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) refuse(path, fmt::format("cannot read: {}", std::strerror(errno)));
-  std::ostringstream bytes;
-  bytes << stream.rdbuf();
-  return std::move(bytes).str();
-}
-
 void read_array(const fs::path& path, const Shape& shape, const std::optional<Normalisation>& by,
                 std::vector<Values>& images) {
   static_assert(std::endian::native == std::endian::little);
   constexpr std::string_view magic = "\x93NUMPY";
-  const std::string file = read_all(path);
+  const std::string file = read_text_file(path);
   const auto byte = [&](std::size_t at) {
     return at < file.size() ? std::size_t{static_cast<unsigned char>(file[at])} : std::size_t{0};
   };

@@ -123,12 +123,16 @@ nlohmann::json read_json_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path, code))
     throw Error(
         fmt::format("{}: cannot read: it is a directory, expected a JSON file", path.string()));
+  return parse_json(read_text_file(path), path.string());
+}
+
+std::string read_text_file(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) fail_system(path, "cannot read");
   std::ostringstream text;
   text << stream.rdbuf();
   if (stream.bad()) fail_system(path, "cannot read");
-  return parse_json(text.str(), path.string());
+  return std::move(text).str();
 }
 
 void write_text_file(std::string_view text, const std::filesystem::path& path) {

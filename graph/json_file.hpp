@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "graph/error.hpp"
@@ -21,6 +22,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view source);
 /// Throws cpubone::Error naming the path and the system's reason; the old file is then untouched.
 void write_json_file(const nlohmann::json& json, const std::filesystem::path& path, int indent = 1);
 void write_text_file(std::string_view text, const std::filesystem::path& path);
+/// All bytes of a file. Throws cpubone::Error naming the path and the system's reason.
+std::string read_text_file(const std::filesystem::path& path);
 
 /// A JSON value and where it stands, for readers whose errors name path and JSON pointer:
 /// `net.json#/nodes/3/op: expected a string, got 12`.

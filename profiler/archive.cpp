@@ -5,15 +5,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <span>
-#include <sstream>
 #include <vector>
 
 #include "graph/error.hpp"
+#include "graph/json_file.hpp"
 #include "runtime/system.hpp"
 
 namespace cpubone {
@@ -23,14 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t block = 512;
 constexpr const char* program_name = "cpubone-profile";
-
-std::string read_file(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << stream.rdbuf();
-  if (!stream) throw Error(fmt::format("{}: cannot read: {}", path.string(), std::strerror(errno)));
-  return bytes.str();
-}
 
 std::string end_of_archive() {
   return std::string(2 * block, '\0');
@@ -57,13 +47,13 @@ std::vector<std::string> names_of(const fs::path& library) {
 
 /// This program and the libraries that it runs with.
 std::string archive_of_this_program(std::span<const fs::path> files) {
-  std::string tar = tar_entry(program_name, read_file(files.front()), 0755);
+  std::string tar = tar_entry(program_name, read_text_file(files.front()), 0755);
   for (const fs::path& path : files.subspan(1)) {
     const std::string file = path.filename().string();
     std::error_code code;
     if (file.find(".so") == std::string::npos || is_of_libc(file) || !fs::exists(path, code))
       continue;
-    const std::string bytes = read_file(path);
+    const std::string bytes = read_text_file(path);
     for (const std::string& name : names_of(path)) tar += tar_entry(name, bytes, 0644);
   }
   return tar + end_of_archive();
@@ -78,7 +68,7 @@ std::string archive_of_folder(const fs::path& folder) {
     if (entry.is_regular_file()) files.insert(entry.path());
   std::string tar;
   for (const fs::path& file : files)
-    tar += tar_entry(file.filename().string(), read_file(file),
+    tar += tar_entry(file.filename().string(), read_text_file(file),
                      file.filename() == program_name ? 0755 : 0644);
   return tar + end_of_archive();
 }
