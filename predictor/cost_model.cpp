@@ -31,7 +31,7 @@ MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu) {
 }
 
 double work_items(const Work& work, std::string_view engine) {
-  return engine == "eigen" ? 1 : work.work_items;
+  return engine == "eigen" ? work.eigen_work_items : work.work_items;
 }
 
 double busiest_share(double work_items, int threads) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "graph/schema.hpp"
+#include "runtime/eigen_backend.hpp"
 #include "runtime/eigen_kernels.hpp"
 
 namespace cpubone {
@@ -197,6 +198,7 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
                        (1 - held_share(static_cast<double>(input_bytes(op)), cpu.l2_bytes));
   w.activation_bytes_beyond_llc = std::max(0.0, w.activation_bytes - cpu.llc_bytes);
   w.work_items = work_items(op, m, cpu);
+  w.eigen_work_items = static_cast<double>(eigen_work_items(op));
   const double element = bytes_per_element(op.dtype());
   if (is_wide_depthwise(op)) {
     const Shape& out = op.output();

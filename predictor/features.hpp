@@ -46,6 +46,7 @@ struct Work {
   /// Pieces that XNNPACK hands out to threads: tiles of the output, its rows, pixels or blocks of 4
   /// KiB, by operator; 1 where one thread does it all.
   double work_items = 1;
+  double eigen_work_items = 1;  ///< that kernels of ours hand out where they run it
 };
 
 /// Names of the inputs of the regression, the same for every class.

@@ -11,6 +11,7 @@
 
 #include "graph/json_file.hpp"
 #include "graph/passes.hpp"
+#include "profiler/handover.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/journal.hpp"
@@ -243,13 +244,19 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const std::vector<Ceiling> rates =
       with_roofline ? ceilings(profile.device, bench.pool()) : std::vector<Ceiling>{};
   for (const Ceiling& rate : rates) plan.add(rate.task, rate.name, 0);
+  const bool with_handover = with_roofline && options.settings.threads > 1;
+  if (with_handover) plan.add(handover_task(bench.pool()), "handover", 0);
   for (const Op& op : ops) {
     check_measurable(op, options.backends);
     plan.add(op_task(op, bench, options.settings.cache), text(op), 0);
   }
   const SampleReport report = run(plan, bench.pool(), sampling, options, profile);
   if (with_roofline) profile.roofline = roofline_of(rates, report.timings);
-  const std::span<const Timing> timings = std::span(report.timings).subspan(rates.size());
+  if (with_handover)
+    if (auto warning = changing_cores(report.timings[rates.size()]))
+      add_warnings(profile, {*std::move(warning)});
+  const std::span<const Timing> timings =
+      std::span(report.timings).subspan(rates.size() + (with_handover ? 1 : 0));
   Profile measured = profile;
   measured.ops.clear();
   measured.networks.clear();

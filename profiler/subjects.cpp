@@ -121,7 +121,7 @@ class ExecutorSubject : public Subject {
 Bench::Bench(int threads, std::int64_t l2_bytes, std::shared_ptr<const CoExecution> co_execution,
              Backends backends)
     : backends_(backends),
-      pool_(std::make_shared<ThreadPool>(threads)),
+      pool_(thread_pool(threads, backends)),
       co_execution_(std::move(co_execution)),
       arena_(co_execution_ ? co_execution_->coprocessor().memory(arena_bytes)
                            : std::make_shared<const Arena>(arena_bytes)),

@@ -24,7 +24,7 @@ void CPUBONE_NAME(softmax_, CPUBONE_ISA)(const float* in, float* out, std::size_
 }
 
 void CPUBONE_NAME(attention_, CPUBONE_ISA)(const float* qkv, const AttentionBias& bias, float* out,
-                                           float* scores, const AttentionSize& size) {
+                                           float* scores, const AttentionSize& size, Range heads) {
   const Index t = index(size.tokens);
   const Index d = index(size.head_dim);
   const std::size_t channels = size.heads * size.head_dim;
@@ -32,23 +32,20 @@ void CPUBONE_NAME(attention_, CPUBONE_ISA)(const float* qkv, const AttentionBias
   const Eigen::OuterStride<> out_stride(index(channels));
   const float scale = 1.0F / std::sqrt(static_cast<float>(size.head_dim));
   Eigen::Map<Matrix> s(scores, t, t);
-  for (std::size_t window = 0; window < size.windows; ++window) {
-    for (std::size_t head = 0; head < size.heads; ++head) {
-      const float* q = qkv + 3 * head * size.head_dim;
-      s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
-      float factor = scale;
-      if (bias.values != nullptr) {
-        const float* b = bias.values + window * bias.window_step + head * bias.head_step;
-        s = s * scale + Eigen::Map<const Matrix>(b, t, t);
-        factor = 1;
-      }
-      for (Index row = 0; row < t; ++row)
-        softmax_row(s.row(row).array(), s.row(row).array(), factor);
-      StridedOut(out + head * size.head_dim, t, d, out_stride).noalias() =
-          s * Strided(q + 2 * d, t, d, in_stride);
+  for (std::size_t i = heads.begin; i < heads.end; ++i) {
+    const std::size_t window = i / size.heads;
+    const std::size_t head = i % size.heads;
+    const float* q = qkv + 3 * (window * size.tokens * channels + head * size.head_dim);
+    s.noalias() = Strided(q, t, d, in_stride) * Strided(q + d, t, d, in_stride).transpose();
+    float factor = scale;
+    if (bias.values != nullptr) {
+      const float* b = bias.values + window * bias.window_step + head * bias.head_step;
+      s = s * scale + Eigen::Map<const Matrix>(b, t, t);
+      factor = 1;
     }
-    qkv += 3 * size.tokens * channels;
-    out += size.tokens * channels;
+    for (Index row = 0; row < t; ++row) softmax_row(s.row(row).array(), s.row(row).array(), factor);
+    float* const to = out + window * size.tokens * channels + head * size.head_dim;
+    StridedOut(to, t, d, out_stride).noalias() = s * Strided(q + 2 * d, t, d, in_stride);
   }
 }
 

@@ -12,6 +12,7 @@
 namespace cpubone {
 
 class ThreadPool;
+struct PoolFunctions;
 
 /// An operator of a part; tensors are numbered by the caller.
 struct PartOp {
@@ -50,7 +51,7 @@ struct MemoryUse {
     view,      ///< the last input's elements: is best where that is
   };
   Output output = Output::apart;
-  std::size_t scratch_bytes = 0;  ///< that only this operator uses while it runs
+  std::size_t scratch_bytes = 0;  ///< of each thread, that it uses only while the operator runs
   bool holds_inner = false;       ///< tensors that do not leave a part need none of the caller's
 };
 
@@ -70,6 +71,8 @@ class Backend {
   /// Whether it is a runtime of its own, which is given a network as it was written: one part of
   /// all data types, constants and partial convolutions included. It is planned for alone.
   virtual bool takes_networks() const { return false; }
+  /// Of the only kind of pool that it runs on; null: that of any `ThreadPool`.
+  virtual const PoolFunctions* own_pool() const { return nullptr; }
   /// Whether it runs the operator, with its activation.
   virtual bool supports(const Op& op) const = 0;
   /// Whether it applies the operator's activation while it writes.
@@ -89,6 +92,8 @@ Backends backends();
 /// `onnxruntime_backend` tells. Throws std::invalid_argument for another name, cpubone::Error for a
 /// file that is not what it should be.
 Backends find_runtime(std::string_view name, const std::filesystem::path& library = {});
+/// Threads that all of these backends run on. Throws as `ThreadPool` does.
+std::shared_ptr<const ThreadPool> thread_pool(int threads, Backends backends = cpubone::backends());
 /// Their identities, joined by commas.
 std::string backend_identities(Backends backends = cpubone::backends());
 

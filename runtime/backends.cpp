@@ -6,6 +6,7 @@
 #include "runtime/backend.hpp"
 #include "runtime/eigen_backend.hpp"
 #include "runtime/onnxruntime_backend.hpp"
+#include "runtime/thread_pool.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
 #include "runtime/xnnpack_backend.hpp"
 #endif
@@ -33,6 +34,13 @@ Backends find_runtime(std::string_view name, const std::filesystem::path& librar
   throw std::invalid_argument(fmt::format(
       "runtime library: got \"{}\", but this was built without XNNPACK", library.string()));
 #endif
+}
+
+std::shared_ptr<const ThreadPool> thread_pool(int threads, Backends backends) {
+  for (const Backend* backend : backends)
+    if (const PoolFunctions* own = backend->own_pool())
+      return std::make_shared<const ThreadPool>(threads, *own);
+  return std::make_shared<const ThreadPool>(threads);
 }
 
 std::string backend_identities(Backends backends) {

@@ -188,7 +188,8 @@ Executor co_executor(const Network& network, const CoExecution& co_execution,
                      const ExecutorOptions& options) {
   std::vector<const Backend*> preferred{&co_execution};
   preferred.insert(preferred.end(), backends().begin(), backends().end());
-  Plan planned = plan(network, preferred, {options.one_step_per_op, options.keep_outputs});
+  Plan planned = plan(network, preferred,
+                      {options.one_step_per_op, options.keep_outputs, threads_of(pool.get())});
   std::shared_ptr<const Arena> arena = options.arena;
   if (!arena || arena->size() < planned.arena_bytes)
     arena = co_execution.coprocessor().memory(planned.arena_bytes);

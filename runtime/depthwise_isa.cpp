@@ -121,18 +121,19 @@ void calculate(const Rows& rows, std::size_t x, const Block* weights, const Bloc
 
 template <typename Values>
 void depthwise(const Values& values, const typename Values::Value* in, const Extent& in_size,
-               const float* weights, const float* bias, float* rows, typename Values::Value* out,
-               const Extent& out_size, const SlidingWindow& w) {
+               const float* weights, const float* bias, float* room, typename Values::Value* out,
+               const Extent& out_size, const SlidingWindow& w, Range rows) {
   constexpr std::make_index_sequence<tile * Block::registers> all_sums;
-  auto* copied = reinterpret_cast<Block*>(rows);
+  auto* copied = reinterpret_cast<Block*>(room);
   Rows of{copied, depthwise_row_pixels(out_size.w, w), depthwise_rows(w), 0, in_size.h};
   for (std::size_t begin = 0; begin < in_size.c; begin += depthwise_block) {
     const std::size_t channels = std::min(depthwise_block, in_size.c - begin);
     const auto* of_block =
         reinterpret_cast<const Block*>(weights + begin * w.kernel_h * w.kernel_w);
     const auto& bias_of_block = *reinterpret_cast<const Block*>(bias + begin);
-    std::size_t done = 0;  // rows of the image that were copied
-    for (std::size_t i = 0; i < out_size.h; ++i) {
+    // Rows of the image that were copied, or that no window reaches.
+    std::size_t done = std::max(rows.begin * w.stride_h, w.top) - w.top;
+    for (std::size_t i = rows.begin; i < rows.end; ++i) {
       of.first = i * w.stride_h - w.top;
       const std::size_t end = std::max(i * w.stride_h + of.count, w.top) - w.top;
       for (; done < std::min(end, in_size.h); ++done)
@@ -155,18 +156,18 @@ void depthwise(const Values& values, const typename Values::Value* in, const Ext
 }  // namespace
 
 void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
-                                           const float* weights, const float* bias, float* rows,
+                                           const float* weights, const float* bias, float* copied,
                                            float* out, const Extent& out_size,
-                                           const SlidingWindow& w) {
-  depthwise(Floats{}, in, in_size, weights, bias, rows, out, out_size, w);
+                                           const SlidingWindow& w, Range rows) {
+  depthwise(Floats{}, in, in_size, weights, bias, copied, out, out_size, w, rows);
 }
 
 void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
                                                 const float* weights, const float* bias,
-                                                float* rows, std::int8_t* out,
+                                                float* copied, std::int8_t* out,
                                                 const Extent& out_size, const SlidingWindow& w,
-                                                const Rescaling& rescaling) {
-  depthwise(Int8{rescaling}, in, in_size, weights, bias, rows, out, out_size, w);
+                                                Range rows, const Rescaling& rescaling) {
+  depthwise(Int8{rescaling}, in, in_size, weights, bias, copied, out, out_size, w, rows);
 }
 
 }  // namespace cpubone

@@ -102,18 +102,18 @@ void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_
 
 template <typename Value>
 void pad(const Value* in, const Extent& in_size, Value* out, const Extent& out_size,
-         std::size_t top, std::size_t left, Value zero) {
+         std::size_t top, std::size_t left, Value zero, Range rows) {
   const std::size_t in_row = in_size.w * in_size.c;
   const std::size_t out_row = out_size.w * out_size.c;
-  std::fill_n(out, out_size.h * out_row, zero);
-  for (std::size_t y = 0; y < in_size.h; ++y)
-    std::memcpy(out + (y + top) * out_row + left * in_size.c, in + y * in_row,
+  std::fill_n(out + rows.begin * out_row, rows.count() * out_row, zero);
+  for (std::size_t y = std::max(rows.begin, top); y < std::min(rows.end, top + in_size.h); ++y)
+    std::memcpy(out + y * out_row + left * in_size.c, in + (y - top) * in_row,
                 in_row * sizeof(Value));
 }
 
 template <typename Value>
 void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* out,
-               const std::array<int, 4>& permutation) {
+               const std::array<int, 4>& permutation, Range rows) {
   const std::size_t strides[] = {size[1] * size[2] * size[3], size[2] * size[3], size[3], 1};
   std::array<std::size_t, 4> length{};
   std::array<std::size_t, 4> step{};
@@ -122,26 +122,25 @@ void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* o
     length[i] = size[from];
     step[i] = strides[from];
   }
-  for (std::size_t a = 0; a < length[0]; ++a)
-    for (std::size_t b = 0; b < length[1]; ++b)
-      for (std::size_t c = 0; c < length[2]; ++c) {
-        const Value* from = in + a * step[0] + b * step[1] + c * step[2];
-        if (step[3] == 1) {
-          std::memcpy(out, from, length[3] * sizeof(Value));
-        } else {
-          for (std::size_t d = 0; d < length[3]; ++d) out[d] = from[d * step[3]];
-        }
-        out += length[3];
-      }
+  out += rows.begin * length[3];
+  for (std::size_t row = rows.begin; row < rows.end; ++row, out += length[3]) {
+    const Value* from = in + row / (length[1] * length[2]) * step[0] +
+                        row / length[2] % length[1] * step[1] + row % length[2] * step[2];
+    if (step[3] == 1) {
+      std::memcpy(out, from, length[3] * sizeof(Value));
+    } else {
+      for (std::size_t d = 0; d < length[3]; ++d) out[d] = from[d * step[3]];
+    }
+  }
 }
 
 #define CPUBONE_OF(Value)                                                                         \
   template void upsample_nearest(const Value*, Value*, const Extent&, std::size_t, std::size_t);  \
   template void channel_shuffle(const Value*, Value*, std::size_t, std::size_t, std::size_t);     \
   template void transpose(const Value*, const std::array<std::size_t, 4>&, Value*,                \
-                          const std::array<int, 4>&);                                             \
+                          const std::array<int, 4>&, Range);                                      \
   template void pad(const Value*, const Extent&, Value*, const Extent&, std::size_t, std::size_t, \
-                    Value);
+                    Value, Range);
 CPUBONE_OF(float)
 CPUBONE_OF(std::int8_t)
 

@@ -31,6 +31,12 @@ struct AttentionBias {
   std::size_t head_step, window_step;
 };
 
+/// Of what a kernel calculates: `begin` to `end`, the end not included.
+struct Range {
+  std::size_t begin, end;
+  std::size_t count() const { return end - begin; }
+};
+
 /// Channels that a depthwise convolution calculates at once.
 inline constexpr std::size_t depthwise_block = 16;
 /// Pixels of a row, at most: fewer where registers are.
@@ -63,20 +69,21 @@ struct EigenKernels {
                    std::size_t width, double epsilon);
   /// Softmax of each of `rows` rows of `width`. In place allowed.
   void (*softmax)(const float* in, float* out, std::size_t rows, std::size_t width);
-  /// The largest of each window, or the mean of what of it is not padding.
+  /// The largest of each window, or the mean of what of it is not padding: `rows` of the output.
   void (*pool)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-               const SlidingWindow& window, bool largest);
+               const SlidingWindow& window, bool largest, Range rows);
   /// Each channel of a window times its own weights, and a bias. Of `weights` and `bias` each
   /// `depthwise_block` channels are together, the last ones filled up with zeros: tap by tap, and
-  /// in each tap channel by channel. `rows` is room for `depthwise_rows` x `depthwise_row_pixels`
-  /// x `depthwise_block` floats.
+  /// in each tap channel by channel. `copied` is room for `depthwise_rows` x `depthwise_row_pixels`
+  /// x `depthwise_block` floats; `rows` of the output are calculated.
   void (*depthwise)(const float* in, const Extent& in_size, const float* weights, const float* bias,
-                    float* rows, float* out, const Extent& out_size, const SlidingWindow& window);
+                    float* copied, float* out, const Extent& out_size, const SlidingWindow& window,
+                    Range rows);
   /// The same of int8, with weights and bias in steps, which floats hold exactly; `factors` are as
   /// `bias`.
   void (*depthwise_int8)(const std::int8_t* in, const Extent& in_size, const float* weights,
-                         const float* bias, float* rows, std::int8_t* out, const Extent& out_size,
-                         const SlidingWindow& window, const Rescaling& rescaling);
+                         const float* bias, float* copied, std::int8_t* out, const Extent& out_size,
+                         const SlidingWindow& window, Range rows, const Rescaling& rescaling);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
   /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place
@@ -92,9 +99,10 @@ struct EigenKernels {
   void (*affine)(const float* in, const float* scale, const float* shift, float* out,
                  std::size_t pixels, std::size_t channels, float low, float high);
   /// softmax(Q K^T / sqrt(d) + B) V of each window; `qkv` is windows x tokens x (heads x 3 x d),
-  /// `out` windows x tokens x (heads x d), `scores` room for tokens x tokens.
+  /// `out` windows x tokens x (heads x d), `scores` room for tokens x tokens; `heads` are those of
+  /// all windows, one window after the other.
   void (*attention)(const float* qkv, const AttentionBias& bias, float* out, float* scores,
-                    const AttentionSize& size);
+                    const AttentionSize& size, Range heads);
   /// Products of `count` pairs of matrices, rows x inner times inner x columns (`transposed`:
   /// columns x inner); a step of 0 takes the same matrix each time.
   void (*matmul)(const float* a, std::size_t a_step, const float* b, std::size_t b_step, float* out,
@@ -103,9 +111,9 @@ struct EigenKernels {
   /// Of each of `rows` rows of `width`.
   void (*reduce)(const float* in, float* out, std::size_t rows, std::size_t width,
                  Reduction reduction);
-  /// To another height and width.
+  /// To another height and width: `rows` of the output.
   void (*resize)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-                 ResizeMode mode);
+                 ResizeMode mode, Range rows);
   /// Copies `channels` of each pixel between tensors of other widths.
   void (*copy_channels)(const float* in, std::size_t in_width, float* out, std::size_t out_width,
                         std::size_t pixels, std::size_t channels);
@@ -128,13 +136,15 @@ void upsample_nearest(const Value* in, Value* out, const Extent& size, std::size
 template <typename Value>
 void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_t channels,
                      std::size_t groups);
-/// Output dimension i is input dimension permutation[i], of n, h, w and c.
+/// Output dimension i is input dimension permutation[i], of n, h, w and c: `rows` of the output,
+/// which are its first three dimensions as one.
 template <typename Value>
 void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* out,
-               const std::array<int, 4>& permutation);
-/// `top` rows and `left` columns of `zero` before, as many more after as the output has room for.
+               const std::array<int, 4>& permutation, Range rows);
+/// `top` rows and `left` columns of `zero` before, as many more after as the output has room for:
+/// `rows` of the output.
 template <typename Value>
 void pad(const Value* in, const Extent& in_size, Value* out, const Extent& out_size,
-         std::size_t top, std::size_t left, Value zero);
+         std::size_t top, std::size_t left, Value zero, Range rows);
 
 }  // namespace cpubone

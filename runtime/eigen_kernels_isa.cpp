@@ -150,9 +150,10 @@ void rms_norm(const float* in, const float* gamma, float* out, std::size_t rows,
 }
 
 void pool(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-          const SlidingWindow& window, bool largest) {
+          const SlidingWindow& window, bool largest, Range rows) {
   const std::size_t channels = in_size.c;
-  for (std::size_t i = 0; i < out_size.h; ++i)
+  out += rows.begin * out_size.w * channels;
+  for (std::size_t i = rows.begin; i < rows.end; ++i)
     for (std::size_t j = 0; j < out_size.w; ++j, out += channels) {
       ArrayOut result(out, index(channels));
       std::size_t inside = 0;
@@ -346,9 +347,10 @@ Sample sample(std::size_t at, std::size_t in, std::size_t out, ResizeMode mode) 
 }
 
 void resize(const float* in, const Extent& in_size, float* out, const Extent& out_size,
-            ResizeMode mode) {
+            ResizeMode mode, Range rows) {
   const std::size_t c = in_size.c;
-  for (std::size_t i = 0; i < out_size.h; ++i) {
+  out += rows.begin * out_size.w * c;
+  for (std::size_t i = rows.begin; i < rows.end; ++i) {
     const Sample y = sample(i, in_size.h, out_size.h, mode);
     for (std::size_t j = 0; j < out_size.w; ++j, out += c) {
       const Sample x = sample(j, in_size.w, out_size.w, mode);
@@ -393,16 +395,16 @@ void copy_channels(const float* in, std::size_t in_width, float* out, std::size_
 void CPUBONE_NAME(softmax_, CPUBONE_ISA)(const float* in, float* out, std::size_t rows,
                                          std::size_t width);
 void CPUBONE_NAME(attention_, CPUBONE_ISA)(const float* qkv, const AttentionBias& bias, float* out,
-                                           float* scores, const AttentionSize& size);
+                                           float* scores, const AttentionSize& size, Range heads);
 void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
-                                           const float* weights, const float* bias, float* rows,
+                                           const float* weights, const float* bias, float* copied,
                                            float* out, const Extent& out_size,
-                                           const SlidingWindow& window);
+                                           const SlidingWindow& window, Range rows);
 void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
                                                 const float* weights, const float* bias,
-                                                float* rows, std::int8_t* out,
+                                                float* copied, std::int8_t* out,
                                                 const Extent& out_size, const SlidingWindow& window,
-                                                const Rescaling& rescaling);
+                                                Range rows, const Rescaling& rescaling);
 
 #define CPUBONE_STRING(a) #a
 #define CPUBONE_TEXT(a) CPUBONE_STRING(a)

@@ -80,8 +80,9 @@ struct Executor::State {
 Executor::Executor(const Network& network, const ParameterSource& parameters,
                    std::shared_ptr<const ThreadPool> pool, const ExecutorOptions& options)
     : Executor(
-          cpubone::plan(network, options.backends, {options.one_step_per_op, options.keep_outputs}),
-          parameters, std::move(pool), options.arena) {}
+          cpubone::plan(network, options.backends,
+                        {options.one_step_per_op, options.keep_outputs, threads_of(pool.get())}),
+          parameters, pool, options.arena) {}
 
 Executor::Executor(Plan plan, const ParameterSource& parameters,
                    std::shared_ptr<const ThreadPool> pool,

@@ -96,7 +96,8 @@ class Planner {
     int scratch = -1;
     if (const std::size_t bytes = backend->memory(op).scratch_bytes; bytes > 0) {
       scratch = static_cast<int>(plan_.tensors.size());
-      plan_.tensors.push_back({{}, with_slack(bytes)});
+      const auto threads = static_cast<std::size_t>(plan_.options.threads);
+      plan_.tensors.push_back({{}, with_slack(bytes * threads)});
       producer_.push_back(static_cast<int>(ops_.size()));
     }
     ops_.push_back(

@@ -13,6 +13,8 @@ struct PlanOptions {
   bool one_step_per_op = false;
   /// Every node's output stays readable after a run; needs more memory.
   bool keep_outputs = false;
+  /// That share an operator; each has scratch memory of its own.
+  int threads = 1;
 };
 
 /// An operator in the order of execution; a partial convolution is three of them.

@@ -26,9 +26,8 @@ namespace {
 class XnnpackExecutable : public Executable {
  public:
   /// The library stays; the pool, which may be null, does so as long as this.
-  XnnpackExecutable(const XnnpackLibrary& library, Part part, std::shared_ptr<pthreadpool> pool)
+  XnnpackExecutable(const XnnpackLibrary& library, Part part, pthreadpool* pool)
       : library_(library),
-        pool_(std::move(pool)),
         runtime_(nullptr, library.delete_runtime),
         external_(part.external.size()) {
     initialise(library);
@@ -37,7 +36,7 @@ class XnnpackExecutable : public Executable {
       subgraph.add(op);
       op.parameters = {};
     }
-    runtime_.reset(subgraph.runtime(pool_.get()));
+    runtime_.reset(subgraph.runtime(pool));
   }
   void bind(std::span<void* const> tensors) override {
     if (tensors.size() != external_.size())
@@ -51,7 +50,6 @@ class XnnpackExecutable : public Executable {
 
  private:
   const XnnpackLibrary& library_;
-  std::shared_ptr<pthreadpool> pool_;
   std::unique_ptr<xnn_runtime, xnn_status (*)(xnn_runtime_t)> runtime_;
   std::vector<xnn_external_value> external_;
 };
@@ -103,14 +101,15 @@ class XnnpackBackend : public Backend {
     return use;
   }
   std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {
-    return std::make_unique<XnnpackExecutable>(library_, std::move(part), pool_of(pool));
+    if (pool && pool->get() && pool->functions() != library_.pool)
+      throw std::invalid_argument(fmt::format(
+          "{}: got threads of another pthreadpool than its own, expected those of thread_pool()",
+          identity()));
+    return std::make_unique<XnnpackExecutable>(library_, std::move(part),
+                                               pool ? pool->get() : nullptr);
   }
 
  protected:
-  /// That a runtime uses beside others with these threads; null: one thread.
-  virtual std::shared_ptr<pthreadpool> pool_of(const ThreadPool* threads) const {
-    return {threads ? threads->get() : nullptr, [](pthreadpool*) {}};
-  }
   const XnnpackLibrary& library_;
 };
 
@@ -122,26 +121,7 @@ class LoadedXnnpackBackend : public XnnpackBackend {
     return fmt::format("XNNPACK {} of {}", library_.newer.since_2024_11 ? "git2024+" : "git2022",
                        library().filename().string());
   }
-
- private:
-  /// Of the library's own pthreadpool, since versions differ in what a pool is.
-  std::shared_ptr<pthreadpool> pool_of(const ThreadPool* threads) const override {
-    if (!threads || !threads->get()) return nullptr;
-    const std::scoped_lock lock(mutex_);
-    std::weak_ptr<pthreadpool>& known = pools_[threads];
-    std::shared_ptr<pthreadpool> pool = known.lock();
-    if (pool) return pool;
-    pool.reset(library_.create_pool(static_cast<std::size_t>(threads->threads())),
-               library_.destroy_pool);
-    if (!pool)
-      throw Error(fmt::format("{}: cannot start a pool of {} threads", library().string(),
-                              threads->threads()));
-    known = pool;
-    return pool;
-  }
-
-  mutable std::mutex mutex_;
-  mutable std::map<const ThreadPool*, std::weak_ptr<pthreadpool>> pools_;
+  const PoolFunctions* own_pool() const override { return &library_.pool; }
 };
 
 /// Backends stay, since plans and profiles refer to them.

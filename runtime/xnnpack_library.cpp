@@ -56,8 +56,7 @@ const XnnpackLibrary& linked_xnnpack() {
     CPUBONE_XNNPACK_FUNCTIONS(CPUBONE_XNNPACK_LINK)
 #undef CPUBONE_XNNPACK_LINK
     linked.newer = newer_of_linked_xnnpack();
-    linked.create_pool = &pthreadpool_create;
-    linked.destroy_pool = &pthreadpool_destroy;
+    linked.pool = linked_pool();
     return linked;
   }();
   return library;
@@ -69,8 +68,9 @@ XnnpackLibrary load_xnnpack(const std::filesystem::path& path) {
 #define CPUBONE_XNNPACK_LOAD(name) from.need("xnn_" #name, loaded.name);
   CPUBONE_XNNPACK_FUNCTIONS(CPUBONE_XNNPACK_LOAD)
 #undef CPUBONE_XNNPACK_LOAD
-  from.need("pthreadpool_create", loaded.create_pool);
-  from.need("pthreadpool_destroy", loaded.destroy_pool);
+  from.need("pthreadpool_create", loaded.pool.create);
+  from.need("pthreadpool_destroy", loaded.pool.destroy);
+  from.need("pthreadpool_parallelize_1d", loaded.pool.parallelize_1d);
   NewerXnnpack& newer = loaded.newer;
   from.find("xnn_define_gelu", newer.define_gelu);
   from.find("xnn_define_tanh", newer.define_tanh);

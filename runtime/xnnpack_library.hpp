@@ -1,11 +1,11 @@
 #pragma once
-#include <pthreadpool.h>
 #include <xnnpack.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
+#include "runtime/thread_pool.hpp"
 #include "runtime/xnnpack_functions.hpp"
 #include "runtime/xnnpack_versions.hpp"
 
@@ -16,9 +16,7 @@ struct XnnpackLibrary {
   CPUBONE_XNNPACK_FUNCTIONS(CPUBONE_XNNPACK_MEMBER)
 #undef CPUBONE_XNNPACK_MEMBER
   NewerXnnpack newer;
-  /// Of the pthreadpool that it runs on.
-  decltype(&pthreadpool_create) create_pool = nullptr;
-  decltype(&pthreadpool_destroy) destroy_pool = nullptr;
+  PoolFunctions pool;  ///< that it runs on
 };
 
 /// The one that this is built with.

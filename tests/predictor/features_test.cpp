@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "predictor/cost_model.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
@@ -252,6 +253,8 @@ TEST_CASE("threads share tiles, rows, pixels or blocks of an operator", "[predic
   // One long row, one image.
   CHECK(work_items("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == 1);
   CHECK(work_items("global_avg_pool 1x7x7x8->1x1x1x8 f32") == 1);
+  const Work gelu = facts(parse_op("activation 1x28x28x64->1x28x28x64 act=gelu f32"), cpu).work;
+  CHECK(cpubone::work_items(gelu, "eigen") == 784);  // of 64 values
 }
 
 TEST_CASE("features of every operator of every network are finite", "[predictor]") {

@@ -14,6 +14,7 @@
 #include "graph/passes.hpp"
 #include "graph/reparameterise.hpp"
 #include "graph/schema.hpp"
+#include "runtime/eigen_operators.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/runtime/one_operator.hpp"
@@ -237,6 +238,75 @@ TEST_CASE("every operator computes what the slow reference computes", "[profiler
         CHECK(relative_error(executor.output(k), expected.back()[k]) < 2e-6);
     }
   }
+}
+
+TEST_CASE("threads that share an operator compute what one does", "[profiler]") {
+  for (const char* const line : {
+           "activation 1x33x31x13->1x33x31x13 act=silu f32",
+           "cast 1x33x31x13->1x33x31x13:f16",
+           "reshape 1x33x31x13->1x31x33x13 f32",
+           "layer_norm 1x33x31x13->1x33x31x13 f32",
+           "rms_norm 1x33x31x13->1x33x31x13 f32",
+           "batch_norm 1x33x31x13->1x33x31x13 act=relu f32",
+           "group_norm 1x33x31x13->1x33x31x13 f32",
+           "attention 1x16x15x60->1x16x15x20 heads=5 f32",
+           "attention 1x16x16x36,1x24x32x32->1x16x16x12 heads=3 windows=8 f32",
+           "conv2d 1x23x19x33->1x12x10x33 k7x7 s2 p3,3,3,3 g33 f32",
+           "avg_pool2d 1x33x31x13->1x17x16x13 k3x3 s2 p1,1,1,1 f32",
+           "max_pool2d 1x33x31x13->1x33x31x13 k1x1 s1 p0,0,0,0 f32",
+           "softmax 1x33x31x13->1x33x31x13 f32",
+           "reduce 1x33x31x13->1x33x31x1 of=sum f32",
+           "resize 1x17x13x20->1x41x31x20 mode=bilinear f32",
+           "pad 1x33x31x13->1x36x36x13 p1,2,3,2 f32",
+           "upsample_nearest 1x17x13x20->1x51x26x20 s3x2 f32",
+           "matmul 1x7x33x31,1x1x31x29->1x7x33x29 f32",
+           "matmul 1x1x99x51,1x1x41x51->1x1x99x41 transposed f32",
+           "transpose 1x33x31x13->1x13x33x31 perm=0,3,1,2 f32",
+           "transpose 3x11x31x13->11x3x31x13 perm=1,0,2,3 f32",
+           "channel_shuffle 1x33x31x12->1x33x31x12 g3 f32",
+           "slice 1x33x31x13->1x33x31x9 begin=3 f32",
+           "concat 1x33x31x13,1x33x31x2->1x33x31x15 f32",
+           "split 1x33x31x13->1x33x31x4,1x33x31x9 f32",
+           "partial_conv2d 1x33x31x12->1x33x31x12 k3x3 s1 p1,1,1,1 conv=4 form=slicing f32",
+       }) {
+    CAPTURE(line);
+    const Network net = network_of(parse_op(line));
+    Executor alone(net, random_parameters(), threads());
+    Executor shared(net, random_parameters(), threads(3));
+    fill_inputs(alone, 7);
+    fill_inputs(shared, 7);
+    alone.run();
+    shared.run();
+    for (std::size_t k = 0; k < net.outputs.size(); ++k) {
+      const std::span<const float> expected = alone.output(k);
+      CHECK(relative_error(shared.output(k), Values(expected.begin(), expected.end())) < 1e-6);
+    }
+  }
+  CHECK(eigen_work_items(parse_op("activation 1x33x31x13->1x33x31x13 act=silu f32")) == 208);
+  CHECK(eigen_work_items(parse_op("attention 1x16x15x60->1x16x15x20 heads=5 f32")) == 5);
+  CHECK(eigen_work_items(parse_op("activation 1x8x8x13->1x8x8x13 act=silu f32")) == 1);  // 6.5 KiB
+}
+
+TEST_CASE("each thread has scratch memory of its own", "[profiler]") {
+  const Op op = parse_op("attention 1x4x4x24->1x4x4x8 heads=2 f32");
+  const std::size_t floats = scratch_bytes(op) / sizeof(float);
+  CHECK(floats == 16 * 16);
+  std::vector<float> in(16 * 24, 0.5F);
+  std::vector<float> out(16 * 8);
+  std::vector<float> scratch(2 * floats, -1.0F);
+  void* const slots[] = {in.data(), out.data(), scratch.data()};
+  const Kernel kernel =
+      kernel_of({op, {0}, {1}, 2, {}}, {{At(&slots[0])}, {At(&slots[1])}, At(&slots[2])});
+  kernel({1, 2}, 1);
+  CHECK(std::count(scratch.begin(), scratch.begin() + 256, -1.0F) == 256);
+  CHECK(std::count(scratch.begin() + 256, scratch.end(), -1.0F) == 0);
+  CHECK(out[3] == 0.0F);  // of the other head
+  CHECK(out[4] == 0.5F);
+
+  const auto arena = [&](int threads) {
+    return plan(network_of(op), backends(), {.threads = threads}).arena_bytes;
+  };
+  CHECK(arena(3) - arena(1) == 2 * scratch_bytes(op));
 }
 
 TEST_CASE("a network computes the same in every way of cutting it into steps", "[profiler]") {

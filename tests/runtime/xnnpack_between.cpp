@@ -8,4 +8,5 @@ CPUBONE_XNNPACK_FUNCTIONS(CPUBONE_EMPTY_FUNCTION)
 void xnn_define_static_transpose() {}
 void pthreadpool_create() {}
 void pthreadpool_destroy() {}
+void pthreadpool_parallelize_1d() {}
 }

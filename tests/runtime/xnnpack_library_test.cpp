@@ -37,7 +37,7 @@ Backends loaded() {
 }
 
 std::vector<float> outputs(const Network& network, Backends backends, int threads) {
-  Executor executor(network, random_parameters(), std::make_shared<const ThreadPool>(threads),
+  Executor executor(network, random_parameters(), thread_pool(threads, backends),
                     {.backends = backends});
   const InputValues image = random_images(network, 1)[0];
   std::copy(image[0].begin(), image[0].end(), executor.input().begin());
