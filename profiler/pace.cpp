@@ -144,9 +144,10 @@ std::vector<double> mean_over_median(const std::vector<std::vector<double>>& dur
   return factors;
 }
 
-/// Neighbours whose paces differ by less than can be told apart are one.
+/// Neighbours whose paces are nearly equal are one; wider, and the typical pace of a slow drift would
+/// be the mean of a large part of it.
 std::vector<PaceRegime> regimes(const std::vector<PaceRegime>& windows) {
-  constexpr double alike = 1.03;
+  constexpr double alike = 1.01;
   std::vector<PaceRegime> joined;
   for (const PaceRegime& window : windows) {
     if (!joined.empty()) {

@@ -80,6 +80,20 @@ TEST_CASE("the pace of most of the time is typical, not that of most rounds", "[
   CHECK(medians(samples)[30] == Approx(truth_ns(30)).epsilon(0.01));
 }
 
+TEST_CASE("a drift stays many regimes, so that its typical pace can be found again", "[pace]") {
+  const auto samples = measured(60, 40, [](std::size_t, int round) { return 1 + 0.0025 * round; });
+  const std::vector<int> runs(samples.size(), 1);
+  const std::vector<PaceRegime> paces = at_typical_pace(samples, runs).paces;
+  double left_s = 0;
+  for (const PaceRegime& regime : paces) left_s += regime.seconds / 2;
+  double typical = 0;  // of a drift regimes are in order of pace
+  for (const PaceRegime& regime : paces) {
+    typical = regime.pace;
+    if ((left_s -= regime.seconds) <= 0) break;
+  }
+  CHECK(typical == Approx(1).epsilon(0.004));
+}
+
 TEST_CASE("what scatters within rounds is not taken for the pace of rounds", "[pace]") {
   const auto samples = measured(40, 30, [](std::size_t t, int r) { return noise(t, r, 0.6); });
   const std::vector<double> corrected = medians(samples);
