@@ -13,7 +13,7 @@
 #include "benchmarks/recordings.hpp"
 #include "benchmarks/rows.hpp"
 #include "benchmarks/simulated_coprocessor.hpp"
-#include "predictor/split_planner.hpp"
+#include "predictor/co_execution.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/statistics.hpp"
@@ -311,18 +311,41 @@ double mape(std::span<const double> errors) {
   return errors.empty() ? 0 : sum / static_cast<double>(errors.size());
 }
 
-/// Of a profile without every fifth operator: its predictor, and the errors on these.
-Predictor fit_without_fifths(const Profile& profile, std::vector<double>& errors) {
+constexpr std::size_t left_out_every = 5;
+
+/// Of a profile without a fifth of its operators: its predictor, and the errors on these.
+Predictor fit_without(const Profile& profile, std::size_t fold, std::vector<double>& errors) {
   Profile known = profile;
   known.ops.clear();
   for (std::size_t i = 0; i < profile.ops.size(); ++i)
-    if (i % 5 != 0) known.ops.push_back(profile.ops[i]);
+    if (i % left_out_every != fold) known.ops.push_back(profile.ops[i]);
   Predictor predictor = fit_predictor(known);
-  for (std::size_t i = 0; i < profile.ops.size(); i += 5)
+  for (std::size_t i = fold; i < profile.ops.size(); i += left_out_every)
     if (knows(predictor, profile.ops[i].op))
       errors.push_back(estimate(predictor, profile.ops[i].op).ns / profile.ops[i].timing.median_ns -
                        1);
   return predictor;
+}
+
+/// Operators of devices that are not at hand, each predicted by others of its coprocessor.
+void published_devices(Rows& rows) {
+  for (const DeviceDescription& device : known_devices()) {
+    if (!device.coprocessor) continue;
+    const Profile published = published_profile(device, *device.coprocessor);
+    std::vector<double> errors;
+    for (std::size_t fold = 0; fold < left_out_every; ++fold)
+      fit_without(published, fold, errors);
+    rows.inform(fmt::format("published latency of left-out operators, {}", published.device.runtime),
+                mape(errors), "MAPE", fmt::format("{} operators, {}", errors.size(), device.title));
+    const CoExecutionPredictor predictor = calibrate_co_execution(device);
+    for (const char* name : {"cpubone-b0", "mobilenetv1-100"}) {
+      const CoExecutionPrediction p = predict(predictor, find_network(name));
+      rows.inform(fmt::format("{} on {}, from published figures", name, device.title),
+                  p.cpu_alone.latency.ms / p.latency.ms, "times as fast as its CPU alone",
+                  fmt::format("{:.1f} ms, predicted; {:.0f} us of waiting assumed", p.latency.ms,
+                              1e-3 * predictor.wait_ns));
+    }
+  }
 }
 
 void predictions(const std::shared_ptr<const Coprocessor>& device, double budget_s, Rows& rows) {
@@ -343,8 +366,8 @@ void predictions(const std::shared_ptr<const Coprocessor>& device, double budget
 
   std::vector<double> cpu_errors;
   std::vector<double> device_errors;
-  const Predictor cpu = fit_without_fifths(on_cpu, cpu_errors);
-  const Predictor coprocessor = fit_without_fifths(on_device, device_errors);
+  const Predictor cpu = fit_without(on_cpu, 0, cpu_errors);
+  const Predictor coprocessor = fit_without(on_device, 0, device_errors);
   rows.inform("latency of left-out layers on the CPU, predicted against measured", mape(cpu_errors),
               "MAPE", fmt::format("{} layers", cpu_errors.size()));
   rows.add("latency of left-out layers on the device, predicted against measured",
@@ -381,6 +404,7 @@ void judge_co_execution(std::span<const std::string> arguments, Rows& rows) {
   // The device's work on one core, and the CPU's on the other.
   setenv("POCL_MAX_PTHREAD_COUNT", "1", 0);
   all_simulated(rows);
+  published_devices(rows);
   Random random(6);
   SimulatedCoprocessor late;
   late.duration_ns = [&random](const Op&) { return static_cast<double>(random() % 20'000); };

@@ -83,7 +83,7 @@ class SimulatedTask : public CoprocessorTask {
   ~SimulatedTask() override {
     while (!worker_->done(number_)) std::this_thread::yield();
   }
-  void bind(std::span<const float* const> inputs, float* output) override {
+  void bind(std::span<const void* const> inputs, void* output) override {
     channels_.bind(inputs[0], output);
   }
   void start() override { number_ = worker_->start(channels_, op_); }

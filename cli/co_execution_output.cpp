@@ -21,6 +21,12 @@ std::string engine(const OpPrediction& op, const ChannelSplit& split) {
   }
 }
 
+/// What latencies are, in every row.
+std::string source_of(const CoExecutionPredictor& predictor) {
+  return predictor.coprocessor.evidence == Evidence::measured ? "predicted"
+                                                              : "predicted from published latencies";
+}
+
 /// 0 where a side has no part: no latency.
 std::string part_ms(double ns) {
   return ns > 0 ? short_number(ns * 1e-6) : "";
@@ -76,11 +82,13 @@ nlohmann::json to_contract(const CoExecutionPredictor& predictor, const CoExecut
           {"cpu_alone_low_ms", alone.low_ms},
           {"cpu_alone_high_ms", alone.high_ms},
           {"synchronisation_ms", predictor.synchronisation_ns * 1e-6},
-          {"source", "predicted"},
+          {"wait_ms", predictor.wait_ns * 1e-6},
+          {"coprocessor_evidence", coprocessor_evidence(predictor)},
+          {"source", source_of(predictor)},
           {"ops", std::move(ops)}};
 }
 
-Table csv_table(std::span<const SharedNetwork> networks) {
+Table csv_table(std::span<const SharedNetwork> networks, const std::string& source) {
   Table table{"Predicted latency",
               {{"name"},
                {"latency_ms", true},
@@ -100,7 +108,7 @@ Table csv_table(std::span<const SharedNetwork> networks) {
       for (const double ms : {t.value, t.low, t.high}) row.push_back(fmt::format("{:.6g}", ms));
     for (const int layers : {n.shared_layers, n.coprocessor_layers, n.cpu_layers})
       row.push_back(fmt::to_string(layers));
-    row.emplace_back("predicted");
+    row.push_back(source);
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -117,10 +125,12 @@ void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& pr
   }
   std::vector<SharedNetwork> networks;
   for (const CoExecuted& p : predicted) networks.push_back(summarise(p.network.name, p.prediction));
-  if (format == Format::csv) return terminal.print(csv_table(networks), format);
+  if (format == Format::csv) return terminal.print(csv_table(networks, source_of(predictor)), format);
   Table table = co_execution_table(networks);
   table.caption = "Predicted latency";
   terminal.print(table, format);
+  if (predictor.coprocessor.evidence != Evidence::measured)
+    terminal.line("predicted from published latencies, none was measured");
   if (!by_layer) return;
   for (const CoExecuted& p : predicted) {
     terminal.print("\n");

@@ -186,22 +186,34 @@ CoExecutionPredictor co_execution_predictor(const std::string& device, const Con
     throw std::invalid_argument(
         fmt::format("--precision: got {}, but layers are shared with a coprocessor in f32 only",
                     name(settings.dtype)));
-  const bool host = device == "host";
-  if (!host && !std::filesystem::is_regular_file(device))
-    throw std::invalid_argument(
-        fmt::format("--device: to share layers with a coprocessor expected host, or a file that "
-                    "`cpubone-profile --device host+gpu -o FILE` wrote, got \"{}\"",
-                    device));
-  const std::filesystem::path file =
-      host ? host_co_execution_file(settings) : std::filesystem::path(device);
-  CoExecutionPredictor predictor =
-      fit_co_execution(load_co_execution_profile(file), calibration_networks());
-  if (host)
+  const auto asked = [&](CoExecutionPredictor predictor) {
+    predictor.cpu = under(conditions, std::move(predictor.cpu), device);
+    return predictor;
+  };
+  const auto fitted_to = [](const CoExecutionProfile& profile) {
+    return fit_co_execution(profile, calibration_networks());
+  };
+  if (device == "host") {
+    CoExecutionPredictor predictor =
+        fitted_to(load_co_execution_profile(host_co_execution_file(settings)));
     warn_of_other_coprocessor(predictor.coprocessor.device, terminal);
-  else
-    warn_of_other_machine(predictor.cpu, device, terminal);
-  predictor.cpu = under(conditions, std::move(predictor.cpu), device);
-  return predictor;
+    return asked(std::move(predictor));
+  }
+  for (const DeviceDescription& known : known_devices())
+    if (known.device.name == device) return asked(calibrate_co_execution(known));
+  if (!std::filesystem::is_regular_file(device))
+    throw std::invalid_argument(
+        fmt::format("--device: to share layers with a coprocessor expected host, a file that "
+                    "`cpubone-profile --device host+gpu -o FILE` wrote, or a device whose "
+                    "coprocessor is known, such as pixel4, got \"{}\"",
+                    device));
+  const nlohmann::json json = read_json_file(device);
+  const JsonReader reader(json, device + "#");
+  if (json.is_object() && json.value("schema", "") == "cpubone/device/1")
+    return asked(calibrate_co_execution(device_description_from_json(reader)));
+  CoExecutionPredictor predictor = fitted_to(co_execution_profile_from_json(reader));
+  warn_of_other_machine(predictor.cpu, device, terminal);
+  return asked(std::move(predictor));
 }
 
 #ifdef CPUBONE_WITH_PROFILER

@@ -45,7 +45,8 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
                            const Terminal& terminal);
 
 /// The same with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
-/// keeps) or a file that it wrote. Throws as `device_predictor` does.
+/// keeps), a file that it wrote, or a device, by name or file, of whose coprocessor latencies were
+/// published. Throws as `device_predictor` does.
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal);
 

@@ -405,7 +405,8 @@ int main(int argc, char** argv) {
       "--co-execution", a.co_executes,
       "networks whose layers the CPU shares with the OpenCL device beside it, each split "
       "as is predicted to take least; nothing is measured; --device is host, or a file, that "
-      "cpubone-profile --device host+gpu has measured");
+      "cpubone-profile --device host+gpu has measured, or a device, such as pixel4, of whose GPU "
+      "latencies were published");
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")
       ->capture_default_str();
   app.add_option("--threads", a.threads,

@@ -156,12 +156,10 @@ void predict_co_execution(const cli::Terminal& terminal, const std::string& devi
                           Format format, const std::string& by) {
   const CoExecutionPredictor predictor = cli::co_execution_predictor(device, conditions, terminal);
   terminal.note(fmt::format(
-      "{} ({}), {}, {} thread{}, {}; synchronisation {:.1f} us, {} shared layers predicted with a "
-      "mean error of {:.1f} % each left out",
-      predictor.cpu.device.name, predictor.cpu.device.cpu, predictor.coprocessor.device.runtime,
+      "{} ({}), {} thread{}, {}; {}: {}", predictor.cpu.device.name, predictor.cpu.device.cpu,
       predictor.cpu.settings.threads, predictor.cpu.settings.threads == 1 ? "" : "s",
-      provenance(predictor.cpu), predictor.synchronisation_ns * 1e-3, predictor.shared_layers,
-      100 * predictor.shared_mape));
+      provenance(predictor.cpu), predictor.coprocessor.device.runtime,
+      coprocessor_evidence(predictor)));
   constexpr double much = 0.2;
   if (predictor.shared_mape > much)
     terminal.warn(
@@ -221,7 +219,8 @@ int main(int argc, char** argv) {
   app.add_flag("--co-execution", co_executes,
                "share layers with the OpenCL device beside the CPU, split as is predicted to take "
                "least, and show the CPU alone beside it; --device is host, or a file, that "
-               "cpubone-profile --device host+gpu has measured");
+               "cpubone-profile --device host+gpu has measured, or a device, such as pixel4, of "
+               "whose GPU latencies were published");
   app.add_flag("--evaluate", evaluates,
                "measure the networks (default: all of --list) on this machine and compare");
   app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")

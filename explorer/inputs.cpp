@@ -35,7 +35,10 @@ CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
                              1e-3 * predictor.synchronisation_ns,
                              predictor.shared_layers,
                              predictor.shared_mape,
+                             {},
                              {}};
+  if (predictor.coprocessor.evidence != Evidence::measured)
+    summary.published = coprocessor_evidence(predictor);
   for (const Network& network : networks)
     summary.networks.push_back(summarise(network.name, predict(predictor, network)));
   return summary;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "graph/error.hpp"
+#include "predictor/calibration.hpp"
 #include "runtime/channel_part.hpp"
 
 namespace cpubone {
@@ -67,6 +68,61 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
   return predictor;
 }
 
+Profile published_profile(const DeviceDescription& device, const DeviceCoprocessor& coprocessor) {
+  Profile profile;
+  profile.device = device.device;
+  profile.device.runtime = fmt::format("{}, {}", coprocessor.name, coprocessor.runtime);
+  profile.settings = device.settings;
+  profile.tool_version = version();
+  for (const PublishedOperator& published : coprocessor.operators) {
+    const double ns = published.latency_us * 1e3;
+    profile.ops.push_back({published.op, "coprocessor", {ns, ns, ns, 0, {}, 1, false}});
+  }
+  return profile;
+}
+
+CoExecutionPredictor calibrate_co_execution(const DeviceDescription& device) {
+  if (!device.coprocessor)
+    throw std::invalid_argument(fmt::format(
+        "device \"{}\": its file has no \"coprocessor\", expected one to share layers with "
+        "(docs/file-formats.md), as pixel4 has",
+        device.device.name));
+  const DeviceCoprocessor& coprocessor = *device.coprocessor;
+  CoExecutionPredictor predictor;
+  predictor.cpu = calibrate(device);
+  predictor.coprocessor = fit_predictor(published_profile(device, coprocessor));
+  predictor.coprocessor.evidence = Evidence::calibrated;
+  predictor.coprocessor.evidence_detail = coprocessor.runtime;
+  predictor.wait_ns = 1e3 * coprocessor.wait_us;
+  predictor.wait_source = coprocessor.wait_source;
+  return predictor;
+}
+
+double coprocessor_mape(const CoExecutionPredictor& predictor) {
+  double sum = 0;
+  int operators = 0;
+  for (const ClassModel& model : predictor.coprocessor.classes) {
+    sum += model.test_mape * model.operators;
+    operators += model.operators;
+  }
+  return operators == 0 ? 0 : sum / operators;
+}
+
+std::string coprocessor_evidence(const CoExecutionPredictor& predictor) {
+  if (predictor.coprocessor.evidence == Evidence::measured)
+    return fmt::format(
+        "synchronisation {:.1f} us, {} shared layers predicted with a mean error of {:.1f} % each "
+        "left out",
+        predictor.synchronisation_ns * 1e-3, predictor.shared_layers, 100 * predictor.shared_mape);
+  int operators = 0;
+  for (const ClassModel& model : predictor.coprocessor.classes) operators += model.operators;
+  return fmt::format(
+      "the coprocessor is {} of {} operators, predicted with a mean error of {:.1f} % each left out; no shared layer was measured; {:.0f} us to start an operator and to wait for it "
+      "({})",
+      evidence_text(predictor.coprocessor), operators, 100 * coprocessor_mape(predictor),
+      predictor.wait_ns * 1e-3, predictor.wait_source);
+}
+
 bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op) {
   const std::vector<ClassModel>& classes = predictor.coprocessor.classes;
   return std::any_of(classes.begin(), classes.end(),
@@ -82,7 +138,9 @@ std::string coprocessor_name(const CoExecutionPredictor& predictor) {
 
 CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor) {
   return {[&predictor](const Op& part) { return terms(predictor.cpu, part).ops_ns; },
-          [&predictor](const Op& part) { return terms(predictor.coprocessor, part).ops_ns; },
+          [&predictor](const Op& part) {
+            return predictor.wait_ns + terms(predictor.coprocessor, part).ops_ns;
+          },
           predictor.synchronisation_ns};
 }
 

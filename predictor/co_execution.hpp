@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "predictor/devices.hpp"
 #include "predictor/predictor.hpp"
 #include "predictor/split_planner.hpp"
 #include "records/co_execution_profile.hpp"
@@ -14,7 +15,11 @@ namespace cpubone {
 struct CoExecutionPredictor {
   Predictor cpu;
   Predictor coprocessor;
-  double synchronisation_ns = 0;
+  double synchronisation_ns = 0;  ///< where both run, fitted
+  /// To start each of the coprocessor's operators and to wait for it: 0 where its latencies, being
+  /// measured, have that.
+  double wait_ns = 0;
+  std::string wait_source;  ///< where `wait_ns` is from, or that it is assumed; empty where 0
   int shared_layers = 0;   ///< measured ones, which synchronisation is fitted to
   double shared_mape = 0;  ///< mean absolute percentage error on them, each left out of that fit
 };
@@ -22,6 +27,21 @@ struct CoExecutionPredictor {
 /// Throws cpubone::Error where a profile has no operators, or a shared layer cannot be split so.
 CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
                                       std::span<const Network> calibration = {});
+
+/// From published latencies of a CPU's networks and of the coprocessor's operators, which is the
+/// evidence of either predictor. Throws std::invalid_argument where the device's file has no
+/// coprocessor.
+CoExecutionPredictor calibrate_co_execution(const DeviceDescription& device);
+
+/// The operators of a device's coprocessor as if they were its profile.
+Profile published_profile(const DeviceDescription& device, const DeviceCoprocessor& coprocessor);
+
+/// Mean absolute percentage error on the coprocessor's operators, each left out of its class.
+double coprocessor_mape(const CoExecutionPredictor& predictor);
+
+/// What predictions rest on beside the CPU, in a sentence: how right the coprocessor's operators
+/// and shared layers are, or what is published and what is assumed.
+std::string coprocessor_evidence(const CoExecutionPredictor& predictor);
 
 /// Whether the coprocessor runs it: operators of its class were measured there.
 bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op);

@@ -13,6 +13,7 @@ namespace cpubone {
 extern const std::string_view device_generic_x86_json;
 extern const std::string_view device_pi4_json;
 extern const std::string_view device_pi5_json;
+extern const std::string_view device_pixel4_json;
 extern const std::string_view device_pixel7pro_json;
 extern const std::string_view device_xeon_w2125_json;
 
@@ -84,6 +85,7 @@ DeviceDescription device_description_from_json(const JsonReader& json) {
   d.settings.threads = file.threads;
   d.settings.dtype = file.precision;
   d.note = file.note;
+  d.coprocessor = file.coprocessor;
   if (file.published) d.latencies = matching_rows(*file.published, json.at("published"));
   std::size_t index = 0;
   json.at("latencies").each([&](const JsonReader& item) {
@@ -101,6 +103,7 @@ DeviceDescription load_device(const std::filesystem::path& path) {
 const std::vector<DeviceDescription>& known_devices() {
   static const std::vector<DeviceDescription> all{
       embedded(device_pi5_json, "devices/pi5.json"), embedded(device_pi4_json, "devices/pi4.json"),
+      embedded(device_pixel4_json, "devices/pixel4.json"),
       embedded(device_pixel7pro_json, "devices/pixel7pro.json"),
       embedded(device_xeon_w2125_json, "devices/xeon-w2125.json"),
       embedded(device_generic_x86_json, "devices/generic-x86.json")};

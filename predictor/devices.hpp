@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ struct DeviceDescription {
   std::string note;  ///< what to know about `latencies`
   /// Networks of the zoo only, without those excluded from fits.
   std::vector<PublishedLatencyRow> latencies;
+  std::optional<DeviceCoprocessor> coprocessor;
 };
 
 /// The devices that come with the toolkit, in devices/.

@@ -11,6 +11,8 @@ void check_device(const DeviceFile& device, const JsonReader& json) {
   for (const CoreCluster& cluster : device.clusters) cores += cluster.count;
   static_cast<void>(json.at("threads").integer(1, cores));
   if (device.precision != DType::f32) json.at("precision").fail("\"f32\"");
+  if (device.coprocessor && device.coprocessor->operators.empty())
+    json.at("coprocessor").at("operators").fail("at least one operator");
 }
 
 }  // namespace
@@ -63,6 +65,33 @@ const Table<DeviceLatency>& table<DeviceLatency>() {
 }
 
 template <>
+const Table<PublishedOperator>& table<PublishedOperator>() {
+  using T = PublishedOperator;
+  static const Table<T> op{
+      "published operator",
+      {field<&T::op>("op", ""), field<&T::latency_us>("latency_us", "", {1e-3, 1e9})}};
+  return op;
+}
+
+template <>
+const Table<DeviceCoprocessor>& table<DeviceCoprocessor>() {
+  using T = DeviceCoprocessor;
+  static const Table<T> coprocessor{
+      "coprocessor",
+      {field<&T::name>("name", "e.g. `Adreno 640`"),
+       field<&T::runtime>("runtime", "that the latencies were measured with"),
+       field<&T::wait_us>("wait_us",
+                          "to start an operator and to wait for it, where the latencies do not have "
+                          "that",
+                          {0, 1e6}),
+       field<&T::wait_source>("wait_source", "where that is from, or that it is assumed"),
+       field<&T::source>("source", "of the latencies"),
+       field<&T::note>("note", "what to know about them, such as their precision"),
+       field<&T::operators>("operators", "those of a class that has none stay on the CPU")}};
+  return coprocessor;
+}
+
+template <>
 const Table<DeviceFile>& table<DeviceFile>() {
   using T = DeviceFile;
   static const Table<T> device{
@@ -87,7 +116,9 @@ const Table<DeviceFile>& table<DeviceFile>() {
                  field<&T::note>("note", "what to know about the latencies, such as assumptions"),
                  optional<&T::published>("published",
                                          "which of `space/data/published_latency.json` are of it"),
-                 field<&T::latencies>("latencies", "more of them")},
+                 field<&T::latencies>("latencies", "more of them"),
+                 optional<&T::coprocessor>(
+                     "coprocessor", "for `--co-execution`: what it takes, as it was published")},
       .check = check_device,
       .schema = "device"};
   return device;
@@ -101,7 +132,8 @@ DeviceFile read_device_file(const JsonReader& json) {
 
 std::string describe_device_file() {
   using namespace records;
-  return describe_all<DeviceFile, CoreCluster, SourcedFact, PublishedSelection, DeviceLatency>();
+  return describe_all<DeviceFile, CoreCluster, SourcedFact, PublishedSelection, DeviceLatency,
+                      DeviceCoprocessor, PublishedOperator>();
 }
 
 }  // namespace cpubone

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/op.hpp"
 #include "graph/tensor.hpp"
 
 namespace cpubone {
@@ -46,6 +47,25 @@ struct DeviceLatency {
   bool operator==(const DeviceLatency&) const = default;
 };
 
+/// An operator's latency on a coprocessor, as it was published.
+struct PublishedOperator {
+  Op op;
+  double latency_us = 0;
+  bool operator==(const PublishedOperator&) const = default;
+};
+
+/// What computes beside the CPU, on one memory with it, such as a GPU.
+struct DeviceCoprocessor {
+  std::string name;
+  std::string runtime;       ///< that the latencies were measured with
+  double wait_us = 0;        ///< to start an operator and to wait for it, beyond these latencies
+  std::string wait_source;   ///< where that is from, or that it is assumed
+  std::string source;        ///< of the latencies
+  std::string note;          ///< what to know about them
+  std::vector<PublishedOperator> operators;
+  bool operator==(const DeviceCoprocessor&) const = default;
+};
+
 /// A device that need not be at hand, as its file in devices/ has it (docs/file-formats.md).
 struct DeviceFile {
   std::string name;
@@ -65,6 +85,7 @@ struct DeviceFile {
   std::string note;
   std::optional<PublishedSelection> published;
   std::vector<DeviceLatency> latencies;
+  std::optional<DeviceCoprocessor> coprocessor;
   bool operator==(const DeviceFile&) const = default;
 };
 

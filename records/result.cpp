@@ -332,6 +332,9 @@ const Table<CoExecutionSummary>& table<CoExecutionSummary>() {
                                   not_negative),
        field<&T::shared_mape>("shared_mape", "mean error on them, each left out, a fraction",
                               not_negative),
+       optional<&T::published>("published",
+                               "where nothing was measured: which latencies of the coprocessor "
+                               "were published, and what is assumed"),
        field<&T::networks>("networks", "what sharing is predicted to save")}};
   return summary;
 }

@@ -230,6 +230,7 @@ struct CoExecutionSummary {
   double synchronisation_us = 0;
   int layers_measured = 0;  ///< that were shared, to learn what synchronisation takes
   double shared_mape = 0;   ///< mean error on them, each left out, a fraction
+  std::string published;    ///< where nothing was measured: what was published, and what is assumed
   std::vector<SharedNetwork> networks;
   bool operator==(const CoExecutionSummary&) const = default;
 };

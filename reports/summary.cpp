@@ -67,8 +67,9 @@ std::string trust_sentence(const Result& result) {
   std::string latency;
   if (result.co_execution)
     latency = fmt::format(
-        "Latencies are predicted with layers shared between the CPU and {}, none of a network was "
+        "Latencies are predicted{} with layers shared between the CPU and {}, none of a network was "
         "measured so",
+        result.co_execution->published.empty() ? "" : " from published ones",
         result.co_execution->coprocessor);
   else if (result.device.evidence == Evidence::calibrated)
     latency = "Latencies are predicted from a calibration to published ones";
@@ -244,6 +245,8 @@ std::string co_execution_sentence(const Result& result) {
         "That makes networks {:.2f} times as fast as the CPU alone on average, {} most, {:.2f} "
         "times. ",
         std::exp(log_saved), most->name, most->cpu_alone_ms.value / most->predicted_ms.value);
+  if (!shared.published.empty())
+    return sentence + "Nothing was measured here: " + shared.published + ".";
   return sentence + fmt::format(
                         "Synchronisation takes {:.0f} us a shared layer; {} shared layers that "
                         "were measured are predicted {} off on average, each left out.",

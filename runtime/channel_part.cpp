@@ -10,7 +10,7 @@ namespace cpubone {
 
 bool has_channel_parts(const Op& op) {
   return (op.kind == OpKind::conv2d || op.kind == OpKind::linear) && op.outputs.size() == 1 &&
-         op.dtype() == DType::f32;
+         (op.dtype() == DType::f32 || op.dtype() == DType::f16);
 }
 
 int channel_step(const Op& op) {
@@ -19,8 +19,10 @@ int channel_step(const Op& op) {
 
 Op channel_part(const Op& op, int begin, int end) {
   if (!has_channel_parts(op))
-    throw std::invalid_argument(fmt::format(
-        "op \"{}\": channels are split of f32 convolutions and linear layers only", text(op)));
+    throw std::invalid_argument(
+        fmt::format("op \"{}\": channels are split of convolutions and linear layers in f32 or f16 "
+                    "only",
+                    text(op)));
   const int step = channel_step(op);
   if (begin < 0 || begin >= end || end > op.output().c || begin % step != 0 || end % step != 0)
     throw std::invalid_argument(

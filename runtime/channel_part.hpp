@@ -24,8 +24,8 @@ struct LayerSplit {
   int cpu_channels = 0;
 };
 
-/// Whether output channels of the operator can be computed apart: f32 convolutions and linear
-/// layers of one output.
+/// Whether output channels of the operator can be computed apart: convolutions and linear layers of
+/// one output in f32 or f16.
 bool has_channel_parts(const Op& op);
 
 /// Parts begin and end at multiples of so many output channels: those of a group.

@@ -3,16 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <thread>
 #include <vector>
 
 #include "graph/error.hpp"
+#include "graph/size.hpp"
+#include "runtime/eigen_kernels.hpp"
+#include "runtime/placement.hpp"
 #include "runtime/steady_clock.hpp"
 #include "runtime/xnnpack_channels.hpp"
 #include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
 namespace {
+
+constexpr std::size_t readable_past_end = 64;
 
 struct Late : Error {
   using Error::Error;
@@ -44,12 +50,76 @@ std::unique_ptr<Executable> on_cpu(PartOp op, const std::vector<int>& external,
   return (*backend)->compile(std::move(part), pool);
 }
 
+/// An operator that the CPU runs because the coprocessor failed.
+struct Alone {
+  std::unique_ptr<Executable> executable;
+  std::vector<std::vector<float>> floats;  ///< of each tensor, where the others are halves
+};
+
 /// An operator and who runs it.
 struct Step {
   PartOp op;  ///< without parameters, unless the CPU may have to run it alone
   std::optional<XnnpackChannels> cpu;
   std::unique_ptr<CoprocessorTask> task;
-  std::unique_ptr<Executable> alone;  ///< where the coprocessor failed
+  std::optional<Alone> alone;
+};
+
+constexpr std::size_t half_bytes = 2;
+
+/// Tensors of a part in f16, each from the operator that writes it to the last that reads it, those
+/// outside of the part from its begin or to its end.
+class Halves {
+ public:
+  Halves(const Part& part, const Coprocessor& coprocessor) {
+    const int ops = static_cast<int>(part.ops.size());
+    for (int i = 0; i < ops; ++i) {
+      const PartOp& op = part.ops[z(i)];
+      for (std::size_t k = 0; k < op.inputs.size(); ++k) add(op.inputs[k], op.op.inputs[k], 0, i);
+      for (std::size_t k = 0; k < op.outputs.size(); ++k)
+        add(op.outputs[k], op.op.outputs[k], i, i).written = true;
+    }
+    for (const int tensor : part.external)
+      if (Half& half = tensors_.at(tensor); half.written) half.life.last = ops;
+    std::vector<Lifetime> lives;
+    for (const auto& [tensor, half] : tensors_) lives.push_back(half.life);
+    const Placement placed = place(lives);
+    memory_ = coprocessor.memory(placed.bytes);
+    auto offset = placed.offsets.begin();
+    for (auto& [tensor, half] : tensors_) half.begin = memory_->data() + *offset++;
+  }
+
+  void* at(int tensor) const { return tensors_.at(tensor).begin; }
+  std::size_t count(int tensor) const { return tensors_.at(tensor).count; }
+  bool written(int tensor) const { return tensors_.at(tensor).written; }
+  void write(int tensor, const float* from) const {
+    eigen_kernels().to_half(from, at(tensor), count(tensor));
+  }
+  void read(int tensor, float* to) const {
+    eigen_kernels().from_half(at(tensor), to, count(tensor));
+  }
+
+ private:
+  struct Half {
+    std::size_t count = 0;
+    bool written = false;  ///< by an operator of the part
+    Lifetime life;
+    std::byte* begin = nullptr;
+  };
+  Half& add(int tensor, const Tensor& of, int first, int last) {
+    const auto [at, added] = tensors_.try_emplace(tensor);
+    Half& half = at->second;
+    if (added) {
+      half.count = static_cast<std::size_t>(elements(of.shape));
+      const std::size_t bytes = half.count * half_bytes + readable_past_end;
+      half.life = {(bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment, first,
+                   last};
+    }
+    half.life.last = std::max(half.life.last, last);
+    return half;
+  }
+
+  std::map<int, Half> tensors_;
+  std::shared_ptr<const Arena> memory_;
 };
 
 class CoExecutable : public Executable {
@@ -60,7 +130,8 @@ class CoExecutable : public Executable {
       : options_(options),
         failure_(std::move(failure)),
         pool_(pool),
-        external_(std::move(part.external)) {
+        external_(part.external) {
+    if (part.ops.front().op.dtype() == DType::f16) halves_.emplace(part, coprocessor);
     for (PartOp& op : part.ops) {
       Step step;
       const int channels = op.op.output().c;
@@ -81,9 +152,9 @@ class CoExecutable : public Executable {
   void bind(std::span<void* const> tensors) override {
     tensors_.assign(tensors.begin(), tensors.end());
     for (Step& step : steps_) {
-      std::vector<const float*> inputs;
+      std::vector<const void*> inputs;
       for (const int input : step.op.inputs) inputs.push_back(at(input));
-      float* const output = at(step.op.outputs[0]);
+      void* const output = at(step.op.outputs[0]);
       if (step.cpu) step.cpu->bind(inputs[0], output);
       step.task->bind(inputs, output);
       if (step.alone) bind_alone(step);
@@ -91,6 +162,17 @@ class CoExecutable : public Executable {
   }
 
   void run() override {
+    if (halves_)
+      for (const int tensor : external_)
+        if (!halves_->written(tensor)) halves_->write(tensor, outside(tensor));
+    run_steps();
+    if (halves_)
+      for (const int tensor : external_)
+        if (halves_->written(tensor)) halves_->read(tensor, outside(tensor));
+  }
+
+ private:
+  void run_steps() {
     CoprocessorTask* pending = nullptr;
     const auto wait = [&] {
       if (pending) wait_for(*pending, options_.timeout_s);
@@ -119,11 +201,12 @@ class CoExecutable : public Executable {
     wait();
   }
 
- private:
-  float* at(int tensor) const {
+  /// Of a tensor that leaves the part: the caller's floats.
+  float* outside(int tensor) const {
     const auto i = std::find(external_.begin(), external_.end(), tensor) - external_.begin();
     return static_cast<float*>(tensors_[static_cast<std::size_t>(i)]);
   }
+  void* at(int tensor) const { return halves_ ? halves_->at(tensor) : outside(tensor); }
   std::vector<int> tensors_of(const PartOp& op) const {
     std::vector<int> tensors;
     for (const std::vector<int>* list : {&op.inputs, &op.outputs})
@@ -134,20 +217,31 @@ class CoExecutable : public Executable {
   }
   void bind_alone(Step& step) const {
     std::vector<void*> places;
-    for (const int tensor : tensors_of(step.op)) places.push_back(at(tensor));
-    step.alone->bind(places);
+    if (!halves_)
+      for (const int tensor : tensors_of(step.op)) places.push_back(at(tensor));
+    for (std::vector<float>& floats : step.alone->floats) places.push_back(floats.data());
+    step.alone->executable->bind(places);
   }
   void run_alone(Step& step) const {
+    const std::vector<int> tensors = tensors_of(step.op);
     if (!step.alone) {
-      step.alone = on_cpu(step.op, tensors_of(step.op), pool_);
+      step.alone = {on_cpu(step.op, tensors, pool_), {}};
+      if (halves_)
+        for (const int tensor : tensors)
+          step.alone->floats.emplace_back(halves_->count(tensor) +
+                                          readable_past_end / sizeof(float));
       bind_alone(step);
     }
-    step.alone->run();
+    std::vector<std::vector<float>>& floats = step.alone->floats;
+    for (std::size_t i = 0; i < floats.size(); ++i) halves_->read(tensors[i], floats[i].data());
+    step.alone->executable->run();
+    for (std::size_t i = 0; i < floats.size(); ++i) halves_->write(tensors[i], floats[i].data());
   }
 
   CoExecutionOptions options_;
   std::shared_ptr<std::optional<std::string>> failure_;
   const ThreadPool* pool_;
+  std::optional<Halves> halves_;  ///< of f16
   std::vector<int> external_;
   std::vector<void*> tensors_;
   std::vector<Step> steps_;
@@ -171,7 +265,15 @@ bool CoExecution::supports(const Op& op) const {
   if (!xnnpack_fuses(op) && op.activation != Activation::none && op.kind != OpKind::activation)
     return false;
   const int of_cpu = split_(op);
-  return of_cpu == 0 || (has_channel_parts(op) && of_cpu < op.output().c);
+  if (of_cpu == 0) return true;
+  return has_channel_parts(op) && of_cpu < op.output().c &&
+         (op.dtype() == DType::f32 || channels_run_in_f16());
+}
+
+MemoryUse CoExecution::memory(const Op& op) const {
+  MemoryUse use;
+  use.holds_inner = op.dtype() == DType::f16;
+  return use;
 }
 
 bool CoExecution::fuses(const Op& op) const {

@@ -25,7 +25,8 @@ struct CoExecutionOptions {
   double timeout_s = 10;
 };
 
-/// Runs convolutions and linear layers on CPU (XNNPACK) and coprocessor at once. Each writes its
+/// Runs convolutions and linear layers on CPU (XNNPACK) and coprocessor at once, in f32 or in f16,
+/// which is f16 in a part's memory, and is converted where a part begins and ends. Each writes its
 /// channels in place; the CPU waits only before it reads what the coprocessor wrote. Stands before
 /// the others in `plan`, and must outlive the executor, whose arena must be the coprocessor's
 /// memory.
@@ -37,7 +38,7 @@ class CoExecution : public Backend {
   std::string identity() const override;
   bool supports(const Op& op) const override;
   bool fuses(const Op& op) const override;
-  MemoryUse memory(const Op&) const override { return {}; }
+  MemoryUse memory(const Op& op) const override;
   std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override;
 
   const Coprocessor& coprocessor() const { return *coprocessor_; }

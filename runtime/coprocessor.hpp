@@ -16,9 +16,10 @@ class CoprocessorTask {
   CoprocessorTask(const CoprocessorTask&) = delete;
   CoprocessorTask& operator=(const CoprocessorTask&) = delete;
   virtual ~CoprocessorTask() = default;
-  /// Where the whole tensors are from now on, in memory that `Coprocessor::memory` gave; 64
-  /// readable bytes follow each input. Throws cpubone::Error where it is other memory.
-  virtual void bind(std::span<const float* const> inputs, float* output) = 0;
+  /// Where the whole tensors are from now on, floats or, of an operator of f16, numbers of 16 bits,
+  /// in memory that `Coprocessor::memory` gave; 64 readable bytes follow each input. Throws
+  /// cpubone::Error where it is other memory.
+  virtual void bind(std::span<const void* const> inputs, void* output) = 0;
   /// Returns at once. Throws cpubone::Error where the coprocessor refuses.
   virtual void start() = 0;
   /// Whether the last start, and all before it, are done and their results can be read. May block

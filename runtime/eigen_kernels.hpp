@@ -86,6 +86,9 @@ struct EigenKernels {
                          const SlidingWindow& window, Range rows, const Rescaling& rescaling);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
+  /// To numbers of 16 bits, the nearest ones, and back.
+  void (*to_half)(const float* in, void* out, std::size_t count);
+  void (*from_half)(const void* in, float* out, std::size_t count);
   /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place
   /// allowed.
   void (*look_up)(const std::int8_t* table, const std::int8_t* in, std::int8_t* out,

@@ -180,6 +180,18 @@ void round_to_half(const float* in, float* out, std::size_t count) {
   ArrayOut(out, index(count)) = Array(in, index(count)).cast<Eigen::half>().cast<float>();
 }
 
+void to_half(const float* in, void* out, std::size_t count) {
+  using Halves = Eigen::Map<Eigen::Array<Eigen::half, Eigen::Dynamic, 1>>;
+  Halves(static_cast<Eigen::half*>(out), index(count)) =
+      Array(in, index(count)).cast<Eigen::half>();
+}
+
+void from_half(const void* in, float* out, std::size_t count) {
+  using Halves = Eigen::Map<const Eigen::Array<Eigen::half, Eigen::Dynamic, 1>>;
+  ArrayOut(out, index(count)) =
+      Halves(static_cast<const Eigen::half*>(in), index(count)).cast<float>();
+}
+
 // 16 bytes are looked up in 16 at once; a whole table is 16 of those.
 #if defined(__AVX512BW__)
 using Bytes = __m512i;
@@ -418,6 +430,8 @@ const EigenKernels CPUBONE_NAME(eigen_kernels_, CPUBONE_ISA){
     CPUBONE_NAME(depthwise_, CPUBONE_ISA),
     CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA),
     round_to_half,
+    to_half,
+    from_half,
     look_up,
     quantise,
     dequantise,

@@ -45,32 +45,40 @@ struct Size {
 };
 
 // Newer versions make known the size first, and work in memory of the caller. Templates, as a
-// version may lack a function.
+// version may lack a function; f16 has the functions of f32.
 template <typename Operator>
-xnn_status reshape(Operator op, Size size, std::size_t& workspace_bytes, pthreadpool* pool) {
+xnn_status reshape(Operator op, bool half, Size size, std::size_t& workspace_bytes, pthreadpool* pool) {
   std::size_t alignment = 0;
   if constexpr (requires {
                   xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
                                                      &alignment, nullptr, nullptr, pool);
                 })
-    return xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
-                                              &alignment, nullptr, nullptr, pool);
+    return half ? xnn_reshape_convolution2d_nhwc_f16(op, size.n, size.h, size.w, &workspace_bytes,
+                                                     &alignment, nullptr, nullptr, pool)
+                : xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
+                                                     &alignment, nullptr, nullptr, pool);
   else if constexpr (requires {
                        xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w,
                                                           &workspace_bytes, nullptr, nullptr, pool);
                      })
-    return xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes, nullptr,
-                                              nullptr, pool);
+    return half ? xnn_reshape_convolution2d_nhwc_f16(op, size.n, size.h, size.w, &workspace_bytes,
+                                                     nullptr, nullptr, pool)
+                : xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
+                                                     nullptr, nullptr, pool);
   else
     return xnn_status_success;
 }
 template <typename Operator>
-xnn_status setup(Operator op, Size size, void* workspace, const float* input, float* output,
-                 pthreadpool* pool) {
-  if constexpr (requires { xnn_setup_convolution2d_nhwc_f32(op, workspace, input, output); })
-    return xnn_setup_convolution2d_nhwc_f32(op, workspace, input, output);
+xnn_status setup(Operator op, bool half, Size size, void* workspace, const void* input,
+                 void* output, pthreadpool* pool) {
+  const auto* const in = static_cast<const float*>(input);
+  auto* const out = static_cast<float*>(output);
+  if constexpr (requires { xnn_setup_convolution2d_nhwc_f32(op, workspace, in, out); })
+    return half ? xnn_setup_convolution2d_nhwc_f16(op, workspace, input, output)
+                : xnn_setup_convolution2d_nhwc_f32(op, workspace, in, out);
   else
-    return xnn_setup_convolution2d_nhwc_f32(op, size.n, size.h, size.w, input, output, pool);
+    return half ? xnn_setup_convolution2d_nhwc_f16(op, size.n, size.h, size.w, input, output, pool)
+                : xnn_setup_convolution2d_nhwc_f32(op, size.n, size.h, size.w, in, out, pool);
 }
 
 }  // namespace
@@ -82,6 +90,7 @@ struct XnnpackChannels::State {
   std::unique_ptr<xnn_operator, xnn_status (*)(xnn_operator_t)> op;
   std::unique_ptr<Arena> workspace;
   Size size{};
+  bool half = false;
   std::size_t input_begin = 0;
   std::size_t output_begin = 0;
 };
@@ -100,20 +109,26 @@ XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
   const OutputRange range = output_range(op.activation);
   const Padding& p = op.padding;
   xnn_operator_t made = nullptr;
-  const xnn_status status = create(
-      &xnn_create_convolution2d_nhwc_f32,
-      std::tuple(u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h), u(op.kernel_w),
-                 u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w), u(op.groups),
-                 group_in, z(op.output().c / op.groups), part.input_stride, part.output_stride,
-                 weight.data(), op.bias ? bias.data() : nullptr, range.low, range.high, 0U),
-      &made);
+  const bool half = op.dtype() == DType::f16;
+  const auto arguments = [&](std::uint32_t flags) {
+    return std::tuple(u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h), u(op.kernel_w),
+                      u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
+                      u(op.groups), group_in, z(op.output().c / op.groups), part.input_stride,
+                      part.output_stride, weight.data(), op.bias ? bias.data() : nullptr, range.low,
+                      range.high, flags);
+  };
+  const xnn_status status =
+      half ? create(&xnn_create_convolution2d_nhwc_f16, arguments(XNN_FLAG_FP32_STATIC_WEIGHTS),
+                    &made)
+           : create(&xnn_create_convolution2d_nhwc_f32, arguments(0U), &made);
   require(status, fmt::format("channels of \"{}\"", text(op)));
   state_->op.reset(made);
+  state_->half = half;
   state_->size = {z(in.n), z(in.h), z(in.w)};
   state_->input_begin = part.input_begin;
   state_->output_begin = part.output_begin;
   std::size_t workspace_bytes = 0;
-  require(reshape(made, state_->size, workspace_bytes, state_->pool), "reshape");
+  require(reshape(made, half, state_->size, workspace_bytes, state_->pool), "reshape");
   state_->workspace = std::make_unique<Arena>(workspace_bytes);
 }
 
@@ -121,15 +136,32 @@ XnnpackChannels::~XnnpackChannels() = default;
 XnnpackChannels::XnnpackChannels(XnnpackChannels&&) noexcept = default;
 XnnpackChannels& XnnpackChannels::operator=(XnnpackChannels&&) noexcept = default;
 
-void XnnpackChannels::bind(const float* input, float* output) {
+void XnnpackChannels::bind(const void* input, void* output) {
   State& s = *state_;
-  require(setup(s.op.get(), s.size, s.workspace->data(), input + s.input_begin,
-                output + s.output_begin, s.pool),
+  const std::size_t bytes = s.half ? 2 : sizeof(float);
+  require(setup(s.op.get(), s.half, s.size, s.workspace->data(),
+                static_cast<const std::byte*>(input) + s.input_begin * bytes,
+                static_cast<std::byte*>(output) + s.output_begin * bytes, s.pool),
           "setup");
 }
 
 void XnnpackChannels::run() {
   require(xnn_run_operator(state_->op.get(), state_->pool), "run");
+}
+
+bool channels_run_in_f16() {
+  static const bool runs = [] {
+    try {
+      const Op op = parse_op("linear 1x1x1x8->1x1x1x8 nobias f16");
+      Parameters parameters;
+      parameters.weight.resize(64);
+      XnnpackChannels(channel_part(op, parameters, 0, 8), nullptr);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }();
+  return runs;
 }
 
 }  // namespace cpubone

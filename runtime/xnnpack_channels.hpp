@@ -20,13 +20,17 @@ class XnnpackChannels {
   XnnpackChannels(XnnpackChannels&&) noexcept;
   XnnpackChannels& operator=(XnnpackChannels&&) noexcept;
 
-  /// Where the whole tensors are from now on; 64 readable bytes follow the input.
-  void bind(const float* input, float* output);
+  /// Where the whole tensors are from now on, of f16 numbers of 16 bits; 64 readable bytes follow
+  /// the input.
+  void bind(const void* input, void* output);
   void run();
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Whether XNNPACK calculates convolutions in f16 on this CPU.
+bool channels_run_in_f16();
 
 }  // namespace cpubone

@@ -32,6 +32,11 @@ Op = _core.Op
 Node = _core.Node
 
 if TYPE_CHECKING:
+    from cpubone._co_execution import (
+        CoExecution as CoExecution,
+        CoExecutionPredictor as CoExecutionPredictor,
+        LayerSplit as LayerSplit,
+    )
     from cpubone._display import Chart as Chart
     from cpubone._execution import Executor as Executor, random_weights as random_weights
     from cpubone._exploring import (
@@ -83,6 +88,7 @@ if TYPE_CHECKING:
 
 # Modules are imported when one of their names is first used, so that `import cpubone` is quick.
 _HOMES = {
+    "_co_execution": ("CoExecution", "CoExecutionPredictor", "LayerSplit"),
     "_display": ("Chart",),
     "_execution": ("Executor", "random_weights"),
     "_exploring": ("Exploration", "Proposal", "estimated_top1", "explore"),

@@ -1,6 +1,7 @@
 #include "predictor/predictor.hpp"
 
 #include "predictor/calibration.hpp"
+#include "predictor/co_execution.hpp"
 #include "python/src/bindings.hpp"
 #include "space/random_network.hpp"
 
@@ -84,6 +85,43 @@ void register_predictor(py::module_& m) {
           rows.append(py::make_tuple(c.name, c.operators, c.train_mape, c.test_mape));
         return rows;
       });
+
+  using Shared = CoExecutionPrediction;
+  py::class_<Shared>(m, "CoExecutionPrediction")
+      .def_property_readonly("ms", [](const Shared& p) { return p.latency.ms; })
+      .def_property_readonly("low_ms", [](const Shared& p) { return p.latency.low_ms; })
+      .def_property_readonly("high_ms", [](const Shared& p) { return p.latency.high_ms; })
+      .def_property_readonly("cpu_alone_ms",
+                             [](const Shared& p) { return p.cpu_alone.latency.ms; })
+      .def("rows", [](const Shared& p) {
+        py::list rows;
+        for (std::size_t i = 0; i < p.splits.size(); ++i) {
+          const OpPrediction& op = p.cpu_alone.ops[i];
+          const ChannelSplit& split = p.splits[i];
+          rows.append(py::make_tuple(op.node, op.stage, op.op, split.cpu_channels, split.ns,
+                                     split.cpu_ns, split.coprocessor_ns, op.latency_ns));
+        }
+        return rows;
+      });
+
+  py::class_<CoExecutionPredictor>(m, "CoExecutionPredictor")
+      .def_static(
+          "load",
+          [](const std::filesystem::path& path) {
+            return fit_co_execution(load_co_execution_profile(path), calibration_networks());
+          },
+          "path"_a, py::call_guard<py::gil_scoped_release>())
+      .def_static(
+          "of_device",
+          [](const std::string& device) { return calibrate_co_execution(find_device(device)); },
+          "name"_a, py::call_guard<py::gil_scoped_release>())
+      .def(
+          "predict",
+          [](const CoExecutionPredictor& p, const Network& network) { return predict(p, network); },
+          "network"_a, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("evidence", &coprocessor_evidence)
+      .def_property_readonly("cpu", [](const CoExecutionPredictor& p) { return p.cpu.device.cpu; })
+      .def_property_readonly("coprocessor", &coprocessor_name);
 }
 
 }  // namespace cpubone::python

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "graph/error.hpp"
+#include "runtime/eigen_kernels.hpp"
 
 namespace cpubone {
 
@@ -143,17 +145,8 @@ OpenClContext::OpenClContext(const OpenClOptions& options) : options_(options) {
     if (!description_.svm_atomics) options_.synchronisation = Synchronisation::finish;
     context_ = cl::Context(device_);
     queue_ = cl::CommandQueue(context_, device_);
-    program_ = cl::Program(context_, std::string(opencl_kernels));
-    const int c = language(device_);
-    try {
-      program_.build(device_, c >= 2 ? fmt::format("-cl-std=CL{}.0", c).c_str() : nullptr);
-    } catch (const cl::BuildError& e) {
-      std::string log;
-      for (const auto& [device, message] : e.getBuildLog()) log += message;
-      throw Error(
-          fmt::format("OpenCL device {}: kernels do not compile: {}", description_.name, log));
-    }
-    tell_ = kernel("tell");
+    program_ = built("");
+    tell_ = kernel("tell", false);
   });
   flag_ = static_cast<int*>(allocate(sizeof(int)));
   *flag_ = 0;
@@ -165,14 +158,36 @@ OpenClContext::~OpenClContext() {
   clSVMFree(context_(), flag_);
 }
 
-cl::Kernel OpenClContext::kernel(const char* name) const {
-  return opencl_call(name, [&] { return cl::Kernel(program_, name); });
+cl::Program OpenClContext::built(std::string options) const {
+  if (const int c = language(device_); c >= 2) options += fmt::format(" -cl-std=CL{}.0", c);
+  cl::Program program(context_, std::string(opencl_kernels));
+  try {
+    program.build(device_, options.c_str());
+  } catch (const cl::BuildError& e) {
+    std::string log;
+    for (const auto& [device, message] : e.getBuildLog()) log += message;
+    throw Error(
+        fmt::format("OpenCL device {}: kernels do not compile: {}", description_.name, log));
+  }
+  return program;
 }
 
-cl::Buffer OpenClContext::constant(const std::vector<float>& values) const {
+cl::Kernel OpenClContext::kernel(const char* name, bool half) {
+  return opencl_call(name, [&] {
+    if (half && half_program_() == nullptr) half_program_ = built("-DHALF");
+    return cl::Kernel(half ? half_program_ : program_, name);
+  });
+}
+
+cl::Buffer OpenClContext::constant(const std::vector<float>& values, bool half) const {
+  std::vector<std::uint16_t> halves(half ? values.size() : 0);
+  if (half) eigen_kernels().to_half(values.data(), halves.data(), values.size());
+  const void* const data =
+      half ? static_cast<const void*>(halves.data()) : static_cast<const void*>(values.data());
+  const std::size_t bytes = values.size() * (half ? sizeof(std::uint16_t) : sizeof(float));
   return opencl_call("weights", [&] {
-    return cl::Buffer(context_, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
-                      values.size() * sizeof(float), const_cast<float*>(values.data()));
+    return cl::Buffer(context_, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes,
+                      const_cast<void*>(data));
   });
 }
 

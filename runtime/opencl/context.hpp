@@ -29,8 +29,9 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
 
   const OpenClDevice& device() const { return description_; }
   const OpenClOptions& options() const { return options_; }
-  cl::Kernel kernel(const char* name) const;
-  cl::Buffer constant(const std::vector<float>& values) const;
+  /// With `half` tensors and constants are f16.
+  cl::Kernel kernel(const char* name, bool half);
+  cl::Buffer constant(const std::vector<float>& values, bool half) const;
   /// Fine-grained shared memory, cleared.
   std::shared_ptr<const Arena> memory(std::size_t bytes) const;
   /// Whether the address is in memory that was given.
@@ -44,6 +45,7 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
 
  private:
   void* allocate(std::size_t bytes) const;
+  cl::Program built(std::string options) const;
 
   OpenClOptions options_;
   OpenClDevice description_;
@@ -51,6 +53,7 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
   cl::Context context_;
   cl::CommandQueue queue_;
   cl::Program program_;
+  cl::Program half_program_;  ///< built when it is first asked for
   cl::Kernel tell_;
   cl::Event last_;
   int* flag_ = nullptr;

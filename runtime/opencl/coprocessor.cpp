@@ -51,7 +51,9 @@ void set_arguments(cl::Kernel& kernel, int first, const Values&... values) {
 class OpenClTask : public CoprocessorTask {
  public:
   OpenClTask(std::shared_ptr<OpenClContext> context, const ChannelPart& part)
-      : context_(std::move(context)), inputs_(part.op.inputs.size()) {
+      : context_(std::move(context)),
+        half_(part.op.dtype() == DType::f16),
+        inputs_(part.op.inputs.size()) {
     opencl_call(text(part.op), [&] {
       if (has_channel_parts(part.op))
         convolution(part);
@@ -60,21 +62,25 @@ class OpenClTask : public CoprocessorTask {
     });
   }
 
-  void bind(std::span<const float* const> inputs, float* output) override {
+  void bind(std::span<const void* const> inputs, void* output) override {
     if (inputs.size() != inputs_)
       throw Error(fmt::format("OpenCL: {} takes {} inputs, got {}", name_, inputs_, inputs.size()));
-    for (std::size_t i = 0; i < inputs.size(); ++i) point(i, inputs[i] + input_begin_);
-    point(output_argument_, output + output_begin_);
+    for (std::size_t i = 0; i < inputs.size(); ++i) point(i, inputs[i], input_begin_);
+    point(output_argument_, output, output_begin_);
   }
   void start() override { number_ = context_->start(kernel_, global_, local_); }
   bool done() override { return context_->done(number_); }
   std::string kernel() const override {
-    if (range_.channels == 0) return fmt::format("{} {}", name_, elements_of_group);
-    return fmt::format("{} {}x{}", name_, group_.channels, group_.pixels);
+    const std::string_view precision = half_ ? " f16" : "";
+    if (range_.channels == 0) return fmt::format("{} {}{}", name_, elements_of_group, precision);
+    return fmt::format("{} {}x{}{}", name_, group_.channels, group_.pixels, precision);
   }
 
  private:
-  void point(std::size_t argument, const float* tensor) {
+  std::size_t element_bytes() const { return half_ ? 2 : sizeof(float); }
+
+  void point(std::size_t argument, const void* begin, std::size_t channels) {
+    const void* const tensor = static_cast<const std::byte*>(begin) + channels * element_bytes();
     if (!context_->owns(tensor))
       throw Error(
           fmt::format("OpenCL: a tensor of {} is not in memory that the device shares", name_));
@@ -85,7 +91,7 @@ class OpenClTask : public CoprocessorTask {
   /// inputs, output, then what the kernel needs to know.
   void make(const char* name) {
     name_ = name;
-    kernel_ = context_->kernel(name);
+    kernel_ = context_->kernel(name, half_);
     output_argument_ = inputs_;
   }
 
@@ -117,8 +123,9 @@ class OpenClTask : public CoprocessorTask {
     const int pack_out = depthwise ? out.c : group_out;
     std::vector<float> bias = part.parameters.bias;
     bias.resize(z(out.c), 0.0F);
-    weights_ = context_->constant(packed(part.parameters.weight, packs, pack_out, group_in, taps));
-    bias_ = context_->constant(packed(bias, packs, pack_out, 1, 1));
+    weights_ = context_->constant(
+        packed(part.parameters.weight, packs, pack_out, group_in, taps), half_);
+    bias_ = context_->constant(packed(bias, packs, pack_out, 1, 1), half_);
     const auto with_window = [&](int first) {
       set_arguments(kernel_, first, in.h, in.w, out.h, out.w, op.kernel_h, op.kernel_w, op.stride_h,
                     op.stride_w, op.dilation_h, op.dilation_w, op.padding.top, op.padding.left);
@@ -181,13 +188,13 @@ class OpenClTask : public CoprocessorTask {
 
   /// Keeps the size of work groups that is fastest in the best of some runs.
   void tune(const ChannelPart& part) {
-    const auto bytes = [](const Shape& shape, std::size_t channels) {
-      return z(shape.n) * z(shape.h) * z(shape.w) * channels * sizeof(float);
+    const auto bytes = [this](const Shape& shape, std::size_t channels) {
+      return z(shape.n) * z(shape.h) * z(shape.w) * channels * element_bytes();
     };
     const auto in = context_->memory(bytes(part.op.input(), part.input_stride));
     const auto out = context_->memory(bytes(part.op.output(), part.output_stride));
-    const std::array inputs{reinterpret_cast<const float*>(in->data())};
-    bind(inputs, reinterpret_cast<float*>(out->data()));
+    const std::array<const void*, 1> inputs{in->data()};
+    bind(inputs, out->data());
     Group best = group_;
     double best_ns = 0;
     for (const Group group : groups_to_choose) {
@@ -206,6 +213,7 @@ class OpenClTask : public CoprocessorTask {
   }
 
   std::shared_ptr<OpenClContext> context_;
+  bool half_;
   std::string name_;
   cl::Kernel kernel_;
   cl::Buffer weights_;
@@ -227,7 +235,11 @@ class OpenClCoprocessor : public Coprocessor {
       : context_(std::make_shared<OpenClContext>(options)) {}
   std::string identity() const override { return cpubone::identity(context_->device()); }
   bool supports(const Op& op) const override {
-    if (op.dtype() != DType::f32 || op.outputs.size() != 1) return false;
+    const DType dtype = op.outputs[0].dtype;
+    const auto of_that = [&](const Tensor& tensor) { return tensor.dtype == dtype; };
+    if ((dtype != DType::f32 && dtype != DType::f16) || op.outputs.size() != 1 ||
+        !std::all_of(op.inputs.begin(), op.inputs.end(), of_that))
+      return false;
     return has_channel_parts(op) || op.kind == OpKind::activation || schema(op.kind).elementwise;
   }
   std::shared_ptr<const Arena> memory(std::size_t bytes) const override {

@@ -1,5 +1,20 @@
-// f32 kernels over NHWC tensors. A work item computes 4 channels of 4 pixels; sizes of work groups are the
+// Kernels over NHWC tensors. A work item computes 4 channels of 4 pixels; sizes of work groups are the
 // host's choice, so that items past the end return. Weights are packed by blocks of 4 channels, filled up with zeros.
+// With HALF tensors and weights are f16 in memory, which every device can read and write, and f32 in registers, so that
+// sums are as exact as in f32.
+#ifdef HALF
+#define STORED half
+#define AT(p, i) vload_half(i, p)
+#define AT4(i, p) vload_half4(i, p)
+#define PUT(x, i, p) vstore_half_rte(x, i, p)
+#define PUT4(x, p) vstore_half4_rte(x, 0, p)
+#else
+#define STORED float
+#define AT(p, i) (p)[i]
+#define AT4(i, p) vload4(i, p)
+#define PUT(x, i, p) (p)[i] = x
+#define PUT4(x, p) vstore4(x, 0, p)
+#endif
 
 float act(float x, int activation) {
   switch (activation) {  // as enum Activation
@@ -27,39 +42,39 @@ float act(float x, int activation) {
 }
 
 // The first `count` of 4 channels.
-void put(global float* out, float4 sum, int count, int activation) {
+void put(global STORED* out, float4 sum, int count, int activation) {
   if (activation != 0)
     sum = (float4)(act(sum.x, activation), act(sum.y, activation), act(sum.z, activation), act(sum.w, activation));
   if (count >= 4) {
-    vstore4(sum, 0, out);
+    PUT4(sum, out);
   } else {
-    out[0] = sum.x;
-    if (count > 1) out[1] = sum.y;
-    if (count > 2) out[2] = sum.z;
+    PUT(sum.x, 0, out);
+    if (count > 1) PUT(sum.y, 1, out);
+    if (count > 2) PUT(sum.z, 2, out);
   }
 }
 
 // Pointwise convolutions without step or padding, and linear layers.
-kernel void matrix_product(global const float* in, global const float* weights, global const float* bias,
-                           global float* out, int rows, int depth, int channels, int in_stride, int out_stride,
+kernel void matrix_product(global const STORED* in, global const STORED* weights, global const STORED* bias,
+                           global STORED* out, int rows, int depth, int channels, int in_stride, int out_stride,
                            int activation) {
   const int block = get_global_id(0);
   const int row = get_global_id(1) * 4;
   if (block * 4 >= channels || row >= rows) return;
-  const global float* a[4];
+  const global STORED* a[4];
   for (int r = 0; r < 4; ++r) a[r] = in + (size_t)min(row + r, rows - 1) * in_stride;
-  const global float* w = weights + (size_t)block * depth * 4;
-  const float4 start = vload4(block, bias);
+  const global STORED* w = weights + (size_t)block * depth * 4;
+  const float4 start = AT4(block, bias);
   float4 s0 = start, s1 = start, s2 = start, s3 = start;
   for (int k = 0; k < depth; ++k) {
-    const float4 v = vload4(k, w);
-    s0 = fma((float4)(a[0][k]), v, s0);
-    s1 = fma((float4)(a[1][k]), v, s1);
-    s2 = fma((float4)(a[2][k]), v, s2);
-    s3 = fma((float4)(a[3][k]), v, s3);
+    const float4 v = AT4(k, w);
+    s0 = fma((float4)(AT(a[0], k)), v, s0);
+    s1 = fma((float4)(AT(a[1], k)), v, s1);
+    s2 = fma((float4)(AT(a[2], k)), v, s2);
+    s3 = fma((float4)(AT(a[3], k)), v, s3);
   }
   const int count = channels - block * 4;
-  global float* o = out + (size_t)row * out_stride + block * 4;
+  global STORED* o = out + (size_t)row * out_stride + block * 4;
   put(o, s0, count, activation);
   if (row + 1 < rows) put(o + out_stride, s1, count, activation);
   if (row + 2 < rows) put(o + 2 * (size_t)out_stride, s2, count, activation);
@@ -72,8 +87,8 @@ kernel void matrix_product(global const float* in, global const float* weights, 
       int dilation_w, int top, int left
 
 // Dense and grouped convolutions: blocks of channels do not cross groups. 4 pixels of one row.
-kernel void convolution(global const float* in, global const float* weights, global const float* bias,
-                        global float* out, int images, int group_in, int group_out, int groups, int in_stride,
+kernel void convolution(global const STORED* in, global const STORED* weights, global const STORED* bias,
+                        global STORED* out, int images, int group_in, int group_out, int groups, int in_stride,
                         int out_stride, int activation, WINDOW_ARGUMENTS) {
   const int blocks = (group_out + 3) / 4;
   const int across = (out_w + 3) / 4;
@@ -86,9 +101,9 @@ kernel void convolution(global const float* in, global const float* weights, glo
   const int image = line / out_h;
   const int y = line % out_h;
   const int x = quad % across * 4;
-  const global float* base = in + (size_t)image * in_h * in_w * in_stride + group * group_in;
-  const global float* w = weights + (size_t)block * kernel_h * kernel_w * group_in * 4;
-  const float4 start = vload4(block, bias);
+  const global STORED* base = in + (size_t)image * in_h * in_w * in_stride + group * group_in;
+  const global STORED* w = weights + (size_t)block * kernel_h * kernel_w * group_in * 4;
+  const float4 start = AT4(block, bias);
   float4 sum[4] = {start, start, start, start};
   for (int ky = 0; ky < kernel_h; ++ky) {
     const int iy = y * stride_h + ky * dilation_h - top;
@@ -97,7 +112,7 @@ kernel void convolution(global const float* in, global const float* weights, glo
       continue;
     }
     for (int kx = 0; kx < kernel_w; ++kx) {
-      const global float* a[4];
+      const global STORED* a[4];
       float inside[4];
       for (int p = 0; p < 4; ++p) {
         const int ix = (x + p) * stride_w + kx * dilation_w - left;
@@ -105,20 +120,20 @@ kernel void convolution(global const float* in, global const float* weights, glo
         a[p] = base + ((size_t)iy * in_w + clamp(ix, 0, in_w - 1)) * in_stride;
       }
       for (int k = 0; k < group_in; ++k, w += 4) {
-        const float4 v = vload4(0, w);
+        const float4 v = AT4(0, w);
         for (int p = 0; p < 4; ++p)
-          sum[p] = fma((float4)(inside[p] != 0.0f ? a[p][k] : 0.0f), v, sum[p]);
+          sum[p] = fma((float4)(inside[p] != 0.0f ? AT(a[p], k) : 0.0f), v, sum[p]);
       }
     }
   }
-  global float* o = out + ((size_t)line * out_w + x) * out_stride + group * group_out + channel;
+  global STORED* o = out + ((size_t)line * out_w + x) * out_stride + group * group_out + channel;
   for (int p = 0; p < 4; ++p)
     if (x + p < out_w) put(o + (size_t)p * out_stride, sum[p], group_out - channel, activation);
 }
 
-// Depthwise: 4 channels of 4 pixels of one row. Up to 12 bytes past the last channel are read and not used.
-kernel void depthwise(global const float* in, global const float* weights, global const float* bias,
-                      global float* out, int images, int channels, int in_stride, int out_stride, int activation,
+// Depthwise: 4 channels of 4 pixels of one row. Up to 3 values past the last channel are read and not used.
+kernel void depthwise(global const STORED* in, global const STORED* weights, global const STORED* bias,
+                      global STORED* out, int images, int channels, int in_stride, int out_stride, int activation,
                       WINDOW_ARGUMENTS) {
   const int across = (out_w + 3) / 4;
   const int block = get_global_id(0);
@@ -128,33 +143,33 @@ kernel void depthwise(global const float* in, global const float* weights, globa
   const int image = line / out_h;
   const int y = line % out_h;
   const int x = quad % across * 4;
-  const global float* base = in + (size_t)image * in_h * in_w * in_stride + block * 4;
-  const global float* w = weights + (size_t)block * kernel_h * kernel_w * 4;
-  const float4 start = vload4(block, bias);
+  const global STORED* base = in + (size_t)image * in_h * in_w * in_stride + block * 4;
+  const global STORED* w = weights + (size_t)block * kernel_h * kernel_w * 4;
+  const float4 start = AT4(block, bias);
   float4 sum[4] = {start, start, start, start};
   for (int ky = 0; ky < kernel_h; ++ky) {
     const int iy = y * stride_h + ky * dilation_h - top;
     if (iy < 0 || iy >= in_h) continue;
     for (int kx = 0; kx < kernel_w; ++kx) {
-      const float4 v = vload4(ky * kernel_w + kx, w);
+      const float4 v = AT4(ky * kernel_w + kx, w);
       for (int p = 0; p < 4; ++p) {
         const int ix = (x + p) * stride_w + kx * dilation_w - left;
-        if (ix >= 0 && ix < in_w) sum[p] = fma(vload4(0, base + ((size_t)iy * in_w + ix) * in_stride), v, sum[p]);
+        if (ix >= 0 && ix < in_w) sum[p] = fma(AT4(0, base + ((size_t)iy * in_w + ix) * in_stride), v, sum[p]);
       }
     }
   }
-  global float* o = out + ((size_t)line * out_w + x) * out_stride + block * 4;
+  global STORED* o = out + ((size_t)line * out_w + x) * out_stride + block * 4;
   for (int p = 0; p < 4; ++p)
     if (x + p < out_w) put(o + (size_t)p * out_stride, sum[p], channels - block * 4, activation);
 }
 
-kernel void activation(global const float* in, global float* out, int count, int activation) {
+kernel void activation(global const STORED* in, global STORED* out, int count, int activation) {
   const int i = get_global_id(0);
-  if (i < count) out[i] = act(in[i], activation);
+  if (i < count) PUT(act(AT(in, i), activation), i, out);
 }
 
 // Of two tensors whose elements are so far apart along h, w and c; 0 where one is repeated.
-kernel void elementwise(global const float* a, global const float* b, global float* out, int count, int h, int w,
+kernel void elementwise(global const STORED* a, global const STORED* b, global STORED* out, int count, int h, int w,
                         int c, int an, int ah, int aw, int ac, int bn, int bh, int bw, int bc, int operation,
                         int activation) {
   const int i = get_global_id(0);
@@ -163,8 +178,8 @@ kernel void elementwise(global const float* a, global const float* b, global flo
   const int x = i / c % w;
   const int y = i / c / w % h;
   const int n = i / c / w / h;
-  const float p = a[n * an + y * ah + x * aw + z * ac];
-  const float q = b[n * bn + y * bh + x * bw + z * bc];
+  const float p = AT(a, n * an + y * ah + x * aw + z * ac);
+  const float q = AT(b, n * bn + y * bh + x * bw + z * bc);
   float r;
   switch (operation) {
     case 0: r = p + q; break;
@@ -174,7 +189,7 @@ kernel void elementwise(global const float* a, global const float* b, global flo
     case 4: r = fmax(p, q); break;
     default: r = fmin(p, q); break;
   }
-  out[i] = act(r, activation);
+  PUT(act(r, activation), i, out);
 }
 
 // Tells the host that all before it is done. Kernels of OpenCL C 1.2 have no order of memory; the fence and the exchange are

@@ -46,7 +46,8 @@ struct OpenClOptions {
   bool tune = false;
 };
 
-/// The device with kernels for f32 convolutions, linear layers and elementwise operators, NHWC.
+/// The device with kernels for convolutions, linear layers and elementwise operators, NHWC, in f32,
+/// or with f16 in memory and f32 in registers.
 /// Blocking calls replace flags on a device without atomics. Throws cpubone::Error saying what to
 /// install where there is no such device, or what it lacks.
 std::shared_ptr<const Coprocessor> opencl_coprocessor(const OpenClOptions& options = {});

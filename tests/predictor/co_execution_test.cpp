@@ -67,6 +67,33 @@ TEST_CASE("a coprocessor is only given operators of classes that were measured t
   CHECK_FALSE(runs("attention 1x7x7x96->1x7x7x32 heads=2 f32"));
 }
 
+TEST_CASE("published latencies of a coprocessor are predicted from the others", "[predictor]") {
+  const CoExecutionPredictor pixel4 = calibrate_co_execution(find_device("pixel4"));
+  CHECK(coprocessor_mape(pixel4) < 0.11);
+  CHECK(coprocessor_mape(pixel4) > 0.01);
+  CHECK(pixel4.cpu.evidence == Evidence::calibrated);
+  CHECK_THAT(coprocessor_evidence(pixel4),
+             ContainsSubstring("calibrated from published latencies (TFLite GPU delegate) of 702 "
+                               "operators") &&
+                 ContainsSubstring("30 us to start an operator and to wait for it (assumed, "));
+  CHECK_THAT(coprocessor_evidence(fast_coprocessor()), ContainsSubstring("20 shared layers"));
+  CHECK_THROWS_WITH(calibrate_co_execution(find_device("pi5")),
+                    ContainsSubstring("device \"pi5\": its file has no \"coprocessor\""));
+}
+
+TEST_CASE("what it takes to wait for a coprocessor is in each of its parts", "[predictor]") {
+  DeviceDescription device = find_device("pixel4");
+  const Op op = parse_op("conv2d 1x14x14x256->1x14x14x256 k3x3 s1 p1,1,1,1 g1 f32");
+  const CoExecutionPredictor pixel4 = calibrate_co_execution(device);
+  const ChannelSplit split = split_at(op, 0, costs_within_network(pixel4));
+  CHECK(split.coprocessor_ns == Approx(30'000 + estimate(pixel4.coprocessor, op).ns).epsilon(0.02));
+  CHECK(planned_split(pixel4, op).ns < split.ns);
+  CHECK(terms(pixel4, op, split).ops_ns == split.ns);
+  device.coprocessor->wait_us = 1e5;
+  const CoExecutionPredictor late = calibrate_co_execution(device);
+  CHECK(planned_split(late, op).cpu_channels == 256);
+}
+
 TEST_CASE("a layer that was shared as it cannot be is refused", "[predictor]") {
   CoExecutionProfile profile = imaginary_profile(3);
   profile.shared[0].op = parse_op("conv2d 1x8x8x8->1x8x8x96 k1x1 s1 p0,0,0,0 g4 f32");

@@ -71,7 +71,7 @@ TEST_CASE("the peak is that of the fastest cores", "[predictor]") {
 TEST_CASE("an unknown device is answered with the known ones", "[predictor]") {
   CHECK_THROWS_WITH(
       find_device("pi6"),
-      "device: got \"pi6\", expected one of pi5, pi4, pixel7pro, xeon-w2125, generic-x86");
+      "device: got \"pi6\", expected one of pi5, pi4, pixel4, pixel7pro, xeon-w2125, generic-x86");
 }
 
 TEST_CASE("a wrong device file says where and why", "[predictor]") {

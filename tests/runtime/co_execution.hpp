@@ -67,6 +67,12 @@ inline std::vector<Op> layers() {
   return ops;
 }
 
+inline Op in_f16(const Op& op) {
+  std::string line = text(op);
+  line.replace(line.rfind("f32"), 3, "f16");
+  return parse_op(line);
+}
+
 /// Every place at which an operator's channels may be cut, both ends among them; or some of them.
 inline std::vector<int> splits(const Op& op, int most = 1 << 16) {
   std::vector<int> all;

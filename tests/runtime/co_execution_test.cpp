@@ -5,6 +5,8 @@
 #include "benchmarks/simulated_coprocessor.hpp"
 #include "graph/builder.hpp"
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
+#include "runtime/xnnpack_channels.hpp"
 #include "tests/catch.hpp"
 #include "tests/runtime/co_execution.hpp"
 
@@ -64,6 +66,27 @@ TEST_CASE("a network whose layers are shared computes what the CPU alone compute
   CHECK(text(shared.plan()).find("co-execution") != std::string::npos);
   for (unsigned seed = 0; seed < 3; ++seed)
     CHECK(relative_error(outputs(shared, seed), outputs(alone, seed)) < 1e-5);
+}
+
+TEST_CASE("a network in f16 whose layers are shared computes what it computes in f32",
+          "[runtime]") {
+  if (!channels_run_in_f16()) {
+    WARN("XNNPACK has no f16 on this CPU");
+    return;
+  }
+  Executor exact(chain(), random_parameters(), nullptr);
+  SimulatedCoprocessor failing;
+  failing.fails = [](int start) { return start == 2; };
+  for (const auto& coprocessor : {simulated_coprocessor(), simulated_coprocessor(failing)}) {
+    const CoExecution co(coprocessor, half(), {.falls_back = true});
+    Executor shared =
+        co_executor(with_dtype(chain(), DType::f16), co, random_parameters(), nullptr);
+    for (unsigned seed = 0; seed < 3; ++seed) {
+      const double error = relative_error(outputs(shared, seed), outputs(exact, seed));
+      CHECK(error < 5e-3);
+      CHECK(error > 1e-5);  // else it was f32
+    }
+  }
 }
 
 TEST_CASE("layers are left to the CPU where it computes all channels", "[runtime]") {

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "graph/error.hpp"
+#include "graph/passes.hpp"
 #include "graph/schema.hpp"
+#include "runtime/xnnpack_channels.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
 #include "tests/runtime/co_execution.hpp"
@@ -44,6 +46,23 @@ TEST_CASE("OpenCL runs some, or all, channels of every kind of layer", "[opencl]
   }
 }
 
+TEST_CASE("OpenCL runs some, or all, channels of layers in f16", "[opencl]") {
+  const auto device = coprocessor();
+  if (!device) return;
+  for (const Op& layer : test::layers()) {
+    const Op op = test::in_f16(layer);
+    for (const int channels : test::splits(op, 3)) {
+      if (channels > 0 && !channels_run_in_f16()) continue;
+      CAPTURE(text(op), channels);
+      const CoExecution co(device, [channels](const Op&) { return channels; });
+      REQUIRE(co.supports(op));
+      const double error = error_of(op, co);
+      CHECK(error < 2e-3);
+      CHECK(error > 1e-5);  // else it was f32
+    }
+  }
+}
+
 TEST_CASE("OpenCL runs elementwise operators as numpy broadcasts", "[opencl]") {
   const auto device = coprocessor();
   if (!device) return;
@@ -60,6 +79,7 @@ TEST_CASE("OpenCL runs elementwise operators as numpy broadcasts", "[opencl]") {
     const Op op = parse_op(line);
     CHECK(co.supports(op));
     CHECK(error_of(op, co) < 5e-6);
+    CHECK(error_of(test::in_f16(op), co) < 2e-3);
   }
 }
 
@@ -68,6 +88,7 @@ TEST_CASE("a whole network on OpenCL, and shared with it, computes what the CPU 
   const auto device = coprocessor();
   if (!device) return;
   const Network net = find_network("mobileone-s0");
+  const Network half_net = with_dtype(net, DType::f16);
   Executor alone(net, random_parameters(), nullptr);
   test::fill(alone.input(), 3);
   alone.run();
@@ -82,6 +103,11 @@ TEST_CASE("a whole network on OpenCL, and shared with it, computes what the CPU 
       executor.run();
       CHECK(relative_error(executor.output(), alone.output()) < 1e-4);
     }
+    if (shared && !channels_run_in_f16()) continue;
+    Executor half = co_executor(half_net, co, random_parameters(), nullptr);
+    test::fill(half.input(), 3);
+    half.run();
+    CHECK(relative_error(half.output(), alone.output()) < 0.02);
   }
 }
 
@@ -94,6 +120,7 @@ TEST_CASE("a size of work groups is chosen, and told", "[opencl]") {
     return on.compile(channel_part(op, p, 0, op.output().c))->kernel();
   };
   CHECK(kernel(*device, "linear 1x1x1x40->1x1x1x30 f32") == "matrix_product 8x8");
+  CHECK(kernel(*device, "linear 1x1x1x40->1x1x1x30 f16") == "matrix_product 8x8 f16");
   CHECK(kernel(*device, "conv2d 1x8x8x4->1x8x8x8 k3x3 s1 p1,1,1,1 g1 f32") == "convolution 1x64");
   CHECK(kernel(*device, "conv2d 1x8x8x64->1x8x8x64 k3x3 s1 p1,1,1,1 g64 f32") == "depthwise 16x4");
   OpenClOptions tuning;
@@ -109,7 +136,7 @@ TEST_CASE("memory that the device does not share is refused", "[opencl]") {
   const auto task =
       device->compile(channel_part(op, random_parameters()(network_of(op).nodes[0]), 0, 30));
   std::vector<float> values(100);
-  const std::array<const float*, 1> inputs{values.data()};
+  const std::array<const void*, 1> inputs{values.data()};
   CHECK_THROWS_WITH(task->bind(inputs, values.data()),
                     "OpenCL: a tensor of matrix_product is not in memory that the device shares");
 }
