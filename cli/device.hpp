@@ -44,8 +44,15 @@ std::vector<std::string> device_names(const std::vector<std::string>& devices, s
 Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
 
-/// The same with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
-/// keeps) or a file that it wrote. Throws as `device_predictor` does.
+/// Predictors of one device in every precision that it is known in, f32 first: of `host` and of a
+/// device in devices/ what was measured, of files what they are. Throws as `device_predictor` does,
+/// std::invalid_argument where f32 is missing or files are of different devices or threads.
+std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& devices,
+                                               const Conditions& conditions,
+                                               const Terminal& terminal);
+
+/// `device_predictor` with a coprocessor beside the CPU: `host` (what `cpubone-profile --device
+/// host+gpu` keeps) or a file that it wrote. Throws as `device_predictor` does.
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal);
 
