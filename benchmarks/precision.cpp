@@ -56,18 +56,19 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   for (const Network& network : networks) {
     const PrecisionComparison got = compare_precisions(network, threads, seconds_per_network);
     const std::string& name = network.name;
-    log_speedups += std::log(got.speedup);
-    rows.inform(name + ": f32", ms(got.f32_ns), "ms", fmt::format("{} threads", threads));
-    rows.inform(name + ": f16", ms(got.f16_ns), "ms",
-                got.f16_ns == 0    ? "does not run here"
-                : got.f16_emulated ? "emulated"
-                                   : "native");
-    rows.inform(name + ": f32 over f16", got.f16_speedup, "ratio", "median of turns");
-    rows.inform(name + ": int8", ms(got.int8_ns), "ms");
-    rows.add(name + ": f32 over int8", got.speedup, "ratio", 1, ">=", "median of turns");
-    rows.inform(name + ": int8's time in conversions", conversion_ns(got) / got.int8_ns, "share");
-    rows.inform(name + ": int8's time in what stays f32", fallback_ns(got) / got.int8_ns, "share",
-                fallbacks(got));
+    log_speedups += std::log(got.speedup.value);
+    rows.inform(name + ": f32", ms(got.f32_ns.value), "ms", fmt::format("{} threads", threads));
+    rows.inform(name + ": f16", ms(got.f16_ns.value), "ms",
+                got.f16_ns.value == 0 ? "does not run here"
+                : got.f16_emulated    ? "emulated"
+                                      : "native");
+    rows.inform(name + ": f32 over f16", got.f16_speedup.value, "ratio", "median of turns");
+    rows.inform(name + ": int8", ms(got.int8_ns.value), "ms");
+    rows.add(name + ": f32 over int8", got.speedup.value, "ratio", 1, ">=", "median of turns");
+    rows.inform(name + ": int8's time in conversions", conversion_ns(got) / got.int8_ns.value,
+                "share");
+    rows.inform(name + ": int8's time in what stays f32", fallback_ns(got) / got.int8_ns.value,
+                "share", fallbacks(got));
     rows.add(
         name + ": memory of int8 over f32's",
         static_cast<double>(got.int8_memory_bytes) / static_cast<double>(got.f32_memory_bytes),

@@ -179,6 +179,61 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
   return under(conditions, std::move(predictor), device);
 }
 
+namespace {
+
+/// A device that is no file, in a precision; nothing where it was not measured in it.
+std::optional<Predictor> measured_in(DType dtype, const std::string& device, Conditions conditions,
+                                     const Terminal& terminal) {
+  conditions.precision = dtype;
+  if (dtype == DType::f32) return device_predictor(device, conditions, terminal);
+#ifdef CPUBONE_WITH_PROFILER
+  const MeasureSettings settings = settings_of(conditions);
+  if (device == "host") {
+    const std::filesystem::path path = host_profile_path(settings);
+    return std::filesystem::exists(path) ? std::optional(fitted(load_profile(path))) : std::nullopt;
+  }
+  if (const auto measured = measured_profile(device, settings)) return fitted(*measured);
+#endif
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& devices,
+                                               const Conditions& conditions,
+                                               const Terminal& terminal) {
+  std::vector<Predictor> predictors;
+  for (const std::string& device : devices) {
+    if (std::filesystem::is_regular_file(device)) {
+      predictors.push_back(device_predictor(device, conditions, terminal));
+      continue;
+    }
+    if (devices.size() > 1)
+      throw std::invalid_argument(fmt::format(
+          "--device: expected one device, or files of one device in several precisions, got \"{}\"",
+          fmt::join(devices, ",")));
+    for (const DType dtype : {DType::f32, DType::f16, DType::qs8})
+      if (auto predictor = measured_in(dtype, device, conditions, terminal))
+        predictors.push_back(std::move(*predictor));
+  }
+  std::stable_sort(predictors.begin(), predictors.end(), [](const auto& a, const auto& b) {
+    return a.settings.dtype == DType::f32 && b.settings.dtype != DType::f32;
+  });
+  const Predictor& first = predictors.front();
+  for (const Predictor& other : predictors)
+    if (other.device.cpu != first.device.cpu || other.settings.threads != first.settings.threads)
+      throw std::invalid_argument(fmt::format(
+          "--device: expected files of one device on one number of threads, got {} on {} and {} "
+          "on {}",
+          first.device.cpu, first.settings.threads, other.device.cpu, other.settings.threads));
+  if (first.settings.dtype != DType::f32)
+    throw std::invalid_argument(fmt::format(
+        "--device: expected \"{}\" to be known in f32, too; name the file of a profile in f32 "
+        "beside it, by a comma",
+        fmt::join(devices, ",")));
+  return predictors;
+}
+
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal) {
   const MeasureSettings settings = settings_of(conditions);

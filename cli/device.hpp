@@ -44,7 +44,14 @@ std::vector<std::string> device_names(const std::vector<std::string>& devices, s
 Predictor device_predictor(const std::string& device, const Conditions& conditions,
                            const Terminal& terminal);
 
-/// The same with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
+/// Predictors of one device in every precision that it is known in, f32 first: of `host` and of a
+/// device in devices/ what was measured, of files what they are. Throws as `device_predictor` does,
+/// std::invalid_argument where f32 is missing or files are of different devices or threads.
+std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& devices,
+                                               const Conditions& conditions,
+                                               const Terminal& terminal);
+
+/// `device_predictor` with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
 /// keeps), a file that it wrote, or a device, by name or file, of whose coprocessor latencies were
 /// published. Throws as `device_predictor` does.
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,

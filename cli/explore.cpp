@@ -14,9 +14,12 @@
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "explorer/studies_co_execution.hpp"
+#include "explorer/studies_precision.hpp"
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
+#include "predictor/precision_comparison.hpp"
+#include "profiler/compare_precisions.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "profiler/measure.hpp"
@@ -30,6 +33,8 @@ using namespace cpubone;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr double least_comparison_s = 1;  // of a network in all precisions
 
 struct Arguments {
   std::string device = "host";
@@ -114,6 +119,11 @@ std::string announcement(const Arguments& arguments, double budget_s, const Meas
       "searches and measures what it proposes for {:.0f} s; {}, and keeps the machine's profile in "
       "{}. Ctrl-C stops, and the same command goes on; an idle machine is measured best.",
       budget.profile_s, budget.published_s, budget.explore_s, written, profile.string());
+}
+
+bool compares_precisions(const Arguments& arguments) {
+  return std::find(arguments.studies.begin(), arguments.studies.end(), precision_study_name) !=
+         arguments.studies.end();
 }
 
 /// What `--device` names: several by commas, but where a file is of that name.
@@ -229,34 +239,82 @@ MeasureSplits splits_measurer(const Arguments& arguments, const CoExecutionPredi
   };
 }
 
-void study_tool(const Arguments& arguments, const std::string& command,
+/// The study `precision` of networks, and the device that it is of.
+std::pair<Study, Target> compared_precisions(const Arguments& arguments,
+                                             std::span<const Network> networks,
+                                             std::span<const OwnTop1> int8_top1,
+                                             const cli::Terminal& terminal) {
+  const std::vector<std::string> devices = devices_of(arguments);
+  const cli::Conditions conditions = conditions_of(arguments);
+  const bool is_host = devices == std::vector<std::string>{"host"};
+  std::optional<Target> target;  // a profile that there is not yet is measured, as for all studies
+  if (is_host) target = subject_of(arguments, published_networks(), terminal).target;
+  const std::vector<Predictor> predictors =
+      cli::predictors_by_precision(devices, conditions, terminal);
+  if (!is_host && predictors.size() == 1)
+    throw std::invalid_argument(
+        fmt::format("--study precision: \"{}\" is known in f32 only; measure it with "
+                    "`cpubone-profile --precision qs8`, and name the files of its profiles, or of "
+                    "predictors, by commas",
+                    arguments.device));
+  std::vector<PrecisionComparison> measured;
+  std::vector<PrecisionComparison> predicted;
+  const PinnedThread pinned(conditions.cpus);
+  const double seconds =
+      std::max(least_comparison_s, studies_s(1) / static_cast<double>(networks.size()));
+  cli::Progress progress(terminal, "comparing precisions");
+  for (const Network& network : networks) {
+    progress.update(static_cast<double>(predicted.size()), static_cast<double>(networks.size()),
+                    network.name);
+    predicted.push_back(predict_precisions(predictors, network));
+    if (is_host)
+      measured.push_back(compare_precisions(network, predictors.front().settings.threads, seconds));
+    if (cli::interrupted()) throw Error("interrupted");
+  }
+  Study study = precision_study(measured, predicted, int8_top1);
+  return {std::move(study), target ? std::move(*target) : predicted_target(predictors.front())};
+}
+
+void study_tool(const Arguments& arguments, const ExploreRequest& request,
                 const cli::Terminal& terminal, cli::Format format) {
   std::vector<std::string> names = arguments.studies;
   if (names == std::vector<std::string>{"all"})
     names.assign(study_names().begin(), study_names().end());
-  for (const std::string& name : names)
-    if (!is_co_execution_study(name)) check_study_name(name);
-  const auto shared =
-      std::stable_partition(names.begin(), names.end(),
-                            [](const std::string& name) { return !is_co_execution_study(name); });
+  std::vector<std::string> shared;
+  std::vector<std::string> usual;
+  for (const std::string& name : names) {
+    if (name == precision_study_name) continue;
+    if (is_co_execution_study(name)) {
+      shared.push_back(name);
+    } else {
+      check_study_name(name);
+      usual.push_back(name);
+    }
+  }
   Result result;
   std::optional<Target> target;
-  if (shared != names.begin()) {
+  if (!usual.empty()) {
     Subject subject = subject_of(arguments, published_networks(), terminal);
-    result.studies = run_studies(subject.target, subject.machine.get(),
-                                 std::span(names.begin(), shared), hooks_of(terminal));
+    result.studies = run_studies(subject.target, subject.machine.get(), usual, hooks_of(terminal));
     target = std::move(subject.target);
   }
-  if (shared != names.end()) {
+  if (compares_precisions(arguments)) {
+    auto [study, of] =
+        compared_precisions(arguments, request.own.empty() ? published_networks() : request.own,
+                            request.accuracy.own, terminal);
+    result.studies.push_back(std::move(study));
+    if (!target) target = std::move(of);
+  }
+  if (!shared.empty()) {
     const CoExecutionPredictor predictor =
         cli::co_execution_predictor(arguments.device, conditions_of(arguments), terminal);
     const MeasureSplits measure = splits_measurer(arguments, predictor, terminal);
-    for (const std::string& name : std::span(shared, names.end()))
+    for (const std::string& name : shared)
       result.studies.push_back(co_execution_study(name, predictor, measure));
     if (!target) target = predicted_target(predictor.cpu);
     result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.runtime});
   }
-  describe(result, *target, {utc_now(), command, seed_of(arguments)});
+  describe(result, *target, request.provenance);
   save_result(result, {}, arguments.output);
   write_pages(std::span(&result, 1), arguments.output, terminal);
   if (format == cli::Format::json)
@@ -292,10 +350,14 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
           {fmt::format("{}: {}", named.network.name, text(node)), "its latency is of the rest"});
     request.own.push_back(std::move(named.network));
   }
-  if (!arguments.studies.empty() && !request.own.empty())
-    throw std::invalid_argument("--study: has networks of its own; leave out --compare");
-  if (!arguments.studies.empty() && devices_of(arguments).size() > 1)
+  const bool only_precisions = compares_precisions(arguments) && arguments.studies.size() == 1;
+  if (!arguments.studies.empty() && !request.own.empty() && !only_precisions)
+    throw std::invalid_argument(
+        "--study: has networks of its own; leave out --compare, or all studies but precision");
+  if (!arguments.studies.empty() && devices_of(arguments).size() > 1 && !only_precisions)
     throw std::invalid_argument("--study: is of one device, got \"" + arguments.device + "\"");
+  if (compares_precisions(arguments) && !arguments.precision.empty())
+    throw std::invalid_argument("--study precision: is of all precisions; leave out --precision");
   if (arguments.co_executes && (!arguments.studies.empty() || devices_of(arguments).size() > 1))
     throw std::invalid_argument(
         "--co-execution: searches networks for one CPU and the coprocessor beside it: expected one "
@@ -307,7 +369,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
   cli::require_writable_folder(request.folder);
   const FolderLock lock(request.folder);
   cli::interrupted();
-  if (!arguments.studies.empty()) return study_tool(arguments, command, terminal, format);
+  if (!arguments.studies.empty()) return study_tool(arguments, request, terminal, format);
 
   const Subject subject =
       subject_of(arguments, compared_networks(request.form, request.own), terminal);
@@ -398,6 +460,8 @@ int main(int argc, char** argv) {
                  "run studies instead, or \"all\": operators, partial-conv, grouping, kernel, "
                  "fusion, upsampling, attention, "
                  "activations, blocks, correlation, mac-efficiency, threads; or, not of \"all\", "
+                 "precision (f32 beside f16 and int8, of --compare's networks or the published "
+                 "ones), and "
                  "co-execution-linear and co-execution-conv, of a machine that cpubone-profile "
                  "--device host+gpu has measured")
       ->delimiter(',');

@@ -140,12 +140,12 @@ nlohmann::json to_contract(const PrecisionComparison& comparison) {
                      {"int8_ms", part.int8_ns * 1e-6},
                      {"reason", part.reason}});
   return {{"name", comparison.network},
-          {"f32_ms", comparison.f32_ns * 1e-6},
-          {"f16_ms", comparison.f16_ns * 1e-6},
-          {"int8_ms", comparison.int8_ns * 1e-6},
-          {"f16_speedup", comparison.f16_speedup},
+          {"f32_ms", comparison.f32_ns.value * 1e-6},
+          {"f16_ms", comparison.f16_ns.value * 1e-6},
+          {"int8_ms", comparison.int8_ns.value * 1e-6},
+          {"f16_speedup", comparison.f16_speedup.value},
           {"f16_emulated", comparison.f16_emulated},
-          {"speedup", comparison.speedup},
+          {"speedup", comparison.speedup.value},
           {"conversions_ms", conversion_ns(comparison) * 1e-6},
           {"stays_f32_ms", fallback_ns(comparison) * 1e-6},
           {"f32_memory_bytes", comparison.f32_memory_bytes},
@@ -175,13 +175,13 @@ Table table_of(const std::vector<PrecisionComparison>& comparisons) {
     return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
   };
   for (const PrecisionComparison& c : comparisons)
-    table.rows.push_back({c.network, fmt::format("{:.3f}", c.f32_ns * 1e-6),
-                          or_dash(c.f16_ns * 1e-6, 3), fmt::format("{:.3f}", c.int8_ns * 1e-6),
-                          or_dash(c.f16_speedup, 2), fmt::format("{:.2f}", c.speedup),
-                          fmt::format("{:.1f}", 100 * conversion_ns(c) / c.int8_ns),
-                          fmt::format("{:.1f}", 100 * fallback_ns(c) / c.int8_ns),
-                          mib(c.f32_memory_bytes), c.f16_ns == 0 ? "–" : mib(c.f16_memory_bytes),
-                          mib(c.int8_memory_bytes)});
+    table.rows.push_back(
+        {c.network, fmt::format("{:.3f}", c.f32_ns.value * 1e-6), or_dash(c.f16_ns.value * 1e-6, 3),
+         fmt::format("{:.3f}", c.int8_ns.value * 1e-6), or_dash(c.f16_speedup.value, 2),
+         fmt::format("{:.2f}", c.speedup.value),
+         fmt::format("{:.1f}", 100 * conversion_ns(c) / c.int8_ns.value),
+         fmt::format("{:.1f}", 100 * fallback_ns(c) / c.int8_ns.value), mib(c.f32_memory_bytes),
+         c.f16_ns.value == 0 ? "–" : mib(c.f16_memory_bytes), mib(c.int8_memory_bytes)});
   return table;
 }
 
@@ -197,12 +197,13 @@ Table breakdown_of(const PrecisionComparison& comparison) {
                {"remark"}},
               {}};
   for (const PrecisionPart& part : comparison.parts) {
-    const bool conversion = part.f32_ns == 0;
+    const bool conversion = is_conversion(part);
+    const bool is_new = part.f32_ns == 0;
     table.rows.push_back({part.node, text(part.op), part.engine,
-                          conversion ? "" : fmt::format("{:.1f}", part.f32_ns * 1e-3),
+                          is_new ? "" : fmt::format("{:.1f}", part.f32_ns * 1e-3),
                           part.f16_ns == 0 ? "" : fmt::format("{:.1f}", part.f16_ns * 1e-3),
                           fmt::format("{:.1f}", part.int8_ns * 1e-3),
-                          conversion ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
+                          is_new ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
                           conversion            ? "conversion"
                           : part.reason.empty() ? ""
                                                 : "stays f32: " + part.reason});

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <map>
 
-#include "explorer/study.hpp"
-
 namespace cpubone {
 
 GainFinding find_gain(const Result& result, std::string_view network, double top1) {

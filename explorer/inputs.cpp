@@ -85,6 +85,7 @@ void describe_predictor(Result& result, const Predictor& predictor) {
   result.device.runtime = device.runtime;
   result.device.threads = predictor.settings.threads;
   result.device.precision = std::string(name(predictor.settings.dtype));
+  result.device.emulated = predictor.settings.dtype == DType::f16 && !calculates_in_f16(device);
   const auto add = [&](const char* label, const std::string& text) {
     if (!text.empty()) result.device.conditions.push_back({label, text});
   };

@@ -10,6 +10,7 @@
 
 #include "explorer/studies.hpp"
 #include "explorer/studies_co_execution.hpp"
+#include "explorer/studies_precision.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -62,13 +63,6 @@ void add_published(StudyPlan& plan) {
 }
 
 }  // namespace
-
-Interval ratio(const Interval& a, const Interval& b) {
-  const auto half = [](const Interval& i) { return 0.5 * std::log(i.high / i.low); };
-  const double value = a.value / b.value;
-  const double spread = std::hypot(half(a), half(b));
-  return {value, value * std::exp(-spread), value * std::exp(spread)};
-}
 
 std::optional<bool> below_one(const Interval& quotient) {
   if (quotient.low <= 1 && 1 <= quotient.high) return std::nullopt;
@@ -182,8 +176,8 @@ std::span<const std::string_view> study_names() {
 
 void check_study_name(std::string_view name) {
   if (std::find(known_studies.begin(), known_studies.end(), name) == known_studies.end())
-    throw std::invalid_argument(fmt::format("study: got \"{}\", expected one of {}, {}", name,
-                                            fmt::join(known_studies, ", "),
+    throw std::invalid_argument(fmt::format("study: got \"{}\", expected one of {}, {}, {}", name,
+                                            fmt::join(known_studies, ", "), precision_study_name,
                                             fmt::join(co_execution_study_names(), ", ")));
 }
 

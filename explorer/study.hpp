@@ -53,9 +53,6 @@ struct StudyPlan {
   std::function<void(std::span<const StudyRow>, Study&)> conclude = {};
 };
 
-/// Quotient of two latencies with the interval that their intervals give it.
-Interval ratio(const Interval& a, const Interval& b);
-
 /// Whether a quotient lies on one side of 1 beyond noise; none within noise.
 std::optional<bool> below_one(const Interval& quotient);
 

@@ -412,6 +412,11 @@ void describe(Result& result, const Target& target, const Provenance& provenance
   result.seed = static_cast<std::int64_t>(provenance.seed);
   describe_predictor(result, target.predictor);
   result.device.name = target.name;
+  if (result.device.emulated)
+    result.warnings.push_back(
+        {"f16 is emulated: this CPU, or XNNPACK on it, calculates in f32 and only stores in f16",
+         "do not take these latencies for those of a CPU with half precision; f32 is likely faster "
+         "here"});
   for (const Warning& warning : target.profile.warnings) result.warnings.push_back(warning);
   result.predictor->profile_seconds = target.profile.seconds;
   result.predictor->networks = network_error(result.networks);

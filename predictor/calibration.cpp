@@ -80,9 +80,9 @@ Predictor described(const DeviceDescription& device) {
 }
 
 /// A device's published latencies, and how its description is adapted to them.
-class Calibration {
+class DeviceCalibration {
  public:
-  explicit Calibration(const DeviceDescription& device)
+  explicit DeviceCalibration(const DeviceDescription& device)
       : device_(device),
         base_(described(device)),
         // The costs are those of all threads together.
@@ -165,7 +165,7 @@ std::size_t families(const std::vector<LeftOut>& rows) {
   return names.size();
 }
 
-std::vector<double> residuals(const std::vector<LeftOut>& rows, double LeftOut::*prediction) {
+std::vector<double> residuals(const std::vector<LeftOut>& rows, double LeftOut::* prediction) {
   std::vector<double> values;
   for (const LeftOut& row : rows) values.push_back(std::log(row.*prediction / row.published_ms));
   return values;
@@ -208,7 +208,7 @@ Spread description_spread() {
   static const Spread value = [] {
     std::vector<double> all;
     for (const DeviceDescription& device : known_devices()) {
-      const std::vector<double> more = Calibration(device).description_residuals();
+      const std::vector<double> more = DeviceCalibration(device).description_residuals();
       all.insert(all.end(), more.begin(), more.end());
     }
     return spread(all);
@@ -283,11 +283,11 @@ double mean_error(const std::vector<LeftOut>& rows) {
 }  // namespace
 
 std::vector<LeftOut> leave_one_out(const DeviceDescription& device) {
-  return Calibration(device).leave_one_out();
+  return DeviceCalibration(device).leave_one_out();
 }
 
 Predictor calibrate(const DeviceDescription& device) {
-  const Calibration calibration(device);
+  const DeviceCalibration calibration(device);
   const std::vector<LeftOut> left_out = calibration.leave_one_out();
   const Spread error = expected_spread(left_out);
   Predictor predictor = calibration.predictor();

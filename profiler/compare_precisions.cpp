@@ -1,9 +1,9 @@
 #include "profiler/compare_precisions.hpp"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
@@ -21,6 +21,12 @@ namespace {
 using Pool = std::shared_ptr<const ThreadPool>;
 
 constexpr std::size_t fewest_turns = 5;
+
+/// Their median with its 95 % interval.
+Interval interval_of(std::span<const double> samples) {
+  const Timing timing = summarise(samples, 1);
+  return {timing.median_ns, timing.low_ns, timing.high_ns};
+}
 
 /// A network that runs beside others, as a whole and step by step.
 class InTurns {
@@ -47,12 +53,12 @@ class InTurns {
   std::size_t runs() const { return whole_ns_.size(); }
   /// As it is executed step by step.
   const Network& network() const { return steps_.network(); }
-  double median_ns() const { return median(whole_ns_); }
-  /// The median quotient of this one's times over the other's, turn by turn.
-  double median_over(const InTurns& other) const {
+  Interval ns() const { return interval_of(whole_ns_); }
+  /// The quotient of this one's times over the other's, turn by turn.
+  Interval over(const InTurns& other) const {
     std::vector<double> ratios;
     for (std::size_t i = 0; i < runs(); ++i) ratios.push_back(whole_ns_[i] / other.whole_ns_[i]);
-    return median(ratios);
+    return interval_of(ratios);
   }
   /// Of each node: medians, scaled so that all add up to the whole's.
   std::map<std::string, double> node_ns() const {
@@ -64,7 +70,7 @@ class InTurns {
       nodes[network().nodes[static_cast<std::size_t>(node)].name] += ns;
       sum += ns;
     }
-    for (auto& [name, ns] : nodes) ns *= median_ns() / sum;
+    for (auto& [name, ns] : nodes) ns *= median(whole_ns_) / sum;
     return nodes;
   }
 
@@ -75,31 +81,13 @@ class InTurns {
   std::vector<std::vector<double>> step_ns_;
 };
 
-bool converts(const Op& op) {
-  return op.kind == OpKind::quantise || op.kind == OpKind::dequantise;
-}
-
 }  // namespace
-
-double conversion_ns(const PrecisionComparison& comparison) {
-  double total = 0;
-  for (const PrecisionPart& part : comparison.parts)
-    if (converts(part.op)) total += part.int8_ns;
-  return total;
-}
-
-double fallback_ns(const PrecisionComparison& comparison) {
-  double total = 0;
-  for (const PrecisionPart& part : comparison.parts)
-    if (!part.reason.empty()) total += part.int8_ns;
-  return total;
-}
 
 PrecisionComparison compare_precisions(const Network& network, int threads, double seconds) {
   const auto pool = std::make_shared<const ThreadPool>(threads);
   const QuantisedNetwork quantised =
       quantise(network, random_parameters(), random_images(network, 1), pool);
-  PrecisionComparison result{.network = network.name};
+  PrecisionComparison result{.network = network.name, .family = network.family};
   InTurns f32(network, pool, result.f32_memory_bytes);
   InTurns int8(quantised.network, pool, result.int8_memory_bytes);
   std::optional<InTurns> f16;
@@ -114,13 +102,13 @@ PrecisionComparison compare_precisions(const Network& network, int threads, doub
     if (f16) f16->run();
     int8.run();
   }
-  result.f32_ns = f32.median_ns();
-  result.int8_ns = int8.median_ns();
-  result.speedup = f32.median_over(int8);
+  result.f32_ns = f32.ns();
+  result.int8_ns = int8.ns();
+  result.speedup = f32.over(int8);
   if (f16) {
-    result.f16_ns = f16->median_ns();
-    result.f16_speedup = f32.median_over(*f16);
-    result.f16_emulated = !has_f16_arithmetic();
+    result.f16_ns = f16->ns();
+    result.f16_speedup = f32.over(*f16);
+    result.f16_emulated = !calculates_in_f16(describe_host());
   }
 
   std::map<std::string, double> f32_of = f32.node_ns();

@@ -67,6 +67,20 @@ std::string cpu_name() {
   return fmt::format("{} ({})", board, cpu);
 }
 
+#if defined(__x86_64__)
+/// GCC 12 has no name to ask for it by.
+bool has_avx512fp16() {
+  constexpr unsigned leaf = 7;
+  constexpr unsigned bit = 1U << 23U;  // in edx
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) != 0 && (d & bit) != 0 &&
+         __builtin_cpu_supports("avx512f");
+}
+#endif
+
 /// Instruction sets that XNNPACK and the Eigen kernels choose by.
 std::vector<std::string> cpu_features() {
   std::vector<std::string> features;
@@ -78,6 +92,7 @@ std::vector<std::string> cpu_features() {
   add("avx2", __builtin_cpu_supports("avx2"));
   add("avx512bw", __builtin_cpu_supports("avx512bw"));
   add("avx512f", __builtin_cpu_supports("avx512f"));
+  add("avx512fp16", has_avx512fp16());
   add("avx512vl", __builtin_cpu_supports("avx512vl"));
   add("avx512vnni", __builtin_cpu_supports("avx512vnni"));
   add("fma", __builtin_cpu_supports("fma"));
@@ -211,26 +226,6 @@ Device describe_host(std::span<const int> cpus, Backends backends) {
   device.compiler = "gcc " __VERSION__;
 #endif
   return device;
-}
-
-bool has_f16_arithmetic() {
-#if defined(__x86_64__)
-  // XNNPACK's kernels for AVX-512 FP16 are newer than 2022-02.
-  constexpr unsigned leaf = 7;
-  constexpr unsigned avx512fp16 = 1U << 23U;  // in edx
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) != 0 && (d & avx512fp16) != 0 &&
-         __builtin_cpu_supports("avx512f") &&
-         xnnpack_version().find("git2022") == std::string::npos;
-#elif defined(__aarch64__)
-  const std::vector<std::string> features = arm_features();
-  return std::find(features.begin(), features.end(), "fphp") != features.end();
-#else
-  return false;
-#endif
 }
 
 bool is_emulated() {

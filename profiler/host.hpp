@@ -31,10 +31,6 @@ Conditions read_conditions();
 /// CPUs that differ in speed, the fastest cluster first; one cluster where all are alike.
 std::vector<std::vector<int>> cpu_clusters();
 
-/// Whether XNNPACK calculates in half precision on this CPU; elsewhere it only stores what it
-/// calculates in f32 so.
-bool has_f16_arithmetic();
-
 /// Whether this process runs under an emulator, where timings mean nothing.
 bool is_emulated();
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 
 namespace cpubone {
 
@@ -9,5 +10,13 @@ struct Interval {
   double high = 0;
   bool operator==(const Interval&) const = default;
 };
+
+/// Quotient of two values with the interval that their intervals give it.
+inline Interval ratio(const Interval& a, const Interval& b) {
+  const auto half = [](const Interval& i) { return 0.5 * std::log(i.high / i.low); };
+  const double value = a.value / b.value;
+  const double spread = std::hypot(half(a), half(b));
+  return {value, value * std::exp(-spread), value * std::exp(spread)};
+}
 
 }  // namespace cpubone

@@ -61,6 +61,15 @@ std::vector<std::pair<std::string, std::string>> identity(const Device& d,
 
 }  // namespace
 
+bool calculates_in_f16(const Device& device) {
+  const auto has = [&](std::string_view feature) {
+    return std::find(device.features.begin(), device.features.end(), feature) !=
+           device.features.end();
+  };
+  // XNNPACK's kernels for AVX-512 FP16 are newer than 2022-02.
+  return has("fphp") || (has("avx512fp16") && device.runtime.find("git2022") == std::string::npos);
+}
+
 std::string fingerprint(const Device& device, const MeasureSettings& settings) {
   std::string text;
   for (const auto& [label, value] : identity(device, settings))

@@ -40,6 +40,10 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 
+/// Whether XNNPACK calculates in half precision on a device; elsewhere it only stores what it
+/// calculates in f32 so.
+bool calculates_in_f16(const Device& device);
+
 enum class CacheMode {
   cold,  ///< weights out of the caches, activations warm: as in a network
   hot,   ///< everything stays in the caches

@@ -85,6 +85,7 @@ const Table<ResultDevice>& table<ResultDevice>() {
        optional<&T::runtime>("runtime", "with its version"),
        field<&T::threads>("threads", "that networks run on", {1, 4096}),
        optional<&T::precision>("precision", "e.g. `f32`"),
+       optional<&T::emulated>("emulated", "it calculates in f32 and only stores in the precision"),
        optional<&T::conditions>("conditions", "what else was noted")}};
   return device;
 }

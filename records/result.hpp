@@ -36,6 +36,7 @@ struct ResultDevice {
   int threads = 1;
   std::string precision;  ///< e.g. `f32`
   std::vector<Labelled> conditions;
+  bool emulated = false;  ///< it calculates in f32 and only stores in the precision, f16
   bool operator==(const ResultDevice&) const = default;
 };
 

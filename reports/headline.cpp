@@ -129,10 +129,9 @@ std::string recommendation(const Result& result) {
 }  // namespace
 
 std::string headline_sentence(const Result& result) {
-  const std::string precision = precision_text(result.device);
+  const std::string precision = unusual_precision(result.device);
   std::string sentence = recommendation(result);
-  if (precision == "int8" || precision == "f16")
-    sentence += fmt::format(" Latencies are of networks in {}.", precision);
+  if (!precision.empty()) sentence += fmt::format(" Latencies are of networks in {}.", precision);
   return sentence;
 }
 

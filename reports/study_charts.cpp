@@ -37,7 +37,7 @@ constexpr StudyChart latency_against_split(std::string_view study) {
           .points = "measured ms"};
 }
 
-constexpr std::array<StudyChart, 14> all_charts{{
+constexpr std::array<StudyChart, 15> all_charts{{
     {"operators",
      "bar",
      {"input", "nominal"},
@@ -76,6 +76,11 @@ constexpr std::array<StudyChart, 14> all_charts{{
     {"threads", "line", {"threads"}, {"latency ms", "quantitative", "log"}, {"subject", "nominal"}},
     latency_against_split("co-execution-linear"),
     latency_against_split("co-execution-conv"),
+    {"precision",
+     "point",
+     {"f32 ms", "quantitative", "log"},
+     {"f32 / int8"},
+     {"family", "nominal"}},
     {"crossover",
      "line",
      {"channels", "quantitative", "log"},

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "reports/summary.hpp"
 #include "reports/words.hpp"
 
 namespace cpubone {
@@ -283,6 +284,56 @@ std::string co_execution_conv(const Facts& f) {
   return co_execution(f, "convolutions", "1.75 planned and 1.87 by grid search");
 }
 
+/// How much faster than f32 networks are in `precision`, `int8` or `f16`.
+std::string speedups(const Facts& f, const std::string& precision) {
+  const std::size_t network = f.column("network");
+  const std::size_t speedup = f.column("f32 / " + precision);
+  const auto least = static_cast<std::size_t>(f(precision + "_least_row"));
+  const auto most = static_cast<std::size_t>(f(precision + "_most_row"));
+  std::string text =
+      fmt::format("{} is {:.2f} times as fast as f32", precision, f(precision + "_speedup_mean"));
+  if (f.study.rows.size() > 1)
+    text += fmt::format(" in the geometric mean of {} networks, from {:.2f} ({}) to {:.2f} ({})",
+                        f(precision + "_networks"), f.value(least, speedup), f.text(least, network),
+                        f.value(most, speedup), f.text(most, network));
+  return text;
+}
+
+std::string precision(const Facts& f) {
+  std::string sentence = fmt::format("On {} ", f.place);
+  const bool has_int8 = f.has("int8_speedup_mean");
+  const bool has_f16 = f.has("f16_speedup_mean");
+  if (has_int8)
+    sentence += fmt::format(
+        "{}; conversions take {:.1f} % of int8's time and what stays f32 {:.1f} %, and memory is "
+        "{:.2f} of f32's",
+        speedups(f, "int8"), 100 * f("conversions_share"), 100 * f("stays_f32_share"),
+        f("int8_memory_ratio"));
+  if (has_f16) {
+    sentence += (has_int8 ? "; " : "") + speedups(f, "f16");
+    sentence += f("f16_emulated") != 0
+                    ? ", and emulated: the CPU, or XNNPACK on it, calculates in f32 and only "
+                      "stores in f16"
+                    : ", natively";
+  }
+  sentence += ".";
+  if (f.has("f32_prediction_mape")) {
+    std::vector<std::string> errors;
+    for (const char* in : {"f32", "f16", "int8"})
+      if (const std::string error = fmt::format("{}_prediction_mape", in); f.has(error))
+        errors.push_back(fmt::format("{:.1f} % in {}", 100 * f(error), in));
+    sentence += fmt::format(" Predictions are off by {} on average.", fmt::join(errors, ", "));
+  }
+  if (!has_int8) return sentence;
+  if (f.has("int8_top1_loss_mean"))
+    return sentence + fmt::format(
+                          " Top-1 in int8 is {:.2f} points below what was published for f32 on "
+                          "average over {} network{}, {:.2f} at most.",
+                          f("int8_top1_loss_mean"), f("int8_top1_networks"),
+                          f("int8_top1_networks") == 1 ? "" : "s", f("int8_top1_loss_most"));
+  return sentence + " What int8 loses of the accuracy is not known.";
+}
+
 struct StudyWords {
   std::string_view name;
   std::string_view title;
@@ -297,7 +348,7 @@ constexpr std::string_view cpubone_rule = "CPUBone (arXiv 2603.26425): fused bel
 constexpr std::string_view co_execution_paper =
     "Li, Paolieri, Golubchik (arXiv 2510.21081), abstract";
 
-constexpr std::array<StudyWords, 17> all_words{{
+constexpr std::array<StudyWords, 18> all_words{{
     {"operators", "Ten stacked layers: convolution, grouped, depthwise, partial",
      "FasterNet (arXiv 2303.03667), Table 1", operators},
     {"partial-conv", "Partial convolution: slicing against split and concatenate",
@@ -325,6 +376,7 @@ constexpr std::array<StudyWords, 17> all_words{{
      co_execution_paper, co_execution_linear, true, false},
     {"co-execution-conv", "Convolutions shared with a coprocessor: latency against split",
      co_execution_paper, co_execution_conv, true, false},
+    {"precision", "f32 beside f16 and int8", "", precision, false},
     {"sensitivity", "What one step in each choice does to the published networks", "", sensitivity,
      false},
     {"crossover", "Where fused blocks stop beating unfused ones, as predicted", cpubone_rule,
@@ -344,13 +396,18 @@ const StudyWords* words_of(const Study& study) {
 Statement statement(const Study& study, const ResultDevice& device) {
   const StudyWords* words = words_of(study);
   if (words == nullptr) return {study.name, "", Verdict::none};
-  const Facts facts(study, device.name == "host" ? "this CPU" : device.name);
+  const std::string in = unusual_precision(device);
+  std::string place = device.name == "host" ? "this CPU" : device.name;
+  if (!in.empty()) place += " in " + in;
+  const Facts facts(study, std::move(place));
   Statement said{std::string(words->title), words->sentence(facts), Verdict::none};
   if (!facts.complete) said.sentence.clear();
   // Those that the explorer adds say so themselves.
   if (study.predicted && !said.sentence.empty() &&
       said.sentence.find("redicted") == std::string::npos)
     said.sentence += " Latencies are predicted, not measured.";
+  if (in == "int8" && !words->source.empty() && !said.sentence.empty())
+    said.sentence += fmt::format(" What was published is not in {}.", in);
   if (words->claims && (words->claims_predicted || !study.predicted))
     said.verdict = !study.holds ? Verdict::open : *study.holds ? Verdict::holds : Verdict::fails;
   return said;

@@ -207,12 +207,17 @@ std::vector<std::string> summary_sentences(const Result& result) {
 }
 
 std::string precision_text(const ResultDevice& device) {
-  return device.precision == name(DType::qs8) ? "int8" : device.precision;
+  if (device.precision == name(DType::qs8)) return "int8";
+  return device.emulated ? "emulated " + device.precision : device.precision;
+}
+
+std::string unusual_precision(const ResultDevice& device) {
+  return device.precision == name(DType::f32) ? "" : precision_text(device);
 }
 
 std::string device_text(const ResultDevice& device) {
-  const bool usual = device.precision.empty() || device.precision == name(DType::f32);
-  return usual ? device.name : fmt::format("{} in {}", device.name, precision_text(device));
+  const std::string in = unusual_precision(device);
+  return in.empty() ? device.name : fmt::format("{} in {}", device.name, in);
 }
 
 std::vector<std::string> result_names(std::span<const Result> results) {

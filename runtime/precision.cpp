@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "graph/passes.hpp"
-#include "graph/quantise.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/eigen_backend.hpp"
 #include "runtime/xnnpack_traits.hpp"
@@ -30,14 +29,18 @@ bool runs_in_int8(const Op& op) {
   return xnnpack_runs(op) || eigen_backend().supports(op);
 }
 
-Network in_precision(const Network& network, DType dtype) {
-  if (dtype == DType::f32 || is_quantised(network)) return network;
-  if (dtype == DType::f16) return with_dtype(network, dtype);
+QuantisedNetwork quantised_for_latency(const Network& network) {
   const Network split = split_for_int8(network);
   constexpr ValueRange any{-1, 1};
   Calibration calibration{std::vector<ValueRange>(split.inputs.size(), any), {}};
   for (const Node& node : split.nodes) calibration.nodes.emplace_back(node.op.outputs.size(), any);
-  return quantise(split, calibration, runs_in_int8).network;
+  return quantise(split, calibration, runs_in_int8);
+}
+
+Network in_precision(const Network& network, DType dtype) {
+  if (dtype == DType::f32 || is_quantised(network)) return network;
+  if (dtype == DType::f16) return with_dtype(network, dtype);
+  return quantised_for_latency(network).network;
 }
 
 Network lowered(const Network& network, DType dtype) {

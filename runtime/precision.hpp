@@ -1,5 +1,6 @@
 #pragma once
 #include "graph/network.hpp"
+#include "graph/quantise.hpp"
 
 namespace cpubone {
 
@@ -10,9 +11,11 @@ Network split_for_int8(const Network& network);
 /// Without XNNPACK: what its oldest version does.
 bool runs_in_int8(const Op& op);
 
-/// The network in a precision, for latencies: of int8 quantised as if all tensors had one range,
-/// without running it, since what is executed hardly depends on ranges. A network that is quantised
-/// already stays as it is.
+/// The network in int8, for latencies: quantised as if all tensors had one range, without running
+/// it, since what is executed hardly depends on ranges. Throws std::invalid_argument where a tensor
+/// is not f32.
+QuantisedNetwork quantised_for_latency(const Network& network);
+/// The network in a precision, for latencies. One that is quantised already stays as it is.
 Network in_precision(const Network& network, DType dtype);
 /// The same as it is executed: what is measured, and what predictions count.
 Network lowered(const Network& network, DType dtype);

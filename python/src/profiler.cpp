@@ -146,8 +146,9 @@ py::dict compared_precisions(const Network& network, int threads, double seconds
                          "f16_ms"_a = part.f16_ns * 1e-6, "int8_ms"_a = part.int8_ns * 1e-6,
                          "reason"_a = part.reason));
   return py::dict(
-      "f32_ms"_a = c.f32_ns * 1e-6, "f16_ms"_a = c.f16_ns * 1e-6, "int8_ms"_a = c.int8_ns * 1e-6,
-      "f16_speedup"_a = c.f16_speedup, "f16_emulated"_a = c.f16_emulated, "speedup"_a = c.speedup,
+      "f32_ms"_a = c.f32_ns.value * 1e-6, "f16_ms"_a = c.f16_ns.value * 1e-6,
+      "int8_ms"_a = c.int8_ns.value * 1e-6, "f16_speedup"_a = c.f16_speedup.value,
+      "f16_emulated"_a = c.f16_emulated, "speedup"_a = c.speedup.value,
       "conversions_ms"_a = conversion_ns(c) * 1e-6, "stays_f32_ms"_a = fallback_ns(c) * 1e-6,
       "f32_memory_bytes"_a = c.f32_memory_bytes, "f16_memory_bytes"_a = c.f16_memory_bytes,
       "int8_memory_bytes"_a = c.int8_memory_bytes, "rows"_a = rows);

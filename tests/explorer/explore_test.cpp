@@ -61,7 +61,7 @@ TEST_CASE("an exploration confirms what it proposes", "[explorer]") {
   Result whole = result;
   whole.created = "2026-01-31T12:00:00Z";
   whole.tool_version = "0.1.0";
-  whole.device = {"fake", "Fake CPU", Evidence::measured, "none", 1, "f32", {}};
+  whole.device = {"fake", "Fake CPU", Evidence::measured, "none", 1, "f32", {}, false};
   const nlohmann::json json = to_json(whole);
   CHECK(read_result(JsonReader(json, "result#")) == whole);
   const LatencyModel model = fake_latency();

@@ -105,6 +105,18 @@ TEST_CASE("studies of a device tell what was approved", "[explorer]") {
   check_approved("studies.txt", text);
 }
 
+TEST_CASE("studies of int8 say so, and that what was published is not", "[explorer]") {
+  ResultDevice device;
+  device.name = "host";
+  device.precision = "qs8";
+  const std::string sentence = statement(run("operators", fake(10)), device).sentence;
+  CHECK_THAT(sentence, ContainsSubstring("On this CPU in int8 depthwise convolutions reach"));
+  CHECK_THAT(sentence, Matchers::EndsWith("What was published is not in int8."));
+  device.precision = "f32";
+  CHECK_THAT(statement(run("operators", fake(10)), device).sentence,
+             !ContainsSubstring("in f32") && !ContainsSubstring("is not in"));
+}
+
 TEST_CASE("predicted studies say so", "[explorer]") {
   StudyContext context = fake(10);
   context.predicted = true;

@@ -12,6 +12,7 @@
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "predictor/evaluation.hpp"
+#include "predictor/precision_comparison.hpp"
 #include "runtime/precision.hpp"
 #include "runtime/xnnpack_traits.hpp"
 #include "space/random_network.hpp"
@@ -644,6 +645,36 @@ TEST_CASE("a predictor of a profile in int8 predicts networks as they run in int
   for (const OpPrediction& op : predicted.ops) CHECK(op.op == without_quantisation(op.op));
   // One that is quantised already is predicted as it is.
   CHECK(predict(predictor, in_precision(network, DType::qs8)).latency.ms == predicted.latency.ms);
+}
+
+TEST_CASE("predictions in f32 and int8 are compared node by node", "[predictor]") {
+  const std::vector<Predictor> both{exact_predictor(), fit_predictor(int8_profile())};
+  const Network network = random_network(703);
+  const PrecisionComparison compared = predict_precisions(both, network);
+  CHECK(compared.f32_ns.value * 1e-6 == Approx(predict(both[0], network).latency.ms));
+  CHECK(compared.int8_ns.value * 1e-6 == Approx(predict(both[1], network).latency.ms));
+  CHECK(compared.speedup.value == Approx(compared.f32_ns.value / compared.int8_ns.value));
+  CHECK(compared.f16_ns.value == 0);
+  CHECK(4 * compared.int8_memory_bytes > compared.f32_memory_bytes);
+  CHECK(2 * compared.int8_memory_bytes < compared.f32_memory_bytes);
+  double int8_ns = 0;
+  double f32_ns = 0;
+  std::size_t floats = 0;
+  for (const PrecisionPart& part : compared.parts) {
+    int8_ns += part.int8_ns;
+    f32_ns += part.f32_ns;
+    floats += part.reason.empty() ? 0 : 1;
+    if (is_conversion(part)) CHECK(part.f32_ns == 0);
+  }
+  CHECK(int8_ns == Approx(compared.int8_ns.value));
+  CHECK(f32_ns == Approx(compared.f32_ns.value));
+  CHECK(conversion_ns(compared) > 0);
+  CHECK(floats == quantised_for_latency(network).floats.size());
+  CHECK(fallback_text(compared).empty() == (floats == 0));
+  CHECK_THROWS_WITH(predict_precisions(std::span(both).last(1), network),
+                    ContainsSubstring("expected a predictor in f32, got none"));
+  CHECK_THROWS_WITH(predict_precisions(std::vector(2, both[0]), network),
+                    ContainsSubstring("two predictors are of f32"));
 }
 
 TEST_CASE("what is known in another precision is refused by name", "[predictor]") {

@@ -121,6 +121,19 @@ TEST_CASE("a profile whose device was edited is refused", "[profile]") {
   CHECK_THAT(error_of("/settings/threads", 1), ContainsSubstring("#/fingerprint"));
 }
 
+TEST_CASE("half precision is calculated in where CPU and XNNPACK have it", "[profile]") {
+  Device device;
+  device.features = {"avx512bw", "avx512f"};
+  device.runtime = "XNNPACK 0.0~git20241108.4ea82e5-3, Eigen 3.4.0";
+  CHECK_FALSE(calculates_in_f16(device));
+  device.features = {"avx512bw", "avx512f", "avx512fp16"};
+  CHECK(calculates_in_f16(device));
+  device.runtime = "XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0";
+  CHECK_FALSE(calculates_in_f16(device));
+  device.features = {"asimd", "asimddp", "fphp"};
+  CHECK(calculates_in_f16(device));
+}
+
 TEST_CASE("a fingerprint is of what latencies depend on, and of nothing else", "[profile]") {
   const Profile profile = example();
   const std::string original = fingerprint(profile.device, profile.settings);

@@ -114,4 +114,8 @@ TEST_CASE("a recommendation says where latencies are not of f32", "[reports]") {
   result.device.precision = "qs8";
   CHECK(headline_sentence(result) == usual + " Latencies are of networks in int8.");
   CHECK(result_names(std::span(&result, 1)) == std::vector<std::string>{"host in int8"});
+  result.device.precision = "f16";
+  CHECK(headline_sentence(result) == usual + " Latencies are of networks in f16.");
+  result.device.emulated = true;
+  CHECK(headline_sentence(result) == usual + " Latencies are of networks in emulated f16.");
 }
