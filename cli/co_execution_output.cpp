@@ -82,6 +82,7 @@ nlohmann::json to_contract(const CoExecutionPredictor& predictor, const CoExecut
           {"cpu_alone_low_ms", alone.low_ms},
           {"cpu_alone_high_ms", alone.high_ms},
           {"synchronisation_ms", predictor.synchronisation_ns * 1e-6},
+          {"unhidden_share", predictor.unhidden_share},
           {"wait_ms", predictor.wait_ns * 1e-6},
           {"coprocessor_evidence", coprocessor_evidence(predictor)},
           {"source", source_of(predictor)},

@@ -33,6 +33,7 @@ CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
                              std::span<const Network> networks) {
   CoExecutionSummary summary{coprocessor_name(predictor),
                              1e-3 * predictor.synchronisation_ns,
+                             predictor.unhidden_share,
                              predictor.shared_layers,
                              predictor.shared_mape,
                              {},

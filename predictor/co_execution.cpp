@@ -27,19 +27,6 @@ std::vector<MeasuredSplit> measured_splits(const CoExecutionPredictor& predictor
   return splits;
 }
 
-/// Mean absolute percentage error on layers, each left out of what synchronisation is fitted to.
-double left_out_mape(std::span<const MeasuredSplit> splits, CoExecutionCosts costs) {
-  double sum = 0;
-  for (std::size_t i = 0; i < splits.size(); ++i) {
-    std::vector<MeasuredSplit> others(splits.begin(), splits.end());
-    others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
-    costs.synchronisation_ns = 0;
-    costs.synchronisation_ns = fitted_synchronisation_ns(others, costs);
-    sum += std::abs(split_at(splits[i].op, splits[i].cpu_channels, costs).ns / splits[i].ns - 1);
-  }
-  return splits.empty() ? 0 : sum / static_cast<double>(splits.size());
-}
-
 /// The side that computes longest.
 struct LongerPart {
   bool by_cpu = true;
@@ -61,10 +48,12 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
   predictor.cpu = fit_predictor(profile.cpu, calibration);
   predictor.coprocessor = fit_predictor(profile.coprocessor);
   const std::vector<MeasuredSplit> splits = measured_splits(predictor, profile.shared);
-  const CoExecutionCosts apart = predicted_costs(predictor.cpu, predictor.coprocessor, 0);
-  predictor.synchronisation_ns = fitted_synchronisation_ns(splits, apart);
+  const SharingCosts sharing =
+      fitted_sharing(splits, predicted_costs(predictor.cpu, predictor.coprocessor, 0));
+  predictor.synchronisation_ns = sharing.synchronisation_ns;
+  predictor.unhidden_share = sharing.unhidden_share;
   predictor.shared_layers = static_cast<int>(splits.size());
-  predictor.shared_mape = left_out_mape(splits, apart);
+  predictor.shared_mape = sharing.mape;
   return predictor;
 }
 
@@ -111,9 +100,10 @@ double coprocessor_mape(const CoExecutionPredictor& predictor) {
 std::string coprocessor_evidence(const CoExecutionPredictor& predictor) {
   if (predictor.coprocessor.evidence == Evidence::measured)
     return fmt::format(
-        "synchronisation {:.1f} us, {} shared layers predicted with a mean error of {:.1f} % each "
-        "left out",
-        predictor.synchronisation_ns * 1e-3, predictor.shared_layers, 100 * predictor.shared_mape);
+        "synchronisation {:.1f} us, {:.0f} % of the shorter part not hidden by the longer, {} "
+        "shared layers predicted with a mean error of {:.1f} % each left out",
+        predictor.synchronisation_ns * 1e-3, 100 * predictor.unhidden_share,
+        predictor.shared_layers, 100 * predictor.shared_mape);
   int operators = 0;
   for (const ClassModel& model : predictor.coprocessor.classes) operators += model.operators;
   return fmt::format(
@@ -141,7 +131,7 @@ CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor) {
           [&predictor](const Op& part) {
             return predictor.wait_ns + terms(predictor.coprocessor, part).ops_ns;
           },
-          predictor.synchronisation_ns};
+          predictor.synchronisation_ns, predictor.unhidden_share};
 }
 
 ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op) {

@@ -16,6 +16,7 @@ struct CoExecutionPredictor {
   Predictor cpu;
   Predictor coprocessor;
   double synchronisation_ns = 0;  ///< where both run, fitted
+  double unhidden_share = 0;      ///< of the shorter part, as `CoExecutionCosts` tells; fitted
   /// To start each of the coprocessor's operators and to wait for it: 0 where its latencies, being
   /// measured, have that.
   double wait_ns = 0;

@@ -1,17 +1,60 @@
 #include "predictor/split_planner.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "runtime/channel_part.hpp"
 
 namespace cpubone {
+namespace {
+
+/// A shared operator: what its parts would take alone, and what both took.
+struct Parts {
+  double shorter_ns;
+  double longer_ns;
+  double ns;
+};
+
+double predicted_ns(const Parts& parts, const SharingCosts& sharing) {
+  return parts.longer_ns + sharing.unhidden_share * parts.shorter_ns + sharing.synchronisation_ns;
+}
+
+double synchronisation_ns(std::span<const Parts> all, double unhidden_share) {
+  std::vector<double> beyond;
+  for (const Parts& parts : all)
+    beyond.push_back(parts.ns - predicted_ns(parts, {0, unhidden_share, 0}));
+  const auto middle = beyond.begin() + static_cast<std::ptrdiff_t>(beyond.size() / 2);
+  std::nth_element(beyond.begin(), middle, beyond.end());
+  return std::max(0.0, *middle);
+}
+
+SharingCosts fitted(std::span<const Parts> all) {
+  SharingCosts best;
+  if (all.empty()) return best;
+  constexpr int steps = 20;
+  constexpr double worth = 0.9;  // else noise of small parts is taken for a share
+  double least = 0;
+  for (int step = 0; step <= steps; ++step) {
+    const double share = double{1} * step / steps;
+    const SharingCosts sharing{synchronisation_ns(all, share), share, 0};
+    double error = 0;
+    for (const Parts& parts : all)
+      error += std::abs(predicted_ns(parts, sharing) / parts.ns - 1) / (step == 0 ? 1 : worth);
+    if (step > 0 && error >= least) continue;
+    least = error;
+    best = sharing;
+  }
+  return best;
+}
+
+}  // namespace
 
 CoExecutionCosts predicted_costs(const Predictor& cpu, const Predictor& coprocessor,
                                  double synchronisation_ns) {
   return {[&cpu](const Op& op) { return estimate(cpu, op).ns; },
           [&coprocessor](const Op& op) { return estimate(coprocessor, op).ns; },
-          synchronisation_ns};
+          synchronisation_ns, 0};
 }
 
 Runner runner_of(const ChannelSplit& split) {
@@ -42,7 +85,8 @@ ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& co
   } else {
     split.cpu_ns = costs.cpu(channel_part(op, 0, cpu_channels));
     split.coprocessor_ns = costs.coprocessor(channel_part(op, cpu_channels, channels));
-    split.ns = std::max(split.cpu_ns, split.coprocessor_ns) + costs.synchronisation_ns;
+    const auto [shorter_ns, longer_ns] = std::minmax({split.cpu_ns, split.coprocessor_ns});
+    split.ns = longer_ns + costs.unhidden_share * shorter_ns + costs.synchronisation_ns;
   }
   return split;
 }
@@ -67,17 +111,22 @@ std::vector<ChannelSplit> likely_splits(const Op& op, const CoExecutionCosts& co
   return splits;
 }
 
-double fitted_synchronisation_ns(std::span<const MeasuredSplit> measured,
-                                 const CoExecutionCosts& costs) {
-  std::vector<double> beyond;
+SharingCosts fitted_sharing(std::span<const MeasuredSplit> measured,
+                            const CoExecutionCosts& costs) {
+  std::vector<Parts> all;
   for (const MeasuredSplit& m : measured) {
     const ChannelSplit split = split_at(m.op, m.cpu_channels, costs);
-    beyond.push_back(m.ns - std::max(split.cpu_ns, split.coprocessor_ns));
+    const auto [shorter_ns, longer_ns] = std::minmax({split.cpu_ns, split.coprocessor_ns});
+    all.push_back({shorter_ns, longer_ns, m.ns});
   }
-  if (beyond.empty()) return 0;
-  const auto middle = beyond.begin() + static_cast<std::ptrdiff_t>(beyond.size() / 2);
-  std::nth_element(beyond.begin(), middle, beyond.end());
-  return std::max(0.0, *middle);
+  SharingCosts sharing = fitted(all);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<Parts> others = all;
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
+    sharing.mape += std::abs(predicted_ns(all[i], fitted(others)) / all[i].ns - 1) /
+                    static_cast<double>(all.size());
+  }
+  return sharing;
 }
 
 }  // namespace cpubone

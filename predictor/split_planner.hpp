@@ -13,6 +13,9 @@ struct CoExecutionCosts {
   std::function<double(const Op&)> cpu;
   std::function<double(const Op&)> coprocessor;  ///< from its start until the CPU knows it is done
   double synchronisation_ns = 0;                 ///< on top where both run
+  /// Of the shorter part's time what the longer does not hide: 0 where both run at once, 1 where
+  /// they take turns on one core; between where they slow each other down.
+  double unhidden_share = 0;
 };
 
 /// Costs as two predictors estimate them, one fitted to a profile of the CPU, one to a profile of
@@ -40,7 +43,8 @@ inline constexpr int channels_to_split_by = 16;
 /// groups (of a group alone, where the operator has fewer channels than that).
 std::vector<int> candidate_splits(const Op& op, int multiple = channels_to_split_by);
 
-/// The larger of what both parts take, and synchronisation. Throws std::invalid_argument where
+/// The larger of what both parts take, of the smaller what that does not hide, and
+/// synchronisation. Throws std::invalid_argument where
 /// channels are no part of the operator.
 ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& costs);
 
@@ -63,9 +67,14 @@ struct MeasuredSplit {
   int cpu_channels = 0;
   double ns = 0;
 };
-/// What synchronisation costs: the median of what operators took beyond the larger of their parts,
-/// never below 0; 0 for none.
-double fitted_synchronisation_ns(std::span<const MeasuredSplit> measured,
-                                 const CoExecutionCosts& costs);
+/// What sharing costs beyond the parts. The shorter part is hidden unless saying otherwise makes
+/// the error a tenth smaller at least; synchronisation is the median of what is left, never below
+/// 0. Nothing for none.
+struct SharingCosts {
+  double synchronisation_ns = 0;
+  double unhidden_share = 0;
+  double mape = 0;  ///< mean absolute percentage error on the operators, each left out
+};
+SharingCosts fitted_sharing(std::span<const MeasuredSplit> measured, const CoExecutionCosts& costs);
 
 }  // namespace cpubone

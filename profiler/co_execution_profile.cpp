@@ -18,7 +18,8 @@ namespace {
 constexpr double share_of_cpu = 0.6;
 constexpr double share_of_coprocessor = 0.3;
 constexpr int coprocessor_ops = 300;
-constexpr int shared_layers = 40;
+constexpr std::size_t small_layers = 30;
+constexpr std::size_t larger_layers = 10;
 
 /// Of the plan, in its order.
 std::vector<Op> supported_ops(const CoExecution& co_execution, const MeasureOptions& options) {
@@ -52,16 +53,21 @@ int half_of_channels(const Op& op) {
   return (op.output().c / step + 1) / 2 * step;
 }
 
-/// The measured layers of least work: of larger ones synchronisation is less than predictions err.
-std::vector<Op> small_layers(const Profile& coprocessor) {
+/// The measured layers of least work, since of larger ones synchronisation is less than predictions
+/// err, and some of the larger, which tell whether one side hides the other.
+std::vector<Op> layers_to_share(const Profile& coprocessor) {
   std::vector<Op> layers;
   for (const OpRecord& record : coprocessor.ops)
     if (has_channel_parts(record.op) && half_of_channels(record.op) < record.op.output().c)
       layers.push_back(record.op);
   std::stable_sort(layers.begin(), layers.end(),
                    [](const Op& a, const Op& b) { return macs(a) < macs(b); });
-  if (layers.size() > shared_layers) layers.erase(layers.begin() + shared_layers, layers.end());
-  return layers;
+  if (layers.size() <= small_layers + larger_layers) return layers;
+  const std::size_t rest = layers.size() - small_layers;
+  std::vector<Op> some(layers.begin(), layers.begin() + small_layers);
+  for (std::size_t k = 0; k < larger_layers; ++k)
+    some.push_back(layers[small_layers + k * (rest - 1) / (larger_layers - 1)]);
+  return some;
 }
 
 }  // namespace
@@ -94,7 +100,7 @@ CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
   const auto halves = std::make_shared<const CoExecution>(
       coprocessor, [](const Op& op) { return has_channel_parts(op) ? half_of_channels(op) : 0; });
   constexpr double before = share_of_cpu + share_of_coprocessor;
-  Profile shared = measure(small_layers(measured.coprocessor), halves,
+  Profile shared = measure(layers_to_share(measured.coprocessor), halves,
                            part_of(options, ".shared", before, 1 - before));
   for (OpRecord& record : shared.ops)
     measured.shared.push_back({record.op, half_of_channels(record.op), std::move(record.timing)});

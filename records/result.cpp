@@ -329,6 +329,10 @@ const Table<CoExecutionSummary>& table<CoExecutionSummary>() {
       {field<&T::coprocessor>("coprocessor", "device and driver"),
        field<&T::synchronisation_us>("synchronisation_us", "of a shared layer, fitted",
                                      not_negative),
+       field<&T::unhidden_share>("unhidden_share",
+                                 "of the shorter part's time what the longer does not hide: 1 "
+                                 "where both take turns, fitted",
+                                 {0, 1}),
        field<&T::layers_measured>("layers_measured", "shared ones, which that is fitted to",
                                   not_negative),
        field<&T::shared_mape>("shared_mape", "mean error on them, each left out, a fraction",

@@ -253,9 +253,11 @@ std::string co_execution_sentence(const Result& result) {
   if (!shared.published.empty())
     return sentence + "Nothing was measured here: " + shared.published + ".";
   return sentence + fmt::format(
-                        "Synchronisation takes {:.0f} us a shared layer; {} shared layers that "
-                        "were measured are predicted {} off on average, each left out.",
-                        shared.synchronisation_us, shared.layers_measured,
+                        "Synchronisation takes {:.0f} us a shared layer, and the longer part "
+                        "hides {:.0f} % of the shorter; {} shared layers that were measured are "
+                        "predicted {} off on average, each left out.",
+                        shared.synchronisation_us, 100 - 100 * shared.unhidden_share,
+                        shared.layers_measured,
                         percent_text(shared.shared_mape));
 }
 

@@ -18,7 +18,7 @@
 namespace cpubone {
 namespace {
 
-constexpr std::size_t readable_past_end = 64;
+constexpr std::size_t readable_past_half = 64;
 
 struct Late : Error {
   using Error::Error;
@@ -110,7 +110,7 @@ class Halves {
     Half& half = at->second;
     if (added) {
       half.count = static_cast<std::size_t>(elements(of.shape));
-      const std::size_t bytes = half.count * half_bytes + readable_past_end;
+      const std::size_t bytes = half.count * half_bytes + readable_past_half;
       half.life = {(bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment, first,
                    last};
     }
@@ -229,7 +229,7 @@ class CoExecutable : public Executable {
       if (halves_)
         for (const int tensor : tensors)
           step.alone->floats.emplace_back(halves_->count(tensor) +
-                                          readable_past_end / sizeof(float));
+                                          readable_past_half / sizeof(float));
       bind_alone(step);
     }
     std::vector<std::vector<float>>& floats = step.alone->floats;

@@ -43,7 +43,11 @@ float act(float x, int activation) {
 
 // The first `count` of 4 channels.
 void put(global STORED* out, float4 sum, int count, int activation) {
-  if (activation != 0)
+  if (activation == 1)  // what convolutions and linear layers apply at once: whole vectors
+    sum = fmax(sum, 0.0f);
+  else if (activation == 2)
+    sum = clamp(sum, 0.0f, 6.0f);
+  else if (activation != 0)
     sum = (float4)(act(sum.x, activation), act(sum.y, activation), act(sum.z, activation), act(sum.w, activation));
   if (count >= 4) {
     PUT4(sum, out);

@@ -104,6 +104,7 @@ TEST_CASE("a summary of shared layers counts who runs them, and what that saves"
   const std::vector<Network> networks{find_network("mobileone-s0")};
   const CoExecutionSummary summary = summarise(predictor, networks);
   CHECK(summary.synchronisation_us == Approx(1e-3 * predictor.synchronisation_ns));
+  CHECK(summary.unhidden_share == predictor.unhidden_share);
   CHECK(summary.layers_measured == 20);
   REQUIRE(summary.networks.size() == 1);
   const SharedNetwork& n = summary.networks[0];

@@ -78,10 +78,39 @@ TEST_CASE("splits are multiples that suit kernels and groups", "[predictor]") {
 TEST_CASE("synchronisation is what operators take beyond the larger part, in the median",
           "[predictor]") {
   const CoExecutionCosts c = costs(1, 0, 1, 0);
-  CHECK(fitted_synchronisation_ns({}, c) == 0);
+  CHECK(fitted_sharing({}, c).synchronisation_ns == 0);
   const std::vector<MeasuredSplit> measured{
       {linear, 32, 3250}, {linear, 16, 4860}, {linear, 48, 9999}};
-  CHECK(fitted_synchronisation_ns(measured, c) == 60);
+  CHECK(fitted_sharing(measured, c).synchronisation_ns == 60);
   const std::vector<MeasuredSplit> faster{{linear, 32, 3000}};
-  CHECK(fitted_synchronisation_ns(faster, c) == 0);
+  CHECK(fitted_sharing(faster, c).synchronisation_ns == 0);
+}
+
+TEST_CASE("what the longer part does not hide of the shorter is fitted", "[predictor]") {
+  const CoExecutionCosts c = costs(1, 100, 0.5, 0);
+  for (const double share : {0.0, 0.4, 1.0}) {
+    CoExecutionCosts shared = c;
+    shared.synchronisation_ns = 70;
+    shared.unhidden_share = share;
+    std::vector<MeasuredSplit> measured;
+    for (const int channels : {8, 16, 24, 32, 40, 48, 56})
+      measured.push_back({linear, channels, split_at(linear, channels, shared).ns});
+    const SharingCosts fitted = fitted_sharing(measured, c);
+    CHECK(fitted.unhidden_share == Approx(share));
+    CHECK(fitted.synchronisation_ns == Approx(70));
+    CHECK(fitted.mape == Approx(0).margin(1e-9));
+  }
+  // A part that takes long to be hidden is not worth sharing.
+  CoExecutionCosts turns = costs(1, 800, 0.5, 0);
+  CHECK(plan_split(linear, turns).cpu_channels == 32);
+  turns.unhidden_share = 1;
+  CHECK(plan_split(linear, turns).cpu_channels == 0);
+}
+
+TEST_CASE("a share that explains less than a tenth of the error is not fitted", "[predictor]") {
+  const CoExecutionCosts c = costs(1, 5000, 0.1, 0);
+  std::vector<MeasuredSplit> measured;  // 5 ns a channel, with a share of 0.05, err by 4 % less
+  for (int channels = 1; channels < 9; ++channels)
+    measured.push_back({linear, channels, split_at(linear, channels, c).ns + 3.5 * channels});
+  CHECK(fitted_sharing(measured, c).unhidden_share == 0);
 }
