@@ -22,9 +22,16 @@ cpubone_fetch(fxdiv Maratyszcza/FXdiv 63058eff77e11aa15bf531df5dd34395ec3017c8
               3d7b0e9c4c658a84376a1086126be02f9b7f753caa95e009d9ac38d11da444db)
 
 find_program(CPUBONE_CLANG NAMES clang-19 clang-18 clang-17 clang-16 clang DOC "C compiler of XNNPACK from source")
-if(NOT CPUBONE_CLANG OR CMAKE_CROSSCOMPILING)
-  message(FATAL_ERROR "XNNPACK from source is built by Clang for the machine itself: install clang (scripts/install-dependencies "
-          "--upstream), or set CPUBONE_XNNPACK=system")
+if(NOT CPUBONE_CLANG)
+  message(FATAL_ERROR "XNNPACK from source is built by Clang: install clang (scripts/install-dependencies --upstream), or set "
+          "CPUBONE_XNNPACK=system")
+endif()
+set(xnnpack_target "")
+if(CMAKE_CROSSCOMPILING)
+  set(xnnpack_target -DCMAKE_SYSTEM_NAME=${CMAKE_SYSTEM_NAME} -DCMAKE_SYSTEM_PROCESSOR=${CMAKE_SYSTEM_PROCESSOR})
+  foreach(language C CXX ASM)
+    list(APPEND xnnpack_target -DCMAKE_${language}_COMPILER_TARGET=${CMAKE_LIBRARY_ARCHITECTURE})
+  endforeach()
 endif()
 string(REGEX REPLACE "clang((-[0-9]+)?)$" "clang++\\1" clangxx "${CPUBONE_CLANG}")
 execute_process(COMMAND "${CPUBONE_CLANG}" -dumpversion OUTPUT_VARIABLE clang_version OUTPUT_STRIP_TRAILING_WHITESPACE
@@ -44,7 +51,7 @@ ExternalProject_Add(xnnpack_upstream
   SOURCE_DIR "${xnnpack_SOURCE_DIR}" BINARY_DIR "${xnnpack_prefix}-build" INSTALL_DIR "${xnnpack_prefix}"
   CMAKE_ARGS
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DCMAKE_INSTALL_PREFIX=<INSTALL_DIR> -DCMAKE_INSTALL_LIBDIR=lib
-    "-DCMAKE_C_COMPILER=${CPUBONE_CLANG}" "-DCMAKE_CXX_COMPILER=${clangxx}" "-DCMAKE_ASM_COMPILER=${CPUBONE_CLANG}"
+    ${xnnpack_target} "-DCMAKE_C_COMPILER=${CPUBONE_CLANG}" "-DCMAKE_CXX_COMPILER=${clangxx}" "-DCMAKE_ASM_COMPILER=${CPUBONE_CLANG}"
     -DXNNPACK_LIBRARY_TYPE=static -DXNNPACK_BUILD_TESTS=OFF -DXNNPACK_BUILD_BENCHMARKS=OFF
     -DXNNPACK_BUILD_ALL_MICROKERNELS=OFF -DXNNPACK_ENABLE_KLEIDIAI=OFF
     "-DCPUINFO_SOURCE_DIR=${cpuinfo_SOURCE_DIR}" "-DPTHREADPOOL_SOURCE_DIR=${pthreadpool_SOURCE_DIR}"

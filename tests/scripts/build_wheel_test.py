@@ -13,16 +13,16 @@ script = Path(sys.argv[1])
 root = script.parent.parent
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+def run(*arguments, **more):
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False, **more)
 
 
-def refusal(folder, about):
+def refusal(folder, about, *arguments, **more):
     """What the script says of a Python that says this of itself."""
     python = Path(folder) / "python"
     python.write_text(f"#!/bin/sh\necho '{json.dumps(about)}'\n")
     python.chmod(0o755)
-    ran = run(python, "-o", Path(folder) / "dist")
+    ran = run(python, "-o", Path(folder) / "dist", *arguments, **more)
     assert ran.returncode == 1 and not (Path(folder) / "dist").exists(), ran
     return ran.stderr
 
@@ -30,7 +30,7 @@ def refusal(folder, about):
 def test_help_tells_what_is_made_and_of_what():
     ran = run("--help")
     assert ran.returncode == 0
-    for word in ("PYTHON", "--xnnpack", "--output", "CMAKE_ARGS", "auditwheel", "glibc"):
+    for word in ("PYTHON", "--xnnpack", "--aarch64", "--output", "CMAKE_ARGS", "auditwheel", "glibc"):
         assert word in ran.stdout, word
 
 
@@ -49,6 +49,16 @@ def test_a_python_that_cannot_be_built_for_is_refused_with_what_it_lacks():
     ran = run("/nowhere/python")
     assert ran.returncode == 1
     assert "/nowhere/python is no Python that runs" in ran.stderr
+
+
+def test_a_wheel_for_arm_is_refused_with_what_is_not_installed():
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "Python.h").touch()
+        about = [[3, 11], "cpython-311", folder, True]
+        nothing = {"PATH": folder}
+        assert "no aarch64-linux-gnu-g++ here: install g++-aarch64-linux-gnu" in refusal(folder, about, "--aarch64", env=nothing)
+        (Path(folder) / "aarch64-linux-gnu-g++").symlink_to(sys.executable)
+        assert "no qemu-aarch64 here: install qemu-user" in refusal(folder, about, "--aarch64", env=nothing)
 
 
 def test_every_tool_is_a_command_of_the_wheel_and_packed_into_it():
