@@ -21,6 +21,11 @@ double gmacps(std::int64_t macs, double ns) {
   return ns > 0 ? static_cast<double>(macs) / ns : 0;
 }
 
+/// Of memory that was not measured, a dash: not every C library tells.
+std::string mib(std::int64_t bytes) {
+  return bytes == 0 ? "–" : fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
+}
+
 nlohmann::json to_contract(const NetworkRecord& record) {
   nlohmann::json ops = nlohmann::json::array();
   for (const NetworkRecord::Part& part : record.ops)
@@ -81,8 +86,8 @@ Table table_of(const std::vector<NetworkRecord>& networks) {
          fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
          fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
          fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
-         fmt::format("{:.1f}", static_cast<double>(record.peak_memory_bytes) / (1 << 20)),
-         fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
+         mib(record.peak_memory_bytes), fmt::to_string(record.timing.samples_ns.size()),
+         state(record.timing)});
   return table;
 }
 
@@ -170,9 +175,6 @@ Table table_of(const std::vector<PrecisionComparison>& comparisons) {
               {}};
   const auto or_dash = [](double value, int decimals) {
     return value == 0 ? "–" : fmt::format("{:.{}f}", value, decimals);
-  };
-  const auto mib = [](std::int64_t bytes) {
-    return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
   };
   for (const PrecisionComparison& c : comparisons)
     table.rows.push_back(

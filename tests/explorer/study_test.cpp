@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "explorer/studies.hpp"
 #include "predictor/evaluation.hpp"
 #include "reports/words.hpp"
 #include "space/published.hpp"
@@ -40,6 +41,16 @@ Study run(std::string_view name, const StudyContext& context) {
 }
 
 }  // namespace
+
+TEST_CASE("figures of studies are rounded to what prints shortest", "[explorer]") {
+  CHECK(significant(0.0081000001) == 0.0081);
+  CHECK(significant(0.030541) == 0.0305);
+  CHECK(significant(-61.94) == -61.9);
+  CHECK(significant(123456) == 123000);
+  CHECK(significant(0) == 0);
+  CHECK(rounded(2.34567, 1e-4) == 2.3457);
+  CHECK(rounded(7.26, 0.1) == 7.3);
+}
 
 TEST_CASE("a quotient's interval joins both intervals", "[explorer]") {
   const Interval q = ratio({2, 1.9, 2.1}, {1, 0.95, 1.05});

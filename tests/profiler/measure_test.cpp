@@ -1,13 +1,12 @@
 #include "profiler/measure.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <stdexcept>
 
 #include "benchmarks/simulated_coprocessor.hpp"
 #include "runtime/co_execution.hpp"
+#include "runtime/system.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -78,18 +77,13 @@ TEST_CASE("what the budget had no time for is told with a budget that has", "[me
 }
 
 TEST_CASE("where a thread may run is as before when it has measured", "[measure]") {
-  cpu_set_t before;
-  REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
-  int cpu = 0;
-  while (!CPU_ISSET(static_cast<std::size_t>(cpu), &before)) ++cpu;
+  const auto before = thread_cpus();
   MeasureOptions options = quick();
-  options.settings.cpus = {cpu};
+  if (before) options.settings.cpus = {before->front()};
   measure_timings(std::vector{layer(16)}, options);
   Profile profile = host_profile(options.settings);
   measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
-  cpu_set_t now;
-  REQUIRE(::sched_getaffinity(0, sizeof now, &now) == 0);
-  CHECK(CPU_EQUAL(&now, &before));
+  CHECK(thread_cpus() == before);
 }
 
 TEST_CASE("an operator is measured shared with a coprocessor, in a profile of its own",

@@ -69,7 +69,8 @@ def test_int8_stands_beside_float_by_operator(nano):
         assert compared.f16_speedup == pytest.approx(compared.f32_ms / compared.f16_ms, rel=0.5)
         assert 0.5 * compared.f16_ms < sum(row["f16_ms"] for row in rows) < 1.01 * compared.f16_ms
         assert "ms in float16" in repr(compared)
-    assert compared.int8_memory_bytes < compared.f32_memory_bytes
+    not_measured = compared.int8_memory_bytes == compared.f32_memory_bytes == 0  # beyond Linux
+    assert not_measured or compared.int8_memory_bytes < compared.f32_memory_bytes
 
 
 def test_images_of_another_shape_are_refused(nano, images):
