@@ -69,10 +69,14 @@ struct Int8 {
     float sums[depthwise_block];
     std::memcpy(sums, &block, sizeof(Block));
     const auto zero = static_cast<float>(rescaling.out_zero_point);
+    const float low = rescaling.low;
+    const float high = rescaling.high;
     const float* const factors = rescaling.factors + begin;
     std::int32_t bytes[depthwise_block];
+    // GCC 12 would calculate them one after the other.
+#pragma omp simd
     for (std::size_t c = 0; c < depthwise_block; ++c) {
-      const float value = std::min(std::max(-128.0F - zero, sums[c] * factors[c]), 127.0F - zero);
+      const float value = std::min(std::max(low, sums[c] * factors[c]), high);
       bytes[c] = static_cast<std::int32_t>((value + without_fraction) - without_fraction + zero);
     }
     for (std::size_t c = 0; c < channels; ++c) out[c] = static_cast<std::int8_t>(bytes[c]);
@@ -122,7 +126,7 @@ void calculate(const Rows& rows, std::size_t x, const Block* weights, const Bloc
 template <typename Values>
 void depthwise(const Values& values, const typename Values::Value* in, const Extent& in_size,
                const float* weights, const float* bias, float* rows, typename Values::Value* out,
-               const Extent& out_size, const SlidingWindow& w) {
+               const Extent& out_size, const SlidingWindow& w, const RowRange& out_rows) {
   constexpr std::make_index_sequence<tile * Block::registers> all_sums;
   auto* copied = reinterpret_cast<Block*>(rows);
   Rows of{copied, depthwise_row_pixels(out_size.w, w), depthwise_rows(w), 0, in_size.h};
@@ -131,8 +135,9 @@ void depthwise(const Values& values, const typename Values::Value* in, const Ext
     const auto* of_block =
         reinterpret_cast<const Block*>(weights + begin * w.kernel_h * w.kernel_w);
     const auto& bias_of_block = *reinterpret_cast<const Block*>(bias + begin);
-    std::size_t done = 0;  // rows of the image that were copied
-    for (std::size_t i = 0; i < out_size.h; ++i) {
+    // Rows of the image that were copied, or are before those that are read.
+    std::size_t done = std::max(out_rows.begin * w.stride_h, w.top) - w.top;
+    for (std::size_t i = out_rows.begin; i < out_rows.end; ++i) {
       of.first = i * w.stride_h - w.top;
       const std::size_t end = std::max(i * w.stride_h + of.count, w.top) - w.top;
       for (; done < std::min(end, in_size.h); ++done)
@@ -157,16 +162,16 @@ void depthwise(const Values& values, const typename Values::Value* in, const Ext
 void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
                                            const float* weights, const float* bias, float* rows,
                                            float* out, const Extent& out_size,
-                                           const SlidingWindow& w) {
-  depthwise(Floats{}, in, in_size, weights, bias, rows, out, out_size, w);
+                                           const SlidingWindow& w, const RowRange& out_rows) {
+  depthwise(Floats{}, in, in_size, weights, bias, rows, out, out_size, w, out_rows);
 }
 
-void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
-                                                const float* weights, const float* bias,
-                                                float* rows, std::int8_t* out,
-                                                const Extent& out_size, const SlidingWindow& w,
-                                                const Rescaling& rescaling) {
-  depthwise(Int8{rescaling}, in, in_size, weights, bias, rows, out, out_size, w);
+void CPUBONE_NAME(depthwise_int8_,
+                  CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size, const float* weights,
+                               const float* bias, float* rows, std::int8_t* out,
+                               const Extent& out_size, const SlidingWindow& w,
+                               const RowRange& out_rows, const Rescaling& rescaling) {
+  depthwise(Int8{rescaling}, in, in_size, weights, bias, rows, out, out_size, w, out_rows);
 }
 
 }  // namespace cpubone

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -14,6 +15,8 @@
 #include "graph/size.hpp"
 #include "runtime/arena.hpp"
 #include "runtime/eigen_kernels.hpp"
+#include "runtime/flush_denormals.hpp"
+#include "runtime/thread_pool.hpp"
 #include "runtime/xnnpack_traits.hpp"
 
 namespace cpubone {
@@ -87,7 +90,60 @@ std::vector<float> to_steps(const Op& op, Parameters& p) {
   return factors;
 }
 
-Kernel depthwise(const PartOp& part, const Tensors& at) {
+/// Runs `work` for the rows of an output, with room for those of the image that it reads: on one
+/// thread for all of them, in the operator's scratch, else a part on each, in memory of its own.
+/// Threads that shared a pixel's channels would write to the same cache lines.
+class SharedRows {
+ public:
+  SharedRows(const ThreadPool* pool, std::size_t out_rows, std::size_t floats)
+      : pool_(pool), out_rows_(out_rows), floats_(floats) {
+#ifdef CPUBONE_WITH_XNNPACK
+    if (pool != nullptr && pool->threads() > 1) {
+      parts_ = static_cast<std::size_t>(pool->threads());
+      copied_ = std::make_shared<const Arena>(parts_ * floats * sizeof(float));
+    }
+#endif
+  }
+  template <typename Work>
+  void run(float* scratch, const Work& work) const {
+#ifdef CPUBONE_WITH_XNNPACK
+    if (copied_) {
+      std::atomic<std::size_t> next{0};
+      const auto part = [&] {
+        const FlushDenormals flush;
+        const std::size_t i = next++;
+        work({i * out_rows_ / parts_, (i + 1) * out_rows_ / parts_},
+             reinterpret_cast<float*>(copied_->data()) + i * floats_);
+      };
+      return pool_->on_all_threads(std::ref(part));
+    }
+#endif
+    work({0, out_rows_}, scratch);
+  }
+
+ private:
+  [[maybe_unused]] const ThreadPool* pool_;
+  std::size_t out_rows_;
+  [[maybe_unused]] std::size_t floats_;
+  [[maybe_unused]] std::size_t parts_ = 1;
+  std::shared_ptr<const Arena> copied_;
+};
+
+/// Floats of the rows that a depthwise convolution holds.
+std::size_t depthwise_row_floats(const Op& op) {
+  const SlidingWindow w = window(op);
+  return depthwise_rows(w) * depthwise_row_pixels(z(op.output().w), w) * depthwise_block;
+}
+
+/// The results that an activation leaves, in steps from the zero point.
+OutputRange range_in_steps(Activation activation, const Quantisation& to) {
+  const OutputRange range = output_range(activation);
+  const auto zero = static_cast<float>(to.zero_point);
+  return {std::max(-128 - zero, std::round(range.low / to.scale)),
+          std::min(127 - zero, std::round(range.high / to.scale))};
+}
+
+Kernel depthwise(const PartOp& part, const Tensors& at, const ThreadPool* pool) {
   const bool int8 = part.op.dtype() == DType::qs8;
   Parameters in_steps;
   std::vector<float> factors;
@@ -108,19 +164,27 @@ Kernel depthwise(const PartOp& part, const Tensors& at) {
       weights[(block * taps + k) * depthwise_block + c % depthwise_block] = p.weight[c * taps + k];
     if (!p.bias.empty()) bias[c] = p.bias[c];
   }
+  const SharedRows shared(pool, z(part.op.output().h), depthwise_row_floats(part.op));
   if (int8) {
     factors.resize(blocks * depthwise_block);
-    return [=, in = at.in[0], out = at.out[0], rows = at.scratch, weights = aligned(weights),
+    const Quantisation to = quantisation_of(part.op.outputs[0]);
+    return [=, in = at.in[0], out = at.out[0], scratch = at.scratch, weights = aligned(weights),
             bias = aligned(bias), factors = aligned(factors), out_size = extent(part.op.output()),
             from = quantisation_of(part.op.inputs[0]).zero_point,
-            to = quantisation_of(part.op.outputs[0]).zero_point] {
-      eigen_kernels().depthwise_int8(in.as<std::int8_t>(), size, weights.get(), bias.get(), rows(),
-                                     out.as<std::int8_t>(), out_size, w, {from, to, factors.get()});
+            range = range_in_steps(part.op.activation, to)] {
+      const Rescaling rescaling{from, to.zero_point, range.low, range.high, factors.get()};
+      shared.run(scratch(), [&](const RowRange& out_rows, float* rows) {
+        eigen_kernels().depthwise_int8(in.as<std::int8_t>(), size, weights.get(), bias.get(), rows,
+                                       out.as<std::int8_t>(), out_size, w, out_rows, rescaling);
+      });
     };
   }
-  return [=, in = at.in[0], out = at.out[0], rows = at.scratch, weights = aligned(weights),
+  return [=, in = at.in[0], out = at.out[0], scratch = at.scratch, weights = aligned(weights),
           bias = aligned(bias), out_size = extent(part.op.output())] {
-    eigen_kernels().depthwise(in(), size, weights.get(), bias.get(), rows(), out(), out_size, w);
+    shared.run(scratch(), [&](const RowRange& out_rows, float* rows) {
+      eigen_kernels().depthwise(in(), size, weights.get(), bias.get(), rows, out(), out_size, w,
+                                out_rows);
+    });
   };
 }
 
@@ -251,14 +315,14 @@ Kernel int8_activation(const Op& op, const Tensors& at) {
   };
 }
 
-Kernel kernel_of(const PartOp& part, const Tensors& at) {
+Kernel kernel_of(const PartOp& part, const Tensors& at, const ThreadPool* pool) {
   const EigenKernels& kernels = eigen_kernels();
   const Op& op = part.op;
   const bool int8 = op.dtype() == DType::qs8;
   if (Kernel moving = int8 ? moving_kernel<std::int8_t>(op, at) : moving_kernel<float>(op, at))
     return moving;
   if (int8 && op.kind == OpKind::activation) return int8_activation(op, at);
-  if (op.kind == OpKind::conv2d) return depthwise(part, at);
+  if (op.kind == OpKind::conv2d) return depthwise(part, at, pool);
   const At in = at.in[0];
   const At out = at.out[0];
   const Extent size = extent(op.input());
@@ -333,7 +397,7 @@ bool moves(OpKind kind) {
 
 class EigenExecutable : public Executable {
  public:
-  explicit EigenExecutable(const Part& part) : slots_(part.external.size()) {
+  EigenExecutable(const Part& part, const ThreadPool* pool) : slots_(part.external.size()) {
     std::unordered_map<int, void* const*> slot_of{{-1, nullptr}};
     for (std::size_t i = 0; i < slots_.size(); ++i) slot_of[part.external[i]] = &slots_[i];
     const auto at = [&](int tensor) { return At(slot_of.at(tensor)); };
@@ -343,7 +407,7 @@ class EigenExecutable : public Executable {
       return places;
     };
     for (const PartOp& op : part.ops)
-      kernels_.push_back(kernel_of(op, {all(op.inputs), all(op.outputs), at(op.scratch)}));
+      kernels_.push_back(kernel_of(op, {all(op.inputs), all(op.outputs), at(op.scratch)}, pool));
   }
   void bind(std::span<void* const> tensors) override {
     std::copy(tensors.begin(), tensors.end(), slots_.begin());
@@ -361,15 +425,19 @@ class EigenBackend : public Backend {
  public:
   std::string_view name() const override { return "eigen"; }
   std::string identity() const override { return std::string("Eigen ") + eigen_version(); }
-  bool fuses(const Op& op) const override { return eigen_fuses(op); }
+  bool fuses(const Op& op) const override {
+    return eigen_fuses(op) ||
+           (op.dtype() == DType::qs8 && is_wide_depthwise(op) && xnnpack_fuses(op));
+  }
 
   bool supports(const Op& op) const override {
     switch (op.kind) {
       case OpKind::activation:
         return true;
       case OpKind::conv2d:
-        return is_depthwise(op) && op.activation == Activation::none &&
-               (op.dtype() == DType::f32 || is_wide_depthwise(op));
+        if (op.dtype() == DType::qs8)
+          return is_wide_depthwise(op) && (op.activation == Activation::none || fuses(op));
+        return is_depthwise(op) && op.activation == Activation::none && op.dtype() == DType::f32;
       case OpKind::conv_transpose2d:
       case OpKind::linear:
       case OpKind::global_avg_pool:
@@ -393,9 +461,7 @@ class EigenBackend : public Backend {
                (op.kind == OpKind::partial_conv2d && op.partial_form == PartialForm::slicing)) {
       use.output = MemoryUse::Output::in_place;
     } else if (op.kind == OpKind::conv2d) {
-      const SlidingWindow w = window(op);
-      use.scratch_bytes = depthwise_rows(w) * depthwise_row_pixels(z(op.output().w), w) *
-                          depthwise_block * sizeof(float);
+      use.scratch_bytes = depthwise_row_floats(op) * sizeof(float);
     } else if (op.kind == OpKind::attention) {
       const std::size_t tokens = extent(op.input()).pixels() / z(op.windows);
       use.scratch_bytes = tokens * tokens * sizeof(float);
@@ -403,8 +469,8 @@ class EigenBackend : public Backend {
     return use;
   }
 
-  std::unique_ptr<Executable> compile(Part part, const ThreadPool*) const override {
-    return std::make_unique<EigenExecutable>(part);
+  std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {
+    return std::make_unique<EigenExecutable>(part, pool);
   }
 };
 

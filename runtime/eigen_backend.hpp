@@ -3,7 +3,7 @@
 
 namespace cpubone {
 
-/// What XNNPACK lacks, on one thread: norms, attention, wide depthwise convolutions, what moves
+/// What XNNPACK lacks: wide depthwise convolutions and, on one thread, norms, attention, what moves
 /// elements, conversions. It applies activations as operators of their own only.
 const Backend& eigen_backend();
 

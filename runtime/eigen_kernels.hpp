@@ -46,7 +46,14 @@ std::size_t depthwise_rows(const SlidingWindow& window);
 struct Rescaling {
   int in_zero_point;
   int out_zero_point;
+  float low;  ///< of the results, in steps from the zero point
+  float high;
   const float* factors;
+};
+
+/// Rows of an output from `begin` up to, not including, `end`.
+struct RowRange {
+  std::size_t begin, end;
 };
 
 /// What the installed XNNPACK lacks, on Eigen, in f32 and NHWC. Inputs and outputs may be the same
@@ -66,17 +73,19 @@ struct EigenKernels {
   /// The largest of each window, or the mean of what of it is not padding.
   void (*pool)(const float* in, const Extent& in_size, float* out, const Extent& out_size,
                const SlidingWindow& window, bool largest);
-  /// Each channel of a window times its own weights, and a bias. Of `weights` and `bias` each
-  /// `depthwise_block` channels are together, the last ones filled up with zeros: tap by tap, and
-  /// in each tap channel by channel. `rows` is room for `depthwise_rows` x `depthwise_row_pixels`
-  /// x `depthwise_block` floats.
+  /// Each channel of a window times its own weights, and a bias; some rows of the output. Of
+  /// `weights` and `bias` each `depthwise_block` channels are together, the last ones filled up
+  /// with zeros: tap by tap, and in each tap channel by channel. `rows` is room for
+  /// `depthwise_rows` x `depthwise_row_pixels` x `depthwise_block` floats.
   void (*depthwise)(const float* in, const Extent& in_size, const float* weights, const float* bias,
-                    float* rows, float* out, const Extent& out_size, const SlidingWindow& window);
+                    float* rows, float* out, const Extent& out_size, const SlidingWindow& window,
+                    const RowRange& out_rows);
   /// The same of int8, with weights and bias in steps, which floats hold exactly; `factors` are as
   /// `bias`.
   void (*depthwise_int8)(const std::int8_t* in, const Extent& in_size, const float* weights,
                          const float* bias, float* rows, std::int8_t* out, const Extent& out_size,
-                         const SlidingWindow& window, const Rescaling& rescaling);
+                         const SlidingWindow& window, const RowRange& out_rows,
+                         const Rescaling& rescaling);
   /// To the nearest number of 16 bits.
   void (*round_to_half)(const float* in, float* out, std::size_t count);
   /// The entry of `table` for each byte, negative ones first: at int8 value + 128. In place

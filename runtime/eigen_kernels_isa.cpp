@@ -397,11 +397,13 @@ void CPUBONE_NAME(attention_, CPUBONE_ISA)(const float* qkv, const AttentionBias
 void CPUBONE_NAME(depthwise_, CPUBONE_ISA)(const float* in, const Extent& in_size,
                                            const float* weights, const float* bias, float* rows,
                                            float* out, const Extent& out_size,
-                                           const SlidingWindow& window);
+                                           const SlidingWindow& window,
+                                           const RowRange& out_rows);
 void CPUBONE_NAME(depthwise_int8_, CPUBONE_ISA)(const std::int8_t* in, const Extent& in_size,
                                                 const float* weights, const float* bias,
                                                 float* rows, std::int8_t* out,
                                                 const Extent& out_size, const SlidingWindow& window,
+                                                const RowRange& out_rows,
                                                 const Rescaling& rescaling);
 
 #define CPUBONE_STRING(a) #a
