@@ -71,8 +71,12 @@ struct Int8 {
     const auto zero = static_cast<float>(rescaling.out_zero_point);
     const float* const factors = rescaling.factors + begin;
     std::int32_t bytes[depthwise_block];
+    const float low = rescaling.low;
+    const float high = rescaling.high;
+    // GCC 12 would calculate them one after the other.
+#pragma omp simd
     for (std::size_t c = 0; c < depthwise_block; ++c) {
-      const float value = std::min(std::max(-128.0F - zero, sums[c] * factors[c]), 127.0F - zero);
+      const float value = std::min(std::max(low, sums[c] * factors[c]), high);
       bytes[c] = static_cast<std::int32_t>((value + without_fraction) - without_fraction + zero);
     }
     for (std::size_t c = 0; c < channels; ++c) out[c] = static_cast<std::int8_t>(bytes[c]);

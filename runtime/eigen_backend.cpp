@@ -68,15 +68,19 @@ class EigenBackend : public Backend {
  public:
   std::string_view name() const override { return "eigen"; }
   std::string identity() const override { return std::string("Eigen ") + eigen_version(); }
-  bool fuses(const Op& op) const override { return eigen_fuses(op); }
+  bool fuses(const Op& op) const override {
+    return eigen_fuses(op) ||
+           (op.dtype() == DType::qs8 && is_wide_depthwise(op) && xnnpack_fuses(op));
+  }
 
   bool supports(const Op& op) const override {
     switch (op.kind) {
       case OpKind::activation:
         return true;
       case OpKind::conv2d:
-        return is_depthwise(op) && op.activation == Activation::none &&
-               (op.dtype() == DType::f32 || is_wide_depthwise(op));
+        if (op.dtype() == DType::qs8)
+          return is_wide_depthwise(op) && (op.activation == Activation::none || fuses(op));
+        return is_depthwise(op) && op.activation == Activation::none && op.dtype() == DType::f32;
       case OpKind::conv_transpose2d:
       case OpKind::linear:
       case OpKind::global_avg_pool:

@@ -52,6 +52,8 @@ std::size_t depthwise_rows(const SlidingWindow& window);
 struct Rescaling {
   int in_zero_point;
   int out_zero_point;
+  float low;  ///< of the results, in steps from the zero point
+  float high;
   const float* factors;
 };
 

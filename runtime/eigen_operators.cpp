@@ -64,6 +64,14 @@ std::vector<float> to_steps(const Op& op, Parameters& p) {
   return factors;
 }
 
+/// The results that an activation leaves, in steps from the zero point.
+OutputRange range_in_steps(Activation activation, const Quantisation& to) {
+  const OutputRange range = output_range(activation);
+  const auto zero = static_cast<float>(to.zero_point);
+  return {std::max(-128 - zero, std::round(range.low / to.scale)),
+          std::min(127 - zero, std::round(range.high / to.scale))};
+}
+
 /// Each thread's own.
 auto scratch_of(const Op& op, const Tensors& at) {
   return [scratch = at.scratch, floats = scratch_bytes(op) / sizeof(float)](std::size_t thread) {
@@ -96,12 +104,14 @@ Kernel depthwise(const PartOp& part, const Tensors& at) {
   }
   if (int8) {
     factors.resize(blocks * depthwise_block);
+    const Quantisation to = quantisation_of(part.op.outputs[0]);
     return [=, in = at.in[0], out = at.out[0], weights = aligned(weights), bias = aligned(bias),
             factors = aligned(factors), from = quantisation_of(part.op.inputs[0]).zero_point,
-            to = quantisation_of(part.op.outputs[0]).zero_point](Range rows, std::size_t thread) {
+            to = to.zero_point,
+            range = range_in_steps(part.op.activation, to)](Range rows, std::size_t thread) {
       eigen_kernels().depthwise_int8(in.as<std::int8_t>(), size, weights.get(), bias.get(),
                                      scratch(thread), out.as<std::int8_t>(), out_size, w, rows,
-                                     {from, to, factors.get()});
+                                     {from, to, range.low, range.high, factors.get()});
     };
   }
   return [=, in = at.in[0], out = at.out[0], weights = aligned(weights), bias = aligned(bias)](

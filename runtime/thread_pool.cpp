@@ -32,7 +32,8 @@ void ThreadPool::share(std::size_t shares, const std::function<void(std::size_t)
   using Work = const std::function<void(std::size_t)>;
   functions_.parallelize_1d(
       pool_.get(), [](void* context, std::size_t i) { (*static_cast<Work*>(context))(i); },
-      const_cast<std::function<void(std::size_t)>*>(&work), shares, 0);
+      const_cast<std::function<void(std::size_t)>*>(&work), shares,
+      PTHREADPOOL_FLAG_DISABLE_DENORMALS);
 }
 
 }  // namespace cpubone

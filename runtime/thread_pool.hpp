@@ -30,8 +30,9 @@ class ThreadPool {
   const PoolFunctions& functions() const { return functions_; }
   /// Runs `work` once for each thread, at once and as far as they are free each on its own.
   void on_all_threads(const std::function<void()>& work) const;
-  /// Runs `work` for 0 to `shares` - 1, of which there are no more than threads, at once. A share
-  /// is done by the same thread each time unless another has nothing to do and is faster.
+  /// Runs `work` for 0 to `shares` - 1, of which there are no more than threads, at once, and
+  /// flushes denormals meanwhile. A share is done by the same thread each time unless another has
+  /// nothing to do and is faster.
   void share(std::size_t shares, const std::function<void(std::size_t)>& work) const;
   /// Null for a single thread.
   pthreadpool* get() const { return pool_.get(); }

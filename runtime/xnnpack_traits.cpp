@@ -18,6 +18,12 @@ int taps_of(const Op& op) {
   return op.kernel_h * op.kernel_w;
 }
 
+#if defined(__x86_64__) || defined(_M_X64)
+constexpr bool on_x86_64 = true;
+#else
+constexpr bool on_x86_64 = false;
+#endif
+
 bool clamps(Activation activation) {
   return activation == Activation::relu || activation == Activation::relu6;
 }
@@ -26,7 +32,7 @@ bool clamps(Activation activation) {
 bool takes_range(const Op& op) {
   switch (op.kind) {
     case OpKind::conv2d:
-      return !is_wide_depthwise(op);  // ours, which takes none
+      return op.dtype() == DType::qs8 || !is_wide_depthwise(op);  // ours, which in f32 takes none
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::add:
@@ -84,6 +90,7 @@ OutputRange output_range(Activation activation) {
 }
 
 bool xnnpack_runs(const Op& op) {
+  if (is_wide_depthwise(op) && (on_x86_64 || taps_of(op) > unrolled_taps.back())) return false;
   if (op.kind == OpKind::softmax) return op.dtype() == DType::f32;
   if (op.kind == OpKind::resize)
     return op.dtype() == DType::qs8 && op.resize_mode != ResizeMode::nearest;
@@ -128,11 +135,14 @@ XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
 }
 
 bool is_wide_depthwise(const Op& op) {
-  return is_depthwise(op) && taps_of(op) > unrolled_taps.back() && op.dtype() != DType::f16;
+  if (!is_depthwise(op) || op.dtype() == DType::f16) return false;
+  const bool by_pixel = op.stride_h == 1 && op.stride_w == 1;
+  return taps_of(op) > unrolled_taps.back() ||
+         (op.dtype() == DType::qs8 && by_pixel && taps_of(op) > least_int8_taps);
 }
 
 bool xnnpack_runs_depthwise(const Op& op) {
-  return is_depthwise(op) && taps_of(op) <= unrolled_taps.back();
+  return is_depthwise(op) && !is_wide_depthwise(op) && taps_of(op) <= unrolled_taps.back();
 }
 
 int xnnpack_depthwise_taps(const Op& op) {

@@ -12,8 +12,8 @@ namespace cpubone {
 /// Whether XNNPACK (2022-02) runs this operator, with its activation applied while it writes. In
 /// int8 it does so where tensors' scales do not differ too much.
 bool xnnpack_runs(const Op& op);
-/// Whether XNNPACK applies the operator's own activation while it writes: ReLU and ReLU6, after
-/// operators that take a range of outputs.
+/// Whether XNNPACK, or our kernel of wide depthwise convolutions in int8, applies the operator's own
+/// activation while it writes: ReLU and ReLU6, after operators that take a range of outputs.
 bool xnnpack_fuses(const Op& op);
 /// The same of the Eigen kernels: after batch norm.
 bool eigen_fuses(const Op& op);
@@ -45,9 +45,11 @@ XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
 
 /// Whether it is a depthwise convolution in f32 or int8 of more than 25 taps: XNNPACK would run it
 /// as matrix products of one output channel a group, at a twentieth of the pace, in int8 at a
-/// hundredth, so a kernel of ours does.
+/// hundredth, so a kernel of ours does. Or one in int8 of more than 9 taps and stride 1: on x86-64
+/// ours takes 0.36 to 0.54 of XNNPACK 2022-02's time, 0.72 to 0.93 of August 2026's (Zen 4);
+/// elsewhere XNNPACK runs those, whose kernels multiply whole numbers there.
 bool is_wide_depthwise(const Op& op);
-/// Whether a depthwise micro-kernel runs the operator.
+/// Whether a depthwise micro-kernel of XNNPACK runs the operator, and it is not as above.
 bool xnnpack_runs_depthwise(const Op& op);
 /// Taps that the depthwise micro-kernel of such an operator is unrolled for, at least the window's.
 int xnnpack_depthwise_taps(const Op& op);

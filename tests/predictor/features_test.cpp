@@ -61,6 +61,9 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x7x7x8->1x7x7x8 k5x5 s1 p2,2,2,2 g8 f32") == "depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "wide depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 qs8") == "int8 wide depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k5x5 s1 p2,2,2,2 g8 qs8") == "int8 wide depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x5x5x8 k5x5 s2 p2,2,2,2 g8 qs8") == "int8 depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k3x3 s1 p1,1,1,1 g8 qs8") == "int8 depthwise");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
   CHECK(of("add 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
   CHECK(of("mul 1x7x7x8,1x7x7x8->1x7x7x8 f32") == "add");
@@ -148,6 +151,7 @@ TEST_CASE("a depthwise convolution pays for unrolled taps and whole vectors", "[
   const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 f32");
   CHECK(facts(seven, cpu).work.padded_macs == 7 * 8 * 2 * 16 * 49);
   CHECK(facts(seven, cpu).work.loop_starts == 7 * 2 * 7);
+  CHECK(facts(seven, cpu).work.work_items == 7);  // rows of the output
 }
 
 TEST_CASE("a depthwise convolution reads again what L1 does not hold", "[predictor]") {

@@ -11,6 +11,7 @@
 #include "graph/builder.hpp"
 #include "graph/passes.hpp"
 #include "graph/schema.hpp"
+#include "profiler/subjects.hpp"
 #include "runtime/calibration.hpp"
 #include "runtime/eigen_kernels.hpp"
 #include "runtime/executor.hpp"
@@ -110,6 +111,8 @@ TEST_CASE("int8 operators are at most one step from the slow reference", "[int8]
         "conv2d 1x8x8x24:qs8/0.03/5->1x4x4x24:qs8/0.05/3 k2x1 s2 p0,0,0,0 g24",
         "conv2d 1x8x9x24:qs8/0.03/5->1x6x6x24:qs8/0.05/3 k3x4 s1 p0,0,0,0 g24",
         "conv2d 1x9x9x8:qs8/0.03/5->1x9x9x8:qs8/0.05/3 k7x7 s1 p3,3,3,3 g8",
+        "conv2d 1x9x9x40:qs8/0.03/5->1x9x9x40:qs8/0.02/-3 k5x5 s1 p2,2,2,2 g40 act=relu",
+        "conv2d 1x9x9x40:qs8/0.03/5->1x4x5x40:qs8/0.02/-3 k5x4 s2 p2,1,2,1 g40",
         "conv2d 1x12x11x40:qs8/0.03/-128->1x6x6x40:qs8/0.02/-120 k7x7 s2 p3,3,3,3 g40",
         "conv2d 1x14x21x17:qs8/0.03/127->1x10x21x17:qs8/0.04/30 k9x5 s1 p2,2,2,2 g17 nobias",
         "conv2d 1x7x7x16:qs8/0.03/5->1x7x7x12:qs8/0.05/3 k1x1 s1 p0,0,0,0 g1 nobias",
@@ -132,6 +135,25 @@ TEST_CASE("int8 operators are at most one step from the slow reference", "[int8]
         "transpose 1x4x6x10:qs8/0.03/5->1x10x4x6:qs8/0.03/5 perm=0,3,1,2"}) {
     INFO(line);
     CHECK(steps_off(line) <= 1);
+  }
+}
+
+TEST_CASE("threads that share a depthwise convolution find what one does", "[int8]") {
+  for (const std::string line :
+       {"conv2d 1x9x9x40:qs8/0.03/5->1x9x9x40:qs8/0.02/-3 k5x5 s1 p2,2,2,2 g40 act=relu",
+        "conv2d 1x20x19x70->1x10x10x70 k7x7 s2 p3,3,3,3 g70 f32"}) {
+    INFO(line);
+    std::vector<std::vector<float>> outputs;
+    for (const int threads : {1, 3, 12}) {
+      Executor executor(network_of(parse_op(line)), random_parameters(),
+                        std::make_shared<const ThreadPool>(threads), {.keep_outputs = true});
+      fill_inputs(executor);
+      executor.run();
+      outputs.push_back(real_output(executor, 0));
+    }
+    CHECK(outputs[0] == outputs[1]);
+    CHECK(outputs[0] == outputs[2]);  // more than there are rows
+    CHECK(*std::max_element(outputs[0].begin(), outputs[0].end()) > 0);
   }
 }
 
@@ -165,8 +187,7 @@ TEST_CASE("channels of zeros, and next to nothing beside their bias, are exact i
   for (std::size_t i = 8; i < 16; ++i) parameters.weight[i] *= 1e-12F;
   std::fill_n(parameters.weight.begin() + 16, 8, 0.0F);
   parameters.bias = {2.0F, -3.0F, 0.0F};
-  Executor executor(
-      network_of(op), [&](const Node&) { return parameters; }, one_thread());
+  Executor executor(network_of(op), [&](const Node&) { return parameters; }, one_thread());
   executor.run();
   const auto got = executor.output<std::int8_t>();
   for (std::size_t pixel = 0; pixel < 16; ++pixel) {
