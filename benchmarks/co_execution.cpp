@@ -343,10 +343,10 @@ void published_devices(Rows& rows) {
     if (!device.coprocessor) continue;
     const Profile published = published_profile(device, *device.coprocessor);
     std::vector<double> errors;
-    for (std::size_t fold = 0; fold < left_out_every; ++fold)
-      fit_without(published, fold, errors);
-    rows.inform(fmt::format("published latency of left-out operators, {}", published.device.runtime),
-                mape(errors), "MAPE", fmt::format("{} operators, {}", errors.size(), device.title));
+    for (std::size_t fold = 0; fold < left_out_every; ++fold) fit_without(published, fold, errors);
+    rows.inform(
+        fmt::format("published latency of left-out operators, {}", published.device.runtime),
+        mape(errors), "MAPE", fmt::format("{} operators, {}", errors.size(), device.title));
     const CoExecutionPredictor predictor = calibrate_co_execution(device);
     for (const char* name : {"cpubone-b0", "mobilenetv1-100"}) {
       const CoExecutionPrediction p = predict(predictor, find_network(name));
@@ -378,7 +378,8 @@ void predictions(const std::shared_ptr<const Coprocessor>& device, double budget
   const Profile device_again = measured(ops, all_of_it, 0.2 * budget_s);
   const Profile shared_again = measured(some, half, 0.2 * budget_s);
   rows.inform("latency of layers on the device, measured twice",
-              difference(on_device, device_again), "mean difference", fmt::format("{} layers", on_device.ops.size()));
+              difference(on_device, device_again), "mean difference",
+              fmt::format("{} layers", on_device.ops.size()));
   rows.inform("latency of shared layers, measured twice", difference(shared, shared_again),
               "mean difference", fmt::format("{} layers", shared.ops.size()));
 

@@ -23,8 +23,9 @@ std::string engine(const OpPrediction& op, const ChannelSplit& split) {
 
 /// What latencies are, in every row.
 std::string source_of(const CoExecutionPredictor& predictor) {
-  return predictor.coprocessor.evidence == Evidence::measured ? "predicted"
-                                                              : "predicted from published latencies";
+  return predictor.coprocessor.evidence == Evidence::measured
+             ? "predicted"
+             : "predicted from published latencies";
 }
 
 /// 0 where a side has no part: no latency.
@@ -126,7 +127,8 @@ void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& pr
   }
   std::vector<SharedNetwork> networks;
   for (const CoExecuted& p : predicted) networks.push_back(summarise(p.network.name, p.prediction));
-  if (format == Format::csv) return terminal.print(csv_table(networks, source_of(predictor)), format);
+  if (format == Format::csv)
+    return terminal.print(csv_table(networks, source_of(predictor)), format);
   Table table = co_execution_table(networks);
   table.caption = "Predicted latency";
   terminal.print(table, format);

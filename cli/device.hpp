@@ -51,9 +51,9 @@ std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& d
                                                const Conditions& conditions,
                                                const Terminal& terminal);
 
-/// `device_predictor` with a coprocessor beside the CPU: `host` (what `cpubone-profile --device host+gpu`
-/// keeps), a file that it wrote, or a device, by name or file, of whose coprocessor latencies were
-/// published. Throws as `device_predictor` does.
+/// `device_predictor` with a coprocessor beside the CPU: `host` (what `cpubone-profile --device
+/// host+gpu` keeps), a file that it wrote, or a device, by name or file, of whose coprocessor
+/// latencies were published. Throws as `device_predictor` does.
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal);
 

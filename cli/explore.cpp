@@ -6,10 +6,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "cli/arguments.hpp"
-#include "cli/device.hpp"
-#include "cli/host_measurer.hpp"
-#include "cli/terminal.hpp"
+#include "cli/explore_studies.hpp"
 #include "explorer/inputs.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
@@ -18,11 +15,8 @@
 #include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
-#include "predictor/precision_comparison.hpp"
-#include "profiler/compare_precisions.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
-#include "profiler/measure.hpp"
 #include "reports/headline.hpp"
 #include "reports/report.hpp"
 #include "reports/tables.hpp"
@@ -34,166 +28,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr double least_comparison_s = 1;  // of a network in all precisions
-
-struct Arguments {
-  std::string device = "host";
-  std::string space = "default";
-  std::string accuracy;
-  std::string latency_ms;
-  std::string params_m;
-  std::string memory_mb;
-  std::string macs_m;
-  std::string top1;
-  cli::FormOptions form;
-  std::vector<std::string> compare;
-  std::string objectives = "latency,top1";
-  std::string algorithm = "local";
-  std::int64_t evaluations = 200'000;
-  int proposals = 8;
-  int next = 0;
-  std::vector<std::string> studies;
-  std::string budget = "140s";
-  std::optional<int> threads;
-  std::string cpus;
-  std::string precision;
-  bool co_executes = false;
-  std::string seed = "1";
-  bool resume = false;
-  bool fresh = false;
-  std::string output = "cpubone-out";
-  std::string format = "table";
-  bool quiet = false;
-};
-
-std::uint64_t seed_of(const Arguments& arguments) {
-  return cli::parse_seed("--seed", arguments.seed);
-}
-
-cli::Conditions conditions_of(const Arguments& arguments) {
-  cli::Conditions conditions;
-  conditions.threads = arguments.threads;
-  if (!arguments.cpus.empty()) conditions.cpus = parse_cpus(arguments.cpus);
-  if (!arguments.precision.empty()) conditions.precision = parse_dtype(arguments.precision);
-  return conditions;
-}
-
-/// A bar for each activity of the work.
-WorkHooks hooks_of(const cli::Terminal& terminal) {
-  WorkHooks hooks;
-  hooks.cancel = &cli::interrupted();
-  struct Bar {
-    std::string activity;
-    std::optional<cli::Progress> progress;
-  };
-  hooks.progress = [&terminal, bar = std::make_shared<Bar>()](
-                       std::string_view activity, double fraction, const std::string& detail) {
-    if (bar->activity != activity) {
-      bar->activity = activity;
-      bar->progress.emplace(terminal, bar->activity);
-    }
-    bar->progress->update(fraction, 1, detail);
-  };
-  return hooks;
-}
-
-/// What an exploration will do, how long it takes, and what it writes.
-std::string announcement(const Arguments& arguments, double budget_s, const Measurer* machine) {
-  const std::string written =
-      fmt::format("writes {}: result.json, report.html, report.md, pareto.csv, networks/",
-                  (fs::path(arguments.output) / "").string());
-  if (machine == nullptr)
-    return fmt::format(
-        "Searches {} networks, of which nothing is measured, for {:.0f} s at most; {}.",
-        arguments.evaluations, budget_s, written);
-  const fs::path profile = machine->profile_file();
-  const bool is_known = !arguments.fresh && fs::exists(profile);
-  const Budget budget = share_out(budget_s, is_known);
-  if (is_known)
-    return fmt::format(
-        "Searches, and measures what it proposes, for {:.0f} s or little more, with the profile of "
-        "this machine {}; {}. Ctrl-C stops.",
-        budget.explore_s, profile.string(), written);
-  return fmt::format(
-      "Measures this machine's operators for {:.0f} s and published networks for {:.0f} s, then "
-      "searches and measures what it proposes for {:.0f} s; {}, and keeps the machine's profile in "
-      "{}. Ctrl-C stops, and the same command goes on; an idle machine is measured best.",
-      budget.profile_s, budget.published_s, budget.explore_s, written, profile.string());
-}
-
-bool compares_precisions(const Arguments& arguments) {
-  return std::find(arguments.studies.begin(), arguments.studies.end(), precision_study_name) !=
-         arguments.studies.end();
-}
-
-/// What `--device` names: several by commas, but where a file is of that name.
-std::vector<std::string> devices_of(const Arguments& arguments) {
-  if (fs::is_regular_file(arguments.device)) return {arguments.device};
-  return cli::parse_list("--device", arguments.device);
-}
-
-/// A device with what measures it, which is nothing where it is not this machine; and others that
-/// the same networks are for. Of several, none is measured.
-struct Subject {
-  Target target;
-  std::vector<Target> elsewhere;
-  std::unique_ptr<Measurer> machine;
-};
-
-Subject subjects_of(const Arguments& arguments, const std::vector<std::string>& devices,
-                    const cli::Terminal& terminal) {
-  const std::vector<std::string> names = cli::device_names(devices, most_devices);
-  std::vector<Target> targets;
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    targets.push_back(
-        predicted_target(cli::device_predictor(devices[i], conditions_of(arguments), terminal)));
-    targets.back().name = names[i];
-  }
-  return {targets.front(), {targets.begin() + 1, targets.end()}, nullptr};
-}
-
-Subject subject_of(const Arguments& arguments, std::span<const Network> compared,
-                   const cli::Terminal& terminal) {
-  const std::vector<std::string> devices = devices_of(arguments);
-  const cli::Conditions conditions = conditions_of(arguments);
-  const double budget_s = cli::parse_seconds("--budget", arguments.budget);
-  const bool announces = arguments.studies.empty();
-  if (devices.size() > 1) {
-    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
-    return subjects_of(arguments, devices, terminal);
-  }
-  Subject subject;
-  if (arguments.co_executes) {
-    subject.target =
-        predicted_target(cli::co_execution_predictor(arguments.device, conditions, terminal));
-    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
-    return subject;
-  }
-  if (arguments.device != "host") {
-    subject.target =
-        predicted_target(cli::device_predictor(arguments.device, conditions, terminal));
-    if (announces) terminal.note(announcement(arguments, budget_s, nullptr));
-    return subject;
-  }
-  subject.machine = host_measurer(cli::settings_of(conditions), seed_of(arguments),
-                                  [] { return cli::interrupted().load(); });
-  if (announces) terminal.note(announcement(arguments, budget_s, subject.machine.get()));
-  subject.target =
-      machine_target(*subject.machine, budget_s, arguments.fresh, hooks_of(terminal), compared);
-  const Profile& profile = subject.target.profile;
-  if (subject.target.is_known)
-    terminal.note(fmt::format("profile of this machine: {} ({} operators, {})",
-                              subject.target.file.string(), profile.ops.size(), profile.created));
-  return subject;
-}
-
-SearchOptions search_options(const Arguments& arguments) {
+SearchOptions search_options(const cli::ExploreArguments& arguments) {
   SearchOptions options;
   options.algorithm = parse_algorithm(arguments.algorithm);
   options.objectives.clear();
   for (const std::string& objective : cli::parse_list("--objectives", arguments.objectives))
     options.objectives.push_back(parse_objective(objective));
-  const std::vector<std::string> devices = cli::device_names(devices_of(arguments), most_devices);
+  const std::vector<std::string> devices =
+      cli::device_names(cli::devices_of(arguments), most_devices);
   const auto limits = cli::parse_limits("--latency-ms", arguments.latency_ms, devices);
   for (std::size_t d = 0; d < limits.size(); ++d)
     if (limits[d]) options.constraints.push_back({latency_objective(d), *limits[d]});
@@ -205,129 +47,13 @@ SearchOptions search_options(const Arguments& arguments) {
   bound(Objective::macs, "--macs-m", arguments.macs_m);
   bound(Objective::top1, "--top1", arguments.top1);
   options.evaluations = arguments.evaluations;
-  options.seed = seed_of(arguments);
+  options.seed = cli::seed_of(arguments);
   options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.resume = arguments.resume;
   return options;
 }
 
-void write_pages(std::span<const Result> results, const fs::path& folder,
-                 const cli::Terminal& terminal) {
-  const WrittenReport report = write_report(results, folder);
-  for (const std::string& note : report.notes) terminal.note(note);
-}
-
-std::string page(const Arguments& arguments) {
-  return fs::absolute(fs::path(arguments.output) / "report.html").lexically_normal().string();
-}
-
-/// Measures layers shared on this machine; nothing where the profile is of another.
-MeasureSplits splits_measurer(const Arguments& arguments, const CoExecutionPredictor& predictor,
-                              const cli::Terminal& terminal) {
-  if (arguments.device != "host") return {};
-  MeasureOptions options;
-  options.settings = predictor.cpu.settings;
-  options.seed = seed_of(arguments);
-  options.budget_s = studies_s(1);
-  options.cancelled = [] { return cli::interrupted().load(); };
-  return [options, coprocessor = cli::host_coprocessor(terminal),
-          &terminal](std::span<const LayerSplit> layers) {
-    cli::Progress progress(terminal, "measuring shared layers");
-    MeasureOptions with_progress = options;
-    with_progress.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
-    return measured_latencies(measure_splits(layers, coprocessor, with_progress));
-  };
-}
-
-/// The study `precision` of networks, and the device that it is of.
-std::pair<Study, Target> compared_precisions(const Arguments& arguments,
-                                             std::span<const Network> networks,
-                                             std::span<const OwnTop1> int8_top1,
-                                             const cli::Terminal& terminal) {
-  const std::vector<std::string> devices = devices_of(arguments);
-  const cli::Conditions conditions = conditions_of(arguments);
-  const bool is_host = devices == std::vector<std::string>{"host"};
-  std::optional<Target> target;  // a profile that there is not yet is measured, as for all studies
-  if (is_host) target = subject_of(arguments, published_networks(), terminal).target;
-  const std::vector<Predictor> predictors =
-      cli::predictors_by_precision(devices, conditions, terminal);
-  if (!is_host && predictors.size() == 1)
-    throw std::invalid_argument(
-        fmt::format("--study precision: \"{}\" is known in f32 only; measure it with "
-                    "`cpubone-profile --precision qs8`, and name the files of its profiles, or of "
-                    "predictors, by commas",
-                    arguments.device));
-  std::vector<PrecisionComparison> measured;
-  std::vector<PrecisionComparison> predicted;
-  const PinnedThread pinned(conditions.cpus);
-  const double seconds =
-      std::max(least_comparison_s, studies_s(1) / static_cast<double>(networks.size()));
-  cli::Progress progress(terminal, "comparing precisions");
-  for (const Network& network : networks) {
-    progress.update(static_cast<double>(predicted.size()), static_cast<double>(networks.size()),
-                    network.name);
-    predicted.push_back(predict_precisions(predictors, network));
-    if (is_host)
-      measured.push_back(compare_precisions(network, predictors.front().settings.threads, seconds));
-    if (cli::interrupted()) throw Error("interrupted");
-  }
-  Study study = precision_study(measured, predicted, int8_top1);
-  return {std::move(study), target ? std::move(*target) : predicted_target(predictors.front())};
-}
-
-void study_tool(const Arguments& arguments, const ExploreRequest& request,
-                const cli::Terminal& terminal, cli::Format format) {
-  std::vector<std::string> names = arguments.studies;
-  if (names == std::vector<std::string>{"all"})
-    names.assign(study_names().begin(), study_names().end());
-  std::vector<std::string> shared;
-  std::vector<std::string> usual;
-  for (const std::string& name : names) {
-    if (name == precision_study_name) continue;
-    if (is_co_execution_study(name)) {
-      shared.push_back(name);
-    } else {
-      check_study_name(name);
-      usual.push_back(name);
-    }
-  }
-  Result result;
-  std::optional<Target> target;
-  if (!usual.empty()) {
-    Subject subject = subject_of(arguments, published_networks(), terminal);
-    result.studies = run_studies(subject.target, subject.machine.get(), usual, hooks_of(terminal));
-    target = std::move(subject.target);
-  }
-  if (compares_precisions(arguments)) {
-    auto [study, of] =
-        compared_precisions(arguments, request.own.empty() ? published_networks() : request.own,
-                            request.accuracy.own, terminal);
-    result.studies.push_back(std::move(study));
-    if (!target) target = std::move(of);
-  }
-  if (!shared.empty()) {
-    const CoExecutionPredictor predictor =
-        cli::co_execution_predictor(arguments.device, conditions_of(arguments), terminal);
-    const MeasureSplits measure = splits_measurer(arguments, predictor, terminal);
-    for (const std::string& name : shared)
-      result.studies.push_back(co_execution_study(name, predictor, measure));
-    if (!target) target = predicted_target(predictor.cpu);
-    result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.runtime});
-  }
-  describe(result, *target, request.provenance);
-  save_result(result, {}, arguments.output);
-  write_pages(std::span(&result, 1), arguments.output, terminal);
-  if (format == cli::Format::json)
-    return terminal.print(to_json(result).at("studies").dump(1) + "\n");
-  for (const Study& study : result.studies) {
-    terminal.print(study_table(study), format);
-    if (format != cli::Format::table) continue;
-    terminal.line(statement(study, result.device).sentence);
-  }
-  terminal.note("report: " + page(arguments));
-}
-
-void explore_tool(const Arguments& arguments, const std::string& command) {
+void explore_tool(const cli::ExploreArguments& arguments, const std::string& command) {
   const cli::Format format = cli::parse_format(arguments.format);
   const cli::Terminal terminal(arguments.quiet);
   const double budget_s = cli::parse_seconds("--budget", arguments.budget);
@@ -350,41 +76,42 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
           {fmt::format("{}: {}", named.network.name, text(node)), "its latency is of the rest"});
     request.own.push_back(std::move(named.network));
   }
-  const bool only_precisions = compares_precisions(arguments) && arguments.studies.size() == 1;
+  const bool only_precisions = cli::compares_precisions(arguments) && arguments.studies.size() == 1;
   if (!arguments.studies.empty() && !request.own.empty() && !only_precisions)
     throw std::invalid_argument(
         "--study: has networks of its own; leave out --compare, or all studies but precision");
-  if (!arguments.studies.empty() && devices_of(arguments).size() > 1 && !only_precisions)
+  if (!arguments.studies.empty() && cli::devices_of(arguments).size() > 1 && !only_precisions)
     throw std::invalid_argument("--study: is of one device, got \"" + arguments.device + "\"");
-  if (compares_precisions(arguments) && !arguments.precision.empty())
+  if (cli::compares_precisions(arguments) && !arguments.precision.empty())
     throw std::invalid_argument("--study precision: is of all precisions; leave out --precision");
-  if (arguments.co_executes && (!arguments.studies.empty() || devices_of(arguments).size() > 1))
+  if (arguments.co_executes &&
+      (!arguments.studies.empty() || cli::devices_of(arguments).size() > 1))
     throw std::invalid_argument(
         "--co-execution: searches networks for one CPU and the coprocessor beside it: expected one "
         "--device and no --study (co-execution-linear and co-execution-conv need no option)");
   request.folder = arguments.output;
   request.afresh = arguments.fresh;
   request.provenance = {utc_now(), command, request.options.search.seed};
-  conditions_of(arguments);
+  cli::conditions_of(arguments);
   cli::require_writable_folder(request.folder);
   const FolderLock lock(request.folder);
   cli::interrupted();
-  if (!arguments.studies.empty()) return study_tool(arguments, request, terminal, format);
+  if (!arguments.studies.empty()) return cli::study_tool(arguments, request, terminal, format);
 
-  const Subject subject =
-      subject_of(arguments, compared_networks(request.form, request.own), terminal);
+  const cli::Subject subject =
+      cli::subject_of(arguments, compared_networks(request.form, request.own), terminal);
   request.elsewhere = subject.elsewhere;
   request.budget =
       subject.machine ? share_out(budget_s, subject.target.is_known) : predicting_budget(budget_s);
   Explored explored =
-      explore_target(subject.target, subject.machine.get(), request, hooks_of(terminal));
+      explore_target(subject.target, subject.machine.get(), request, cli::hooks_of(terminal));
   for (Warning& warning : incomplete) explored.result.warnings.push_back(std::move(warning));
   save(explored, subject.target, request.folder);
   const Result& result = explored.result;
   std::vector<Result> results{result};
   results.insert(results.end(), explored.elsewhere.begin(), explored.elsewhere.end());
   // Drawing charts takes seconds.
-  if (explored.is_complete) write_pages(results, request.folder, terminal);
+  if (explored.is_complete) cli::write_pages(results, request.folder, terminal);
   if (format == cli::Format::json) {
     nlohmann::json json = nlohmann::json::array();
     for (const Result& on_device : results) json.push_back(to_json(on_device));
@@ -404,7 +131,7 @@ void explore_tool(const Arguments& arguments, const std::string& command) {
     throw Error(
         "interrupted: result.json holds what was found until then; the same command with --resume "
         "goes on");
-  if (format == cli::Format::table) terminal.line("report: " + page(arguments));
+  if (format == cli::Format::table) terminal.line("report: " + cli::page(arguments));
 }
 
 }  // namespace
@@ -415,7 +142,7 @@ int main(int argc, char** argv) {
       "operators,\n"
       "fit MACs / MACpS, rebuild the published networks, search, confirm by measuring, and report.",
       "cpubone-explore");
-  Arguments a;
+  cli::ExploreArguments a;
   app.add_option(
          "--device", a.device,
          "host, a known device (cpubone-profile --list-devices), or a profile or predictor file; "

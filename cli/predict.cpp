@@ -155,11 +155,11 @@ void predict_co_execution(const cli::Terminal& terminal, const std::string& devi
                           const cli::Conditions& conditions, std::vector<NamedNetwork> networks,
                           Format format, const std::string& by) {
   const CoExecutionPredictor predictor = cli::co_execution_predictor(device, conditions, terminal);
-  terminal.note(fmt::format(
-      "{} ({}), {} thread{}, {}; {}: {}", predictor.cpu.device.name, predictor.cpu.device.cpu,
-      predictor.cpu.settings.threads, predictor.cpu.settings.threads == 1 ? "" : "s",
-      provenance(predictor.cpu), predictor.coprocessor.device.runtime,
-      coprocessor_evidence(predictor)));
+  terminal.note(fmt::format("{} ({}), {} thread{}, {}; {}: {}", predictor.cpu.device.name,
+                            predictor.cpu.device.cpu, predictor.cpu.settings.threads,
+                            predictor.cpu.settings.threads == 1 ? "" : "s",
+                            provenance(predictor.cpu), predictor.coprocessor.device.runtime,
+                            coprocessor_evidence(predictor)));
   constexpr double much = 0.2;
   if (predictor.shared_mape > much)
     terminal.warn(

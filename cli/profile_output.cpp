@@ -79,15 +79,15 @@ Table table_of(const std::vector<NetworkRecord>& networks) {
                {"state"}},
               {}};
   for (const NetworkRecord& record : networks)
-    table.rows.push_back(
-        {record.name, fmt::format("{:.2f}", static_cast<double>(record.params) * 1e-6),
-         fmt::format("{:.1f}", static_cast<double>(record.macs) * 1e-6),
-         fmt::format("{:.3f}", record.timing.median_ns * 1e-6),
-         fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
-         fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
-         fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
-         mib(record.peak_memory_bytes), fmt::to_string(record.timing.samples_ns.size()),
-         state(record.timing)});
+    table.rows.push_back({record.name,
+                          fmt::format("{:.2f}", static_cast<double>(record.params) * 1e-6),
+                          fmt::format("{:.1f}", static_cast<double>(record.macs) * 1e-6),
+                          fmt::format("{:.3f}", record.timing.median_ns * 1e-6),
+                          fmt::format("{:.3f}", record.timing.low_ns * 1e-6),
+                          fmt::format("{:.3f}", record.timing.high_ns * 1e-6),
+                          fmt::format("{:.2f}", gmacps(record.macs, record.timing.median_ns)),
+                          mib(record.peak_memory_bytes),
+                          fmt::to_string(record.timing.samples_ns.size()), state(record.timing)});
   return table;
 }
 

@@ -41,7 +41,8 @@ StudyPlan threads_study(const StudyContext& context);
 /// Three significant digits, so that tables do not claim more than was measured.
 double significant(double value);
 
-/// To a whole number of steps, so that tables do not claim more than is known; `step` is a power of ten.
+/// To a whole number of steps, so that tables do not claim more than is known; `step` is a power of
+/// ten.
 double rounded(double value, double step);
 
 }  // namespace cpubone

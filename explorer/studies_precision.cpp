@@ -80,8 +80,8 @@ constexpr double mebibyte = 1 << 20;
 /// A precision and how a comparison calls what is of it.
 struct Precision {
   const char* name;
-  Interval PrecisionComparison::* ns;
-  std::int64_t PrecisionComparison::* memory_bytes;
+  Interval PrecisionComparison::*ns;
+  std::int64_t PrecisionComparison::*memory_bytes;
 };
 constexpr Precision in_f32{"f32", &PrecisionComparison::f32_ns,
                            &PrecisionComparison::f32_memory_bytes};
@@ -151,7 +151,7 @@ std::vector<PrecisionColumn> columns_of(std::span<const ComparedNetwork> network
 
 /// How many times as fast as f32: on average, and the networks that gain least and most.
 void add_speedups(std::span<const ComparedNetwork> networks, const std::string& precision,
-                  Interval PrecisionComparison::* speedup, Study& study) {
+                  Interval PrecisionComparison::*speedup, Study& study) {
   std::vector<Interval> speedups;
   std::size_t least = networks.size();
   std::size_t most = networks.size();

@@ -167,7 +167,8 @@ double significant(double value) {
 }
 
 double rounded(double value, double step) {
-  // Dividing by a whole number gives the double that prints shortest: 0.0081, not 0.008100000000000001.
+  // Dividing by a whole number gives the double that prints shortest: 0.0081, not
+  // 0.008100000000000001.
   const double parts = std::round(1 / step);
   if (parts > 1) return std::round(value * parts) / parts;
   return std::round(value / step) * step;

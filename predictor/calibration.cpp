@@ -165,7 +165,7 @@ std::size_t families(const std::vector<LeftOut>& rows) {
   return names.size();
 }
 
-std::vector<double> residuals(const std::vector<LeftOut>& rows, double LeftOut::* prediction) {
+std::vector<double> residuals(const std::vector<LeftOut>& rows, double LeftOut::*prediction) {
   std::vector<double> values;
   for (const LeftOut& row : rows) values.push_back(std::log(row.*prediction / row.published_ms));
   return values;

@@ -107,7 +107,8 @@ std::string coprocessor_evidence(const CoExecutionPredictor& predictor) {
   int operators = 0;
   for (const ClassModel& model : predictor.coprocessor.classes) operators += model.operators;
   return fmt::format(
-      "the coprocessor is {} of {} operators, predicted with a mean error of {:.1f} % each left out; no shared layer was measured; {:.0f} us to start an operator and to wait for it "
+      "the coprocessor is {} of {} operators, predicted with a mean error of {:.1f} % each left "
+      "out; no shared layer was measured; {:.0f} us to start an operator and to wait for it "
       "({})",
       evidence_text(predictor.coprocessor), operators, 100 * coprocessor_mape(predictor),
       predictor.wait_ns * 1e-3, predictor.wait_source);

@@ -21,8 +21,8 @@ struct CoExecutionPredictor {
   /// measured, have that.
   double wait_ns = 0;
   std::string wait_source;  ///< where `wait_ns` is from, or that it is assumed; empty where 0
-  int shared_layers = 0;   ///< measured ones, which synchronisation is fitted to
-  double shared_mape = 0;  ///< mean absolute percentage error on them, each left out of that fit
+  int shared_layers = 0;    ///< measured ones, which synchronisation is fitted to
+  double shared_mape = 0;   ///< mean absolute percentage error on them, each left out of that fit
 };
 
 /// Throws cpubone::Error where a profile has no operators, or a shared layer cannot be split so.

@@ -102,7 +102,8 @@ DeviceDescription load_device(const std::filesystem::path& path) {
 
 const std::vector<DeviceDescription>& known_devices() {
   static const std::vector<DeviceDescription> all{
-      embedded(device_pi5_json, "devices/pi5.json"), embedded(device_pi4_json, "devices/pi4.json"),
+      embedded(device_pi5_json, "devices/pi5.json"),
+      embedded(device_pi4_json, "devices/pi4.json"),
       embedded(device_pixel4_json, "devices/pixel4.json"),
       embedded(device_pixel7pro_json, "devices/pixel7pro.json"),
       embedded(device_xeon_w2125_json, "devices/xeon-w2125.json"),

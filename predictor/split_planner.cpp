@@ -53,8 +53,8 @@ SharingCosts fitted(std::span<const Parts> all) {
 CoExecutionCosts predicted_costs(const Predictor& cpu, const Predictor& coprocessor,
                                  double synchronisation_ns) {
   return {[&cpu](const Op& op) { return estimate(cpu, op).ns; },
-          [&coprocessor](const Op& op) { return estimate(coprocessor, op).ns; },
-          synchronisation_ns, 0};
+          [&coprocessor](const Op& op) { return estimate(coprocessor, op).ns; }, synchronisation_ns,
+          0};
 }
 
 Runner runner_of(const ChannelSplit& split) {

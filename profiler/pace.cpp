@@ -144,8 +144,8 @@ std::vector<double> mean_over_median(const std::vector<std::vector<double>>& dur
   return factors;
 }
 
-/// Neighbours whose paces are nearly equal are one; wider, and the typical pace of a slow drift would
-/// be the mean of a large part of it.
+/// Neighbours whose paces are nearly equal are one; wider, and the typical pace of a slow drift
+/// would be the mean of a large part of it.
 std::vector<PaceRegime> regimes(const std::vector<PaceRegime>& windows) {
   constexpr double alike = 1.01;
   std::vector<PaceRegime> joined;

@@ -80,10 +80,11 @@ const Table<DeviceCoprocessor>& table<DeviceCoprocessor>() {
       "coprocessor",
       {field<&T::name>("name", "e.g. `Adreno 640`"),
        field<&T::runtime>("runtime", "that the latencies were measured with"),
-       field<&T::wait_us>("wait_us",
-                          "to start an operator and to wait for it, where the latencies do not have "
-                          "that",
-                          {0, 1e6}),
+       field<&T::wait_us>(
+           "wait_us",
+           "to start an operator and to wait for it, where the latencies do not have "
+           "that",
+           {0, 1e6}),
        field<&T::wait_source>("wait_source", "where that is from, or that it is assumed"),
        field<&T::source>("source", "of the latencies"),
        field<&T::note>("note", "what to know about them, such as their precision"),

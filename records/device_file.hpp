@@ -57,11 +57,11 @@ struct PublishedOperator {
 /// What computes beside the CPU, on one memory with it, such as a GPU.
 struct DeviceCoprocessor {
   std::string name;
-  std::string runtime;       ///< that the latencies were measured with
-  double wait_us = 0;        ///< to start an operator and to wait for it, beyond these latencies
-  std::string wait_source;   ///< where that is from, or that it is assumed
-  std::string source;        ///< of the latencies
-  std::string note;          ///< what to know about them
+  std::string runtime;      ///< that the latencies were measured with
+  double wait_us = 0;       ///< to start an operator and to wait for it, beyond these latencies
+  std::string wait_source;  ///< where that is from, or that it is assumed
+  std::string source;       ///< of the latencies
+  std::string note;         ///< what to know about them
   std::vector<PublishedOperator> operators;
   bool operator==(const DeviceCoprocessor&) const = default;
 };

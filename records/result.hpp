@@ -230,9 +230,9 @@ struct CoExecutionSummary {
   std::string coprocessor;  ///< device and driver
   double synchronisation_us = 0;
   double unhidden_share = 0;  ///< of the shorter part's time what the longer does not hide
-  int layers_measured = 0;  ///< that were shared, to learn what synchronisation takes
-  double shared_mape = 0;   ///< mean error on them, each left out, a fraction
-  std::string published;    ///< where nothing was measured: what was published, and what is assumed
+  int layers_measured = 0;    ///< that were shared, to learn what synchronisation takes
+  double shared_mape = 0;     ///< mean error on them, each left out, a fraction
+  std::string published;  ///< where nothing was measured: what was published, and what is assumed
   std::vector<SharedNetwork> networks;
   bool operator==(const CoExecutionSummary&) const = default;
 };

@@ -339,7 +339,7 @@ struct StudyWords {
   std::string_view title;
   std::string_view source;  ///< of the published finding
   std::string (*sentence)(const Facts&);
-  bool claims = true;  ///< there is something that holds or does not
+  bool claims = true;            ///< there is something that holds or does not
   bool claims_predicted = true;  ///< also where latencies are predicted
 };
 

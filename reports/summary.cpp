@@ -67,7 +67,8 @@ std::string trust_sentence(const Result& result) {
   std::string latency;
   if (result.co_execution)
     latency = fmt::format(
-        "Latencies are predicted{} with layers shared between the CPU and {}, none of a network was "
+        "Latencies are predicted{} with layers shared between the CPU and {}, none of a network "
+        "was "
         "measured so",
         result.co_execution->published.empty() ? "" : " from published ones",
         result.co_execution->coprocessor);
@@ -257,8 +258,7 @@ std::string co_execution_sentence(const Result& result) {
                         "hides {:.0f} % of the shorter; {} shared layers that were measured are "
                         "predicted {} off on average, each left out.",
                         shared.synchronisation_us, 100 - 100 * shared.unhidden_share,
-                        shared.layers_measured,
-                        percent_text(shared.shared_mape));
+                        shared.layers_measured, percent_text(shared.shared_mape));
 }
 
 std::string prediction_sentence(const Result& result) {

@@ -43,7 +43,8 @@ std::vector<const ResultNetwork*> front(const Result& result);
 /// What to use on this device, how sure that is, and whether counting MACs would have told.
 std::vector<std::string> summary_sentences(const Result& result);
 
-/// That its latencies are in: `f32`, `f16`, `emulated f16` or `int8`; empty where the result does not tell.
+/// That its latencies are in: `f32`, `f16`, `emulated f16` or `int8`; empty where the result does
+/// not tell.
 std::string precision_text(const ResultDevice& device);
 /// The same where it is not f32; else empty.
 std::string unusual_precision(const ResultDevice& device);

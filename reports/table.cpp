@@ -136,7 +136,8 @@ std::string escape_terminal(std::string_view text) {
   return escaped;
 }
 
-// Without the end tags that HTML leaves to parsers: a tenth of what a table takes, and a report has thousands of cells.
+// Without the end tags that HTML leaves to parsers: a tenth of what a table takes, and a report has
+// thousands of cells.
 std::string to_html(const Table& table) {
   std::string html = "<div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"";
   html += escape_html(table.caption) + "\"><table><caption>" + escape_html(table.caption) +

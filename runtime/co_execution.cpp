@@ -127,10 +127,7 @@ class CoExecutable : public Executable {
   CoExecutable(Part part, const Coprocessor& coprocessor, const Split& split,
                const CoExecutionOptions& options,
                std::shared_ptr<std::optional<std::string>> failure, const ThreadPool* pool)
-      : options_(options),
-        failure_(std::move(failure)),
-        pool_(pool),
-        external_(part.external) {
+      : options_(options), failure_(std::move(failure)), pool_(pool), external_(part.external) {
     if (part.ops.front().op.dtype() == DType::f16) halves_.emplace(part, coprocessor);
     for (PartOp& op : part.ops) {
       Step step;

@@ -83,7 +83,9 @@ struct Int8 {
   }
 
  private:
-  float step(std::int8_t byte) const { return static_cast<float>(byte - rescaling.in_zero_point); }
+  float step(std::int8_t byte) const {
+    return static_cast<float>(byte - rescaling.in_zero_point);
+  }
 };
 
 /// The channels of a row of the image, between the padding.

@@ -47,7 +47,8 @@ struct Size {
 // Newer versions make known the size first, and work in memory of the caller. Templates, as a
 // version may lack a function; f16 has the functions of f32.
 template <typename Operator>
-xnn_status reshape(Operator op, bool half, Size size, std::size_t& workspace_bytes, pthreadpool* pool) {
+xnn_status reshape(Operator op, bool half, Size size, std::size_t& workspace_bytes,
+                   pthreadpool* pool) {
   std::size_t alignment = 0;
   if constexpr (requires {
                   xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
@@ -117,10 +118,9 @@ XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
                       part.output_stride, weight.data(), op.bias ? bias.data() : nullptr, range.low,
                       range.high, flags);
   };
-  const xnn_status status =
-      half ? create(&xnn_create_convolution2d_nhwc_f16, arguments(XNN_FLAG_FP32_STATIC_WEIGHTS),
-                    &made)
-           : create(&xnn_create_convolution2d_nhwc_f32, arguments(0U), &made);
+  const xnn_status status = half ? create(&xnn_create_convolution2d_nhwc_f16,
+                                          arguments(XNN_FLAG_FP32_STATIC_WEIGHTS), &made)
+                                 : create(&xnn_create_convolution2d_nhwc_f32, arguments(0U), &made);
   require(status, fmt::format("channels of \"{}\"", text(op)));
   state_->op.reset(made);
   state_->half = half;

@@ -12,8 +12,8 @@ namespace cpubone {
 /// Whether XNNPACK (2022-02) runs this operator, with its activation applied while it writes. In
 /// int8 it does so where tensors' scales do not differ too much.
 bool xnnpack_runs(const Op& op);
-/// Whether XNNPACK, or our kernel of wide depthwise convolutions in int8, applies the operator's own
-/// activation while it writes: ReLU and ReLU6, after operators that take a range of outputs.
+/// Whether XNNPACK, or our kernel of wide depthwise convolutions in int8, applies the operator's
+/// own activation while it writes: ReLU and ReLU6, after operators that take a range of outputs.
 bool xnnpack_fuses(const Op& op);
 /// The same of the Eigen kernels: after batch norm.
 bool eigen_fuses(const Op& op);

@@ -91,8 +91,7 @@ void register_predictor(py::module_& m) {
       .def_property_readonly("ms", [](const Shared& p) { return p.latency.ms; })
       .def_property_readonly("low_ms", [](const Shared& p) { return p.latency.low_ms; })
       .def_property_readonly("high_ms", [](const Shared& p) { return p.latency.high_ms; })
-      .def_property_readonly("cpu_alone_ms",
-                             [](const Shared& p) { return p.cpu_alone.latency.ms; })
+      .def_property_readonly("cpu_alone_ms", [](const Shared& p) { return p.cpu_alone.latency.ms; })
       .def("rows", [](const Shared& p) {
         py::list rows;
         for (std::size_t i = 0; i < p.splits.size(); ++i) {

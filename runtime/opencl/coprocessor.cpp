@@ -123,8 +123,8 @@ class OpenClTask : public CoprocessorTask {
     const int pack_out = depthwise ? out.c : group_out;
     std::vector<float> bias = part.parameters.bias;
     bias.resize(z(out.c), 0.0F);
-    weights_ = context_->constant(
-        packed(part.parameters.weight, packs, pack_out, group_in, taps), half_);
+    weights_ =
+        context_->constant(packed(part.parameters.weight, packs, pack_out, group_in, taps), half_);
     bias_ = context_->constant(packed(bias, packs, pack_out, 1, 1), half_);
     const auto with_window = [&](int first) {
       set_arguments(kernel_, first, in.h, in.w, out.h, out.w, op.kernel_h, op.kernel_w, op.stride_h,

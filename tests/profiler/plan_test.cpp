@@ -6,8 +6,8 @@
 #include <string>
 
 #include "predictor/features.hpp"
-#include "runtime/precision.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/precision.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #include "tests/approved.hpp"

@@ -354,17 +354,21 @@ TEST_CASE("a result with shared layers says what that saves, in a section of its
   CHECK_FALSE(contains(report_html(std::vector{result}), "id=\"shared\""));
   CHECK_FALSE(contains(report_markdown(std::vector{result}, {}), "coprocessor"));
   const Interval ms{10, 9, 11};
-  result.co_execution = {
-      "Mali-G710", 9,  0.25,
-      40,          0.05, {},
-      {{"b1", ms, {20, 18, 22}, 30, 2, 11}, {"p1", ms, ms, 0, 0, 43}}};
+  result.co_execution = {"Mali-G710",
+                         9,
+                         0.25,
+                         40,
+                         0.05,
+                         {},
+                         {{"b1", ms, {20, 18, 22}, 30, 2, 11}, {"p1", ms, ms, 0, 0, 43}}};
   const std::string html = report_html(std::vector{result});
   CHECK(contains(html, "id=\"shared\""));
   CHECK(contains(html, "Latencies are predicted with layers shared between the CPU and Mali-G710"));
   const std::string markdown = report_markdown(std::vector{result}, {});
   CHECK(contains(markdown, "1.41 times as fast as the CPU alone on average, b1 most, 2.00 times"));
-  CHECK(contains(markdown, "Synchronisation takes 9 us a shared layer, and the longer part "
-                           "hides 75 % of the shorter; 40 shared layers"));
+  CHECK(contains(markdown,
+                 "Synchronisation takes 9 us a shared layer, and the longer part "
+                 "hides 75 % of the shorter; 40 shared layers"));
   CHECK(contains(markdown, "| b1 | 10.0 (9.0–11.0) | 20.0 (18.0–22.0) | 2.00 | 30 | 2 | 11 |"));
   result.co_execution->published = "its latencies are published ones";
   const std::string of_others = report_markdown(std::vector{result}, {});

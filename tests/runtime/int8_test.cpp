@@ -187,7 +187,8 @@ TEST_CASE("channels of zeros, and next to nothing beside their bias, are exact i
   for (std::size_t i = 8; i < 16; ++i) parameters.weight[i] *= 1e-12F;
   std::fill_n(parameters.weight.begin() + 16, 8, 0.0F);
   parameters.bias = {2.0F, -3.0F, 0.0F};
-  Executor executor(network_of(op), [&](const Node&) { return parameters; }, one_thread());
+  Executor executor(
+      network_of(op), [&](const Node&) { return parameters; }, one_thread());
   executor.run();
   const auto got = executor.output<std::int8_t>();
   for (std::size_t pixel = 0; pixel < 16; ++pixel) {
