@@ -3,28 +3,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <thread>
 
 #include "cli/explore_studies.hpp"
 #include "explorer/inputs.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
-#include "explorer/studies_co_execution.hpp"
-#include "explorer/studies_precision.hpp"
-#include "explorer/study.hpp"
 #include "explorer/workflow.hpp"
 #include "graph/error.hpp"
 #include "profiler/heap.hpp"
 #include "profiler/host.hpp"
 #include "reports/headline.hpp"
-#include "reports/report.hpp"
 #include "reports/tables.hpp"
 #include "reports/words.hpp"
-#include "space/zoo.hpp"
 
 using namespace cpubone;
-namespace fs = std::filesystem;
 
 namespace {
 

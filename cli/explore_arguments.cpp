@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "cli/host_measurer.hpp"
-#include "explorer/known_accuracies.hpp"
 #include "profiler/host.hpp"
 #include "reports/report.hpp"
 
