@@ -16,8 +16,8 @@ struct Trace {
   std::vector<double> pace;  ///< of each step, above 0
 };
 
-/// The pace that latencies measured in that time are to be at: of seconds, in each of which it is
-/// the mean over the work that is done, half were at it or faster.
+/// The pace that latencies measured in that time are to be at: of quarters of a second, in each of
+/// which it is the mean over the work that is done, half were at it or faster.
 double typical_pace(const Trace& trace, double start_s, double seconds);
 
 /// Reads columns `seconds`, `pace` at equal intervals. Throws cpubone::Error naming the line.
@@ -44,20 +44,21 @@ class KnownMachine {
 Profile replay_profile(const KnownMachine& machine, const Trace& trace, double start_s,
                        double budget_s, std::uint64_t seed);
 
-/// How right profiles, and a predictor made of one, are about the machine at its typical pace.
+/// How right profiles, and predictors made of them, are about the machine at its typical pace.
 struct ReplayQuality {
   PredictionQuality networks;  ///< published ones, which were not measured
   double operators_mape = 0;   ///< that were not measured, a fraction
   double operators_within_10 = 0;
   double records_covered = 0;  ///< of measured operators: truth in the 95 % interval
   double repeat_95 = 0;  ///< 95th percentile of two profiles' difference, operators above 10 us
-  int operators = 0;     ///< measured
+  int operators = 0;     ///< measured, of all profiles
   int measured_networks = 0;
   int disturbed = 0;        ///< of the operators
-  double seconds = 0;       ///< that a profile took
+  double seconds = 0;       ///< that the last profile took
   double typical_pace = 1;  ///< of the machine meanwhile
 };
-ReplayQuality replay(const KnownMachine& machine, const Trace& trace, double budget_s,
-                     int networks_at_most = 1000);
+
+/// Over as many profiles, each at another time of the trace, in another order, and of other noise.
+ReplayQuality replay(const KnownMachine& machine, const Trace& trace, double budget_s, int draws);
 
 }  // namespace cpubone

@@ -14,6 +14,7 @@ namespace cpubone {
 namespace {
 
 constexpr double longest_ns = 1e15;
+constexpr double longest_s = 1e9;
 constexpr double sync_interval_s = 1;  // on an SD card it takes some 10 ms
 
 std::vector<Sample> read_samples(const JsonReader& json, std::size_t tasks) {
@@ -21,10 +22,10 @@ std::vector<Sample> read_samples(const JsonReader& json, std::size_t tasks) {
   json.each([&](const JsonReader& item) {
     std::vector<JsonReader> parts;
     item.each([&](const JsonReader& part) { parts.push_back(part); });
-    if (parts.size() != 4) item.fail("[task, ns, calibration_ns, interrupted]");
+    if (parts.size() != 5) item.fail("[task, ns, calibration_ns, interrupted, at_s]");
     samples.push_back({static_cast<int>(parts[0].integer(0, static_cast<std::int64_t>(tasks) - 1)),
                        parts[1].number(0, longest_ns), parts[2].number(0, longest_ns),
-                       parts[3].boolean(), 0});
+                       parts[3].boolean(), parts[4].number(0, longest_s)});
   });
   return samples;
 }
@@ -60,7 +61,8 @@ void Journal::append(std::span<const Sample> samples, double seconds) {
   if (file_ < 0) return;
   nlohmann::json list = nlohmann::json::array();
   for (const Sample& sample : samples)
-    list.push_back({sample.task, sample.ns, sample.calibration_ns, sample.interrupted});
+    list.push_back(
+        {sample.task, sample.ns, sample.calibration_ns, sample.interrupted, sample.at_s});
   append(nlohmann::json{{"seconds", known_s_ + seconds}, {"samples", std::move(list)}});
   if (seconds - synced_s_ < sync_interval_s) return;
   synced_s_ = seconds;
@@ -100,11 +102,9 @@ std::size_t Journal::read(const nlohmann::json& header) {
     } else {
       const JsonReader reader(json, where + "#");
       reader.expect_keys({"seconds", "samples"});
-      known_s_ = reader.at("seconds").number(0, 1e9);
-      for (Sample& sample : read_samples(reader.at("samples"), header.at("tasks").size())) {
-        sample.round = number - 2;
-        known_.push_back(sample);
-      }
+      known_s_ = reader.at("seconds").number(0, longest_s);
+      const auto samples = read_samples(reader.at("samples"), header.at("tasks").size());
+      known_.insert(known_.end(), samples.begin(), samples.end());
     }
     length += line.size() + 1;
   }

@@ -162,7 +162,7 @@ RunPlan begin_plan(const Profile& profile, const Bench& bench) {
 /// Tells of what is new to the profile only.
 SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOptions& sampling,
                  const MeasureOptions& options, Profile& profile) {
-  const nlohmann::json header = {{"schema", "cpubone/journal/1"},
+  const nlohmann::json header = {{"schema", "cpubone/journal/2"},
                                  {"fingerprint", fingerprint(profile.device, profile.settings)},
                                  {"tool_version", version()},
                                  {"tasks", plan.labels}};

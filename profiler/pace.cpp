@@ -1,8 +1,9 @@
 #include "profiler/pace.hpp"
 
+#include <Eigen/Dense>
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <map>
 #include <utility>
 
 #include "profiler/statistics.hpp"
@@ -10,28 +11,40 @@
 namespace cpubone {
 namespace {
 
-constexpr std::size_t samples_of_window = 40;  // whose median is known to a fifth of their scatter
+constexpr double window_s = 0.25;              // at least
+constexpr std::size_t samples_of_window = 10;  // at least
 constexpr int iterations = 3;
 constexpr double median_error = 1.2533;  // of a normal mean's: sqrt(pi / 2)
 constexpr double normal_mad = 1.4826;    // standard deviations in a median absolute deviation
 constexpr std::size_t samples_of_bin = 200;
 constexpr double bin_width = 4;  // durations in a bin of samples that last about as long
 constexpr double trimmed = 0.01;
+constexpr double most_log_pace = 0.7;  // of a moment: sharing a core halves the speed at worst
 
-/// A sample, the task that it is of, and the rounds that it was taken in.
-struct Residual {
+/// A sample and the task that it is of.
+struct Reading {
   std::size_t task = 0;
-  std::size_t window = 0;
   double ns = 0;
   double log_ns = 0;
-  double weight_ns = 0;  ///< time that it took
+  double at_s = 0;
+  double weight_ns = 0;    ///< time that it took
+  std::size_t window = 0;  ///< of time
 };
 
-struct TimeWindow {
-  double log_pace = 0;
+struct Mean {
+  double value = 0;
   double squared_error = 0;
-  double weight_ns = 0;
 };
+
+/// Of all but the least and the largest hundredth.
+Mean trimmed_mean(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto cut = static_cast<std::size_t>(trimmed * static_cast<double>(values.size()));
+  const auto n = static_cast<Eigen::Index>(values.size() - 2 * cut);
+  const Eigen::Map<const Eigen::ArrayXd> kept(values.data() + cut, n);
+  const double mean = kept.mean();
+  return {mean, (kept - mean).square().mean() / static_cast<double>(n)};
+}
 
 /// Value that half of the weight is below.
 double weighted_median(std::vector<std::pair<double, double>> values) {
@@ -43,84 +56,149 @@ double weighted_median(std::vector<std::pair<double, double>> values) {
   return values.back().first;
 }
 
-/// Rounds of few samples are joined with those after them.
-std::vector<Residual> residuals(std::span<const std::vector<Sample>> samples,
-                                std::span<const int> runs_per_sample) {
-  std::map<int, std::size_t> counts;
-  for (const auto& task : samples)
-    for (const Sample& sample : task) ++counts[sample.round];
-  std::map<int, std::size_t> window_of;
-  std::size_t window = 0;
-  std::size_t count = 0;
-  for (const auto& [round, of_round] : counts) {
-    if (count >= samples_of_window) {
-      ++window;
-      count = 0;
-    }
-    count += of_round;
-    window_of[round] = window;
-  }
-  if (window > 0 && count < samples_of_window)  // the end is too short for one of its own
-    for (auto& [round, of] : window_of) of = std::min(of, window - 1);
-  std::vector<Residual> all;
+/// In order of time.
+std::vector<Reading> readings(std::span<const std::vector<Sample>> samples,
+                              std::span<const int> runs_per_sample) {
+  std::vector<Reading> all;
   for (std::size_t t = 0; t < samples.size(); ++t)
     for (const Sample& sample : samples[t])
-      all.push_back({t, window_of.at(sample.round), sample.ns, std::log(std::max(sample.ns, 1e-3)),
+      all.push_back({t, sample.ns, std::log(std::max(sample.ns, 1e-3)), sample.at_s,
                      sample.ns * runs_per_sample[t]});
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Reading& a, const Reading& b) { return a.at_s < b.at_s; });
+  std::size_t begin = 0;  // of the window
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const bool full = i - begin >= samples_of_window && all[i].at_s - all[begin].at_s >= window_s;
+    all[i].window = all[i - 1].window + (full ? 1 : 0);
+    if (full) begin = i;
+  }
+  if (all.size() - begin < samples_of_window)  // the end is too short for one of its own
+    for (std::size_t i = begin; begin > 0 && i < all.size(); ++i) --all[i].window;
   return all;
 }
 
-std::vector<double> log_paces(const std::vector<Residual>& all, std::size_t tasks) {
-  std::size_t count = 0;
-  for (const Residual& r : all) count = std::max(count, r.window + 1);
-  std::vector<double> paces(count, 0.0);
-  if (count < 2) return paces;
-  std::vector<TimeWindow> windows(count);
-  for (const Residual& r : all) windows[r.window].weight_ns += r.weight_ns;
+/// Logarithms of the readings over their tasks' medians at the given paces.
+std::vector<double> residuals(const std::vector<Reading>& all, std::size_t tasks,
+                              const std::vector<double>& log_paces) {
+  std::vector<std::vector<double>> of_task(tasks);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    of_task[all[i].task].push_back(all[i].log_ns - log_paces[i]);
+  std::vector<double> medians(tasks, 0.0);
+  for (std::size_t t = 0; t < tasks; ++t)
+    if (!of_task[t].empty()) medians[t] = median(of_task[t]);
+  std::vector<double> residuals;
+  for (const Reading& reading : all) residuals.push_back(reading.log_ns - medians[reading.task]);
+  return residuals;
+}
+
+/// Of each reading's window over the typical one: the mean that work took there, as a network takes
+/// it too.
+std::vector<double> window_log_paces(const std::vector<Reading>& all, std::size_t tasks) {
+  std::vector<double> of_reading(all.size(), 0.0);
+  const std::size_t count = all.empty() ? 0 : all.back().window + 1;
+  if (count < 2) return of_reading;
+  std::vector<double> weight_ns(count, 0.0);
+  for (const Reading& reading : all) weight_ns[reading.window] += reading.weight_ns;
   for (int iteration = 0; iteration < iterations; ++iteration) {
-    std::vector<std::vector<double>> of_task(tasks);
-    for (const Residual& r : all) of_task[r.task].push_back(r.log_ns - paces[r.window]);
-    std::vector<double> medians(tasks, 0.0);
-    for (std::size_t t = 0; t < tasks; ++t)
-      if (!of_task[t].empty()) medians[t] = median(of_task[t]);
-    std::vector<std::vector<double>> of_window(count);
-    for (const Residual& r : all) of_window[r.window].push_back(r.log_ns - medians[r.task]);
+    const std::vector<double> logs = residuals(all, tasks, of_reading);
+    std::vector<std::vector<double>> quotients(count);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      quotients[all[i].window].push_back(std::exp(logs[i]));
+    std::vector<Mean> paces;  // logarithms
     double mean = 0;
-    double mean_error = 0;
-    for (std::size_t w = 0; w < count; ++w) {
-      TimeWindow& window = windows[w];
-      window.log_pace = median(of_window[w]);
-      std::vector<double> deviations;
-      for (const double r : of_window[w]) deviations.push_back(std::abs(r - window.log_pace));
-      window.squared_error = std::pow(median_error * normal_mad * median(deviations), 2) /
-                             static_cast<double>(of_window[w].size());
-      mean += window.log_pace / static_cast<double>(count);
-      mean_error += window.squared_error / static_cast<double>(count);
+    double variance = 0;
+    for (std::vector<double>& of_window : quotients) {
+      const auto [pace, squared_error] = trimmed_mean(std::move(of_window));
+      paces.push_back({std::log(pace), squared_error / (pace * pace)});
+      mean += paces.back().value / static_cast<double>(count);
+      variance -= paces.back().squared_error / static_cast<double>(count);
     }
-    double variance = -mean_error;
-    for (const TimeWindow& window : windows)
-      variance += std::pow(window.log_pace - mean, 2) / static_cast<double>(count - 1);
+    for (const Mean& pace : paces)
+      variance += std::pow(pace.value - mean, 2) / static_cast<double>(count - 1);
     variance = std::max(variance, 0.0);
     std::vector<std::pair<double, double>> weighted;
     for (std::size_t w = 0; w < count; ++w) {
-      const double sum = variance + windows[w].squared_error;
-      paces[w] = sum > 0 ? variance / sum * (windows[w].log_pace - mean) : 0;
-      weighted.emplace_back(paces[w], windows[w].weight_ns);
+      const double sum = variance + paces[w].squared_error;
+      weighted.emplace_back(sum > 0 ? variance / sum * (paces[w].value - mean) : 0, weight_ns[w]);
     }
     const double typical = weighted_median(weighted);
-    for (double& pace : paces) pace -= typical;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      of_reading[i] = weighted[all[i].window].first - typical;
   }
-  return paces;
+  return of_reading;
 }
 
-/// Quotient of mean and median of samples that last about as long as each task's.
+/// Of each reading the mean of those before and after it, which count the less the further away
+/// they are; a reading that stands alone has none of it.
+Eigen::VectorXd mean_around(const std::vector<Reading>& all, const Eigen::VectorXd& values,
+                            double span_s) {
+  const Eigen::Index n = values.size();
+  Eigen::VectorXd sum = Eigen::VectorXd::Zero(n);
+  Eigen::VectorXd weight = Eigen::VectorXd::Ones(n);
+  const auto sweep = [&](Eigen::Index begin, Eigen::Index step) {
+    double sum_so_far = 0;
+    double weight_so_far = 0;
+    for (Eigen::Index i = begin + step; i >= 0 && i < n; i += step) {
+      const double gap_s = std::abs(all[static_cast<std::size_t>(i)].at_s -
+                                    all[static_cast<std::size_t>(i - step)].at_s);
+      const double decay = std::exp(-gap_s / span_s);
+      sum[i] += sum_so_far = (sum_so_far + values[i - step]) * decay;
+      weight[i] += weight_so_far = (weight_so_far + 1) * decay;
+    }
+  };
+  sweep(0, 1);
+  sweep(n - 1, -1);
+  return sum.cwiseQuotient(weight);
+}
+
+/// Of each reading's moment over its window: as much as those around it have been seen to tell, on
+/// the span of time over which they tell most.
+std::vector<double> local_log_paces(const std::vector<Reading>& all, std::size_t tasks,
+                                    const std::vector<double>& window_paces) {
+  constexpr std::array spans_s{0.0005, 0.002, 0.008, 0.032, 0.128};
+  std::vector<double> local(all.size(), 0.0);
+  for (int iteration = 0; iteration < iterations && !all.empty(); ++iteration) {
+    std::vector<double> paces(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) paces[i] = window_paces[i] + local[i];
+    const std::vector<double> logs = residuals(all, tasks, paces);
+    Eigen::VectorXd values(static_cast<Eigen::Index>(all.size()));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      values[static_cast<Eigen::Index>(i)] = logs[i] - window_paces[i];
+    values.array() -= median(std::span(values.data(), all.size()));
+    values = values.cwiseMax(-most_log_pace).cwiseMin(most_log_pace);
+    Eigen::VectorXd best = Eigen::VectorXd::Zero(values.size());
+    double least_squares = values.squaredNorm();
+    for (const double span_s : spans_s) {
+      const Eigen::VectorXd around = mean_around(all, values, span_s);
+      const double squares = around.squaredNorm();
+      if (squares <= 0) continue;
+      const Eigen::VectorXd fitted = std::max(0.0, around.dot(values) / squares) * around;
+      const double left = (values - fitted).squaredNorm();
+      if (left >= least_squares) continue;
+      least_squares = left;
+      best = fitted;
+    }
+    // What a choice among as many spans explains by chance (James and Stein).
+    const double chance =
+        static_cast<double>(spans_s.size()) * least_squares / static_cast<double>(values.size());
+    const double explained = best.squaredNorm();
+    const double kept = explained > 0 ? std::max(0.0, 1 - chance / explained) : 0;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      local[i] = kept * best[static_cast<Eigen::Index>(i)];
+  }
+  return local;
+}
+
+/// Quotient of the mean of a task's durations and the median of its steadier ones, of all samples
+/// that last about as long.
 std::vector<double> mean_over_median(const std::vector<std::vector<double>>& durations,
+                                     const std::vector<std::vector<double>>& steadier,
                                      std::span<const int> runs_per_sample) {
   std::vector<std::pair<double, std::size_t>> by_duration;  // of a sample, and task
   std::vector<double> medians(durations.size());
   for (std::size_t t = 0; t < durations.size(); ++t) {
     if (durations[t].empty()) continue;
-    medians[t] = median(durations[t]);
+    medians[t] = median(steadier[t]);
     by_duration.emplace_back(medians[t] * runs_per_sample[t], t);
   }
   std::sort(by_duration.begin(), by_duration.end());
@@ -134,11 +212,7 @@ std::vector<double> mean_over_median(const std::vector<std::vector<double>>& dur
         break;
       for (const double ns : durations[task]) quotients.push_back(ns / medians[task]);
     }
-    std::sort(quotients.begin(), quotients.end());
-    const auto cut = static_cast<std::size_t>(trimmed * static_cast<double>(quotients.size()));
-    double mean = 0;
-    for (std::size_t i = cut; i < quotients.size() - cut; ++i) mean += quotients[i];
-    mean /= static_cast<double>(quotients.size() - 2 * cut);
+    const double mean = trimmed_mean(std::move(quotients)).value;
     for (; begin < end; ++begin) factors[by_duration[begin].second] = mean;
   }
   return factors;
@@ -168,19 +242,23 @@ std::vector<PaceRegime> regimes(const std::vector<PaceRegime>& windows) {
 
 PacedSamples at_typical_pace(std::span<const std::vector<Sample>> samples,
                              std::span<const int> runs_per_sample) {
-  const std::vector<Residual> all = residuals(samples, runs_per_sample);
-  const std::vector<double> paces = log_paces(all, samples.size());
+  const std::vector<Reading> all = readings(samples, runs_per_sample);
+  const std::vector<double> paces = window_log_paces(all, samples.size());
+  const std::vector<double> local = local_log_paces(all, samples.size(), paces);
   std::vector<std::vector<double>> durations(samples.size());
-  std::vector<PaceRegime> windows;
-  for (const double pace : paces) windows.push_back({0, std::exp(pace)});
-  for (const Residual& r : all) {
-    durations[r.task].push_back(r.ns * std::exp(-paces[r.window]));
-    windows[r.window].seconds += r.weight_ns * 1e-9;
+  std::vector<std::vector<double>> steadier(samples.size());
+  std::vector<PaceRegime> windows(all.empty() ? 0 : all.back().window + 1);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const double ns = all[i].ns * std::exp(-paces[i]);
+    durations[all[i].task].push_back(ns);
+    steadier[all[i].task].push_back(ns * std::exp(-local[i]));
+    windows[all[i].window].pace = std::exp(paces[i]);
+    windows[all[i].window].seconds += all[i].weight_ns * 1e-9;
   }
-  const std::vector<double> factors = mean_over_median(durations, runs_per_sample);
-  for (std::size_t t = 0; t < durations.size(); ++t)
-    for (double& ns : durations[t]) ns *= factors[t];
-  return {std::move(durations), regimes(windows)};
+  const std::vector<double> factors = mean_over_median(durations, steadier, runs_per_sample);
+  for (std::size_t t = 0; t < steadier.size(); ++t)
+    for (double& ns : steadier[t]) ns *= factors[t];
+  return {std::move(steadier), regimes(windows)};
 }
 
 std::vector<std::size_t> anchors(const Profile& profile) {

@@ -16,10 +16,11 @@ struct PacedSamples {
 /// Each task's samples as they would have been at the machine's typical pace, so that those of
 /// tasks which were measured at different times can be compared.
 ///
-/// Between rounds the pace is found from the tasks themselves: each round's factor is the median of
-/// its samples over their tasks' medians, shrunk towards 1 by as much as it is uncertain, and the
-/// factor that half of the measured time was below is typical. Within rounds the pace changes too
-/// fast to follow; there a duration stands for the mean that many runs in a row take, which is what
+/// Time is cut into windows of a quarter of a second or more. A window's pace is the mean of its
+/// samples over their tasks' medians, shrunk towards the common mean by as much as it is uncertain,
+/// and the pace that half of the measured time was below is typical. Within a window a sample is
+/// corrected by what those around it tell of the moment: by nothing where pace changes too fast to
+/// be followed. There a duration stands for the mean that many runs in a row take, which is what
 /// operators of a network add up to: the quotient of mean and median is the same for all tasks
 /// whose samples last about as long.
 ///

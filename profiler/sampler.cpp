@@ -62,7 +62,6 @@ class Sampler {
       if (calibrations_.empty() || sample.calibration_ns != last_calibration_)
         note_calibration(sample.calibration_ns);
       keep(sample);
-      round_index_ = std::max(round_index_, sample.round + 1);
     }
     clock_ns_ = clock_cost_ns(machine);
     std::vector<double> first;  // of one moment: they count once
@@ -204,7 +203,6 @@ class Sampler {
       }
       close_block();
       if (hooks_.on_round && !round_.empty()) hooks_.on_round(round_);
-      ++round_index_;
       // What was enough may not be, now that more is known of the machine's pace.
       open = all;
       std::erase_if(open, done);
@@ -250,6 +248,7 @@ class Sampler {
     Subject& subject = *prepared.subject;
     const double lost = machine_.lost_ns();
     const double start = machine_.now_ns();
+    const double at_s = spent_s();
     subject.move();
     const int spares = spare_copies(task);
     if (spares > 0 || is_read_before_samples(task)) {
@@ -277,7 +276,7 @@ class Sampler {
     const bool interrupted = machine_.lost_ns() - lost > lost_share * (machine_.now_ns() - start);
     bytes_read_ += task.weight_bytes * (runs + spares);
     prepared.read_at = bytes_read_;
-    return {prepared.task, ns / runs, 0, interrupted, round_index_};
+    return {prepared.task, ns / runs, 0, interrupted, at_s};
   }
 
   void visit(Prepared& prepared) {
@@ -413,9 +412,8 @@ class Sampler {
   const SampleHooks& hooks_;
   std::mt19937_64 random_;
   std::vector<std::vector<Sample>> samples_;
-  std::vector<int> interruptions_;  ///< by task
-  double interrupted_ = 0;          ///< sum of their shares
-  int round_index_ = 0;
+  std::vector<int> interruptions_;    ///< by task
+  double interrupted_ = 0;            ///< sum of their shares
   std::vector<double> calibrations_;  ///< sorted
   double slowest_calibration_ = 0;    ///< that is no interference
   double last_calibration_ = 0;

@@ -49,7 +49,7 @@ struct Sample {
   double ns = 0;              ///< of one run
   double calibration_ns = 0;  ///< what the calibration kernel took around it
   bool interrupted = false;   ///< the CPU was taken away meanwhile
-  int round = 0;              ///< that it was taken in
+  double at_s = 0;            ///< when it began, since the run did
   bool operator==(const Sample&) const = default;
 };
 

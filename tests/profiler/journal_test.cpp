@@ -21,9 +21,9 @@ class TemporaryPath {
 };
 
 const nlohmann::json header = {
-    {"schema", "cpubone/journal/1"}, {"fingerprint", "0123"}, {"tasks", {"a", "b"}}};
-const std::vector<Sample> first_round{{1, 20.5, 7, false}, {0, 10.25, 7, true}};
-const std::vector<Sample> second_round{{0, 10, 7.5, false, 1}};
+    {"schema", "cpubone/journal/2"}, {"fingerprint", "0123"}, {"tasks", {"a", "b"}}};
+const std::vector<Sample> first_round{{1, 20.5, 7, false, 0.5}, {0, 10.25, 7, true, 0.625}};
+const std::vector<Sample> second_round{{0, 10, 7.5, false, 1.75}};
 
 void write_two_rounds(const std::filesystem::path& path) {
   Journal journal(path, header, false);
@@ -135,10 +135,11 @@ TEST_CASE("a damaged line is refused with its number", "[journal]") {
     return std::string("none");
   };
   CHECK_THAT(error_of("{"), ContainsSubstring(":2: not valid JSON"));
-  CHECK(error_of(R"({"seconds": 1, "samples": [[2, 1, 1, false]]})") ==
+  CHECK(error_of(R"({"seconds": 1, "samples": [[2, 1, 1, false, 0]]})") ==
         ":2#/samples/0/0: expected a whole number in 0..1, got 2");
-  CHECK_THAT(error_of(R"({"seconds": 1, "samples": [[0, 1, false]]})"),
-             ContainsSubstring(":2#/samples/0: expected [task, ns, calibration_ns, interrupted]"));
+  CHECK_THAT(
+      error_of(R"({"seconds": 1, "samples": [[0, 1, false]]})"),
+      ContainsSubstring(":2#/samples/0: expected [task, ns, calibration_ns, interrupted, at_s]"));
   CHECK_THAT(error_of(R"({"seconds": 1, "other": 1})"), ContainsSubstring("other"));
 }
 

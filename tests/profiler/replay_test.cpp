@@ -26,7 +26,7 @@ Trace made(const std::string& name) {
 }  // namespace
 
 TEST_CASE("a profile of a machine that throttles is at the pace that it keeps", "[replay]") {
-  const ReplayQuality q = replay(machine(), made("throttling"), 90);
+  const ReplayQuality q = replay(machine(), made("throttling"), 90, 1);
   CHECK(q.typical_pace == Approx(1.6));
   CHECK(q.networks.rmspe < 0.025);
   CHECK(q.networks.covered > 0.8);
@@ -36,7 +36,7 @@ TEST_CASE("a profile of a machine that throttles is at the pace that it keeps", 
 
 TEST_CASE("on a host whose pace never rests profiles are at its mean", "[replay]") {
   const ReplayQuality q =
-      replay(machine(), load_trace(CPUBONE_FIXTURES "/traces/busy-host.csv"), 90);
+      replay(machine(), load_trace(CPUBONE_FIXTURES "/traces/busy-host.csv"), 90, 1);
   CHECK(q.typical_pace == Approx(1.63).epsilon(0.03));
   CHECK(q.measured_networks == 40);
   CHECK(q.operators == 900);
