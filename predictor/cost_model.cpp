@@ -17,6 +17,8 @@ using Eigen::VectorXd;
 constexpr double model_error = 0.05;
 // By how much operators of a class may be slower or faster than those that they resemble.
 constexpr double most_pace = 100;
+// By how much its pace, and each of its costs at that pace, differ from theirs, as a share of them.
+constexpr double prior_deviation = 1;
 
 }  // namespace
 
@@ -98,13 +100,19 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_dispatch,
         prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
-    // A class has a pace of its own; calls cost about the same in all.
+    // The few weights that norms have tell nothing about those of others.
+    if (ops[0]->facts.work.macs == 0) expected(weight) = 0;
+    // A class has a pace of its own, as far as its operators tell; calls cost about the same in
+    // all.
     const VectorXd work = relative.leftCols(dispatch) * expected.head(dispatch);
     const VectorXd calls = relative.rightCols(terms - dispatch) * expected.tail(terms - dispatch);
-    if (const double squared = work.squaredNorm(); squared > 0)
-      expected.head(dispatch) *=
-          std::clamp(work.dot(targets - calls) / squared, 1 / most_pace, most_pace);
+    const double own = std::pow(model_error / prior_deviation, 2);
+    expected.head(dispatch) *= std::clamp(
+        (work.dot(targets - calls) + own) / (work.squaredNorm() + own), 1 / most_pace, most_pace);
     ridge += 0.05 * squares / static_cast<double>(n);
+    for (Index term = 0; term < terms; ++term)
+      if (expected(term) > 0)
+        ridge(term) += std::pow(model_error / (prior_deviation * expected(term)), 2);
   }
   const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);
   CostModel cost;
