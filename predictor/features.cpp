@@ -104,6 +104,8 @@ Matrix matrix(const Op& op) {
       return {double(out.w), double(in.c), double(out.c), matrices, 1};
     }
     case OpKind::conv2d:
+      if (gathers_windows(op)) return {pixels, in.c * taps, double(out.c), 1, 1};
+      [[fallthrough]];
     case OpKind::linear:
       return {pixels, in.c / groups, out.c / groups, groups, taps};
     case OpKind::slice:
@@ -190,6 +192,7 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.weight_bytes = static_cast<double>(weight_bytes(op));
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
+  if (gathers_windows(op)) w.activation_bytes += 2 * m.pixels * m.group_in;  // written and read
   // What only moves data reads it in the order in which the operator before wrote it, of which L2
   // still has all, or the end of it, which is pushed out before it is reached.
   w.activation_bytes_beyond_l2 =

@@ -155,6 +155,13 @@ bool runs_xnnpack_depthwise(const Op& op, const XnnpackTraits& traits) {
   return is_depthwise(op) && !runs_our_depthwise(op, traits) && taps_of(op) <= unrolled_taps.back();
 }
 
+bool gathers_windows(const Op& op) {
+  constexpr int most_channels = 3;  // 4 are what kernels of Arm take at once
+  return op.kind == OpKind::conv2d && op.dtype() == DType::qs8 && op.groups == 1 &&
+         op.input().n == 1 && op.input().c <= most_channels && taps_of(op) > 1 &&
+         op.dilation_h == 1 && op.dilation_w == 1;
+}
+
 int xnnpack_depthwise_taps(const Op& op) {
   const int least = op.dtype() == DType::qs8 ? std::max(least_int8_taps, taps_of(op)) : taps_of(op);
   return *std::find_if(unrolled_taps.begin(), unrolled_taps.end(),

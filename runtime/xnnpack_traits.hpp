@@ -55,6 +55,12 @@ bool runs_our_depthwise(const Op& op, const XnnpackTraits& traits);
 bool runs_xnnpack_depthwise(const Op& op, const XnnpackTraits& traits);
 /// Whether our kernel runs the operator on some CPU.
 bool our_depthwise_takes(const Op& op);
+/// Whether XNNPACK is given windows that were copied beside each other, to multiply them as pixels,
+/// instead of pointers to their pixels: of int8 convolutions of so few channels that pointers take
+/// more memory than what they point at, and that kernels, which take several channels of a tap at
+/// once, multiply zeros most of the time.
+bool gathers_windows(const Op& op);
+
 /// Taps that the depthwise micro-kernel of such an operator is unrolled for, at least the window's.
 int xnnpack_depthwise_taps(const Op& op);
 /// Bytes of an elementwise operator that a thread takes at once.

@@ -87,10 +87,16 @@ TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least
   Device device;
   device.features = {"avx512f"};
   const CpuTraits avx512 = cpu_traits(device);
-  // 4 x 16 tiles of 8 input channels with AVX-512: 3 channels cost as 8 do.
+  // 4 x 16 tiles of 8 input channels with AVX-512: 5 channels cost as 8 do.
+  const Op few = parse_op("conv2d 1x8x8x5->1x8x8x16 k3x3 s1 p1,1,1,1 g1 qs8");
+  CHECK(facts(few, avx512).work.padded_macs == 16 * 9 * 4 * 16 * 8);
+  CHECK(facts(few, avx512).matrix_product);
+  // Of an image all 27 values of a window are together, which are written once and read once.
   const Op stem = parse_op("conv2d 1x8x8x3->1x8x8x16 k3x3 s1 p1,1,1,1 g1 qs8");
-  CHECK(facts(stem, avx512).work.padded_macs == 16 * 9 * 4 * 16 * 8);
-  CHECK(facts(stem, avx512).matrix_product);
+  CHECK(facts(stem, avx512).work.padded_macs == 16 * 4 * 16 * 32);
+  CHECK(facts(stem, avx512).work.loop_starts == 16);
+  CHECK(facts(stem, avx512).work.activation_bytes == 8 * 8 * (3 + 16) + 2 * 8 * 8 * 27);
+  CHECK(facts(stem, avx512).op_class == "int8 convolution");
   // Windows of 2 x 2 run as 3 x 3; 32 channels are a vector.
   const Op small = parse_op("conv2d 1x8x8x16->1x8x8x16 k2x2 s1 p0,1,1,0 g16 qs8");
   CHECK(facts(small, avx512).work.padded_macs == 8 * 8 * 32 * 9);
