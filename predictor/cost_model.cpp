@@ -98,13 +98,18 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         prior->ns_per_streamed_byte, prior->ns_per_activation_byte,
         prior->ns_per_activation_byte_beyond_l2, prior->ns_per_dispatch,
         prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
-    // A class has a pace of its own; calls cost about the same in all.
-    const VectorXd work = relative.leftCols(dispatch) * expected.head(dispatch);
-    const VectorXd calls = relative.rightCols(terms - dispatch) * expected.tail(terms - dispatch);
+    // A class has a pace of its own; far memory and calls cost about the same in all.
+    const VectorXd work = relative.leftCols(beyond_l2) * expected.head(beyond_l2);
+    const VectorXd rest = relative.rightCols(terms - beyond_l2) * expected.tail(terms - beyond_l2);
     if (const double squared = work.squaredNorm(); squared > 0)
-      expected.head(dispatch) *=
-          std::clamp(work.dot(targets - calls) / squared, 1 / most_pace, most_pace);
+      expected.head(beyond_l2) *=
+          std::clamp(work.dot(targets - rest) / squared, 1 / most_pace, most_pace);
     ridge += 0.05 * squares / static_cast<double>(n);
+    // A cost is usually within a factor of 2 of what is expected: what takes next to nothing of all
+    // that was measured, such as a few bytes beyond L2 of one operator, does not explain its error.
+    for (Index i = 0; i < terms; ++i)
+      if (expected(i) > 0)
+        ridge(i) = std::max(ridge(i), std::pow(model_error / expected(i), 2));
   }
   const VectorXd w = non_negative_least_squares(relative, targets, ridge, expected);
   CostModel cost;
