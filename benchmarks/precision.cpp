@@ -10,6 +10,7 @@
 
 #include "benchmarks/rows.hpp"
 #include "profiler/compare_precisions.hpp"
+#include "profiler/host.hpp"
 #include "runtime/calibration.hpp"
 #include "space/zoo.hpp"
 
@@ -52,9 +53,10 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   for (const std::string& name : arguments) networks.push_back(find_network(name));
   if (arguments.empty())
     for (const ZooEntry& entry : zoo()) networks.push_back(entry.build());
+  const Device host = describe_host();
   double log_speedups = 0;
   for (const Network& network : networks) {
-    const PrecisionComparison got = compare_precisions(network, threads, seconds_per_network);
+    const PrecisionComparison got = compare_precisions(network, host, threads, seconds_per_network);
     const std::string& name = network.name;
     log_speedups += std::log(got.speedup.value);
     rows.inform(name + ": f32", ms(got.f32_ns.value), "ms", fmt::format("{} threads", threads));

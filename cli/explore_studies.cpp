@@ -75,7 +75,8 @@ std::pair<Study, Target> compared_precisions(const ExploreArguments& arguments,
                     network.name);
     predicted.push_back(predict_precisions(predictors, network));
     if (is_host)
-      measured.push_back(compare_precisions(network, predictors.front().settings.threads, seconds));
+      measured.push_back(compare_precisions(network, predictors.front().device,
+                                            predictors.front().settings.threads, seconds));
     if (interrupted()) throw Error("interrupted");
   }
   Study study = precision_study(measured, predicted, int8_top1);

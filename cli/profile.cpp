@@ -132,9 +132,10 @@ void compare_with_f32(const Arguments& arguments, cli::Format format) {
   const std::vector<Network> networks = job_of(arguments, settings, backends()).networks;
   const double seconds =
       cli::parse_seconds("--budget", arguments.budget) / static_cast<double>(networks.size());
+  const Device host = describe_host(settings.cpus);
   std::vector<PrecisionComparison> comparisons;
   for (const Network& network : networks) {
-    comparisons.push_back(compare_precisions(network, settings.threads, seconds));
+    comparisons.push_back(compare_precisions(network, host, settings.threads, seconds));
     if (cli::interrupted()) throw Error("interrupted");
   }
   print(cli::Terminal(arguments.quiet), comparisons, format);

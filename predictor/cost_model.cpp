@@ -102,14 +102,16 @@ CostModel fit_cost_model(std::span<const MeasuredOp* const> ops, int threads,
         prior->ns_per_dispatch + prior->ns_per_synchronisation, prior->ns_per_work_item;
     // The few weights that norms have tell nothing about those of others.
     if (ops[0]->facts.work.macs == 0) expected(weight) = 0;
-    // A class has a pace of its own, as far as its operators tell; calls cost about the same in
-    // all.
-    const VectorXd work = relative.leftCols(dispatch) * expected.head(dispatch);
-    const VectorXd calls = relative.rightCols(terms - dispatch) * expected.tail(terms - dispatch);
+    // A class has a pace of its own, as far as its operators tell; far memory and calls cost about
+    // the same in all.
+    const VectorXd work = relative.leftCols(beyond_l2) * expected.head(beyond_l2);
+    const VectorXd rest = relative.rightCols(terms - beyond_l2) * expected.tail(terms - beyond_l2);
     const double own = std::pow(model_error / prior_deviation, 2);
-    expected.head(dispatch) *= std::clamp(
-        (work.dot(targets - calls) + own) / (work.squaredNorm() + own), 1 / most_pace, most_pace);
+    expected.head(beyond_l2) *= std::clamp(
+        (work.dot(targets - rest) + own) / (work.squaredNorm() + own), 1 / most_pace, most_pace);
     ridge += 0.05 * squares / static_cast<double>(n);
+    // What takes next to nothing of all that was measured, such as a few bytes beyond L2 of one
+    // operator, does not explain its error.
     for (Index term = 0; term < terms; ++term)
       if (expected(term) > 0)
         ridge(term) += std::pow(model_error / (prior_deviation * expected(term)), 2);

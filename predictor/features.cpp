@@ -104,6 +104,8 @@ Matrix matrix(const Op& op) {
       return {double(out.w), double(in.c), double(out.c), matrices, 1};
     }
     case OpKind::conv2d:
+      if (gathers_windows(op)) return {pixels, in.c * taps, double(out.c), 1, 1};
+      [[fallthrough]];
     case OpKind::linear:
       return {pixels, in.c / groups, out.c / groups, groups, taps};
     case OpKind::slice:
@@ -161,8 +163,8 @@ double tile_rows(const Matrix& m, const CpuTraits& cpu) {
   return m.pixels == 1 ? 1 : cpu.tile_rows;
 }
 
-bool runs_depthwise(const Op& op) {
-  return xnnpack_runs_depthwise(op) || is_wide_depthwise(op);
+bool runs_depthwise(const Op& op, const CpuTraits& cpu) {
+  return runs_xnnpack_depthwise(op, cpu) || runs_our_depthwise(op, cpu);
 }
 
 double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
@@ -171,7 +173,7 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
-      if (runs_depthwise(op)) return op.output().h;
+      if (runs_depthwise(op, cpu)) return op.output().h;
       return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
              m.groups;
     case OpKind::max_pool2d:
@@ -186,10 +188,12 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
 
 Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   Work w;
+  if (op.kind == OpKind::reshape) return w;  // nothing moves
   w.macs = static_cast<double>(macs(op));
   w.weight_bytes = static_cast<double>(weight_bytes(op));
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
+  if (gathers_windows(op)) w.activation_bytes += 2 * m.pixels * m.group_in;  // written and read
   // What only moves data reads it in the order in which the operator before wrote it, of which L2
   // still has all, or the end of it, which is pushed out before it is reached.
   w.activation_bytes_beyond_l2 =
@@ -200,13 +204,13 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.work_items = work_items(op, m, cpu);
   w.eigen_work_items = static_cast<double>(eigen_work_items(op));
   const double element = bytes_per_element(op.dtype());
-  if (is_wide_depthwise(op)) {
+  if (runs_our_depthwise(op, cpu)) {
     const Shape& out = op.output();
     const double tiles = out.h * std::ceil(double{1} * out.w / depthwise_tile);
     const double blocks = std::ceil(m.groups / depthwise_block);
     w.padded_macs = tiles * depthwise_tile * blocks * depthwise_block * m.taps;
     w.loop_starts = tiles * blocks * op.kernel_h;
-  } else if (xnnpack_runs_depthwise(op)) {
+  } else if (runs_xnnpack_depthwise(op, cpu)) {
     const double taps = xnnpack_depthwise_taps(op);
     w.padded_macs = m.pixels * fill_up(m.groups, cpu.vector_channels) * taps;
     // The sum of a pixel's first channels waits for all its taps, one after the other.
@@ -242,7 +246,7 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
                                                  const CpuTraits& cpu) {
   const auto in_bytes = static_cast<double>(input_bytes(op));
   const auto out_bytes = static_cast<double>(output_bytes(op));
-  const bool depthwise = runs_depthwise(op);
+  const bool depthwise = runs_depthwise(op, cpu);
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype());
@@ -261,7 +265,7 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
           log2_at_least_1(w.weight_bytes),
           log2_at_least_1(in_bytes),
           log2_at_least_1(out_bytes),
-          std::log2(std::max(w.macs, 1.0) / (w.weight_bytes + w.activation_bytes)),
+          std::log2(std::max(w.macs, 1.0) / std::max(w.weight_bytes + w.activation_bytes, 1.0)),
           log2_at_least(w.weight_bytes / m.groups / cpu.l2_bytes, 1.0 / 8),
           log2_at_least(w.activation_bytes / cpu.l1d_bytes, 1.0 / 8),
           log2_at_least(window_bytes / cpu.l1d_bytes, 1.0 / 8),
@@ -313,8 +317,9 @@ std::string class_of_kind(const Op& op) {
   if (copies_channels(op)) return "copy";
   if (op.kind == OpKind::transpose && keeps_channels(op)) return "transpose of pixels";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
-  if (is_wide_depthwise(op)) return "wide depthwise";
-  if (xnnpack_runs_depthwise(op)) return "depthwise";
+  if (runs_our_depthwise(op, {})) return "wide depthwise";  // on every CPU
+  if (our_depthwise_takes(op)) return "depthwise of many taps";
+  if (runs_xnnpack_depthwise(op, {})) return "depthwise";
   // XNNPACK multiplies a matrix in place for these, and through an indirection buffer otherwise.
   if (is_pointwise(op) && op.stride_h == 1 && op.padding == Padding{}) return "pointwise";
   return "convolution";
@@ -323,8 +328,9 @@ std::string class_of_kind(const Op& op) {
 }  // namespace
 
 CpuTraits cpu_traits(const Device& device) {
-  CpuTraits cpu{xnnpack_traits(device.architecture, device.features, device.runtime)};
-  cpu.int8 = xnnpack_int8_traits(device.architecture, device.features);
+  const auto has = [&](std::string_view feature) { return device.has(feature); };
+  CpuTraits cpu{xnnpack_traits(device.architecture, has, device.runtime)};
+  cpu.int8 = xnnpack_int8_traits(device.architecture, has);
   // Kernels of runtime/opencl: a work item computes 4 channels of 4 pixels.
   if (device.runtime.find("co-execution with ") != std::string::npos)
     static_cast<XnnpackTraits&>(cpu) = {4, 4, 4, 1};
@@ -351,7 +357,7 @@ OpFacts facts(const Op& op, const CpuTraits& of_f32) {
   OpFacts f;
   f.op_class = op_class(op);
   f.work = work_of(op, m, cpu);
-  f.matrix_product = f.work.macs > 0 && !runs_depthwise(op) && op.kind != OpKind::attention &&
+  f.matrix_product = f.work.macs > 0 && !runs_depthwise(op, cpu) && op.kind != OpKind::attention &&
                      op.kind != OpKind::matmul;
   f.tensor_bytes = static_cast<double>(input_bytes(op) + output_bytes(op));
   f.features = features_of(op, m, f.work, cpu);

@@ -39,7 +39,7 @@ struct Work {
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
   /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
   double streamed_bytes = 0;
-  double activation_bytes = 0;  ///< read and written
+  double activation_bytes = 0;  ///< read and written, windows that are gathered too
   /// Of these: what L2 cannot hold; without MACs all, where it cannot hold the inputs.
   double activation_bytes_beyond_l2 = 0;
   double activation_bytes_beyond_llc = 0;

@@ -7,7 +7,6 @@
 
 #include "graph/error.hpp"
 #include "graph/passes.hpp"
-#include "profiler/host.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
@@ -83,7 +82,8 @@ class InTurns {
 
 }  // namespace
 
-PrecisionComparison compare_precisions(const Network& network, int threads, double seconds) {
+PrecisionComparison compare_precisions(const Network& network, const Device& host, int threads,
+                                        double seconds) {
   const auto pool = std::make_shared<const ThreadPool>(threads);
   const QuantisedNetwork quantised =
       quantise(network, random_parameters(), random_images(network, 1), pool);
@@ -108,7 +108,7 @@ PrecisionComparison compare_precisions(const Network& network, int threads, doub
   if (f16) {
     result.f16_ns = f16->ns();
     result.f16_speedup = f32.over(*f16);
-    result.f16_emulated = !calculates_in_f16(describe_host());
+    result.f16_emulated = !calculates_in_f16(host);
   }
 
   std::map<std::string, double> f32_of = f32.node_ns();

@@ -1,10 +1,13 @@
 #pragma once
 #include "graph/network.hpp"
 #include "records/precision_comparison.hpp"
+#include "records/profile.hpp"
 
 namespace cpubone {
 
 /// Quantises the network as for latency alone and runs it beside f32 and f16 for about `seconds`.
-PrecisionComparison compare_precisions(const Network& network, int threads, double seconds);
+/// `host` describes this machine and says whether f16 is emulated.
+PrecisionComparison compare_precisions(const Network& network, const Device& host, int threads,
+                                       double seconds);
 
 }  // namespace cpubone

@@ -132,15 +132,12 @@ double convolution_share(const Profile& profile) {
 std::optional<Warning> slow_runtime(const Profile& profile) {
   constexpr double slow = 0.6;
   const double share = convolution_share(profile);
-  const auto has = [&](const char* feature) {
-    const auto& all = profile.device.features;
-    return std::find(all.begin(), all.end(), feature) != all.end();
-  };
+  const Device& device = profile.device;
+  const std::string& runtime = device.runtime;
   // The kernels that GCC compiles badly; a build by Clang says so in its version.
   const bool affected =
-      has("fma") && !has("avx512f") && profile.device.runtime.find("(clang ") == std::string::npos;
+      device.has("fma") && !device.has("avx512f") && runtime.find("(clang ") == std::string::npos;
   if (share == 0 || share >= slow || !affected) return std::nullopt;
-  const std::string& runtime = profile.device.runtime;
   return Warning{
       fmt::format("{} reaches {:.0f} % of this CPU's peak in convolutions",
                   runtime.substr(0, runtime.find(',')), 100 * share),

@@ -61,13 +61,14 @@ std::vector<std::pair<std::string, std::string>> identity(const Device& d,
 
 }  // namespace
 
+bool Device::has(std::string_view feature) const {
+  return std::find(features.begin(), features.end(), feature) != features.end();
+}
+
 bool calculates_in_f16(const Device& device) {
-  const auto has = [&](std::string_view feature) {
-    return std::find(device.features.begin(), device.features.end(), feature) !=
-           device.features.end();
-  };
   // XNNPACK's kernels for AVX-512 FP16 are newer than 2022-02.
-  return has("fphp") || (has("avx512fp16") && device.runtime.find("git2022") == std::string::npos);
+  return device.has("fphp") ||
+         (device.has("avx512fp16") && device.runtime.find("git2022") == std::string::npos);
 }
 
 std::string fingerprint(const Device& device, const MeasureSettings& settings) {

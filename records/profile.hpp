@@ -37,6 +37,8 @@ struct Device {
   std::string governor;
   double frequency_mhz = 0;  ///< highest that the CPU offers, 0 where unknown
   std::string compiler;
+  /// Whether its CPU has an instruction set, as Linux names it, e.g. `avx2`.
+  bool has(std::string_view feature) const;
   bool operator==(const Device&) const = default;
 };
 

@@ -19,7 +19,7 @@ struct PartOp {
   Op op;
   std::vector<int> inputs;
   std::vector<int> outputs;
-  int scratch = -1;       ///< tensor of `MemoryUse::scratch_bytes`, where there are any
+  int scratch = -1;       ///< tensor of what `MemoryUse` says beside the output, where there is any
   Parameters parameters;  ///< only read while the part is compiled
 };
 
@@ -52,7 +52,8 @@ struct MemoryUse {
   };
   Output output = Output::apart;
   std::size_t scratch_bytes = 0;  ///< of each thread, that it uses only while the operator runs
-  bool holds_inner = false;       ///< tensors that do not leave a part need none of the caller's
+  std::size_t gathered_bytes = 0;  ///< that it fills before the part that the operator is in runs
+  bool holds_inner = false;            ///< tensors that do not leave a part need none of the caller's
 };
 
 /// A library of kernels that runs parts of networks.

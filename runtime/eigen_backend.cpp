@@ -70,7 +70,7 @@ class EigenBackend : public Backend {
   std::string identity() const override { return std::string("Eigen ") + eigen_version(); }
   bool fuses(const Op& op) const override {
     return eigen_fuses(op) ||
-           (op.dtype() == DType::qs8 && is_wide_depthwise(op) && xnnpack_fuses(op));
+           (op.dtype() == DType::qs8 && our_depthwise_takes(op) && xnnpack_fuses(op));
   }
 
   bool supports(const Op& op) const override {
@@ -79,7 +79,7 @@ class EigenBackend : public Backend {
         return true;
       case OpKind::conv2d:
         if (op.dtype() == DType::qs8)
-          return is_wide_depthwise(op) && (op.activation == Activation::none || fuses(op));
+          return our_depthwise_takes(op) && (op.activation == Activation::none || fuses(op));
         return is_depthwise(op) && op.activation == Activation::none && op.dtype() == DType::f32;
       case OpKind::conv_transpose2d:
       case OpKind::linear:

@@ -2,8 +2,10 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <array>
 #include <cstring>
 
+#include "graph/schema.hpp"
 #include "runtime/peak_kernels.hpp"
 
 namespace cpubone {
@@ -98,6 +100,82 @@ void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_
   for (std::size_t p = 0; p < pixels; ++p, in += channels, out += channels)
     for (std::size_t i = 0; i < groups; ++i)
       for (std::size_t j = 0; j < width; ++j) out[j * groups + i] = in[i * width + j];
+}
+
+namespace {
+
+/// The lines of the image under a row of windows; null: all padding.
+struct Lines {
+  std::array<const std::int8_t*, max_window> of;
+  std::size_t count;
+};
+
+constexpr std::size_t at_once = 16;
+
+/// Windows within the image, as so many registers a line: what is too much is written over by the
+/// lines that follow.
+template <std::size_t registers>
+std::int8_t* gather_inside(const Lines& lines, std::size_t begin, std::size_t step,
+                           std::size_t windows, std::size_t line, std::int8_t zero,
+                           std::int8_t* out) {
+  for (std::size_t i = 0; i < windows; ++i, begin += step)
+    for (std::size_t ky = 0; ky < lines.count; ++ky, out += line) {
+      if (lines.of[ky] == nullptr)
+        std::memset(out, zero, registers * at_once);
+      else
+        std::memcpy(out, lines.of[ky] + begin, registers * at_once);
+    }
+  return out;
+}
+
+/// A window by itself, value by value, which begins so many values after the padding does.
+std::int8_t* gather_one(const Lines& lines, std::size_t begin, std::size_t left,
+                        std::size_t in_line, std::size_t line, std::int8_t zero,
+                        std::int8_t* out) {
+  for (std::size_t ky = 0; ky < lines.count; ++ky, out += line)
+    for (std::size_t i = 0; i < line; ++i) {
+      const std::size_t at = begin + i - left;  // before the image: larger than all
+      out[i] = lines.of[ky] == nullptr || at >= in_line ? zero : lines.of[ky][at];
+    }
+  return out;
+}
+
+}  // namespace
+
+void gather_windows(const std::int8_t* in, const Extent& in_size, std::int8_t* out,
+                    const Extent& out_size, const SlidingWindow& window, std::int8_t zero,
+                    Range rows) {
+  const std::size_t line = window.kernel_w * in_size.c;  // in values, as all that follows
+  const std::size_t in_line = in_size.w * in_size.c;
+  const std::size_t left = window.left * in_size.c;
+  const std::size_t step = window.stride_w * in_size.c;
+  const std::size_t registers = (line + at_once - 1) / at_once;
+  // Windows from `first` on are within the image; those at the end would write beyond the row.
+  const std::size_t first = std::min(out_size.w, (left + step - 1) / step);
+  const std::size_t inside = in_line + left < line ? 0 : (in_line + left - line) / step + 1;
+  const std::size_t beyond = registers * at_once - line;
+  const std::size_t exact = (beyond + out_size.c - 1) / out_size.c;
+  const std::size_t end =
+      std::max(first, std::min(inside, out_size.w - std::min(out_size.w, exact)));
+  const auto gather = registers == 1   ? gather_inside<1>
+                      : registers == 2 ? gather_inside<2>
+                                       : nullptr;
+  Lines lines{{}, window.kernel_h};
+  out += rows.begin * out_size.w * out_size.c;
+  for (std::size_t y = rows.begin; y < rows.end; ++y) {
+    for (std::size_t ky = 0; ky < lines.count; ++ky) {
+      const std::size_t at = y * window.stride_h + ky - window.top;  // before the image: as above
+      lines.of[ky] = at < in_size.h ? in + at * in_line : nullptr;
+    }
+    for (std::size_t x = 0; x < out_size.w; ++x) {
+      if (x == first && gather != nullptr) {
+        out = gather(lines, x * step - left, step, end - first, line, zero, out);
+        x = end;
+        if (x == out_size.w) break;
+      }
+      out = gather_one(lines, x * step, left, in_line, line, zero, out);
+    }
+  }
 }
 
 template <typename Value>

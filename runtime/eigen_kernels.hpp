@@ -146,6 +146,11 @@ void channel_shuffle(const Value* in, Value* out, std::size_t pixels, std::size_
 template <typename Value>
 void transpose(const Value* in, const std::array<std::size_t, 4>& size, Value* out,
                const std::array<int, 4>& permutation, Range rows);
+/// The pixels of the image under each window, one after the other, `zero` beyond the image: `rows`
+/// of the output, whose channels they are. Without dilation. Reads up to 15 values past the image.
+void gather_windows(const std::int8_t* in, const Extent& in_size, std::int8_t* out,
+                    const Extent& out_size, const SlidingWindow& window, std::int8_t zero,
+                    Range rows);
 /// `top` rows and `left` columns of `zero` before, as many more after as the output has room for:
 /// `rows` of the output.
 template <typename Value>

@@ -94,10 +94,11 @@ class Planner {
       producer_.push_back(static_cast<int>(ops_.size()));
     }
     int scratch = -1;
-    if (const std::size_t bytes = backend->memory(op).scratch_bytes; bytes > 0) {
+    const MemoryUse use = backend->memory(op);
+    const auto threads = static_cast<std::size_t>(plan_.options.threads);
+    if (const std::size_t bytes = use.scratch_bytes * threads + use.gathered_bytes; bytes > 0) {
       scratch = static_cast<int>(plan_.tensors.size());
-      const auto threads = static_cast<std::size_t>(plan_.options.threads);
-      plan_.tensors.push_back({{}, with_slack(bytes * threads)});
+      plan_.tensors.push_back({{}, with_slack(bytes)});
       producer_.push_back(static_cast<int>(ops_.size()));
     }
     ops_.push_back(
@@ -212,18 +213,29 @@ class Planner {
       for (const PlanOp& op : plan_.steps[s].ops) visit(op, t++, static_cast<int>(s));
   }
 
+  bool gathers(const PlanOp& op, int step) const {
+    return plan_.steps[static_cast<std::size_t>(step)].backend->memory(op.op).gathered_bytes > 0;
+  }
+
   void find_lifetimes() {
     const int end = static_cast<int>(ops_.size());
     // The caller's inputs survive runs.
     for (std::size_t i = 0; i < plan_.network.inputs.size(); ++i) plan_.tensors[i].last = end;
     for (PlanTensor& t : plan_.tensors)
       if (t.constant >= 0) t.last = end;
-    each_op([&](const PlanOp& op, int t, int) {
+    int step_begin = 0;
+    int running = 0;
+    each_op([&](const PlanOp& op, int t, int step) {
+      if (step != running) step_begin = t;
+      running = step;
       for (const int output : op.outputs) {
         tensor(output).first = t;
         tensor(output).last = plan_.options.keep_outputs ? end : t;
       }
-      if (op.scratch >= 0) tensor(op.scratch).first = tensor(op.scratch).last = t;
+      if (op.scratch >= 0) {
+        tensor(op.scratch).first = gathers(op, step) ? step_begin : t;
+        tensor(op.scratch).last = t;
+      }
       for (const int input : op.inputs) tensor(input).last = std::max(tensor(input).last, t);
     });
     for (const Edge& output : plan_.network.outputs) tensor(tensor_of(output)).last = end;
@@ -282,6 +294,7 @@ class Planner {
       };
       note(writer.inputs);
       note(writer.outputs);
+      if (writer.scratch >= 0) note({writer.scratch});
       for (int k = 0; k < colours; ++k) {
         last = (last + 1) % colours;
         if (!is_beside.at(static_cast<std::size_t>(last))) break;
@@ -290,7 +303,8 @@ class Planner {
     };
     for (std::size_t i = 0; i < plan_.network.inputs.size(); ++i)
       choose(static_cast<int>(i), PlanOp{});
-    each_op([&](const PlanOp& op, int, int) {
+    each_op([&](const PlanOp& op, int, int step) {
+      if (op.scratch >= 0 && gathers(op, step)) choose(op.scratch, op);
       for (const int output : op.outputs) choose(output, op);
     });
     return chosen;

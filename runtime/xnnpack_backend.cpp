@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include "graph/error.hpp"
 #include "graph/size.hpp"
 #include "runtime/eigen_backend.hpp"
+#include "runtime/eigen_kernels.hpp"
 #include "runtime/thread_pool.hpp"
 #include "runtime/xnnpack_library.hpp"
 #include "runtime/xnnpack_subgraph.hpp"
@@ -26,8 +28,9 @@ namespace {
 class XnnpackExecutable : public Executable {
  public:
   /// The library stays; the pool, which may be null, does so as long as this.
-  XnnpackExecutable(const XnnpackLibrary& library, Part part, pthreadpool* pool)
+  XnnpackExecutable(const XnnpackLibrary& library, Part part, const ThreadPool* pool)
       : library_(library),
+        pool_(pool),
         runtime_(nullptr, library.delete_runtime),
         external_(part.external.size()) {
     initialise(library);
@@ -36,7 +39,13 @@ class XnnpackExecutable : public Executable {
       subgraph.add(op);
       op.parameters = {};
     }
-    runtime_.reset(subgraph.runtime(pool));
+    runtime_.reset(subgraph.runtime(pool != nullptr ? pool->get() : nullptr));
+    const auto slot_of = [&](int tensor) {
+      return static_cast<std::size_t>(
+          std::find(part.external.begin(), part.external.end(), tensor) - part.external.begin());
+    };
+    for (const GatheredWindows& windows : subgraph.gathered())
+      gathered_.push_back({windows.op, slot_of(windows.from), slot_of(windows.to)});
   }
   void bind(std::span<void* const> tensors) override {
     if (tensors.size() != external_.size())
@@ -46,12 +55,46 @@ class XnnpackExecutable : public Executable {
       external_[i] = {static_cast<std::uint32_t>(i), tensors[i]};
     require(library_.setup_runtime(runtime_.get(), external_.size(), external_.data()), "setup");
   }
-  void run() override { require(library_.invoke_runtime(runtime_.get()), "run"); }
+  void run() override {
+    for (const Gathered& windows : gathered_) gather(windows);
+    require(library_.invoke_runtime(runtime_.get()), "run");
+  }
 
  private:
+  struct Gathered {
+    Op op;
+    std::size_t from;  ///< places in `external_`
+    std::size_t to;
+  };
+
+  void gather(const Gathered& windows) const {
+    const Op& op = windows.op;
+    const Shape& in = op.input();
+    const Shape& out = op.output();
+    const std::size_t rows = z(out.h);
+    const std::size_t shares =
+        std::min(static_cast<std::size_t>(threads_of(pool_)), eigen_work_items(op));
+    const auto work = [&](std::size_t i) {
+      gather_windows(static_cast<const std::int8_t*>(external_[windows.from].data),
+                     {z(in.h), z(in.w), z(in.c)},
+                     static_cast<std::int8_t*>(external_[windows.to].data),
+                     {rows, z(out.w), z(op.kernel_h) * z(op.kernel_w) * z(in.c)},
+                     {z(op.kernel_h), z(op.kernel_w), z(op.stride_h), z(op.stride_w), 1, 1,
+                      z(op.padding.top), z(op.padding.left)},
+                     static_cast<std::int8_t>(quantisation_of(op.inputs[0]).zero_point),
+                     {i * rows / shares, (i + 1) * rows / shares});
+    };
+    if (shares == 1)
+      work(0);
+    else
+      pool_->share(shares, work);
+  }
+
   const XnnpackLibrary& library_;
+  const ThreadPool* pool_;
   std::unique_ptr<xnn_runtime, xnn_status (*)(xnn_runtime_t)> runtime_;
   std::vector<xnn_external_value> external_;
+  std::vector<Gathered> gathered_;
 };
 
 /// Whether this version makes a runtime of the operator. In int8 neither its header nor its year
@@ -98,6 +141,9 @@ class XnnpackBackend : public Backend {
   MemoryUse memory(const Op& op) const override {
     MemoryUse use;
     use.holds_inner = op.dtype() == DType::f16;
+    if (gathers_windows(op))
+      use.gathered_bytes = z(op.output().h) * z(op.output().w) * z(op.kernel_h) * z(op.kernel_w) *
+                           z(op.input().c);
     return use;
   }
   std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {
@@ -105,8 +151,7 @@ class XnnpackBackend : public Backend {
       throw std::invalid_argument(fmt::format(
           "{}: got threads of another pthreadpool than its own, expected those of thread_pool()",
           identity()));
-    return std::make_unique<XnnpackExecutable>(library_, std::move(part),
-                                               pool ? pool->get() : nullptr);
+    return std::make_unique<XnnpackExecutable>(library_, std::move(part), pool);
   }
 
  protected:

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "graph/error.hpp"
 #include "graph/quantise.hpp"
@@ -66,6 +67,15 @@ void XnnpackSubgraph::add(PartOp& node) {
     inputs.push_back(tensor(node.inputs[i], op.inputs[i], XNN_VALUE_FLAG_EXTERNAL_INPUT));
   const std::uint32_t output =
       tensor(node.outputs[0], op.outputs[0], XNN_VALUE_FLAG_EXTERNAL_OUTPUT);
+  std::optional<std::uint32_t> windows;  // known to XNNPACK even where they are not gathered
+  if (gathers_windows(op) && node.scratch >= 0) {
+    Tensor pixels = op.inputs[0];
+    pixels.shape = op.output();
+    pixels.shape.c = op.kernel_h * op.kernel_w * op.input().c;
+    windows = tensor(node.scratch, pixels, XNN_VALUE_FLAG_EXTERNAL_INPUT);
+  }
+  const bool read_from_outside = !written_.contains(node.inputs[0]);
+  written_.insert(node.outputs[0]);
   ++ops_;
   half_ = half_ || op.dtype() == DType::f16;
   const OutputRange range = output_range(op.activation);
@@ -87,6 +97,15 @@ void XnnpackSubgraph::add(PartOp& node) {
             u(dw.kernel_h), u(dw.kernel_w), u(dw.stride_h), u(dw.stride_w), u(dw.dilation_h),
             u(dw.dilation_w), 1, z(in.c), range.low, range.high, inputs[0], weights, bias(), output,
             0));
+      } else if (windows && read_from_outside) {
+        gathered_.push_back({op, node.inputs[0], node.scratch});
+        const std::size_t values = window * z(in.c);
+        const std::uint32_t weights =
+            filter(channels_last(std::move(weight), z(op.output().c), z(in.c), window),
+                   {z(op.output().c), 1, 1, values}, 0);
+        checked(library_.define_convolution_2d(subgraph_.get(), 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1,
+                                               values, z(op.output().c), range.low, range.high,
+                                               *windows, weights, bias(), output, 0));
       } else {
         const std::size_t group_in = z(in.c / op.groups);
         const std::uint32_t weights =

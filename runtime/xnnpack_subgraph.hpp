@@ -6,12 +6,20 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/backend.hpp"
 #include "runtime/xnnpack_library.hpp"
 
 namespace cpubone {
+
+/// Windows that are gathered before a subgraph runs, as pixels of a tensor that the caller holds.
+struct GatheredWindows {
+  Op op;
+  int from = 0;  ///< tensors of the caller
+  int to = 0;
+};
 
 /// Throws cpubone::Error unless the status is success.
 void require(xnn_status status, std::string_view what);
@@ -23,6 +31,7 @@ class XnnpackSubgraph {
   /// Takes the operator's weights.
   void add(PartOp& op);
   xnn_runtime_t runtime(pthreadpool* pool);
+  const std::vector<GatheredWindows>& gathered() const { return gathered_; }
 
  private:
   void checked(xnn_status status) const;
@@ -41,6 +50,8 @@ class XnnpackSubgraph {
   std::unique_ptr<xnn_subgraph, xnn_status (*)(xnn_subgraph_t)> subgraph_;
   std::unordered_map<int, std::uint32_t> external_;
   std::unordered_map<int, std::uint32_t> tensors_;
+  std::unordered_set<int> written_;  ///< by operators that were added
+  std::vector<GatheredWindows> gathered_;
   /// 2022-02 ends the process where an operator reads an output of a subgraph in f16: these are
   /// tensors of their own, which are copied, where nobody else reads them at no cost.
   struct Copied {

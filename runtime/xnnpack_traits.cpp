@@ -18,10 +18,11 @@ int taps_of(const Op& op) {
   return op.kernel_h * op.kernel_w;
 }
 
+/// Of the CPUs that this is built for, as far as traits below depend on it.
 #if defined(__x86_64__) || defined(_M_X64)
-constexpr bool on_x86_64 = true;
+constexpr std::string_view built_for = "x86_64";
 #else
-constexpr bool on_x86_64 = false;
+constexpr std::string_view built_for;
 #endif
 
 bool clamps(Activation activation) {
@@ -32,7 +33,7 @@ bool clamps(Activation activation) {
 bool takes_range(const Op& op) {
   switch (op.kind) {
     case OpKind::conv2d:
-      return op.dtype() == DType::qs8 || !is_wide_depthwise(op);  // ours, which in f32 takes none
+      return op.dtype() == DType::qs8 || !our_depthwise_takes(op);  // ours takes none in f32
     case OpKind::linear:
     case OpKind::conv_transpose2d:
     case OpKind::add:
@@ -66,10 +67,12 @@ int xnnpack_year(std::string_view runtime) {
   return std::max(year, 2022);
 }
 
-auto has_feature(std::span<const std::string> features) {
-  return [features](std::string_view feature) {
-    return std::find(features.begin(), features.end(), feature) != features.end();
-  };
+/// Whether our kernel runs it on a CPU as this is built for.
+bool runs_our_depthwise_here(const Op& op) {
+  static const XnnpackTraits f32;
+  static const XnnpackTraits int8 =
+      xnnpack_int8_traits(built_for, [](std::string_view) { return false; });
+  return runs_our_depthwise(op, op.dtype() == DType::qs8 ? int8 : f32);
 }
 
 }  // namespace
@@ -90,7 +93,7 @@ OutputRange output_range(Activation activation) {
 }
 
 bool xnnpack_runs(const Op& op) {
-  if (is_wide_depthwise(op) && (on_x86_64 || taps_of(op) > unrolled_taps.back())) return false;
+  if (runs_our_depthwise_here(op)) return false;
   if (op.kind == OpKind::softmax) return op.dtype() == DType::f32;
   if (op.kind == OpKind::resize)
     return op.dtype() == DType::qs8 && op.resize_mode != ResizeMode::nearest;
@@ -108,9 +111,8 @@ Network lowered(const Network& network) {
                            [](const Op& op) { return xnnpack_fuses(op) || eigen_fuses(op); });
 }
 
-XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std::string> features,
+XnnpackTraits xnnpack_traits(std::string_view architecture, const HasFeature& has,
                              std::string_view runtime) {
-  const auto has = has_feature(features);
   XnnpackTraits traits;
   if (has("avx512f")) {
     traits.tile_rows = 7;
@@ -125,24 +127,39 @@ XnnpackTraits xnnpack_traits(std::string_view architecture, std::span<const std:
   return traits;
 }
 
-XnnpackTraits xnnpack_int8_traits(std::string_view architecture,
-                                  std::span<const std::string> features) {
-  const auto has = has_feature(features);
-  if (has("avx512f")) return {4, 16, 32, 8};
-  if (has("avx2")) return {3, 8, 16, 8};
-  if (architecture == "aarch64") return {4, 16, 16, 4};
-  return {3, 4, 8, 8};
+XnnpackTraits xnnpack_int8_traits(std::string_view architecture, const HasFeature& has) {
+  XnnpackTraits traits{3, 4, 8, 8};
+  if (has("avx512f"))
+    traits = {4, 16, 32, 8};
+  else if (has("avx2"))
+    traits = {3, 8, 16, 8};
+  else if (architecture == "aarch64")
+    traits = {4, 16, 16, 4};
+  if (architecture == "x86_64") traits.stride_1_taps = least_int8_taps;
+  return traits;
 }
 
-bool is_wide_depthwise(const Op& op) {
+bool runs_our_depthwise(const Op& op, const XnnpackTraits& traits) {
   if (!is_depthwise(op) || op.dtype() == DType::f16) return false;
   const bool by_pixel = op.stride_h == 1 && op.stride_w == 1;
-  return taps_of(op) > unrolled_taps.back() ||
-         (op.dtype() == DType::qs8 && by_pixel && taps_of(op) > least_int8_taps);
+  return taps_of(op) > (by_pixel ? traits.stride_1_taps : unrolled_taps.back());
 }
 
-bool xnnpack_runs_depthwise(const Op& op) {
-  return is_depthwise(op) && !is_wide_depthwise(op) && taps_of(op) <= unrolled_taps.back();
+bool our_depthwise_takes(const Op& op) {
+  XnnpackTraits traits;
+  if (op.dtype() == DType::qs8) traits.stride_1_taps = least_int8_taps;
+  return runs_our_depthwise(op, traits);
+}
+
+bool runs_xnnpack_depthwise(const Op& op, const XnnpackTraits& traits) {
+  return is_depthwise(op) && !runs_our_depthwise(op, traits) && taps_of(op) <= unrolled_taps.back();
+}
+
+bool gathers_windows(const Op& op) {
+  constexpr int most_channels = 3;  // 4 are what kernels of Arm take at once
+  return op.kind == OpKind::conv2d && op.dtype() == DType::qs8 && op.groups == 1 &&
+         op.input().n == 1 && op.input().c <= most_channels && taps_of(op) > 1 &&
+         op.dilation_h == 1 && op.dilation_w == 1;
 }
 
 int xnnpack_depthwise_taps(const Op& op) {

@@ -137,7 +137,7 @@ MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::u
 py::dict compared_precisions(const Network& network, int threads, double seconds) {
   const PrecisionComparison c = [&] {
     const py::gil_scoped_release release;
-    return compare_precisions(network, threads, seconds);
+    return compare_precisions(network, describe_host(), threads, seconds);
   }();
   py::list rows;
   for (const PrecisionPart& part : c.parts)

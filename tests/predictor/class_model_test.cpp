@@ -67,3 +67,21 @@ TEST_CASE("few operators that do not tell of each other are unsure", "[predictor
   CHECK(e.spread_ns / e.ns > 0.3);
   CHECK(model.test_mape > 0.2);
 }
+
+TEST_CASE("far memory costs in a slow class what it costs in others", "[predictor]") {
+  CostModel others = a_byte_a_ns();
+  others.ns_per_activation_byte_beyond_l2 = 2;
+  const ClassModel model = fitted({moving(1000, 100 + 8 * 1000)}, others);
+  CHECK(model.cost.ns_per_activation_byte == Approx(8).epsilon(0.01));
+  CHECK(model.cost.ns_per_activation_byte_beyond_l2 == Approx(2).epsilon(0.01));
+}
+
+TEST_CASE("a few bytes beyond a cache do not explain what an operator takes longer", "[predictor]") {
+  CostModel others = a_byte_a_ns();
+  others.ns_per_activation_byte_beyond_l2 = 2;
+  std::vector<MeasuredOp> ops;
+  for (const double bytes : {200.0, 400.0, 600.0, 800.0}) ops.push_back(moving(bytes, 100 + bytes));
+  ops.push_back(moving(1000, 1.2 * (100 + 1000)));
+  ops.back().facts.work.activation_bytes_beyond_l2 = 10;
+  CHECK(fitted(ops, others).cost.ns_per_activation_byte_beyond_l2 < 6);  // to explain it: 22
+}

@@ -61,7 +61,7 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("conv2d 1x7x7x8->1x7x7x8 k5x5 s1 p2,2,2,2 g8 f32") == "depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 f32") == "wide depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k7x7 s1 p3,3,3,3 g8 qs8") == "int8 wide depthwise");
-  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k5x5 s1 p2,2,2,2 g8 qs8") == "int8 wide depthwise");
+  CHECK(of("conv2d 1x9x9x8->1x9x9x8 k5x5 s1 p2,2,2,2 g8 qs8") == "int8 depthwise of many taps");
   CHECK(of("conv2d 1x9x9x8->1x5x5x8 k5x5 s2 p2,2,2,2 g8 qs8") == "int8 depthwise");
   CHECK(of("conv2d 1x9x9x8->1x9x9x8 k3x3 s1 p1,1,1,1 g8 qs8") == "int8 depthwise");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu f32") == "gelu");
@@ -87,10 +87,16 @@ TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least
   Device device;
   device.features = {"avx512f"};
   const CpuTraits avx512 = cpu_traits(device);
-  // 4 x 16 tiles of 8 input channels with AVX-512: 3 channels cost as 8 do.
+  // 4 x 16 tiles of 8 input channels with AVX-512: 5 channels cost as 8 do.
+  const Op few = parse_op("conv2d 1x8x8x5->1x8x8x16 k3x3 s1 p1,1,1,1 g1 qs8");
+  CHECK(facts(few, avx512).work.padded_macs == 16 * 9 * 4 * 16 * 8);
+  CHECK(facts(few, avx512).matrix_product);
+  // Of an image all 27 values of a window are together, which are written once and read once.
   const Op stem = parse_op("conv2d 1x8x8x3->1x8x8x16 k3x3 s1 p1,1,1,1 g1 qs8");
-  CHECK(facts(stem, avx512).work.padded_macs == 16 * 9 * 4 * 16 * 8);
-  CHECK(facts(stem, avx512).matrix_product);
+  CHECK(facts(stem, avx512).work.padded_macs == 16 * 4 * 16 * 32);
+  CHECK(facts(stem, avx512).work.loop_starts == 16);
+  CHECK(facts(stem, avx512).work.activation_bytes == 8 * 8 * (3 + 16) + 2 * 8 * 8 * 27);
+  CHECK(facts(stem, avx512).op_class == "int8 convolution");
   // Windows of 2 x 2 run as 3 x 3; 32 channels are a vector.
   const Op small = parse_op("conv2d 1x8x8x16->1x8x8x16 k2x2 s1 p0,1,1,0 g16 qs8");
   CHECK(facts(small, avx512).work.padded_macs == 8 * 8 * 32 * 9);
@@ -101,6 +107,24 @@ TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least
   CHECK(cpu_traits(device).int8.tile_channels == 4);
   device.architecture = "aarch64";
   CHECK(cpu_traits(device).int8.depth == 4);
+}
+
+TEST_CASE("whose kernel runs a depthwise convolution is asked of the device", "[predictor]") {
+  Device device;
+  device.architecture = "x86_64";
+  device.features = {"avx512f"};
+  const Op five = parse_op("conv2d 1x7x7x24->1x7x7x24 k5x5 s1 p2,2,2,2 g24 qs8");
+  // Ours: 2 blocks of 16 channels, tiles of 8 pixels, a start for each row of the window.
+  CHECK(facts(five, cpu_traits(device)).work.padded_macs == 7 * 8 * 2 * 16 * 25);
+  CHECK(facts(five, cpu_traits(device)).work.loop_starts == 7 * 2 * 5);
+  // XNNPACK's: pixels one by one, 16 channels at once, a start for each tap.
+  device.architecture = "aarch64";
+  device.features = {"asimd"};
+  CHECK(facts(five, cpu_traits(device)).work.padded_macs == 7 * 7 * 2 * 16 * 25);
+  CHECK(facts(five, cpu_traits(device)).work.loop_starts == 7 * 7 * 25);
+  // Ours on both.
+  const Op seven = parse_op("conv2d 1x7x7x24->1x7x7x24 k7x7 s1 p3,3,3,3 g24 qs8");
+  CHECK(facts(seven, cpu_traits(device)).work.loop_starts == 7 * 2 * 7);
 }
 
 TEST_CASE("the work of a grouped convolution is as worked by hand", "[predictor]") {

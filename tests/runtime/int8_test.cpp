@@ -116,6 +116,12 @@ TEST_CASE("int8 operators are at most one step from the slow reference", "[int8]
         "conv2d 1x12x11x40:qs8/0.03/-128->1x6x6x40:qs8/0.02/-120 k7x7 s2 p3,3,3,3 g40",
         "conv2d 1x14x21x17:qs8/0.03/127->1x10x21x17:qs8/0.04/30 k9x5 s1 p2,2,2,2 g17 nobias",
         "conv2d 1x7x7x16:qs8/0.03/5->1x7x7x12:qs8/0.05/3 k1x1 s1 p0,0,0,0 g1 nobias",
+        "conv2d 1x15x14x3:qs8/0.03/5->1x8x7x24:qs8/0.06/-7 k3x3 s2 p1,1,1,1 g1 act=relu",
+        "conv2d 1x19x20x3:qs8/0.03/-128->1x10x10x16:qs8/0.06/-7 k7x7 s2 p3,3,3,3 g1",
+        "conv2d 1x5x3x1:qs8/0.03/127->1x5x3x8:qs8/0.06/-7 k3x5 s1 p1,1,2,2 g1 nobias",
+        "conv2d 1x9x9x2:qs8/0.03/5->1x8x8x8:qs8/0.06/-7 k2x2 s1 p0,0,0,0 g1",
+        "conv2d 1x12x40x2:qs8/0.03/5->1x4x32x8:qs8/0.06/-7 k9x9 s1 p0,0,0,0 g1",
+        "conv2d 1x9x9x3:qs8/0.03/5->1x5x5x8:qs8/0.06/-7 k3x3 s1 p0,0,0,0 d2 g1",
         "linear 1x1x1x64:qs8/0.03/-20->1x1x1x40:qs8/0.06/9",
         "partial_conv2d 1x6x6x16:qs8/0.04/-3->1x6x6x16:qs8/0.04/-3 k3x3 s1 p1,1,1,1 conv=4 nobias",
         "add 1x6x6x17:qs8/0.03/5,1x6x6x17:qs8/0.05/-9->1x6x6x17:qs8/0.07/1",
@@ -138,10 +144,11 @@ TEST_CASE("int8 operators are at most one step from the slow reference", "[int8]
   }
 }
 
-TEST_CASE("threads that share a depthwise convolution find what one does", "[int8]") {
+TEST_CASE("threads that share a convolution find what one does", "[int8]") {
   for (const std::string line :
        {"conv2d 1x9x9x40:qs8/0.03/5->1x9x9x40:qs8/0.02/-3 k5x5 s1 p2,2,2,2 g40 act=relu",
-        "conv2d 1x20x19x70->1x10x10x70 k7x7 s2 p3,3,3,3 g70 f32"}) {
+        "conv2d 1x20x19x70->1x10x10x70 k7x7 s2 p3,3,3,3 g70 f32",
+        "conv2d 1x19x999x3:qs8/0.03/5->1x10x500x4:qs8/0.02/-3 k3x3 s2 p1,1,1,1 g1"}) {
     INFO(line);
     std::vector<std::vector<float>> outputs;
     for (const int threads : {1, 3, 12}) {
@@ -154,6 +161,38 @@ TEST_CASE("threads that share a depthwise convolution find what one does", "[int
     CHECK(outputs[0] == outputs[1]);
     CHECK(outputs[0] == outputs[2]);  // more than there are rows
     CHECK(*std::max_element(outputs[0].begin(), outputs[0].end()) > 0);
+  }
+}
+
+TEST_CASE("windows of an image are gathered before the part that reads them runs", "[int8]") {
+  // `sum` is of the part that reads it: its windows cannot be. `apart` is gathered while memory of
+  // `wide` is not yet free.
+  Network net;
+  net.name = "stems";
+  const auto add = [&](const char* name, const std::string& line, std::vector<Edge> inputs) {
+    net.nodes.push_back({name, "", parse_op(line), std::move(inputs)});
+  };
+  const std::string stem = "conv2d 1x16x16x3:qs8/0.03/5->1x16x16x8:qs8/0.05/3 k3x3 s1 p1,1,1,1 g1";
+  add("sum", "add 1x16x16x3:qs8/0.03/5,1x16x16x3:qs8/0.03/5->1x16x16x3:qs8/0.03/5",
+      {network_input, network_input});
+  add("stem", stem, {0});
+  add("wide", "conv2d 1x16x16x8:qs8/0.05/3->1x16x16x64:qs8/0.05/3 k1x1 s1 p0,0,0,0 g1", {1});
+  add("narrow", "conv2d 1x16x16x64:qs8/0.05/3->1x16x16x8:qs8/0.05/3 k1x1 s1 p0,0,0,0 g1", {2});
+  add("apart", stem, {network_input});
+  net.inputs = {net.nodes[0].op.inputs[0]};
+  net.outputs = {3, 4};
+  Executor whole(net, random_parameters(), one_thread());
+  Executor by_steps(net, random_parameters(), one_thread(), {.one_step_per_op = true});
+  CHECK(whole.steps().size() == 1);
+  for (Executor* executor : {&whole, &by_steps}) {
+    fill_inputs(*executor);
+    executor->run();
+  }
+  for (const std::size_t output : {0U, 1U}) {
+    const auto expected = by_steps.output<std::int8_t>(output);
+    const auto got = whole.output<std::int8_t>(output);
+    CHECK(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
+    CHECK(std::set(got.begin(), got.end()).size() > 10);
   }
 }
 
