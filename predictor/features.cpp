@@ -325,9 +325,9 @@ std::string class_of_kind(const Op& op) {
 CpuTraits cpu_traits(const Device& device) {
   CpuTraits cpu{xnnpack_traits(device.architecture, device.features, device.runtime)};
   cpu.int8 = xnnpack_int8_traits(device.architecture, device.features);
-  // Kernels of runtime/opencl: a work item computes 4 channels of 4 pixels.
-  if (device.runtime.find("co-execution with ") != std::string::npos)
-    static_cast<XnnpackTraits&>(cpu) = {4, 4, 4, 1};
+  if (const double channels = device.tile_channels; channels > 0)
+    static_cast<XnnpackTraits&>(cpu) = {static_cast<double>(device.tile_pixels), channels, channels,
+                                        1};
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
   if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);

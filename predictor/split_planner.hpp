@@ -16,6 +16,8 @@ struct CoExecutionCosts {
   /// Of the shorter part's time what the longer does not hide: 0 where both run at once, 1 where
   /// they take turns on one core; between where they slow each other down.
   double unhidden_share = 0;
+  /// That the CPU takes to start the coprocessor, before its own part begins.
+  double start_ns = 0;
 };
 
 /// Costs as two predictors estimate them, one fitted to a profile of the CPU, one to a profile of
@@ -43,8 +45,8 @@ inline constexpr int channels_to_split_by = 16;
 /// groups (of a group alone, where the operator has fewer channels than that).
 std::vector<int> candidate_splits(const Op& op, int multiple = channels_to_split_by);
 
-/// The larger of what both parts take, of the smaller what that does not hide, and
-/// synchronisation. Throws std::invalid_argument where
+/// The larger of what both parts take, the CPU's with the coprocessor's start before it, of the
+/// smaller what that does not hide, and synchronisation. Throws std::invalid_argument where
 /// channels are no part of the operator.
 ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& costs);
 
@@ -67,9 +69,9 @@ struct MeasuredSplit {
   int cpu_channels = 0;
   double ns = 0;
 };
-/// What sharing costs beyond the parts. The shorter part is hidden unless saying otherwise makes
-/// the error a tenth smaller at least; synchronisation is the median of what is left, never below
-/// 0. Nothing for none.
+/// What sharing costs beyond the parts, and beyond the start that `costs` knows. The shorter part
+/// is hidden unless saying otherwise makes the error a tenth smaller at least; synchronisation is
+/// the median of what is left, never below 0. Nothing for none.
 struct SharingCosts {
   double synchronisation_ns = 0;
   double unhidden_share = 0;

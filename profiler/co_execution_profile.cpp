@@ -3,13 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "graph/error.hpp"
 #include "profiler/host.hpp"
+#include "profiler/statistics.hpp"
 #include "profiler/subjects.hpp"
 #include "runtime/channel_part.hpp"
 #include "runtime/co_execution.hpp"
+#include "runtime/steady_clock.hpp"
+#include "runtime/xnnpack_channels.hpp"
 
 namespace cpubone {
 namespace {
@@ -18,6 +25,7 @@ namespace {
 constexpr double share_of_cpu = 0.6;
 constexpr double share_of_coprocessor = 0.3;
 constexpr int coprocessor_ops = 300;
+constexpr std::size_t readable_past_input = 64;  // as `CoprocessorTask::bind` asks for
 constexpr std::size_t small_layers = 30;
 constexpr std::size_t larger_layers = 10;
 
@@ -72,9 +80,38 @@ std::vector<Op> layers_to_share(const Profile& coprocessor) {
 
 }  // namespace
 
+double start_ns(const Coprocessor& coprocessor, DType dtype) {
+  constexpr int starts = 401;
+  const Op op = with_dtype(parse_op("linear 1x1x1x64->1x1x1x64 f32"), dtype);
+  const Parameters parameters = random_parameters()(network_around(op).nodes.back());
+  const auto task = coprocessor.compile(channel_part(op, parameters, 0, op.output().c));
+  constexpr std::size_t bytes = 64 * sizeof(float) + readable_past_input;
+  const auto input = coprocessor.memory(bytes);
+  const auto output = coprocessor.memory(bytes);
+  const std::array<const void*, 1> inputs{input->data()};
+  task->bind(inputs, output->data());
+  std::vector<double> ns;
+  for (int i = 0; i < starts; ++i) {
+    const double before = steady_now_ns();
+    task->start();
+    ns.push_back(steady_now_ns() - before);
+    while (!task->done()) std::this_thread::yield();
+  }
+  return median(ns);
+}
+
 CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
                                                 std::shared_ptr<const Coprocessor> coprocessor,
                                                 const MakeSpread& spread_of) {
+  const DType dtype = options.settings.dtype;
+  if (dtype != DType::f32 && dtype != DType::f16)
+    throw std::invalid_argument(fmt::format(
+        "precision: got {}, but layers are shared with a coprocessor in f32 and f16 only",
+        name(dtype)));
+  if (dtype == DType::f16 && !channels_run_in_f16())
+    throw Error(
+        "precision f16: XNNPACK does not calculate in f16 on this CPU, so that no layer can be "
+        "shared; measure in f32");
   CoExecutionProfile measured;
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
   const auto measure = [&](std::span<const Op> ops, std::shared_ptr<const CoExecution> by,
@@ -93,6 +130,10 @@ CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
 
   const std::vector<Op> ops = supported_ops(*alone, options);
   run_each_kernel(ops, *alone, cancelled);
+  {
+    const PinnedThread pinned(options.settings.cpus);
+    measured.start_ns = start_ns(*coprocessor, dtype);
+  }
   measured.coprocessor =
       measure(ops, alone, part_of(options, ".coprocessor", share_of_cpu, share_of_coprocessor));
   if (cancelled()) return measured;

@@ -234,6 +234,7 @@ class OpenClCoprocessor : public Coprocessor {
   explicit OpenClCoprocessor(const OpenClOptions& options)
       : context_(std::make_shared<OpenClContext>(options)) {}
   std::string identity() const override { return cpubone::identity(context_->device()); }
+  KernelTile tile() const override { return {lanes, pixels}; }
   bool supports(const Op& op) const override {
     const DType dtype = op.outputs[0].dtype;
     const auto of_that = [&](const Tensor& tensor) { return tensor.dtype == dtype; };
