@@ -68,7 +68,13 @@ Runner runner_of(const ChannelSplit& split) {
   return split.cpu_channels == 0 ? Runner::coprocessor : Runner::both;
 }
 
+int channels_to_split_by(const Op& op) {
+  constexpr int line_bytes = 64;
+  return line_bytes / static_cast<int>(bytes_per_element(op.dtype()));
+}
+
 std::vector<int> candidate_splits(const Op& op, int multiple) {
+  if (multiple == 0) multiple = channels_to_split_by(op);
   const int channels = op.output().c;
   if (!has_channel_parts(op)) return {0, channels};
   const int step = channel_step(op);

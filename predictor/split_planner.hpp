@@ -38,12 +38,14 @@ struct ChannelSplit {
 enum class Runner { cpu, coprocessor, both };
 Runner runner_of(const ChannelSplit& split);
 
-/// Channels that kernels of both sides like in multiples: whole tiles of XNNPACK's and vectors.
-inline constexpr int channels_to_split_by = 16;
+/// Channels in multiples that both sides like: of a cache line, since a line that both write goes
+/// to and fro between their cores, and so of whole tiles of XNNPACK's and vectors. 16 in f32.
+int channels_to_split_by(const Op& op);
 
-/// Channels that the CPU may compute: none, all, and multiples of `multiple` that are also whole
-/// groups (of a group alone, where the operator has fewer channels than that).
-std::vector<int> candidate_splits(const Op& op, int multiple = channels_to_split_by);
+/// Channels that the CPU may compute: none, all, and multiples of `multiple`, by default
+/// `channels_to_split_by`, that are also whole groups (of a group alone, where the operator has
+/// fewer channels than that).
+std::vector<int> candidate_splits(const Op& op, int multiple = 0);
 
 /// The larger of what both parts take, the CPU's with the coprocessor's start before it, of the
 /// smaller what that does not hide, and synchronisation. Throws std::invalid_argument where
@@ -51,13 +53,12 @@ std::vector<int> candidate_splits(const Op& op, int multiple = channels_to_split
 ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& costs);
 
 /// The candidate of the least latency; of equal ones that with most channels on the CPU.
-ChannelSplit plan_split(const Op& op, const CoExecutionCosts& costs,
-                        int multiple = channels_to_split_by);
+ChannelSplit plan_split(const Op& op, const CoExecutionCosts& costs, int multiple = 0);
 
 /// So many candidates of the least latency, the planned split first. Predictions err by more than
 /// these differ: who can measure them, keeps the fastest.
 std::vector<ChannelSplit> likely_splits(const Op& op, const CoExecutionCosts& costs,
-                                        std::size_t count, int multiple = channels_to_split_by);
+                                        std::size_t count, int multiple = 0);
 
 /// As many as are worth measuring: of 200 layers the worst is then within 10 % of the best of a
 /// whole grid where predictions err by 6 % (`benchmarks/co_execution`).

@@ -23,8 +23,8 @@ CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
 double start_ns(const Coprocessor& coprocessor, DType dtype);
 
 /// What is appended to `options.journal` for its parts.
-inline constexpr std::array<const char*, 5> co_execution_journal_parts{
-    ".ops", ".unsure", ".networks", ".coprocessor", ".shared"};
+inline constexpr std::array<const char*, 4> co_execution_journal_parts{".ops", ".unsure",
+                                                                       ".networks", ".coprocessor"};
 
 /// Where the co-execution profile of this machine with these settings is kept.
 std::filesystem::path host_co_execution_profile_path(const MeasureSettings& settings);

@@ -73,6 +73,8 @@ TEST_CASE("splits are multiples that suit kernels and groups", "[predictor]") {
   CHECK(candidate_splits(parse_op("conv2d 1x8x8x8->1x8x8x20 k1x1 s1 p0,0,0,0 g4 f32")) ==
         Splits{0, 5, 10, 15, 20});
   CHECK(candidate_splits(parse_op("add 1x5x5x8,1x5x5x8->1x5x5x8 f32")) == Splits{0, 8});
+  // A cache line has twice as many channels of f16.
+  CHECK(candidate_splits(parse_op("linear 1x1x1x8->1x1x1x96 f16")) == Splits{0, 32, 64, 96});
 }
 
 TEST_CASE("the CPU's part begins when the coprocessor has been started", "[predictor]") {

@@ -53,6 +53,7 @@ TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execu
     CHECK(layer.cpu_channels > 0);
     CHECK(layer.cpu_channels < layer.op.output().c);
     CHECK(layer.timing.median_ns > 0);
+    for (const OpRecord& alone : profile.coprocessor.ops) CHECK(alone.op != layer.op);
   }
 }
 
