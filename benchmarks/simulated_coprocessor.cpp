@@ -102,6 +102,7 @@ class Simulated : public Coprocessor {
   explicit Simulated(SimulatedCoprocessor behaviour)
       : worker_(std::make_shared<Worker>(std::move(behaviour))) {}
   std::string identity() const override { return "simulated"; }
+  KernelTile tile() const override { return {}; }
   bool supports(const Op& op) const override { return has_channel_parts(op); }
   std::shared_ptr<const Arena> memory(std::size_t bytes) const override {
     return std::make_shared<const Arena>(bytes + Arena::alignment);

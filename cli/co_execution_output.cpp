@@ -82,6 +82,7 @@ nlohmann::json to_contract(const CoExecutionPredictor& predictor, const CoExecut
           {"cpu_alone_ms", alone.ms},
           {"cpu_alone_low_ms", alone.low_ms},
           {"cpu_alone_high_ms", alone.high_ms},
+          {"start_ms", predictor.start_ns * 1e-6},
           {"synchronisation_ms", predictor.synchronisation_ns * 1e-6},
           {"unhidden_share", predictor.unhidden_share},
           {"wait_ms", predictor.wait_ns * 1e-6},
@@ -116,7 +117,101 @@ Table csv_table(std::span<const SharedNetwork> networks, const std::string& sour
   return table;
 }
 
+std::string ms_of(const Timing& timing) {
+  return short_number(timing.median_ns * 1e-6);
+}
+
+/// Of what was measured; `exact` for machines.
+Table measured_table(std::span<const CoExecutionMeasured> measured, bool exact) {
+  Table table{"Measured latency",
+              {{"network"},
+               {"shared ms", true},
+               {"as planned ms", true},
+               {"CPU alone ms", true},
+               {"CPU alone / shared", true},
+               {"predicted ms", true}},
+              {}};
+  if (exact)
+    table.columns = {{"name"},
+                     {"measured_ms", true},
+                     {"measured_as_planned_ms", true},
+                     {"measured_cpu_alone_ms", true},
+                     {"speedup", true},
+                     {"latency_ms", true}};
+  for (const CoExecutionMeasured& m : measured) {
+    const double ms = m.predicted.prediction.latency.ms;
+    const double speedup = m.cpu_alone.median_ns / m.shared.median_ns;
+    std::vector<std::string> row{m.predicted.network.name};
+    for (const Timing* timing : {&m.shared, &m.planned, &m.cpu_alone})
+      row.push_back(exact ? fmt::format("{:.6g}", timing->median_ns * 1e-6) : ms_of(*timing));
+    row.push_back(fmt::format("{:.2f}", speedup));
+    row.push_back(exact ? fmt::format("{:.6g}", ms) : short_number(ms));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table measured_layer_table(std::span<const ConfirmedSplit> splits) {
+  Table table{"Fastest splits of layers, measured",
+              {{"operator"},
+               {"CPU channels", true},
+               {"ms", true},
+               {"planned", true},
+               {"planned ms", true},
+               {"CPU alone ms", true}},
+              {}};
+  for (const ConfirmedSplit& split : splits)
+    table.rows.push_back({text(split.op),
+                          fmt::format("{} of {}", split.cpu_channels, split.op.output().c),
+                          ms_of(split.fastest), fmt::to_string(split.planned_cpu_channels),
+                          ms_of(split.planned), ms_of(split.cpu_alone)});
+  return table;
+}
+
+nlohmann::json to_contract(const CoExecutionMeasured& measured) {
+  const auto timing = [](const Timing& t) {
+    return nlohmann::json{{"median_ms", t.median_ns * 1e-6},
+                          {"low_ms", t.low_ns * 1e-6},
+                          {"high_ms", t.high_ns * 1e-6},
+                          {"samples", t.samples_ns.size()}};
+  };
+  nlohmann::json ops = nlohmann::json::array();
+  for (const ConfirmedSplit& split : measured.splits)
+    ops.push_back({{"op", text(split.op)},
+                   {"channels", split.op.output().c},
+                   {"cpu_channels", split.cpu_channels},
+                   {"measured", timing(split.fastest)},
+                   {"planned_cpu_channels", split.planned_cpu_channels},
+                   {"measured_as_planned", timing(split.planned)},
+                   {"measured_cpu_alone", timing(split.cpu_alone)}});
+  const LatencyEstimate& latency = measured.predicted.prediction.latency;
+  return {{"name", measured.predicted.network.name},
+          {"latency_ms", latency.ms},
+          {"latency_low_ms", latency.low_ms},
+          {"latency_high_ms", latency.high_ms},
+          {"measured", timing(measured.shared)},
+          {"measured_as_planned", timing(measured.planned)},
+          {"measured_cpu_alone", timing(measured.cpu_alone)},
+          {"ops", std::move(ops)}};
+}
+
 }  // namespace
+
+void print_co_execution(const Terminal& terminal, const std::vector<CoExecutionMeasured>& measured,
+                        Format format, bool by_layer) {
+  if (format == Format::json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const CoExecutionMeasured& m : measured) list.push_back(to_contract(m));
+    return print_json(terminal, list);
+  }
+  terminal.print(measured_table(measured, format == Format::csv), format);
+  if (format == Format::csv || !by_layer) return;
+  for (const CoExecutionMeasured& m : measured) {
+    terminal.print("\n");
+    terminal.line(m.predicted.network.name + ": the fastest splits of its layers, each alone");
+    terminal.print(measured_layer_table(m.splits), format);
+  }
+}
 
 void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& predictor,
                         const std::vector<CoExecuted>& predicted, Format format, bool by_layer) {

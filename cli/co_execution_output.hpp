@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "cli/terminal.hpp"
-#include "predictor/co_execution.hpp"
+#include "predictor/confirmed_splits.hpp"
 
 /// What cpubone-predict prints of predictions with `--co-execution`.
 namespace cpubone::cli {
@@ -16,5 +16,18 @@ struct CoExecuted {
 /// is split.
 void print_co_execution(const Terminal& terminal, const CoExecutionPredictor& predictor,
                         const std::vector<CoExecuted>& predicted, Format format, bool by_layer);
+
+/// What was measured of a network whose layers are shared.
+struct CoExecutionMeasured {
+  CoExecuted predicted;
+  std::vector<ConfirmedSplit> splits;
+  Timing shared;   ///< each layer by its fastest split
+  Timing planned;  ///< as predicted
+  Timing cpu_alone;
+};
+
+/// The same of what was measured, beside the prediction.
+void print_co_execution(const Terminal& terminal, const std::vector<CoExecutionMeasured>& measured,
+                        Format format, bool by_layer);
 
 }  // namespace cpubone::cli

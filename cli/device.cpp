@@ -20,6 +20,7 @@
 #include "profiler/co_execution_profile.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
+#include "profiler/measure.hpp"
 #include "runtime/opencl/opencl.hpp"
 #endif
 
@@ -31,16 +32,22 @@ Predictor fitted(const Profile& profile) {
 }
 
 #ifdef CPUBONE_WITH_PROFILER
+/// That of these settings there is no profile of this machine, and which command makes it.
+[[noreturn]] void throw_not_profiled(std::string_view profile, std::string_view device,
+                                     const MeasureSettings& settings,
+                                     const std::filesystem::path& path) {
+  const bool f32 = settings.dtype == DType::f32;
+  throw Error(fmt::format(
+      "device \"host\": this machine has no {} for {} thread{}{} yet ({}); run `cpubone-profile "
+      "--device {} --threads {}{}` once",
+      profile, settings.threads, settings.threads == 1 ? "" : "s",
+      f32 ? "" : fmt::format(" in {}", name(settings.dtype)), path.string(), device,
+      settings.threads, f32 ? "" : fmt::format(" --precision {}", name(settings.dtype))));
+}
+
 Predictor host_predictor(const MeasureSettings& settings) {
   const std::filesystem::path path = host_profile_path(settings);
-  if (!std::filesystem::exists(path))
-    throw Error(fmt::format(
-        "device \"host\": this machine has no profile for {} thread{}{} yet ({}); run "
-        "`cpubone-profile --device host --threads {}{}` once",
-        settings.threads, settings.threads == 1 ? "" : "s",
-        settings.dtype == DType::f32 ? "" : fmt::format(" in {}", name(settings.dtype)),
-        path.string(), settings.threads,
-        settings.dtype == DType::f32 ? "" : fmt::format(" --precision {}", name(settings.dtype))));
+  if (!std::filesystem::exists(path)) throw_not_profiled("profile", "host", settings, path);
   return fitted(load_profile(path));
 }
 
@@ -48,22 +55,19 @@ Predictor host_predictor(const MeasureSettings& settings) {
 void warn_of_other_coprocessor(const Device& measured, const Terminal& terminal) {
   const std::vector<OpenClDevice> devices = opencl_devices();
   if (std::none_of(devices.begin(), devices.end(), [&](const OpenClDevice& device) {
-        return measured.runtime.ends_with(identity(device));
+        return measured.coprocessor == identity(device);
       }))
     terminal.warn(fmt::format(
         "no OpenCL device of this machine is the one that was measured ({}); remedy: run "
         "`cpubone-profile --device host+gpu` again",
-        measured.runtime));
+        measured.coprocessor));
 }
 
 /// Where `cpubone-profile --device host+gpu` keeps what it measures.
 std::filesystem::path host_co_execution_file(const MeasureSettings& settings) {
   std::filesystem::path path = host_co_execution_profile_path(settings);
   if (!std::filesystem::exists(path))
-    throw Error(fmt::format(
-        "device \"host\": this machine has no profile of CPU and coprocessor for {} thread{} yet "
-        "({}); run `cpubone-profile --device host+gpu --threads {}` once",
-        settings.threads, settings.threads == 1 ? "" : "s", path.string(), settings.threads));
+    throw_not_profiled("profile of CPU and coprocessor", "host+gpu", settings, path);
   return path;
 }
 
@@ -237,10 +241,10 @@ std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& d
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal) {
   const MeasureSettings settings = settings_of(conditions);
-  if (settings.dtype != DType::f32)
-    throw std::invalid_argument(
-        fmt::format("--precision: got {}, but layers are shared with a coprocessor in f32 only",
-                    name(settings.dtype)));
+  if (settings.dtype != DType::f32 && settings.dtype != DType::f16)
+    throw std::invalid_argument(fmt::format(
+        "--precision: got {}, but layers are shared with a coprocessor in f32 and f16 only",
+        name(settings.dtype)));
   const auto asked = [&](CoExecutionPredictor predictor) {
     predictor.cpu = under(conditions, std::move(predictor.cpu), device);
     return predictor;
@@ -284,6 +288,14 @@ std::shared_ptr<const Coprocessor> host_coprocessor(const Terminal& terminal) {
         "the OpenCL device is the CPU itself: what it saves, more threads on the CPU may save as "
         "well; remedy: install the OpenCL driver of a GPU where there is one");
   return coprocessor;
+}
+
+std::vector<Timing> time_splits(std::span<const LayerSplit> layers,
+                                const std::shared_ptr<const Coprocessor>& coprocessor,
+                                MeasureOptions options, const Terminal& terminal) {
+  Progress progress(terminal, "measuring shared layers");
+  options.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
+  return measure_splits(layers, coprocessor, options);
 }
 #endif
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,9 @@
 
 namespace cpubone {
 class Coprocessor;
-}
+struct LayerSplit;
+struct MeasureOptions;
+}  // namespace cpubone
 
 namespace cpubone::cli {
 
@@ -60,6 +63,11 @@ CoExecutionPredictor co_execution_predictor(const std::string& device, const Con
 /// The OpenCL device beside this machine's CPU that co-execution uses; says which, and warns where
 /// it is the CPU. Throws cpubone::Error saying what to install where there is none.
 std::shared_ptr<const Coprocessor> host_coprocessor(const Terminal& terminal);
+
+/// `measure_splits` with a bar of progress.
+std::vector<Timing> time_splits(std::span<const LayerSplit> layers,
+                                const std::shared_ptr<const Coprocessor>& coprocessor,
+                                MeasureOptions options, const Terminal& terminal);
 
 /// The predictor adapted to the latencies of a table `network,latency_ms`, of networks as
 /// `named_network` reads them: measured on another device like it, or by another runtime. Throws

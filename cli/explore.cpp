@@ -188,7 +188,8 @@ int main(int argc, char** argv) {
   app.add_flag(
       "--co-execution", a.co_executes,
       "networks whose layers the CPU shares with the OpenCL device beside it, each split "
-      "as is predicted to take least; nothing is measured; --device is host, or a file, that "
+      "as is predicted to take least, in f32 or f16; nothing is measured; --device is host, or a "
+      "file, that "
       "cpubone-profile --device host+gpu has measured, or a device, such as pixel4, of whose GPU "
       "latencies were published");
   app.add_option("--budget", a.budget, "time for measuring and searching, such as 90s or 5m")

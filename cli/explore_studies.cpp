@@ -40,10 +40,7 @@ MeasureSplits splits_measurer(const ExploreArguments& arguments,
   options.cancelled = [] { return interrupted().load(); };
   return [options, coprocessor = host_coprocessor(terminal),
           &terminal](std::span<const LayerSplit> layers) {
-    Progress progress(terminal, "measuring shared layers");
-    MeasureOptions with_progress = options;
-    with_progress.on_progress = [&](const SampleProgress& p) { progress.update(p.fraction, 1); };
-    return measured_latencies(measure_splits(layers, coprocessor, with_progress));
+    return measured_latencies(time_splits(layers, coprocessor, options, terminal));
   };
 }
 
@@ -122,7 +119,7 @@ void study_tool(const ExploreArguments& arguments, const ExploreRequest& request
     for (const std::string& name : shared)
       result.studies.push_back(co_execution_study(name, predictor, measure));
     if (!target) target = predicted_target(predictor.cpu);
-    result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.runtime});
+    result.device.conditions.push_back({"coprocessor", predictor.coprocessor.device.coprocessor});
   }
   describe(result, *target, request.provenance);
   save_result(result, {}, arguments.output);

@@ -18,6 +18,7 @@
 #include "profiler/heap.hpp"
 #include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
+#include "runtime/co_execution.hpp"
 #endif
 
 using namespace cpubone;
@@ -150,15 +151,58 @@ std::string provenance(const Predictor& predictor) {
   return text;
 }
 
-/// Networks on CPU and coprocessor, layers split as planned.
-void predict_co_execution(const cli::Terminal& terminal, const std::string& device,
-                          const cli::Conditions& conditions, std::vector<NamedNetwork> networks,
-                          Format format, const std::string& by) {
+#ifdef CPUBONE_WITH_PROFILER
+/// Measures the likely splits of each layer, then the network shared by the fastest of these, as
+/// planned, and on the CPU alone.
+cli::CoExecutionMeasured measure_co_execution(const cli::Terminal& terminal,
+                                              const CoExecutionPredictor& predictor,
+                                              const std::shared_ptr<const Coprocessor>& coprocessor,
+                                              cli::CoExecuted predicted, double budget_s) {
+  constexpr double share_of_layers = 0.7;
+  MeasureOptions options;
+  options.settings = predictor.cpu.settings;
+  options.budget_s = share_of_layers * budget_s;
+  options.cancelled = [] { return cli::interrupted().load(); };
+  cli::CoExecutionMeasured measured;
+  measured.splits =
+      confirm_splits(predictor, predicted.network, [&](std::span<const LayerSplit> l) {
+        return cli::time_splits(l, coprocessor, options, terminal);
+      });
+  options.budget_s = budget_s - options.budget_s;
+  const std::vector<std::shared_ptr<const CoExecution>> by{
+      std::make_shared<const CoExecution>(coprocessor, split_by(measured.splits)),
+      std::make_shared<const CoExecution>(coprocessor, split_as_planned(measured.splits)), nullptr};
+  std::vector<Timing> timings = measure_shared_network(predicted.network, by, options);
+  measured.shared = std::move(timings[0]);
+  measured.planned = std::move(timings[1]);
+  measured.cpu_alone = std::move(timings[2]);
+  measured.predicted = std::move(predicted);
+  return measured;
+}
+#endif
+
+/// What is asked of co-execution beside the networks.
+struct CoExecutionAsked {
+  std::string device;
+  cli::Conditions conditions;
+  Format format = Format::table;
+  std::string by;
+  bool evaluates = false;
+  double budget_s = 0;
+};
+
+/// Networks on CPU and coprocessor, layers split as planned, or as is fastest where measured.
+void predict_co_execution(const cli::Terminal& terminal, const CoExecutionAsked& asked,
+                          std::vector<NamedNetwork> networks) {
+  const auto& [device, conditions, format, by, evaluates, budget_s] = asked;
+  if (evaluates && device != "host")
+    throw std::invalid_argument("--evaluate measures this machine: expected --device host, got \"" +
+                                device + "\"");
   const CoExecutionPredictor predictor = cli::co_execution_predictor(device, conditions, terminal);
   terminal.note(fmt::format("{} ({}), {} thread{}, {}; {}: {}", predictor.cpu.device.name,
                             predictor.cpu.device.cpu, predictor.cpu.settings.threads,
                             predictor.cpu.settings.threads == 1 ? "" : "s",
-                            provenance(predictor.cpu), predictor.coprocessor.device.runtime,
+                            provenance(predictor.cpu), predictor.coprocessor.device.coprocessor,
                             coprocessor_evidence(predictor)));
   constexpr double much = 0.2;
   if (predictor.shared_mape > much)
@@ -173,6 +217,17 @@ void predict_co_execution(const cli::Terminal& terminal, const std::string& devi
     predicted.push_back({std::move(named.network), std::move(prediction)});
   }
   const bool by_layer = by == "op" || (by == "auto" && predicted.size() == 1);
+#ifdef CPUBONE_WITH_PROFILER
+  if (evaluates) {
+    const KeepFreedMemory keep;
+    const auto coprocessor = cli::host_coprocessor(terminal);
+    std::vector<cli::CoExecutionMeasured> measured;
+    for (cli::CoExecuted& p : predicted)
+      measured.push_back(measure_co_execution(terminal, predictor, coprocessor, std::move(p),
+                                              budget_s / static_cast<double>(predicted.size())));
+    return cli::print_co_execution(terminal, measured, format, by_layer);
+  }
+#endif
   cli::print_co_execution(terminal, predictor, predicted, format, by_layer);
 }
 
@@ -216,13 +271,16 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"auto", "stage", "op", "both", "none"}));
   app.add_flag("--explain", explains,
                "also which changes of its operators would save most, and how much");
-  app.add_flag("--co-execution", co_executes,
-               "share layers with the OpenCL device beside the CPU, split as is predicted to take "
-               "least, and show the CPU alone beside it; --device is host, or a file, that "
-               "cpubone-profile --device host+gpu has measured, or a device, such as pixel4, of "
-               "whose GPU latencies were published");
+  app.add_flag(
+      "--co-execution", co_executes,
+      "share layers with the OpenCL device beside the CPU, split as is predicted to take "
+      "least, in f32 or f16, and show the CPU alone beside it; --device is host, or a file, that "
+      "cpubone-profile --device host+gpu has measured, or a device, such as pixel4, of "
+      "whose GPU latencies were published");
   app.add_flag("--evaluate", evaluates,
-               "measure the networks (default: all of --list) on this machine and compare");
+               "measure the networks (default: all of --list) on this machine and compare; with "
+               "--co-execution: the likely splits of each layer, and the network shared by the "
+               "fastest of these, as planned, and on the CPU alone");
   app.add_option("--budget", budget, "longest time that measuring takes, e.g. 60s or 2m")
       ->capture_default_str();
   app.add_option("--format", format_name, "table, json or csv")->capture_default_str();
@@ -233,7 +291,7 @@ int main(int argc, char** argv) {
     const Format format = cli::parse_format(format_name);
     const cli::Terminal terminal(quiet);
     if (list) return list_networks(terminal, format);
-    [[maybe_unused]] const double budget_s = cli::parse_seconds("--budget", budget);
+    const double budget_s = cli::parse_seconds("--budget", budget);
     if (names.empty() && !evaluates)
       throw std::invalid_argument("name a network (--list shows them), or use --evaluate");
     std::vector<NamedNetwork> networks;
@@ -244,11 +302,12 @@ int main(int argc, char** argv) {
     }
     if (!precision.empty()) conditions.precision = parse_dtype(precision);
     if (co_executes) {
-      if (evaluates || explains || !latencies.empty() || by == "stage" || by == "both")
+      if (names.empty() || explains || !latencies.empty() || by == "stage" || by == "both")
         throw std::invalid_argument(
-            "--co-execution tells how layers are split: expected no --evaluate, --explain or "
+            "--co-execution tells how layers are split: expected a network, no --explain or "
             "--latencies, and --by auto, op or none");
-      return predict_co_execution(terminal, device, conditions, std::move(networks), format, by);
+      return predict_co_execution(terminal, {device, conditions, format, by, evaluates, budget_s},
+                                  std::move(networks));
     }
     Predictor predictor = cli::device_predictor(device, conditions, terminal);
     if (!latencies.empty()) {

@@ -260,11 +260,11 @@ void warn_of(const Profile& measured, const cli::Terminal& terminal) {
 void profile_co_execution(const Arguments& arguments, cli::Format format,
                           const cli::Terminal& terminal) {
   if (!arguments.networks.empty() || !arguments.ops.empty() || arguments.beside_f32 ||
-      arguments.precision != "f32" || arguments.runtime != "xnnpack" ||
+      arguments.precision == "qs8" || arguments.runtime != "xnnpack" ||
       !arguments.runtime_library.empty())
     throw std::invalid_argument(
-        "--device host+gpu measures what predictions of co-execution need, in f32 on XNNPACK: "
-        "expected no --network, --ops, --beside-f32, other --precision, --runtime or "
+        "--device host+gpu measures what predictions of co-execution need, in f32 or f16 on "
+        "XNNPACK: expected no --network, --ops, --beside-f32, --precision qs8, --runtime or "
         "--runtime-library");
   MeasureOptions options = options_of(arguments, backends());
   options.calibration_ns = known_calibration_ns(options.settings);
@@ -371,7 +371,7 @@ int main(int argc, char** argv) {
   app.add_option(
          "--device", a.device,
          "machine to measure: host, ssh://[user@]host[:port], or host+gpu: this machine and "
-         "the OpenCL device beside it, for cpubone-predict --co-execution")
+         "the OpenCL device beside it, in f32 or f16, for cpubone-predict --co-execution")
       ->capture_default_str();
   app.add_option("--agent", a.agent,
                  "folder with cpubone-profile and its libraries, built for a device of another "

@@ -31,7 +31,7 @@ LatencyModel latency_model(CoExecutionPredictor predictor) {
 
 CoExecutionSummary summarise(const CoExecutionPredictor& predictor,
                              std::span<const Network> networks) {
-  CoExecutionSummary summary{coprocessor_name(predictor),
+  CoExecutionSummary summary{predictor.coprocessor.device.coprocessor,
                              1e-3 * predictor.synchronisation_ns,
                              predictor.unhidden_share,
                              predictor.shared_layers,

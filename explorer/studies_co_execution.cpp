@@ -89,13 +89,13 @@ std::vector<LayerStudy> studied_layers(std::span<const StudiedLayer> layers,
   for (const StudiedLayer& layer : layers) {
     LayerStudy s;
     s.label = layer.label;
-    s.op = parse_op(layer.op);
+    s.op = with_dtype(parse_op(layer.op), predictor.cpu.settings.dtype);
     if (!runs_on_coprocessor(predictor, s.op))
       throw Error(
           fmt::format("study: operators of the class of \"{}\" were not measured on the "
                       "coprocessor; run `cpubone-profile --device host+gpu` with a longer "
                       "budget",
-                      layer.op));
+                      text(s.op)));
     for (const ChannelSplit& split : likely_splits(s.op, costs, splits_worth_measuring))
       s.likely.push_back(split.cpu_channels);
     s.splits = studied_splits(s.op, s.likely);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 #include "graph/error.hpp"
 #include "predictor/calibration.hpp"
@@ -48,8 +47,9 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
   predictor.cpu = fit_predictor(profile.cpu, calibration);
   predictor.coprocessor = fit_predictor(profile.coprocessor);
   const std::vector<MeasuredSplit> splits = measured_splits(predictor, profile.shared);
-  const SharingCosts sharing =
-      fitted_sharing(splits, predicted_costs(predictor.cpu, predictor.coprocessor, 0));
+  CoExecutionCosts apart = predicted_costs(predictor.cpu, predictor.coprocessor, 0);
+  apart.start_ns = predictor.start_ns = profile.start_ns;
+  const SharingCosts sharing = fitted_sharing(splits, apart);
   predictor.synchronisation_ns = sharing.synchronisation_ns;
   predictor.unhidden_share = sharing.unhidden_share;
   predictor.shared_layers = static_cast<int>(splits.size());
@@ -60,7 +60,7 @@ CoExecutionPredictor fit_co_execution(const CoExecutionProfile& profile,
 Profile published_profile(const DeviceDescription& device, const DeviceCoprocessor& coprocessor) {
   Profile profile;
   profile.device = device.device;
-  profile.device.runtime = fmt::format("{}, {}", coprocessor.name, coprocessor.runtime);
+  profile.device.coprocessor = fmt::format("{}, {}", coprocessor.name, coprocessor.runtime);
   profile.settings = device.settings;
   profile.tool_version = version();
   for (const PublishedOperator& published : coprocessor.operators) {
@@ -100,10 +100,11 @@ double coprocessor_mape(const CoExecutionPredictor& predictor) {
 std::string coprocessor_evidence(const CoExecutionPredictor& predictor) {
   if (predictor.coprocessor.evidence == Evidence::measured)
     return fmt::format(
-        "synchronisation {:.1f} us, {:.0f} % of the shorter part not hidden by the longer, {} "
+        "starting it {:.1f} us of the CPU, synchronisation {:.1f} us, {:.0f} % of the shorter part "
+        "not hidden by the longer, {} "
         "shared layers predicted with a mean error of {:.1f} % each left out",
-        predictor.synchronisation_ns * 1e-3, 100 * predictor.unhidden_share,
-        predictor.shared_layers, 100 * predictor.shared_mape);
+        predictor.start_ns * 1e-3, predictor.synchronisation_ns * 1e-3,
+        100 * predictor.unhidden_share, predictor.shared_layers, 100 * predictor.shared_mape);
   int operators = 0;
   for (const ClassModel& model : predictor.coprocessor.classes) operators += model.operators;
   return fmt::format(
@@ -120,19 +121,12 @@ bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op) {
                      [&](const ClassModel& model) { return model.name == op_class(op); });
 }
 
-std::string coprocessor_name(const CoExecutionPredictor& predictor) {
-  constexpr std::string_view before = "co-execution with ";  // as `CoExecution::identity`
-  const std::string& runtime = predictor.coprocessor.device.runtime;
-  const auto at = runtime.find(before);
-  return at == std::string::npos ? runtime : runtime.substr(at + before.size());
-}
-
 CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor) {
   return {[&predictor](const Op& part) { return terms(predictor.cpu, part).ops_ns; },
           [&predictor](const Op& part) {
             return predictor.wait_ns + terms(predictor.coprocessor, part).ops_ns;
           },
-          predictor.synchronisation_ns, predictor.unhidden_share};
+          predictor.synchronisation_ns, predictor.unhidden_share, predictor.start_ns};
 }
 
 ChannelSplit planned_split(const CoExecutionPredictor& predictor, const Op& op) {

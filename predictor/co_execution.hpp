@@ -17,6 +17,7 @@ struct CoExecutionPredictor {
   Predictor coprocessor;
   double synchronisation_ns = 0;  ///< where both run, fitted
   double unhidden_share = 0;      ///< of the shorter part, as `CoExecutionCosts` tells; fitted
+  double start_ns = 0;  ///< that the CPU takes to start the coprocessor, before its own part
   /// To start each of the coprocessor's operators and to wait for it: 0 where its latencies, being
   /// measured, have that.
   double wait_ns = 0;
@@ -46,9 +47,6 @@ std::string coprocessor_evidence(const CoExecutionPredictor& predictor);
 
 /// Whether the coprocessor runs it: operators of its class were measured there.
 bool runs_on_coprocessor(const CoExecutionPredictor& predictor, const Op& op);
-
-/// The device beside the CPU with its driver, as the profile names it.
-std::string coprocessor_name(const CoExecutionPredictor& predictor);
 
 /// Costs within a network, as the planner asks for them; the predictor must outlive them.
 CoExecutionCosts costs_within_network(const CoExecutionPredictor& predictor);

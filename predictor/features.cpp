@@ -331,9 +331,11 @@ CpuTraits cpu_traits(const Device& device) {
   const auto has = [&](std::string_view feature) { return device.has(feature); };
   CpuTraits cpu{xnnpack_traits(device.architecture, has, device.runtime)};
   cpu.int8 = xnnpack_int8_traits(device.architecture, has);
-  // Kernels of runtime/opencl: a work item computes 4 channels of 4 pixels.
-  if (device.runtime.find("co-execution with ") != std::string::npos)
-    static_cast<XnnpackTraits&>(cpu) = {4, 4, 4, 1};
+  if (const double channels = device.tile_channels; channels > 0) {
+    cpu.tile_rows = static_cast<double>(device.tile_pixels);
+    cpu.tile_channels = cpu.vector_channels = channels;
+    cpu.depth = 1;
+  }
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);
   if (device.llc_bytes > 0) cpu.llc_bytes = static_cast<double>(device.llc_bytes);

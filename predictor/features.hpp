@@ -19,7 +19,8 @@ struct CpuTraits : XnnpackTraits {
   XnnpackTraits int8 = {};  ///< the same of int8
 };
 
-/// Caches that are not known keep their defaults.
+/// Caches that are not known keep their defaults. Of kernels, those of the coprocessor where its
+/// tiles are known.
 CpuTraits cpu_traits(const Device& device);
 
 /// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,

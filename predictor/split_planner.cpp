@@ -9,12 +9,18 @@
 namespace cpubone {
 namespace {
 
-/// A shared operator: what its parts would take alone, and what both took.
+/// A shared operator: what its parts would take alone, the start before the CPU's, and what both
+/// took.
 struct Parts {
   double shorter_ns;
   double longer_ns;
   double ns;
 };
+
+Parts parts_of(const ChannelSplit& split, const CoExecutionCosts& costs, double ns) {
+  return {std::min(split.cpu_ns, split.coprocessor_ns),
+          std::max(costs.start_ns + split.cpu_ns, split.coprocessor_ns), ns};
+}
 
 double predicted_ns(const Parts& parts, const SharingCosts& sharing) {
   return parts.longer_ns + sharing.unhidden_share * parts.shorter_ns + sharing.synchronisation_ns;
@@ -62,7 +68,13 @@ Runner runner_of(const ChannelSplit& split) {
   return split.cpu_channels == 0 ? Runner::coprocessor : Runner::both;
 }
 
+int channels_to_split_by(const Op& op) {
+  constexpr int line_bytes = 64;
+  return line_bytes / static_cast<int>(bytes_per_element(op.dtype()));
+}
+
 std::vector<int> candidate_splits(const Op& op, int multiple) {
+  if (multiple == 0) multiple = channels_to_split_by(op);
   const int channels = op.output().c;
   if (!has_channel_parts(op)) return {0, channels};
   const int step = channel_step(op);
@@ -85,8 +97,8 @@ ChannelSplit split_at(const Op& op, int cpu_channels, const CoExecutionCosts& co
   } else {
     split.cpu_ns = costs.cpu(channel_part(op, 0, cpu_channels));
     split.coprocessor_ns = costs.coprocessor(channel_part(op, cpu_channels, channels));
-    const auto [shorter_ns, longer_ns] = std::minmax({split.cpu_ns, split.coprocessor_ns});
-    split.ns = longer_ns + costs.unhidden_share * shorter_ns + costs.synchronisation_ns;
+    split.ns = predicted_ns(parts_of(split, costs, 0),
+                            {costs.synchronisation_ns, costs.unhidden_share, 0});
   }
   return split;
 }
@@ -116,8 +128,7 @@ SharingCosts fitted_sharing(std::span<const MeasuredSplit> measured,
   std::vector<Parts> all;
   for (const MeasuredSplit& m : measured) {
     const ChannelSplit split = split_at(m.op, m.cpu_channels, costs);
-    const auto [shorter_ns, longer_ns] = std::minmax({split.cpu_ns, split.coprocessor_ns});
-    all.push_back({shorter_ns, longer_ns, m.ns});
+    all.push_back(parts_of(split, costs, m.ns));
   }
   SharingCosts sharing = fitted(all);
   for (std::size_t i = 0; i < all.size(); ++i) {

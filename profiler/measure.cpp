@@ -202,6 +202,12 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   return report;
 }
 
+std::string engine_in(const MeasureOptions& options, const Op& op) {
+  if (options.co_execution && options.co_execution->supports(op))
+    return std::string(options.co_execution->name());
+  return engine_of(op, options.backends);
+}
+
 }  // namespace
 
 Profile host_profile(const MeasureSettings& settings, Backends backends) {
@@ -215,19 +221,12 @@ Profile host_profile(const MeasureSettings& settings, Backends backends) {
 
 Profile host_profile(const MeasureSettings& settings, const CoExecution& co_execution) {
   Profile profile = host_profile(settings);
-  profile.device.runtime += ", " + co_execution.identity();
+  const Coprocessor& coprocessor = co_execution.coprocessor();
+  profile.device.coprocessor = coprocessor.identity();
+  profile.device.tile_channels = coprocessor.tile().channels;
+  profile.device.tile_pixels = coprocessor.tile().pixels;
   return profile;
 }
-
-namespace {
-
-std::string engine_in(const MeasureOptions& options, const Op& op) {
-  if (options.co_execution && options.co_execution->supports(op))
-    return std::string(options.co_execution->name());
-  return engine_of(op, options.backends);
-}
-
-}  // namespace
 
 void check_measurable(const Op& op, Backends backends) {
   check(op);
@@ -382,6 +381,24 @@ std::vector<Timing> timings_of_all(std::size_t count, MeasureOptions options, Me
   return timings;
 }
 
+/// Timings of so many subjects in the same rounds. `add` puts one into a plan; the bench is that of
+/// the coprocessor.
+template <typename Add>
+std::vector<Timing> shared_timings(std::size_t count, const std::shared_ptr<const CoExecution>& any,
+                                   const MeasureOptions& options, Add add) {
+  const PinnedThread pinned(options.settings.cpus);
+  Profile profile = host_profile(options.settings, *any);
+  const Bench bench(options.settings.threads, profile.device.l2_bytes, any, options.backends);
+  return timings_of_all(count, options,
+                        [&](std::span<const std::size_t> left, const MeasureOptions& now) {
+                          RunPlan plan;
+                          for (const std::size_t i : left) add(plan, bench, i);
+                          SampleOptions sampling = sample_options(now, profile.device);
+                          sampling.most_preparing = 1;  // all in the same rounds
+                          return run(plan, bench.pool(), sampling, now, profile).timings;
+                        });
+}
+
 }  // namespace
 
 std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOptions options) {
@@ -401,26 +418,30 @@ std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOp
 std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
                                    const std::shared_ptr<const Coprocessor>& coprocessor,
                                    const MeasureOptions& options) {
-  const PinnedThread pinned(options.settings.cpus);
-  std::vector<std::shared_ptr<const CoExecution>> shared;
+  if (layers.empty()) return {};
+  std::vector<std::shared_ptr<const CoExecution>> by;
   for (const LayerSplit& layer : layers)
-    shared.push_back(std::make_shared<const CoExecution>(
+    by.push_back(std::make_shared<const CoExecution>(
         coprocessor, [channels = layer.cpu_channels](const Op&) { return channels; }));
-  if (shared.empty()) return {};
-  Profile profile = host_profile(options.settings, *shared[0]);
-  const Bench bench(options.settings.threads, profile.device.l2_bytes, shared[0], options.backends);
-  return timings_of_all(
-      layers.size(), options, [&](std::span<const std::size_t> left, const MeasureOptions& now) {
-        RunPlan plan;
-        for (const std::size_t i : left) {
-          const LayerSplit& layer = layers[i];
-          plan.add(op_task(layer.op, bench, options.settings.cache, shared[i]),
-                   fmt::format("{} of {}", layer.cpu_channels, text(layer.op)), 0);
-        }
-        SampleOptions sampling = sample_options(now, profile.device);
-        sampling.most_preparing = 1;  // all in the same rounds
-        return run(plan, bench.pool(), sampling, now, profile).timings;
+  return shared_timings(
+      layers.size(), by[0], options, [&](RunPlan& plan, const Bench& bench, std::size_t i) {
+        plan.add(op_task(layers[i].op, bench, options.settings.cache, by[i]),
+                 fmt::format("{} of {}", layers[i].cpu_channels, text(layers[i].op)), 0);
       });
+}
+
+std::vector<Timing> measure_shared_network(const Network& network,
+                                           std::span<const std::shared_ptr<const CoExecution>> by,
+                                           const MeasureOptions& options) {
+  if (by.empty() || !by[0])
+    throw std::invalid_argument("measure_shared_network: expected a co-execution first");
+  const Network executed = in_precision(network, options.settings.dtype);
+  return shared_timings(by.size(), by[0], options,
+                        [&](RunPlan& plan, const Bench& bench, std::size_t i) {
+                          plan.add({weight_bytes(executed), guess_ns(executed), CacheMode::hot,
+                                    [&, i](int) { return bench.subject(executed, by[i]); }},
+                                   executed.name, 0);
+                        });
 }
 
 }  // namespace cpubone

@@ -46,7 +46,7 @@ struct MeasureOptions {
 void check_measurable(const Op& op, Backends backends = cpubone::backends());
 
 /// A profile of this machine without records, whose operators are to be measured in co-execution:
-/// its runtime names the coprocessor, so that it is mixed with no other.
+/// its device names the coprocessor, so that it is mixed with no other.
 Profile host_profile(const MeasureSettings& settings, const CoExecution& co_execution);
 
 /// Measures distinct operators on this machine and appends records, warnings and seconds to
@@ -70,6 +70,13 @@ std::vector<Timing> measure_timings(std::span<const Network> networks, MeasureOp
 std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
                                    const std::shared_ptr<const Coprocessor>& coprocessor,
                                    const MeasureOptions& options);
+
+/// Timings of a network in the settings' precision, measured in the same rounds: shared with the
+/// coprocessor by each of `by`, and on the CPU alone where that is null. All are measured, as by
+/// `measure_timings`. Throws std::invalid_argument unless the first is not null.
+std::vector<Timing> measure_shared_network(const Network& network,
+                                           std::span<const std::shared_ptr<const CoExecution>> by,
+                                           const MeasureOptions& options);
 
 /// Bytes of everything that a network holds while it runs: packed weights, activations and what
 /// its runtime allocates beside them.

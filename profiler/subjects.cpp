@@ -144,6 +144,13 @@ std::unique_ptr<Subject> Bench::subject(const Network& network) const {
                                            backends_);
 }
 
+std::unique_ptr<Subject> Bench::subject(const Network& network,
+                                        std::shared_ptr<const CoExecution> co_execution) const {
+  std::shared_ptr<const Arena> arena = co_execution ? arena_ : nullptr;
+  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, std::move(arena),
+                                           std::move(co_execution), backends_);
+}
+
 void fill_inputs(Executor& executor) {
   for (std::size_t i = 0; i < executor.network().inputs.size(); ++i) {
     if (executor.network().inputs[i].dtype == DType::qs8)

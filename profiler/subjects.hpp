@@ -31,6 +31,10 @@ class Bench {
                                    std::shared_ptr<const CoExecution> co_execution) const;
   /// A network as a whole.
   std::unique_ptr<Subject> subject(const Network& network) const;
+  /// The same, shared otherwise with the bench's coprocessor; null: on the CPU alone, in memory of
+  /// its own.
+  std::unique_ptr<Subject> subject(const Network& network,
+                                   std::shared_ptr<const CoExecution> co_execution) const;
 
   Backends backends() const { return backends_; }
   const ThreadPool& pool() const { return *pool_; }

@@ -18,6 +18,11 @@ void check_channels(const SharedLayerRecord& layer, const JsonReader& json) {
 void check_settings(const CoExecutionProfile& profile, const JsonReader& json) {
   if (profile.coprocessor.settings != profile.cpu.settings)
     json.at("coprocessor").fail_because("its settings are not those of the CPU's profile");
+  if (profile.coprocessor.device.coprocessor.empty())
+    json.at("coprocessor")
+        .fail_because(
+            "its device names no \"coprocessor\"; measure it again with `cpubone-profile --device "
+            "host+gpu`");
 }
 
 }  // namespace
@@ -47,7 +52,11 @@ const Table<CoExecutionProfile>& table<CoExecutionProfile>() {
       .fields = {field<&T::cpu>("cpu", "of the CPU alone"),
                  field<&T::coprocessor>("coprocessor",
                                         "operators on it alone, each until the CPU knows that it "
-                                        "is done; `device.runtime` says which it is"),
+                                        "is done; `device.coprocessor` says which it is"),
+                 field<&T::start_ns>("start_ns",
+                                     "that the CPU takes to start an operator there, before its "
+                                     "own part; median",
+                                     not_negative),
                  field<&T::shared>("shared", "in fewer layers: what synchronisation costs")},
       .check = check_settings,
       .schema = "co-execution"};
@@ -64,13 +73,17 @@ std::string describe_co_execution_profile_file() {
   return records::describe_all<CoExecutionProfile, SharedLayerRecord>();
 }
 
+nlohmann::json to_json(const CoExecutionProfile& profile) {
+  return records::write_record(profile);
+}
+
 CoExecutionProfile load_co_execution_profile(const std::filesystem::path& path) {
   return load(path, co_execution_profile_from_json);
 }
 
 void save_co_execution_profile(const CoExecutionProfile& profile,
                                const std::filesystem::path& path) {
-  write_json_file(records::write_record(profile), path);
+  write_json_file(to_json(profile), path);
 }
 
 }  // namespace cpubone

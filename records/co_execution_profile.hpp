@@ -19,10 +19,12 @@ struct CoExecutionProfile {
   Profile cpu;
   /// Operators on the coprocessor alone, each until the CPU knows that it is done.
   Profile coprocessor;
+  double start_ns = 0;  ///< that the CPU takes to start an operator there, before it can go on
   std::vector<SharedLayerRecord> shared;
   bool operator==(const CoExecutionProfile&) const = default;
 };
 
+nlohmann::json to_json(const CoExecutionProfile& profile);
 CoExecutionProfile co_execution_profile_from_json(const JsonReader& json);
 CoExecutionProfile load_co_execution_profile(const std::filesystem::path& path);
 void save_co_execution_profile(const CoExecutionProfile& profile,

@@ -42,7 +42,7 @@ namespace {
 /// What must agree, as label and value.
 std::vector<std::pair<std::string, std::string>> identity(const Device& d,
                                                           const MeasureSettings& s) {
-  return {
+  std::vector<std::pair<std::string, std::string>> values{
       {"CPU", d.cpu},
       {"architecture", d.architecture},
       {"CPU features", fmt::format("{}", fmt::join(d.features, " "))},
@@ -57,6 +57,8 @@ std::vector<std::pair<std::string, std::string>> identity(const Device& d,
       {"precision", std::string(name(s.dtype))},
       {"cache mode", std::string(name(s.cache))},
       {"pinned CPUs", fmt::format("{}", fmt::join(s.cpus, ","))}};
+  if (!d.coprocessor.empty()) values.emplace_back("coprocessor", d.coprocessor);
+  return values;
 }
 
 }  // namespace

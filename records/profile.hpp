@@ -32,6 +32,10 @@ struct Device {
   std::int64_t page_bytes = 0;  ///< of the memory that weights and activations are in
   std::string runtime;          ///< backends, e.g. `XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0`
   std::string runtime_hash;     ///< of the runtime's library file
+  std::string coprocessor;      ///< device and driver that run operators beside it; empty: none
+  /// Output channels and pixels that one step of the coprocessor's kernels computes; 0: unknown.
+  int tile_channels = 0;
+  int tile_pixels = 0;
   // What may change from day to day; recorded, but no part of the fingerprint.
   std::string kernel;
   std::string governor;

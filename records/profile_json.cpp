@@ -63,6 +63,14 @@ const Table<Device>& table<Device>() {
                           "backends with their versions, e.g. `XNNPACK "
                           "0.0~git20220216.ae108ef-2, Eigen 3.4.0`; of the fingerprint"),
        field<&T::runtime_hash>("runtime_hash", "of the runtime's library file; of the fingerprint"),
+       optional<&T::coprocessor>("coprocessor",
+                                 "device and driver that run operators beside the CPU; of the "
+                                 "fingerprint"),
+       optional<&T::tile_channels>("tile_channels",
+                                   "output channels that one step of the coprocessor's kernels "
+                                   "computes, 0: unknown",
+                                   {0, 1 << 16}),
+       optional<&T::tile_pixels>("tile_pixels", "the same in pixels", {0, 1 << 16}),
        field<&T::kernel>("kernel", "of the operating system"),
        field<&T::governor>("governor", "of the clock"),
        field<&T::frequency_mhz>("frequency_mhz", "the highest on offer, 0: unknown", {0, 1e6}),

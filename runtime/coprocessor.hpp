@@ -29,6 +29,13 @@ class CoprocessorTask {
   virtual std::string kernel() const = 0;
 };
 
+/// What one step of a coprocessor's kernels computes: so many output channels of so many pixels. 0:
+/// as XNNPACK's on the CPU.
+struct KernelTile {
+  int channels = 0;
+  int pixels = 0;
+};
+
 /// A processor that computes in memory which the CPU sees too, while the CPU goes on.
 class Coprocessor {
  public:
@@ -38,6 +45,7 @@ class Coprocessor {
   virtual ~Coprocessor() = default;
   /// Device, driver and their versions, as in a profile's fingerprint.
   virtual std::string identity() const = 0;
+  virtual KernelTile tile() const = 0;
   virtual bool supports(const Op& op) const = 0;
   virtual std::shared_ptr<const Arena> memory(std::size_t bytes) const = 0;
   /// Some output channels of an operator, or all: then it may have several inputs. Tasks keep what

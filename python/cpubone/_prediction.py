@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Chart, Progress, Rows, chart, frame, table
@@ -47,31 +47,39 @@ def devices() -> List[DeviceInfo]:
     return [DeviceInfo(*row) for row in _core.devices()]
 
 
-class Prediction:
-    """Predicted latency of a network on a device, with its parts."""
+class NetworkLatency:
+    """Predicted latency of a network."""
 
-    def __init__(self, core: _core.Prediction, what: Network, predictor: Predictor) -> None:
-        self._core = core
+    def __init__(self, core: Union[_core.Prediction, _core.CoExecutionPrediction], what: Network) -> None:
+        self._latency = core
         self.network = what
-        self.predictor = predictor
 
     @property
     def latency_ms(self) -> float:
-        return self._core.ms
+        return self._latency.ms
 
     @property
     def low_ms(self) -> float:
         """With `high_ms` the interval that holds the latency with 90 % probability."""
-        return self._core.low_ms
+        return self._latency.low_ms
 
     @property
     def high_ms(self) -> float:
-        return self._core.high_ms
+        return self._latency.high_ms
 
     @property
     def gmacps(self) -> float:
         """Thousand million MACs a second."""
         return self.network.macs / self.latency_ms / 1e6
+
+
+class Prediction(NetworkLatency):
+    """Predicted latency of a network on a device, with its parts."""
+
+    def __init__(self, core: _core.Prediction, what: Network, predictor: Predictor) -> None:
+        super().__init__(core, what)
+        self._core = core
+        self.predictor = predictor
 
     @property
     def at_best_macps_ms(self) -> float:

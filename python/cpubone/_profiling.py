@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from cpubone import _core
 from cpubone._display import Bar, Chart, Progress, Rows, chart, frame, table
@@ -223,6 +223,14 @@ def _installed_onnxruntime() -> str:
     return max(libraries, default="")
 
 
+def task_callback(bar: Bar) -> Optional[Callable[[float, float, int, int], None]]:
+    """Shows in a bar how many tasks are measured."""
+    if bar.callback is None:
+        return None
+    show: Callable[[float, float, str], None] = bar.callback
+    return lambda fraction, remaining_s, done, tasks: show(fraction, remaining_s, f"{done} of {tasks}")
+
+
 def profile(
     *,
     ops: Iterable[OpLike] = (),
@@ -271,12 +279,7 @@ def profile(
         runtime_library=os.fspath(runtime_library or ""),
     )
     with Bar("measuring", progress) as bar:
-        callback = bar.callback
-        report = (
-            None
-            if callback is None
-            else lambda fraction, remaining_s, done, tasks: callback(fraction, remaining_s, f"{done} of {tasks}")
-        )
+        report = task_callback(bar)
         if op_list or network_list:
             return Profile(_core.profile(op_list, network_list, options, report))
         return Profile(_core.profile_host(options, report))

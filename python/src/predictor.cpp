@@ -9,6 +9,19 @@ namespace cpubone::python {
 
 using namespace py::literals;
 
+namespace {
+
+/// What all predictions of a network have: its latency with an interval.
+template <typename Predicted>
+py::class_<Predicted> class_of_latency(py::module_& m, const char* name) {
+  return py::class_<Predicted>(m, name)
+      .def_property_readonly("ms", [](const Predicted& p) { return p.latency.ms; })
+      .def_property_readonly("low_ms", [](const Predicted& p) { return p.latency.low_ms; })
+      .def_property_readonly("high_ms", [](const Predicted& p) { return p.latency.high_ms; });
+}
+
+}  // namespace
+
 void register_predictor(py::module_& m) {
   m.def("op_class", &op_class, "op"_a);
   m.def("devices", [] {
@@ -18,11 +31,7 @@ void register_predictor(py::module_& m) {
           py::make_tuple(d.name, d.title, d.hardware, d.evidence, d.latencies, d.expected_error));
     return rows;
   });
-  py::class_<NetworkPrediction>(m, "Prediction")
-      .def_property_readonly("ms", [](const NetworkPrediction& p) { return p.latency.ms; })
-      .def_property_readonly("low_ms", [](const NetworkPrediction& p) { return p.latency.low_ms; })
-      .def_property_readonly("high_ms",
-                             [](const NetworkPrediction& p) { return p.latency.high_ms; })
+  class_of_latency<NetworkPrediction>(m, "Prediction")
       .def_readonly("at_best_macps_ms", &NetworkPrediction::at_best_macps_ms)
       .def("rows", [](const NetworkPrediction& p) {
         py::list rows;
@@ -87,10 +96,7 @@ void register_predictor(py::module_& m) {
       });
 
   using Shared = CoExecutionPrediction;
-  py::class_<Shared>(m, "CoExecutionPrediction")
-      .def_property_readonly("ms", [](const Shared& p) { return p.latency.ms; })
-      .def_property_readonly("low_ms", [](const Shared& p) { return p.latency.low_ms; })
-      .def_property_readonly("high_ms", [](const Shared& p) { return p.latency.high_ms; })
+  class_of_latency<Shared>(m, "CoExecutionPrediction")
       .def_property_readonly("cpu_alone_ms", [](const Shared& p) { return p.cpu_alone.latency.ms; })
       .def("rows", [](const Shared& p) {
         py::list rows;
@@ -103,13 +109,23 @@ void register_predictor(py::module_& m) {
         return rows;
       });
 
+  py::class_<CoExecutionProfile>(m, "CoExecutionProfile")
+      .def_static(
+          "from_json",
+          [](const std::string& text, const std::string& source) {
+            return from_text(text, source, co_execution_profile_from_json);
+          },
+          "text"_a, "source"_a)
+      .def_static("load", &load_co_execution_profile, "path"_a)
+      .def("save", &save_co_execution_profile, "path"_a)
+      .def("json", &json_text<CoExecutionProfile>);
   py::class_<CoExecutionPredictor>(m, "CoExecutionPredictor")
       .def_static(
-          "load",
-          [](const std::filesystem::path& path) {
-            return fit_co_execution(load_co_execution_profile(path), calibration_networks());
+          "fit",
+          [](const CoExecutionProfile& profile) {
+            return fit_co_execution(profile, calibration_networks());
           },
-          "path"_a, py::call_guard<py::gil_scoped_release>())
+          "profile"_a, py::call_guard<py::gil_scoped_release>())
       .def_static(
           "of_device",
           [](const std::string& device) { return calibrate_co_execution(find_device(device)); },
@@ -120,7 +136,11 @@ void register_predictor(py::module_& m) {
           "network"_a, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("evidence", &coprocessor_evidence)
       .def_property_readonly("cpu", [](const CoExecutionPredictor& p) { return p.cpu.device.cpu; })
-      .def_property_readonly("coprocessor", &coprocessor_name);
+      .def_property_readonly(
+          "dtype", [](const CoExecutionPredictor& p) { return name(p.cpu.settings.dtype); })
+      .def_property_readonly("coprocessor", [](const CoExecutionPredictor& p) {
+        return p.coprocessor.device.coprocessor;
+      });
 }
 
 }  // namespace cpubone::python

@@ -3,6 +3,7 @@
 
 #include "graph/error.hpp"
 #include "predictor/predictor.hpp"
+#include "profiler/co_execution_profile.hpp"
 #include "profiler/compare_precisions.hpp"
 #include "profiler/host.hpp"
 #include "profiler/host_profile.hpp"
@@ -11,6 +12,7 @@
 #include "python/src/bindings.hpp"
 #include "python/src/weights.hpp"
 #include "runtime/executor.hpp"
+#include "runtime/opencl/opencl.hpp"
 #include "runtime/xnnpack_backend.hpp"
 #include "runtime/xnnpack_traits.hpp"
 
@@ -100,18 +102,17 @@ MeasureSettings settings(int threads, const std::string& dtype, const std::strin
 
 /// Runs `measure` without the GIL, reporting to `progress` (a callable or None).
 template <typename Measure>
-Profile measured(MeasureOptions options, const py::object& progress, Measure measure) {
+auto measured(MeasureOptions options, const py::object& progress, Measure measure) {
   Interruption interruption;
   options.cancelled = [&] { return interruption.requested(); };
   if (!progress.is_none())
     options.on_progress = [&](const SampleProgress& p) {
       interruption.guarded([&] { progress(p.fraction, p.remaining_s, p.done, p.tasks); });
     };
-  Profile profile;
-  {
+  auto profile = [&] {
     const py::gil_scoped_release release;
-    profile = measure(options);
-  }
+    return measure(options);
+  }();
   interruption.rethrow();
   return profile;
 }
@@ -197,6 +198,17 @@ void register_profiler(py::module_& m) {
                         [](const MeasureOptions& o) { return measure_host_profile(o, spread_of); });
       },
       "options"_a, "progress"_a);
+  m.def(
+      "profile_co_execution",
+      [](const MeasureOptions& options, const py::object& progress) {
+        return measured(options, progress, [](const MeasureOptions& o) {
+          OpenClOptions device;
+          device.device = preferred_device(opencl_devices());
+          return measure_co_execution_profile(o, opencl_coprocessor(device), spread_of);
+        });
+      },
+      "options"_a, "progress"_a);
+  m.def("host_co_execution_profile_path", &host_co_execution_profile_path, "settings"_a);
   m.def("compare_precisions", &compared_precisions, "network"_a, "threads"_a, "seconds"_a);
   m.def("host_profile_path", &host_profile_path, "settings"_a);
   m.def(

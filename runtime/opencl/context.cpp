@@ -11,6 +11,7 @@
 
 #include "graph/error.hpp"
 #include "runtime/eigen_kernels.hpp"
+#include "runtime/steady_clock.hpp"
 
 namespace cpubone {
 
@@ -87,6 +88,8 @@ OpenClDevice describe(const cl::Device& device) {
   d.fine_grained_svm = (svm & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
   d.svm_atomics =
       d.fine_grained_svm && (svm & CL_DEVICE_SVM_ATOMICS) != 0 && orders_for_host(device);
+  const std::string extensions = device.getInfo<CL_DEVICE_EXTENSIONS>();
+  d.half_arithmetic = (" " + extensions + " ").find(" cl_khr_fp16 ") != std::string::npos;
   return d;
 }
 
@@ -174,9 +177,60 @@ cl::Program OpenClContext::built(std::string options) const {
 
 cl::Kernel OpenClContext::kernel(const char* name, bool half) {
   return opencl_call(name, [&] {
-    if (half && half_program_() == nullptr) half_program_ = built("-DHALF");
+    if (half) build_for_half();
     return cl::Kernel(half ? half_program_ : program_, name);
   });
+}
+
+bool OpenClContext::half_arithmetic() {
+  opencl_call("kernels for f16", [&] { build_for_half(); });
+  return half_arithmetic_;
+}
+
+void OpenClContext::build_for_half() {
+  if (half_program_() != nullptr) return;
+  const std::optional<bool> asked = options_.half_arithmetic;
+  if (asked.value_or(false) && !description_.half_arithmetic)
+    throw Error(fmt::format("OpenCL device {}: it has no arithmetic in f16 (cl_khr_fp16)",
+                            description_.name));
+  if (!asked.value_or(true) || !description_.half_arithmetic) {
+    half_program_ = built("-DHALF");
+    return;
+  }
+  const cl::Program multiplies = built("-DHALF -DHALF_ARITHMETIC");
+  constexpr double worth = 0.9;
+  if (!asked) half_program_ = built("-DHALF");
+  half_arithmetic_ = asked || product_ns(multiplies) < worth * product_ns(half_program_);
+  if (half_arithmetic_) half_program_ = multiplies;
+}
+
+/// The fastest of some runs of a matrix product.
+double OpenClContext::product_ns(const cl::Program& program) const {
+  constexpr int rows = 256;
+  constexpr int depth = 256;
+  constexpr int channels = 128;
+  constexpr int runs = 6;  // the first may compile
+  const std::vector<float> ones(rows * depth, 1.0F);
+  const cl::Buffer in = constant(ones, true);
+  const cl::Buffer out(context_, CL_MEM_READ_WRITE, rows * channels * sizeof(std::uint16_t));
+  cl::Kernel kernel(program, "matrix_product");
+  kernel.setArg(0, in);
+  kernel.setArg(1, in);  // as large as the weights, at least
+  kernel.setArg(2, in);
+  kernel.setArg(3, out);
+  cl_uint argument = 4;
+  for (const int value : {rows, depth, channels, depth, channels, 0})
+    kernel.setArg(argument++, value);
+  double best_ns = 0;
+  for (int run = 0; run < runs; ++run) {
+    const double before = steady_now_ns();
+    queue_.enqueueNDRangeKernel(kernel, cl::NullRange, cl::NDRange(channels / 4, rows / 4),
+                                cl::NDRange(8, 8));
+    queue_.finish();
+    const double ns = steady_now_ns() - before;
+    if (run == 1 || (run > 1 && ns < best_ns)) best_ns = ns;
+  }
+  return best_ns;
 }
 
 cl::Buffer OpenClContext::constant(const std::vector<float>& values, bool half) const {

@@ -31,6 +31,8 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
   const OpenClOptions& options() const { return options_; }
   /// With `half` tensors and constants are f16.
   cl::Kernel kernel(const char* name, bool half);
+  /// Whether kernels with `half` multiply in f16; decided when it is first asked for.
+  bool half_arithmetic();
   cl::Buffer constant(const std::vector<float>& values, bool half) const;
   /// Fine-grained shared memory, cleared.
   std::shared_ptr<const Arena> memory(std::size_t bytes) const;
@@ -46,6 +48,8 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
  private:
   void* allocate(std::size_t bytes) const;
   cl::Program built(std::string options) const;
+  void build_for_half();
+  double product_ns(const cl::Program& program) const;
 
   OpenClOptions options_;
   OpenClDevice description_;
@@ -54,6 +58,7 @@ class OpenClContext : public std::enable_shared_from_this<OpenClContext> {
   cl::CommandQueue queue_;
   cl::Program program_;
   cl::Program half_program_;  ///< built when it is first asked for
+  bool half_arithmetic_ = false;
   cl::Kernel tell_;
   cl::Event last_;
   int* flag_ = nullptr;

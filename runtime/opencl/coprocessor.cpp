@@ -71,7 +71,7 @@ class OpenClTask : public CoprocessorTask {
   void start() override { number_ = context_->start(kernel_, global_, local_); }
   bool done() override { return context_->done(number_); }
   std::string kernel() const override {
-    const std::string_view precision = half_ ? " f16" : "";
+    const std::string_view precision = !half_ ? "" : multiplies_half_ ? " f16 arithmetic" : " f16";
     if (range_.channels == 0) return fmt::format("{} {}{}", name_, elements_of_group, precision);
     return fmt::format("{} {}x{}{}", name_, group_.channels, group_.pixels, precision);
   }
@@ -92,6 +92,8 @@ class OpenClTask : public CoprocessorTask {
   void make(const char* name) {
     name_ = name;
     kernel_ = context_->kernel(name, half_);
+    multiplies_half_ = half_ && (name_ == "matrix_product" || name_ == "convolution") &&
+                       context_->half_arithmetic();
     output_argument_ = inputs_;
   }
 
@@ -214,6 +216,7 @@ class OpenClTask : public CoprocessorTask {
 
   std::shared_ptr<OpenClContext> context_;
   bool half_;
+  bool multiplies_half_ = false;
   std::string name_;
   cl::Kernel kernel_;
   cl::Buffer weights_;
@@ -234,6 +237,7 @@ class OpenClCoprocessor : public Coprocessor {
   explicit OpenClCoprocessor(const OpenClOptions& options)
       : context_(std::make_shared<OpenClContext>(options)) {}
   std::string identity() const override { return cpubone::identity(context_->device()); }
+  KernelTile tile() const override { return {lanes, pixels}; }
   bool supports(const Op& op) const override {
     const DType dtype = op.outputs[0].dtype;
     const auto of_that = [&](const Tensor& tensor) { return tensor.dtype == dtype; };

@@ -10,7 +10,8 @@ std::string text(const OpenClDevice& device) {
   const std::string_view memory = !device.fine_grained_svm ? "no fine-grained SVM"
                                   : device.svm_atomics     ? "fine-grained SVM with atomics"
                                                            : "fine-grained SVM";
-  return fmt::format("{} ({}), {}: {}", device.name, device.vendor, device.version, memory);
+  return fmt::format("{} ({}), {}: {}{}", device.name, device.vendor, device.version, memory,
+                     device.half_arithmetic ? ", arithmetic in f16" : "");
 }
 
 std::string identity(const OpenClDevice& device) {

@@ -1,7 +1,12 @@
 // Kernels over NHWC tensors. A work item computes 4 channels of 4 pixels; sizes of work groups are the
 // host's choice, so that items past the end return. Weights are packed by blocks of 4 channels, filled up with zeros.
 // With HALF tensors and weights are f16 in memory, which every device can read and write, and f32 in registers, so that
-// sums are as exact as in f32.
+// sums are as exact as in f32. With HALF_ARITHMETIC, for devices of cl_khr_fp16, matrix products multiply in f16 and add up
+// TERMS products so, and these sums in f32: the error of a sum does not grow with its length.
+#ifdef HALF_ARITHMETIC
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#define TERMS 16
+#endif
 #ifdef HALF
 #define STORED half
 #define AT(p, i) vload_half(i, p)
@@ -70,6 +75,23 @@ kernel void matrix_product(global const STORED* in, global const STORED* weights
   const global STORED* w = weights + (size_t)block * depth * 4;
   const float4 start = AT4(block, bias);
   float4 s0 = start, s1 = start, s2 = start, s3 = start;
+#ifdef HALF_ARITHMETIC
+  for (int begin = 0; begin < depth; begin += TERMS) {
+    const int end = min(begin + TERMS, depth);
+    half4 t0 = (half4)(0), t1 = t0, t2 = t0, t3 = t0;
+    for (int k = begin; k < end; ++k) {
+      const half4 v = vload4(k, w);
+      t0 = fma((half4)(a[0][k]), v, t0);
+      t1 = fma((half4)(a[1][k]), v, t1);
+      t2 = fma((half4)(a[2][k]), v, t2);
+      t3 = fma((half4)(a[3][k]), v, t3);
+    }
+    s0 += convert_float4(t0);
+    s1 += convert_float4(t1);
+    s2 += convert_float4(t2);
+    s3 += convert_float4(t3);
+  }
+#else
   for (int k = 0; k < depth; ++k) {
     const float4 v = AT4(k, w);
     s0 = fma((float4)(AT(a[0], k)), v, s0);
@@ -77,6 +99,7 @@ kernel void matrix_product(global const STORED* in, global const STORED* weights
     s2 = fma((float4)(AT(a[2], k)), v, s2);
     s3 = fma((float4)(AT(a[3], k)), v, s3);
   }
+#endif
   const int count = channels - block * 4;
   global STORED* o = out + (size_t)row * out_stride + block * 4;
   put(o, s0, count, activation);
@@ -123,11 +146,24 @@ kernel void convolution(global const STORED* in, global const STORED* weights, g
         inside[p] = ix >= 0 && ix < in_w ? 1.0f : 0.0f;
         a[p] = base + ((size_t)iy * in_w + clamp(ix, 0, in_w - 1)) * in_stride;
       }
+#ifdef HALF_ARITHMETIC
+      for (int begin = 0; begin < group_in; begin += TERMS) {
+        const int end = min(begin + TERMS, group_in);
+        half4 terms[4] = {(half4)(0), (half4)(0), (half4)(0), (half4)(0)};
+        for (int k = begin; k < end; ++k, w += 4) {
+          const half4 v = vload4(0, w);
+          for (int p = 0; p < 4; ++p) terms[p] = fma((half4)(a[p][k]), v, terms[p]);
+        }
+        for (int p = 0; p < 4; ++p)
+          if (inside[p] != 0.0f) sum[p] += convert_float4(terms[p]);
+      }
+#else
       for (int k = 0; k < group_in; ++k, w += 4) {
         const float4 v = AT4(0, w);
         for (int p = 0; p < 4; ++p)
           sum[p] = fma((float4)(inside[p] != 0.0f ? AT(a[p], k) : 0.0f), v, sum[p]);
       }
+#endif
     }
   }
   global STORED* o = out + ((size_t)line * out_w + x) * out_stride + group * group_out + channel;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ struct OpenClDevice {
   bool is_cpu = false;
   bool fine_grained_svm = false;  ///< what co-execution needs
   bool svm_atomics = false;       ///< so that flags in shared memory tell when it is done
+  bool half_arithmetic = false;   ///< `cl_khr_fp16`
   bool operator==(const OpenClDevice&) const = default;
 };
 
@@ -44,10 +46,14 @@ struct OpenClOptions {
   Synchronisation synchronisation = Synchronisation::flags;
   /// Tries each size of work groups on the device and keeps the fastest; else a rule decides.
   bool tune = false;
+  /// Whether matrix products in f16 multiply in f16, which needs a device's `half_arithmetic`, and
+  /// add up 16 products so before they go to a sum in f32; else all is f32 in registers. Nothing:
+  /// where that is faster by a tenth when both are tried once.
+  std::optional<bool> half_arithmetic = {};
 };
 
 /// The device with kernels for convolutions, linear layers and elementwise operators, NHWC, in f32,
-/// or with f16 in memory and f32 in registers.
+/// or with f16 in memory and f32 or f16 in registers.
 /// Blocking calls replace flags on a device without atomics. Throws cpubone::Error saying what to
 /// install where there is no such device, or what it lacks.
 std::shared_ptr<const Coprocessor> opencl_coprocessor(const OpenClOptions& options = {});

@@ -39,6 +39,17 @@ Study measured_study(std::string_view name, double more_waiting_ns, bool disturb
 
 }  // namespace
 
+TEST_CASE("layers are studied in the precision of the profile", "[co_execution_study]") {
+  const CoExecutionPredictor half = fit_co_execution(test::imaginary_profile(2, DType::f16));
+  int layers = 0;
+  co_execution_study("co-execution-conv", half, [&](std::span<const LayerSplit> splits) {
+    for (const LayerSplit& split : splits) CHECK(split.op.dtype() == DType::f16);
+    layers = static_cast<int>(splits.size());
+    return measured(splits, 0);
+  });
+  CHECK(layers > 0);
+}
+
 TEST_CASE("studies of shared layers tell what was approved", "[co_execution_study]") {
   ResultDevice device;
   device.name = "fake";

@@ -429,7 +429,7 @@ TEST_CASE("an exploration with a coprocessor searches by latencies of shared lay
   CoExecutionProfile profile;
   profile.cpu = known_target().profile;
   profile.coprocessor = profile.cpu;
-  profile.coprocessor.device.runtime = "XNNPACK, co-execution with a fake GPU";
+  profile.coprocessor.device.coprocessor = "a fake GPU";
   std::erase_if(profile.coprocessor.ops,
                 [](const OpRecord& record) { return !has_channel_parts(record.op); });
   for (OpRecord& record : profile.coprocessor.ops)

@@ -11,6 +11,7 @@
 namespace cpubone::test {
 
 inline constexpr double waiting_ns = 9000;
+inline constexpr double starting_ns = 4000;
 
 inline double cpu_ns(const Op& op) {
   return 1000 + static_cast<double>(macs(op)) / 20 +
@@ -21,23 +22,26 @@ inline double coprocessor_ns(const Op& op, double times) {
   return 30'000 + cpu_ns(op) / times;
 }
 
-inline std::vector<Op> some_ops() {
+inline std::vector<Op> some_ops(DType dtype) {
   std::vector<Network> networks;
   for (std::uint64_t seed = 500; seed < 512; ++seed)
-    networks.push_back(lowered(random_network(seed), DType::f32));
+    networks.push_back(lowered(random_network(seed), dtype));
   return distinct_ops(networks);
 }
 
 /// Of an imaginary machine, whose coprocessor starts late and is `times` as fast then.
-inline CoExecutionProfile imaginary_profile(double times) {
+inline CoExecutionProfile imaginary_profile(double times, DType dtype = DType::f32) {
   const auto timing = [](double ns) {
     return Timing{ns, 0.998 * ns, 1.002 * ns, 0.001, {ns, ns}, 1, false};
   };
   CoExecutionProfile profile;
   profile.cpu.device.name = "imaginary";
   profile.cpu.device.architecture = "x86_64";
+  profile.cpu.settings.dtype = dtype;
   profile.coprocessor = profile.cpu;
-  for (const Op& op : some_ops()) {
+  profile.coprocessor.device.coprocessor = "imaginary GPU";
+  profile.start_ns = starting_ns;
+  for (const Op& op : some_ops(dtype)) {
     profile.cpu.ops.push_back({op, "xnnpack", timing(cpu_ns(op))});
     if (!has_channel_parts(op)) continue;
     profile.coprocessor.ops.push_back({op, "co-execution", timing(coprocessor_ns(op, times))});
@@ -46,7 +50,7 @@ inline CoExecutionProfile imaginary_profile(double times) {
     if (half > 0 && profile.shared.size() < 20)
       profile.shared.push_back(
           {op, half,
-           timing(waiting_ns + std::max(cpu_ns(channel_part(op, 0, half)),
+           timing(waiting_ns + std::max(starting_ns + cpu_ns(channel_part(op, 0, half)),
                                         coprocessor_ns(channel_part(op, half, channels), times)))});
   }
   return profile;

@@ -22,6 +22,7 @@ const CoExecutionPredictor& fast_coprocessor() {
 
 TEST_CASE("what synchronisation costs is fitted to layers that were shared", "[predictor]") {
   CHECK(fast_coprocessor().synchronisation_ns == Approx(test::waiting_ns).epsilon(0.1));
+  CHECK(fast_coprocessor().start_ns == test::starting_ns);
   CHECK(fast_coprocessor().shared_layers == 20);
   CHECK(fast_coprocessor().shared_mape < 0.03);
   CHECK(fast_coprocessor().shared_mape > 0);
@@ -45,6 +46,16 @@ TEST_CASE("layers of a network are shared where that is predicted to take less",
   CHECK(p.latency.ms < 0.8 * p.cpu_alone.latency.ms);
   CHECK(p.latency.low_ms < p.latency.ms);
   CHECK(p.latency.high_ms > p.latency.ms);
+}
+
+TEST_CASE("a profile in f16 predicts networks in f16 with half the memory traffic", "[predictor]") {
+  const CoExecutionPredictor half = fit_co_execution(imaginary_profile(3, DType::f16));
+  const CoExecutionPrediction p = predict(half, find_network("mobileone-s0"));
+  for (const OpPrediction& op : p.cpu_alone.ops) CHECK(op.op.dtype() == DType::f16);
+  const CoExecutionPrediction f32 = predict(fast_coprocessor(), find_network("mobileone-s0"));
+  CHECK(p.latency.ms < f32.latency.ms);
+  CHECK(p.latency.ms < 0.8 * p.cpu_alone.latency.ms);
+  CHECK(summarise("net", p).shared_layers > 5);
 }
 
 TEST_CASE("a coprocessor that is never faster leaves a network's prediction as it is",

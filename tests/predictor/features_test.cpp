@@ -48,6 +48,13 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
   CHECK(cpu_traits(device).tile_rows == 5);
   device.features = {};
   CHECK(cpu_traits(device).tile_rows == 4);
+  device.coprocessor = "a GPU";
+  CHECK(cpu_traits(device).tile_channels == 8);  // its tiles are not known
+  device.tile_channels = 16;
+  device.tile_pixels = 2;
+  CHECK(cpu_traits(device).tile_channels == 16);
+  CHECK(cpu_traits(device).vector_channels == 16);
+  CHECK(cpu_traits(device).tile_rows == 2);
 }
 
 TEST_CASE("operators of one cost model are one class", "[predictor]") {

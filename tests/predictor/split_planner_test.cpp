@@ -73,6 +73,22 @@ TEST_CASE("splits are multiples that suit kernels and groups", "[predictor]") {
   CHECK(candidate_splits(parse_op("conv2d 1x8x8x8->1x8x8x20 k1x1 s1 p0,0,0,0 g4 f32")) ==
         Splits{0, 5, 10, 15, 20});
   CHECK(candidate_splits(parse_op("add 1x5x5x8,1x5x5x8->1x5x5x8 f32")) == Splits{0, 8});
+  // A cache line has twice as many channels of f16.
+  CHECK(candidate_splits(parse_op("linear 1x1x1x8->1x1x1x96 f16")) == Splits{0, 32, 64, 96});
+}
+
+TEST_CASE("the CPU's part begins when the coprocessor has been started", "[predictor]") {
+  CoExecutionCosts c = costs(1, 500, 0.5, 100);
+  const ChannelSplit before = split_at(linear, 48, c);  // the CPU's part takes longest
+  const ChannelSplit device = split_at(linear, 0, c);
+  const ChannelSplit longer_there = split_at(linear, 16, c);
+  c.start_ns = 300;
+  CHECK(split_at(linear, 48, c).ns == before.ns + 300);
+  CHECK(split_at(linear, 48, c).cpu_ns == before.cpu_ns);
+  CHECK(split_at(linear, 16, c).ns == longer_there.ns);  // within the coprocessor's time
+  CHECK(split_at(linear, 0, c) == device);
+  CHECK(fitted_sharing(std::vector<MeasuredSplit>{{linear, 48, before.ns + 300}}, c)
+            .synchronisation_ns == Approx(100));
 }
 
 TEST_CASE("synchronisation is what operators take beyond the larger part, in the median",

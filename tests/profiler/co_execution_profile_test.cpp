@@ -8,6 +8,7 @@
 #include "graph/error.hpp"
 #include "predictor/split_planner.hpp"
 #include "runtime/channel_part.hpp"
+#include "runtime/xnnpack_channels.hpp"
 #include "tests/catch.hpp"
 
 using namespace cpubone;
@@ -40,9 +41,10 @@ TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execu
   CHECK(forward);
   CHECK(last <= 1);
   CHECK_FALSE(profile.cpu.ops.empty());
-  CHECK_THAT(profile.cpu.device.runtime, !ContainsSubstring("simulated"));
-  CHECK_THAT(profile.coprocessor.device.runtime, ContainsSubstring("simulated"));
+  CHECK(profile.cpu.device.coprocessor.empty());
+  CHECK(profile.coprocessor.device.coprocessor == "simulated");
   CHECK(profile.coprocessor.settings == profile.cpu.settings);
+  CHECK(profile.start_ns > 0);
   REQUIRE_FALSE(profile.coprocessor.ops.empty());
   for (const OpRecord& record : profile.coprocessor.ops) CHECK(record.engine == "co-execution");
   REQUIRE_FALSE(profile.shared.empty());
@@ -51,7 +53,29 @@ TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execu
     CHECK(layer.cpu_channels > 0);
     CHECK(layer.cpu_channels < layer.op.output().c);
     CHECK(layer.timing.median_ns > 0);
+    for (const OpRecord& alone : profile.coprocessor.ops) CHECK(alone.op != layer.op);
   }
+}
+
+TEST_CASE("CPU, coprocessor and shared layers are measured in f16 where the CPU calculates in it",
+          "[co_execution_profile]") {
+  MeasureOptions options = within_seconds(3);
+  options.settings.dtype = DType::f16;
+  const auto measured = [&] {
+    return measure_co_execution_profile(options, simulated_coprocessor(),
+                                        [](const Profile&) { return no_spread; });
+  };
+  if (channels_run_in_f16()) {
+    const CoExecutionProfile profile = measured();
+    REQUIRE_FALSE(profile.coprocessor.ops.empty());
+    for (const OpRecord& record : profile.coprocessor.ops) CHECK(record.op.dtype() == DType::f16);
+    REQUIRE_FALSE(profile.shared.empty());
+    for (const SharedLayerRecord& layer : profile.shared) CHECK(layer.op.dtype() == DType::f16);
+  } else {
+    CHECK_THROWS_WITH(measured(), ContainsSubstring("measure in f32"));
+  }
+  options.settings.dtype = DType::qs8;
+  CHECK_THROWS_WITH(measured(), ContainsSubstring("got qs8, but layers are shared"));
 }
 
 TEST_CASE("every kernel has run before the coprocessor is measured, for its driver to compile it",
@@ -74,7 +98,7 @@ TEST_CASE("who stops before the coprocessor is measured gets the CPU's profile s
   options.cancelled = [] { return true; };
   const CoExecutionProfile profile = measure_co_execution_profile(
       options, simulated_coprocessor(), [](const Profile&) { return no_spread; });
-  CHECK_THAT(profile.coprocessor.device.runtime, ContainsSubstring("simulated"));
+  CHECK(profile.coprocessor.device.coprocessor == "simulated");
   CHECK(profile.coprocessor.ops.empty());
   CHECK(profile.shared.empty());
 }

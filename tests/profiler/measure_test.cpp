@@ -100,10 +100,37 @@ TEST_CASE("an operator is measured shared with a coprocessor, in a profile of it
   options.co_execution =
       std::make_shared<CoExecution>(simulated_coprocessor(counting), [](const Op&) { return 2; });
   Profile profile = host_profile({}, *options.co_execution);
-  CHECK_THAT(profile.device.runtime, ContainsSubstring(", co-execution with simulated"));
+  CHECK(profile.device.coprocessor == "simulated");
   measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
   REQUIRE(profile.ops.size() == 1);
   CHECK(profile.ops[0].engine == "co-execution");
   CHECK(profile.ops[0].timing.median_ns > 0);
   CHECK(starts > 0);
+}
+
+TEST_CASE("a network is measured shared in several ways, and on the CPU alone", "[measure]") {
+  std::atomic<int> starts = 0;
+  SimulatedCoprocessor counting;
+  counting.duration_ns = [&](const Op&) {
+    ++starts;
+    return 0.0;
+  };
+  const auto coprocessor = simulated_coprocessor(counting);
+  MeasureOptions options = quick();
+  options.budget_s = 1;
+  const auto timings = [&](std::vector<std::shared_ptr<const CoExecution>> by) {
+    return measure_shared_network(layer(16), by, options);
+  };
+  const auto half =
+      std::make_shared<CoExecution>(coprocessor, [](const Op& op) { return op.output().c / 2; });
+  const std::vector<Timing> both = timings({half, nullptr});
+  REQUIRE(both.size() == 2);
+  for (const Timing& timing : both) CHECK(timing.median_ns > 0);
+  CHECK(starts > 0);
+  starts = 0;
+  const auto none =
+      std::make_shared<CoExecution>(coprocessor, [](const Op& op) { return op.output().c; });
+  timings({none});
+  CHECK(starts == 0);
+  CHECK_THROWS_AS(timings({nullptr}), std::invalid_argument);
 }

@@ -19,8 +19,9 @@ CoExecutionProfile shared_linear_layer() {
   profile.cpu.device.cores = 2;
   profile.cpu.ops = {{op, "xnnpack", timing}};
   profile.coprocessor = profile.cpu;
-  profile.coprocessor.device.runtime = "co-execution with GPU";
+  profile.coprocessor.device.coprocessor = "GPU";
   profile.coprocessor.ops = {{op, "co-execution", timing}};
+  profile.start_ns = 8000;
   profile.shared = {{op, 16, timing}};
   return profile;
 }
@@ -59,4 +60,8 @@ TEST_CASE("a profile of CPU and coprocessor that cannot be is refused at its pla
           other.coprocessor.settings.threads = 2;
           json["coprocessor"] = to_json(other.coprocessor);
         }) == "p#/coprocessor: its settings are not those of the CPU's profile");
+  CHECK_THAT(refused([](nlohmann::json& json) {
+               json["coprocessor"] = to_json(shared_linear_layer().cpu);
+             }),
+             ContainsSubstring("p#/coprocessor: its device names no \"coprocessor\"; measure"));
 }

@@ -26,6 +26,9 @@ Profile example() {
                     .memory_bytes = 8'000'000'000,
                     .runtime = "XNNPACK x",
                     .runtime_hash = "0123456789abcdef",
+                    .coprocessor = "Mali-G710",
+                    .tile_channels = 4,
+                    .tile_pixels = 8,
                     .kernel = "Linux 6.1",
                     .governor = "performance",
                     .frequency_mhz = 2400,
@@ -150,6 +153,9 @@ TEST_CASE("a fingerprint is of what latencies depend on, and of nothing else", "
   MeasureSettings settings = profile.settings;
   settings.cpus = {0};
   CHECK(fingerprint(profile.device, settings) != original);
+  other = profile.device;
+  other.coprocessor = "a GPU";
+  CHECK(fingerprint(other, profile.settings) != original);
 }
 
 TEST_CASE("merging takes the newer of two records and appends the others", "[profile]") {

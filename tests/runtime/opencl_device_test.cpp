@@ -7,6 +7,10 @@ TEST_CASE("a device is told with what co-execution needs of it", "[runtime]") {
   OpenClDevice device{"Mali-G710", "ARM", "OpenCL 3.0", false, true, true};
   CHECK(text(device) == "Mali-G710 (ARM), OpenCL 3.0: fine-grained SVM with atomics");
   CHECK(identity(device) == "Mali-G710, OpenCL 3.0");
+  device.half_arithmetic = true;
+  CHECK(text(device) ==
+        "Mali-G710 (ARM), OpenCL 3.0: fine-grained SVM with atomics, arithmetic in f16");
+  device.half_arithmetic = false;
   device.svm_atomics = false;
   CHECK(text(device) == "Mali-G710 (ARM), OpenCL 3.0: fine-grained SVM");
   device.fine_grained_svm = false;

@@ -31,6 +31,13 @@ std::shared_ptr<const Coprocessor> coprocessor(Synchronisation by = Synchronisat
   return opencl_coprocessor({.device = *device, .synchronisation = by});
 }
 
+/// That multiplies in f16, or does not; null where the device cannot.
+std::shared_ptr<const Coprocessor> coprocessor_of_half(bool arithmetic) {
+  const int device = *usable_device();
+  if (arithmetic && !opencl_devices()[static_cast<std::size_t>(device)].half_arithmetic) return {};
+  return opencl_coprocessor({.device = device, .half_arithmetic = arithmetic});
+}
+
 }  // namespace
 
 TEST_CASE("OpenCL runs some, or all, channels of every kind of layer", "[opencl]") {
@@ -47,20 +54,44 @@ TEST_CASE("OpenCL runs some, or all, channels of every kind of layer", "[opencl]
 }
 
 TEST_CASE("OpenCL runs some, or all, channels of layers in f16", "[opencl]") {
-  const auto device = coprocessor();
-  if (!device) return;
-  for (const Op& layer : test::layers()) {
-    const Op op = test::in_f16(layer);
-    for (const int channels : test::splits(op, 3)) {
-      if (channels > 0 && !channels_run_in_f16()) continue;
-      CAPTURE(text(op), channels);
-      const CoExecution co(device, [channels](const Op&) { return channels; });
-      REQUIRE(co.supports(op));
-      const double error = error_of(op, co);
-      CHECK(error < 2e-3);
-      CHECK(error > 1e-5);  // else it was f32
+  if (!coprocessor()) return;
+  for (const bool arithmetic : {false, true}) {
+    const auto device = coprocessor_of_half(arithmetic);
+    if (!device) continue;
+    for (const Op& layer : test::layers()) {
+      const Op op = test::in_f16(layer);
+      for (const int channels : test::splits(op, 3)) {
+        if (channels > 0 && !channels_run_in_f16()) continue;
+        CAPTURE(text(op), channels, arithmetic);
+        const CoExecution co(device, [channels](const Op&) { return channels; });
+        REQUIRE(co.supports(op));
+        const double error = error_of(op, co);
+        CHECK(error < 2e-3);
+        CHECK(error > 1e-5);  // else it was f32
+      }
     }
   }
+}
+
+TEST_CASE("the error of arithmetic in f16 does not grow with a layer's depth", "[opencl]") {
+  if (!coprocessor()) return;
+  const auto device = coprocessor_of_half(true);
+  if (!device) return;
+  const CoExecution co(device, [](const Op&) { return 0; });
+  for (const char* line : {"linear 1x1x4x64->1x1x4x32 f16", "linear 1x1x4x4096->1x1x4x32 f16",
+                           "conv2d 1x5x5x512->1x5x5x16 k3x3 s1 p1,1,1,1 g1 f16"}) {
+    CAPTURE(line);
+    CHECK(error_of(parse_op(line), co) < 1.5e-3);
+  }
+}
+
+TEST_CASE("arithmetic in f16 is refused where the device has none", "[opencl]") {
+  const std::optional<int> device = usable_device();
+  if (!device || opencl_devices()[static_cast<std::size_t>(*device)].half_arithmetic) return;
+  const auto asked = opencl_coprocessor({.device = *device, .half_arithmetic = true});
+  const CoExecution co(asked, [](const Op&) { return 0; });
+  CHECK_THROWS_WITH(error_of(parse_op("linear 1x1x1x40->1x1x1x30 f16"), co),
+                    ContainsSubstring("it has no arithmetic in f16 (cl_khr_fp16)"));
 }
 
 TEST_CASE("OpenCL runs elementwise operators as numpy broadcasts", "[opencl]") {
@@ -120,7 +151,14 @@ TEST_CASE("a size of work groups is chosen, and told", "[opencl]") {
     return on.compile(channel_part(op, p, 0, op.output().c))->kernel();
   };
   CHECK(kernel(*device, "linear 1x1x1x40->1x1x1x30 f32") == "matrix_product 8x8");
-  CHECK(kernel(*device, "linear 1x1x1x40->1x1x1x30 f16") == "matrix_product 8x8 f16");
+  CHECK(kernel(*coprocessor_of_half(false), "linear 1x1x1x40->1x1x1x30 f16") ==
+        "matrix_product 8x8 f16");
+  if (const auto multiplies = coprocessor_of_half(true)) {
+    CHECK(kernel(*multiplies, "linear 1x1x1x40->1x1x1x30 f16") ==
+          "matrix_product 8x8 f16 arithmetic");
+    CHECK(kernel(*multiplies, "conv2d 1x8x8x64->1x8x8x64 k3x3 s1 p1,1,1,1 g64 f16") ==
+          "depthwise 16x4 f16");
+  }
   CHECK(kernel(*device, "conv2d 1x8x8x4->1x8x8x8 k3x3 s1 p1,1,1,1 g1 f32") == "convolution 1x64");
   CHECK(kernel(*device, "conv2d 1x8x8x64->1x8x8x64 k3x3 s1 p1,1,1,1 g64 f32") == "depthwise 16x4");
   OpenClOptions tuning;
