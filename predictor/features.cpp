@@ -224,6 +224,10 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     const double channel_vectors = fill_up(m.group_in, cpu.vector_channels);
     w.padded_macs = m.groups * m.pixels * (token_vectors * m.group_in + m.pixels * channel_vectors);
     w.loop_starts = m.groups * m.pixels * token_vectors;  // exponentials
+    // The bias of the scores is added as it is read; queries, keys and values are also rearranged.
+    for (std::size_t i = 1; i < op.inputs.size(); ++i)
+      w.streamed_bytes += static_cast<double>(bytes(op.inputs[i]));
+    w.activation_bytes -= w.streamed_bytes;
   } else if (w.macs > 0) {
     const double rows = tile_rows(m, cpu);
     const double tiles =

@@ -38,7 +38,8 @@ struct Work {
   double loop_starts = 0;
   double weight_bytes = 0;
   /// Read again because caches are too small: weights by each block of rows, beyond what L2 holds;
-  /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds.
+  /// window and weights by each pixel of depthwise convolutions, beyond what L1 holds. Of attention
+  /// the bias of its scores, which is read as it is added.
   double streamed_bytes = 0;
   double activation_bytes = 0;  ///< read and written, windows that are gathered too
   /// Of these: what L2 cannot hold; without MACs all, where it cannot hold the inputs.

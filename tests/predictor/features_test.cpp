@@ -223,6 +223,9 @@ TEST_CASE("attention counts tokens of both products", "[predictor]") {
   CHECK(facts(windows, cpu).work.macs == 4 * facts(op, cpu).work.macs);
   CHECK(facts(windows, cpu).work.padded_macs == 4 * facts(op, cpu).work.padded_macs);
   CHECK(facts(windows, cpu).work.loop_starts == 4 * facts(op, cpu).work.loop_starts);
+  CHECK(facts(windows, cpu).work.streamed_bytes == 4 * 49 * 49 * 4);
+  CHECK(facts(windows, cpu).work.activation_bytes == 14 * 14 * (240 + 80) * 4);
+  CHECK(facts(op, cpu).work.streamed_bytes == 0);
 }
 
 TEST_CASE("vectors that begin inside of a cache line lie in two", "[predictor]") {
