@@ -14,6 +14,7 @@
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
 #include "predictor/calibration.hpp"
+#include "runtime/channel_part.hpp"
 #include "space/random_network.hpp"
 #include "space/zoo.hpp"
 #ifdef CPUBONE_WITH_PROFILER
@@ -241,7 +242,7 @@ std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& d
 CoExecutionPredictor co_execution_predictor(const std::string& device, const Conditions& conditions,
                                             const Terminal& terminal) {
   const MeasureSettings settings = settings_of(conditions);
-  if (settings.dtype != DType::f32 && settings.dtype != DType::f16)
+  if (!is_shared_precision(settings.dtype))
     throw std::invalid_argument(fmt::format(
         "--precision: got {}, but layers are shared with a coprocessor in f32 and f16 only",
         name(settings.dtype)));

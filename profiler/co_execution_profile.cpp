@@ -118,7 +118,7 @@ CoExecutionProfile measure_co_execution_profile(const MeasureOptions& options,
                                                 std::shared_ptr<const Coprocessor> coprocessor,
                                                 const MakeSpread& spread_of) {
   const DType dtype = options.settings.dtype;
-  if (dtype != DType::f32 && dtype != DType::f16)
+  if (!is_shared_precision(dtype))
     throw std::invalid_argument(fmt::format(
         "precision: got {}, but layers are shared with a coprocessor in f32 and f16 only",
         name(dtype)));

@@ -140,13 +140,14 @@ std::unique_ptr<Subject> Bench::subject(const Op& op, int copies, bool cold,
 }
 
 std::unique_ptr<Subject> Bench::subject(const Network& network) const {
-  return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, arena_, co_execution_,
-                                           backends_);
+  return subject(network, co_execution_);
 }
 
 std::unique_ptr<Subject> Bench::subject(const Network& network,
                                         std::shared_ptr<const CoExecution> co_execution) const {
-  std::shared_ptr<const Arena> arena = co_execution ? arena_ : nullptr;
+  // A coprocessor's memory is for what it shares.
+  const bool in_arena = co_execution != nullptr || co_execution_ == nullptr;
+  std::shared_ptr<const Arena> arena = in_arena ? arena_ : nullptr;
   return std::make_unique<ExecutorSubject>(network, 1, pool_, 0, nullptr, std::move(arena),
                                            std::move(co_execution), backends_);
 }

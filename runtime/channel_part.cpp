@@ -8,9 +8,13 @@
 
 namespace cpubone {
 
+bool is_shared_precision(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16;
+}
+
 bool has_channel_parts(const Op& op) {
   return (op.kind == OpKind::conv2d || op.kind == OpKind::linear) && op.outputs.size() == 1 &&
-         (op.dtype() == DType::f32 || op.dtype() == DType::f16);
+         is_shared_precision(op.dtype());
 }
 
 int channel_step(const Op& op) {

@@ -24,6 +24,9 @@ struct LayerSplit {
   int cpu_channels = 0;
 };
 
+/// Precisions that CPU and coprocessor share operators in: f32 and f16.
+bool is_shared_precision(DType dtype);
+
 /// Whether output channels of the operator can be computed apart: convolutions and linear layers of
 /// one output in f32 or f16.
 bool has_channel_parts(const Op& op);

@@ -241,7 +241,7 @@ class OpenClCoprocessor : public Coprocessor {
   bool supports(const Op& op) const override {
     const DType dtype = op.outputs[0].dtype;
     const auto of_that = [&](const Tensor& tensor) { return tensor.dtype == dtype; };
-    if ((dtype != DType::f32 && dtype != DType::f16) || op.outputs.size() != 1 ||
+    if (!is_shared_precision(dtype) || op.outputs.size() != 1 ||
         !std::all_of(op.inputs.begin(), op.inputs.end(), of_that))
       return false;
     return has_channel_parts(op) || op.kind == OpKind::activation || schema(op.kind).elementwise;
