@@ -34,6 +34,7 @@ constexpr std::array<std::string_view, op_feature_count> names{
     "filled share of the last tile's rows",
     "filled share of the last tile's channels",
     "second input is one pixel",
+    "fewer output channels than a tile",
     "share of input vectors across cache lines",
     "share of output vectors across cache lines"};
 
@@ -159,12 +160,18 @@ double padded_channels(const Op& op, double channels, double vector) {
 }
 
 /// For a single pixel there are kernels of one row.
-double tile_rows(const Matrix& m, const CpuTraits& cpu) {
-  return m.pixels == 1 ? 1 : cpu.tile_rows;
+MatrixTile tile_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
+  MatrixTile tile = matrix_tile(op, m.group_out, cpu);
+  if (m.pixels == 1) tile.rows = 1;
+  return tile;
 }
 
 bool runs_depthwise(const Op& op, const CpuTraits& cpu) {
   return runs_xnnpack_depthwise(op, cpu) || runs_our_depthwise(op, cpu);
+}
+
+double tiles(const Matrix& m, const MatrixTile& tile) {
+  return std::ceil(m.pixels / tile.rows) * std::ceil(m.group_out / tile.channels) * m.groups;
 }
 
 double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
@@ -174,8 +181,7 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
       if (runs_depthwise(op, cpu)) return op.output().h;
-      return std::ceil(m.pixels / tile_rows(m, cpu)) * std::ceil(m.group_out / cpu.tile_channels) *
-             m.groups;
+      return tiles(m, tile_of(op, m, cpu));
     case OpKind::max_pool2d:
       return op.output().h;
     case OpKind::activation:
@@ -229,13 +235,11 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
       w.streamed_bytes += static_cast<double>(bytes(op.inputs[i]));
     w.activation_bytes -= w.streamed_bytes;
   } else if (w.macs > 0) {
-    const double rows = tile_rows(m, cpu);
-    const double tiles =
-        std::ceil(m.pixels / rows) * std::ceil(m.group_out / cpu.tile_channels) * m.groups;
-    w.loop_starts = tiles * m.taps;
-    w.padded_macs = w.loop_starts * rows * cpu.tile_channels * fill_up(m.group_in, cpu.depth);
+    const MatrixTile tile = tile_of(op, m, cpu);
+    w.loop_starts = tiles(m, tile) * m.taps;
+    w.padded_macs = w.loop_starts * tile.rows * tile.channels * fill_up(m.group_in, tile.depth);
     const double group_bytes = w.weight_bytes / m.groups;
-    const double times = (std::ceil(m.pixels / rows) - 1) * m.groups;
+    const double times = (std::ceil(m.pixels / tile.rows) - 1) * m.groups;
     w.streamed_bytes = times * std::max(0.0, group_bytes - cpu.l2_bytes);
   } else if (runs_by_pixel(op)) {
     w.loop_starts = inner_loops(op, m);
@@ -254,7 +258,9 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype());
-  const double window_rows = depthwise ? 1 : tile_rows(m, cpu);
+  const MatrixTile tile = tile_of(op, m, cpu);
+  const bool narrow = !depthwise && w.macs > 0 && tile.channels < cpu.tile.channels;
+  const double window_rows = depthwise ? 1 : tile.rows;
   const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
   const double line_bytes = double{1} * op.kernel_h * op.input().w * op.input().c * element;
   return {log2_at_least_1(m.pixels),
@@ -276,10 +282,11 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
           log2_at_least(line_bytes / cpu.l2_bytes, 1.0 / 8),
           log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.l2_bytes, 1.0 / 8),
           log2_at_least((w.activation_bytes + w.weight_bytes) / cpu.llc_bytes, 1.0 / 8),
-          last_tile_share(m.pixels, attention ? cpu.vector_channels : tile_rows(m, cpu)),
+          last_tile_share(m.pixels, attention ? cpu.vector_channels : tile.rows),
           last_tile_share(attention ? m.group_in : channels,
-                          attention || depthwise ? cpu.vector_channels : cpu.tile_channels),
+                          attention || depthwise ? cpu.vector_channels : tile.channels),
           broadcasts(op) ? 1.0 : 0.0,
+          narrow ? 1.0 : 0.0,
           crossing_share(op.input().c, element, cpu),
           crossing_share(op.output().c, element, cpu)};
 }
@@ -318,8 +325,7 @@ std::string class_of_kind(const Op& op) {
   if (schema(op.kind).elementwise) return broadcasts(op) ? "broadcast" : "add";
   // Both sum each row, then scale it: one reads it once more, from the fastest cache.
   if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
-  if (copies_channels(op)) return "copy";
-  if (op.kind == OpKind::transpose && keeps_channels(op)) return "transpose of pixels";
+  if (copies_channels(op) || (op.kind == OpKind::transpose && keeps_channels(op))) return "copy";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (runs_our_depthwise(op, {})) return "wide depthwise";  // on every CPU
   if (our_depthwise_takes(op)) return "depthwise of many taps";
@@ -336,9 +342,8 @@ CpuTraits cpu_traits(const Device& device) {
   CpuTraits cpu{xnnpack_traits(device.architecture, has, device.runtime)};
   cpu.int8 = xnnpack_int8_traits(device.architecture, has);
   if (const double channels = device.tile_channels; channels > 0) {
-    cpu.tile_rows = static_cast<double>(device.tile_pixels);
-    cpu.tile_channels = cpu.vector_channels = channels;
-    cpu.depth = 1;
+    cpu.tile = cpu.narrow_tile = {static_cast<double>(device.tile_pixels), channels, 1};
+    cpu.vector_channels = channels;
   }
   if (device.l1d_bytes > 0) cpu.l1d_bytes = static_cast<double>(device.l1d_bytes);
   if (device.l2_bytes > 0) cpu.l2_bytes = static_cast<double>(device.l2_bytes);

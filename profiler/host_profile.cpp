@@ -15,9 +15,9 @@ namespace {
 
 // Operators that are spread evenly, and then those that a predictor made of them is least sure of.
 constexpr int spread_ops = 600;
-constexpr int unsure_ops = 300;
-constexpr double share_of_spread = 0.43;  // of the budget
-constexpr double share_of_unsure = 0.22;  // networks take the rest
+constexpr int unsure_ops = 500;
+constexpr double share_of_spread = 0.38;  // of the budget
+constexpr double share_of_unsure = 0.3;   // networks take the rest
 
 std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& spread_of,
                                  std::uint64_t seed) {

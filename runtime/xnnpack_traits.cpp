@@ -114,29 +114,49 @@ Network lowered(const Network& network) {
 XnnpackTraits xnnpack_traits(std::string_view architecture, const HasFeature& has,
                              std::string_view runtime) {
   XnnpackTraits traits;
+  const bool since_2024 = xnnpack_year(runtime) >= 2024;
+  traits.narrow_convolutions = since_2024;
+  const bool x86 = has("avx512f") || has("fma") || has("avx");
   if (has("avx512f")) {
-    traits.tile_rows = 7;
+    traits.tile = {7, since_2024 ? 32.0 : 16.0, 1};
     traits.vector_channels = 16;
-    traits.tile_channels = xnnpack_year(runtime) >= 2024 ? 32 : 16;
-  } else if (has("fma") || has("avx")) {
-    traits.tile_rows = 5;
-    traits.tile_channels = traits.vector_channels = 16;
+  } else if (x86) {
+    traits.tile = {5, 16, 1};
+    traits.vector_channels = 16;
   } else if (architecture == "aarch64") {
-    traits.tile_rows = 6;
+    traits.tile.rows = 6;
+  }
+  if (x86) {
+    traits.narrow_tile.depth = 4;
+    if (since_2024) traits.narrow_tile = {traits.tile.rows, traits.tile.channels / 2, 1};
   }
   return traits;
 }
 
 XnnpackTraits xnnpack_int8_traits(std::string_view architecture, const HasFeature& has) {
-  XnnpackTraits traits{3, 4, 8, 8};
-  if (has("avx512f"))
-    traits = {4, 16, 32, 8};
-  else if (has("avx2"))
-    traits = {3, 8, 16, 8};
-  else if (architecture == "aarch64")
-    traits = {4, 16, 16, 4};
+  XnnpackTraits traits;
+  traits.tile = {3, 4, 8};
+  if (has("avx512f")) {
+    traits.tile = {4, 16, 8};
+    traits.vector_channels = 32;
+  } else if (has("avx2")) {
+    traits.tile = {3, 8, 8};
+    traits.vector_channels = 16;
+  } else if (architecture == "aarch64") {
+    traits.tile = {4, 16, 4};
+    traits.vector_channels = 16;
+  }
   if (architecture == "x86_64") traits.stride_1_taps = least_int8_taps;
   return traits;
+}
+
+MatrixTile matrix_tile(const Op& op, double group_out, const XnnpackTraits& traits) {
+  const bool transposed = op.kind == OpKind::conv_transpose2d;
+  const bool convolves =
+      op.kind == OpKind::conv2d || op.kind == OpKind::linear || op.kind == OpKind::partial_conv2d;
+  const bool narrow = op.dtype() == DType::f32 && group_out < traits.tile.channels &&
+                      (transposed || (convolves && traits.narrow_convolutions));
+  return narrow ? traits.narrow_tile : traits.tile;
 }
 
 bool runs_our_depthwise(const Op& op, const XnnpackTraits& traits) {

@@ -27,18 +27,27 @@ struct OutputRange {
 };
 OutputRange output_range(Activation activation);
 
-/// Tiles of the micro-kernels that XNNPACK chooses for a CPU, and what it is not given there.
+/// What a matrix micro-kernel computes at once.
+struct MatrixTile {
+  double rows = 4;      ///< output pixels
+  double channels = 8;  ///< output channels
+  double depth = 1;     ///< input channels
+};
+
+/// Micro-kernels that XNNPACK chooses for a CPU, and what it is not given there.
 struct XnnpackTraits {
-  double tile_rows = 4;        ///< output pixels of the matrix micro-kernel
-  double tile_channels = 8;    ///< output channels of it
-  double vector_channels = 8;  ///< channels that a depthwise micro-kernel takes at once
-  double depth = 1;            ///< input channels that the matrix micro-kernel takes at once
-  int stride_1_taps = 25;      ///< most of a depthwise convolution by stride 1; ours takes more
+  MatrixTile tile;
+  /// In f32, of groups that have fewer output channels than `tile`.
+  MatrixTile narrow_tile{4, 2, 1};
+  bool narrow_convolutions = false;  ///< of all convolutions; else of transposed ones only
+  double vector_channels = 8;        ///< channels that a depthwise micro-kernel takes at once
+  int stride_1_taps = 25;  ///< most of a depthwise convolution by stride 1; ours takes more
 };
 /// Whether a CPU has an instruction set, as Linux names it.
 using HasFeature = std::function<bool(std::string_view)>;
-/// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8.
-/// `runtime` is a text with XNNPACK's version.
+/// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. Narrow
+/// ones are 4x2, on x86-64 by 4 input channels with SSE alone, but half of the others' channels
+/// since 2024. `runtime` is a text with XNNPACK's version.
 XnnpackTraits xnnpack_traits(std::string_view architecture, const HasFeature& has,
                              std::string_view runtime);
 /// Of int8: 4x16 with AVX-512, 3x8 with AVX2, 4x16 on 64-bit Arm, else 3x4. On x86-64 our kernel
@@ -46,10 +55,13 @@ XnnpackTraits xnnpack_traits(std::string_view architecture, const HasFeature& ha
 /// of August 2026's (Zen 4); elsewhere XNNPACK's multiply whole numbers.
 XnnpackTraits xnnpack_int8_traits(std::string_view architecture, const HasFeature& has);
 
+/// The tile that computes so many output channels of a group of the operator.
+MatrixTile matrix_tile(const Op& op, double group_out, const XnnpackTraits& traits);
+
 /// Whether our kernel runs the operator on a CPU with these traits, of its data type: it is a
 /// depthwise convolution in f32 or int8 of more than 25 taps, which XNNPACK would run as matrix
-/// products of one output channel a group, at a twentieth of the pace, in int8 at a hundredth; or of
-/// stride 1 and more taps than the traits give XNNPACK.
+/// products of one output channel a group, at a twentieth of the pace, in int8 at a hundredth; or
+/// of stride 1 and more taps than the traits give XNNPACK.
 bool runs_our_depthwise(const Op& op, const XnnpackTraits& traits);
 /// Whether it is a depthwise convolution that a depthwise micro-kernel of XNNPACK runs there.
 bool runs_xnnpack_depthwise(const Op& op, const XnnpackTraits& traits);

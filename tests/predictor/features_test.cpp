@@ -12,13 +12,13 @@ using namespace cpubone;
 
 namespace {
 
-const CpuTraits cpu{{7, 16, 16}, 32 << 10, 1 << 20, 32 << 20};
+const CpuTraits cpu{{.tile = {7, 16, 1}, .vector_channels = 16}, 32 << 10, 1 << 20, 32 << 20};
 
-double feature(const Op& op, std::string_view name) {
+double feature(const Op& op, std::string_view name, const CpuTraits& of = cpu) {
   const auto names = feature_names();
   const auto found = std::find(names.begin(), names.end(), name);
   REQUIRE(found != names.end());
-  return facts(op, cpu).features.at(static_cast<std::size_t>(found - names.begin()));
+  return facts(op, of).features.at(static_cast<std::size_t>(found - names.begin()));
 }
 
 }  // namespace
@@ -29,32 +29,63 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
   device.features = {"neon"};
   device.l2_bytes = 512 << 10;
   CpuTraits traits = cpu_traits(device);
-  CHECK(traits.tile_rows == 6);
-  CHECK(traits.tile_channels == 8);
+  CHECK(traits.tile.rows == 6);
+  CHECK(traits.tile.channels == 8);
   CHECK(traits.l2_bytes == 512 << 10);
   CHECK(traits.llc_bytes == 2 << 20);  // not known: the default
   device.architecture = "x86_64";
   device.features = {"avx", "avx512f", "fma"};
   traits = cpu_traits(device);
-  CHECK(traits.tile_rows == 7);
-  CHECK(traits.tile_channels == 16);
+  CHECK(traits.tile.rows == 7);
+  CHECK(traits.tile.channels == 16);
   device.runtime = "XNNPACK 0.0~git20220216.ae108ef-2, Eigen 3.4.0";
-  CHECK(cpu_traits(device).tile_channels == 16);
+  CHECK(cpu_traits(device).tile.channels == 16);
   device.runtime = "XNNPACK 0.0~git20241108.4ea82e5-2, Eigen 3.4.0";
-  CHECK(cpu_traits(device).tile_channels == 32);
+  CHECK(cpu_traits(device).tile.channels == 32);
   device.runtime = "XNNPACK git20260821.75db3c0 (clang 19.1.7), Eigen 3.4.0";
-  CHECK(cpu_traits(device).tile_channels == 32);
+  CHECK(cpu_traits(device).tile.channels == 32);
   device.features = {"avx", "fma"};
-  CHECK(cpu_traits(device).tile_rows == 5);
+  CHECK(cpu_traits(device).tile.rows == 5);
   device.features = {};
-  CHECK(cpu_traits(device).tile_rows == 4);
+  CHECK(cpu_traits(device).tile.rows == 4);
   device.coprocessor = "a GPU";
-  CHECK(cpu_traits(device).tile_channels == 8);  // its tiles are not known
+  CHECK(cpu_traits(device).tile.channels == 8);  // its tiles are not known
   device.tile_channels = 16;
   device.tile_pixels = 2;
-  CHECK(cpu_traits(device).tile_channels == 16);
+  CHECK(cpu_traits(device).tile.channels == 16);
   CHECK(cpu_traits(device).vector_channels == 16);
-  CHECK(cpu_traits(device).tile_rows == 2);
+  CHECK(cpu_traits(device).tile.rows == 2);
+}
+
+TEST_CASE("few output channels have a tile of their own", "[predictor]") {
+  Device device;
+  device.architecture = "x86_64";
+  device.features = {"avx", "avx512f", "fma"};
+  const auto padded_macs = [&](const char* line) {
+    return facts(parse_op(line), cpu_traits(device)).work.padded_macs;
+  };
+  const char* transposed = "conv_transpose2d 1x8x8x6->1x8x8x10 k3x3 s1 p1,1,1,1 g1 f32";
+  const char* convolution = "conv2d 1x8x8x6->1x8x8x10 k3x3 s1 p1,1,1,1 g1 f32";
+  // In 2022 convolutions fill up 7 x 16, transposed ones 4 x 2 by 4 input channels.
+  CHECK(padded_macs(convolution) == 70 * 16 * 9 * 6);
+  CHECK(padded_macs(transposed) == 64 * 10 * 9 * 8);
+  CHECK(padded_macs("conv_transpose2d 1x8x8x6->1x8x8x16 k3x3 s1 p1,1,1,1 g1 f32") ==
+        70 * 16 * 9 * 6);
+  CHECK(padded_macs("conv_transpose2d 1x8x8x6->1x8x8x10 k3x3 s1 p1,1,1,1 g1 f16") ==
+        70 * 16 * 9 * 6);
+  const auto is_narrow = [&](const char* line) {
+    return feature(parse_op(line), "fewer output channels than a tile", cpu_traits(device));
+  };
+  CHECK(is_narrow(transposed) == 1);
+  CHECK(is_narrow(convolution) == 0);
+  // Since 2024 all of them half of 7 x 32; products of two matrices are not XNNPACK's.
+  device.runtime = "XNNPACK 0.0~git20241108.4ea82e5-2, Eigen 3.4.0";
+  CHECK(padded_macs(convolution) == 70 * 16 * 9 * 6);
+  CHECK(padded_macs(transposed) == 70 * 16 * 9 * 6);
+  CHECK(padded_macs("matmul 1x1x8x6,1x1x6x10->1x1x8x10 f32") == 14 * 32 * 6);
+  device.features = {};
+  device.architecture = "aarch64";
+  CHECK(padded_macs("conv2d 1x8x8x6->1x8x8x5 k1x1 s1 p0,0,0,0 g1 f32") == 64 * 6 * 6);
 }
 
 TEST_CASE("operators of one cost model are one class", "[predictor]") {
@@ -79,7 +110,7 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f32") == "hardswish");
   CHECK(of("slice 1x7x7x8->1x7x7x4 f32") == "copy");
   CHECK(of("split 1x7x7x8->1x7x7x4,1x7x7x4 f32") == "copy");
-  CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "transpose of pixels");
+  CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "copy");
   CHECK(of("transpose 1x7x7x8->1x8x7x7 perm=0,3,1,2 f32") == "transpose");
   CHECK(of("rms_norm 1x7x7x8->1x7x7x8 f32") == "layer_norm");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 qs8") == "int8 pointwise");
@@ -109,11 +140,11 @@ TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least
   CHECK(facts(small, avx512).work.padded_macs == 8 * 8 * 32 * 9);
   CHECK_FALSE(facts(small, avx512).matrix_product);
   device.features = {"avx2", "fma"};
-  CHECK(cpu_traits(device).int8.tile_rows == 3);
+  CHECK(cpu_traits(device).int8.tile.rows == 3);
   device.features = {};
-  CHECK(cpu_traits(device).int8.tile_channels == 4);
+  CHECK(cpu_traits(device).int8.tile.channels == 4);
   device.architecture = "aarch64";
-  CHECK(cpu_traits(device).int8.depth == 4);
+  CHECK(cpu_traits(device).int8.tile.depth == 4);
 }
 
 TEST_CASE("whose kernel runs a depthwise convolution is asked of the device", "[predictor]") {
