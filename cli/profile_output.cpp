@@ -206,9 +206,10 @@ Table breakdown_of(const PrecisionComparison& comparison) {
                           part.f16_ns == 0 ? "" : fmt::format("{:.1f}", part.f16_ns * 1e-3),
                           fmt::format("{:.1f}", part.int8_ns * 1e-3),
                           is_new ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
-                          conversion            ? "conversion"
-                          : part.reason.empty() ? ""
-                                                : "stays f32: " + part.reason});
+                          conversion             ? "conversion"
+                          : part.op.dynamic      ? "dynamic"
+                          : !part.reason.empty() ? "stays f32: " + part.reason
+                                                 : ""});
   }
   return table;
 }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "graph/builder.hpp"
 #include "graph/passes.hpp"
@@ -98,6 +100,61 @@ int steps_off(const std::string& line) {
   Parameters parameters;
   if (params(op) > 0) parameters = random_parameters()(network_of(op).nodes[0]);
   return steps_off(op, parameters);
+}
+
+/// Values of a pixel in 255 steps from its smallest to its largest, zero among them.
+Values in_own_steps(const Values& pixel) {
+  const auto [low, high] = std::minmax_element(pixel.begin(), pixel.end());
+  const double least = std::min(*low, 0.0);
+  const double scale = (std::max(*high, 0.0) - least) / 255;
+  const double zero = std::nearbyint(-128 - least / scale);
+  Values values;
+  for (const double value : pixel)
+    values.push_back(scale *
+                     (std::clamp(std::nearbyint(value / scale) + zero, -128.0, 127.0) - zero));
+  return values;
+}
+
+/// How far a dynamic layer is from the same of pixels and weights in steps, and from f32: means over
+/// pixels of very different sizes, each in units of its largest output.
+std::pair<double, double> distances_of_dynamic(const Op& op, Backends on) {
+  const Parameters p = random_parameters()(network_of(op).nodes[0]);
+  Executor executor(network_of(op), [&](const Node&) { return p; }, thread_pool(1, on),
+                    {.backends = on});
+  const auto channels = static_cast<std::size_t>(op.input().c);
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> uniform(-1, 3);
+  Values exact;
+  Values in_pixel_steps;
+  for (std::size_t i = 0; i < executor.input().size(); i += channels) {
+    Values pixel;
+    const double size = std::pow(10.0, static_cast<double>(i / channels % 5) - 2);
+    for (std::size_t c = 0; c < channels; ++c) {
+      executor.input()[i + c] = static_cast<float>(size * double{uniform(random)});
+      pixel.push_back(double{executor.input()[i + c]});
+    }
+    exact.insert(exact.end(), pixel.begin(), pixel.end());
+    const Values steps = in_own_steps(pixel);
+    in_pixel_steps.insert(in_pixel_steps.end(), steps.begin(), steps.end());
+  }
+  Parameters in_weight_steps = in_steps(op, {p.weight, {}, {}, {}});
+  in_weight_steps.bias = p.bias;
+  const Values expected = reference(op, {in_pixel_steps}, in_weight_steps, 0);
+  const Values f32 = reference(op, {exact}, p, 0);
+  executor.run();
+  const auto outputs = static_cast<std::size_t>(op.output().c);
+  std::pair<double, double> distance{0, 0};
+  for (std::size_t i = 0; i < f32.size(); i += outputs) {
+    double largest = 0;
+    for (std::size_t c = 0; c < outputs; ++c) largest = std::max(largest, std::abs(f32[i + c]));
+    REQUIRE(largest > 0);
+    for (std::size_t c = 0; c < outputs; ++c) {
+      const double got = double{executor.output()[i + c]};
+      distance.first += std::abs(got - expected[i + c]) / largest;
+      distance.second += std::abs(got - f32[i + c]) / largest;
+    }
+  }
+  return distance;
 }
 
 }  // namespace
@@ -240,6 +297,27 @@ TEST_CASE("channels of zeros, and next to nothing beside their bias, are exact i
 TEST_CASE("outputs that are next to nothing do not stop an int8 convolution", "[int8]") {
   CHECK(steps_off("conv2d 1x4x4x8:qs8/0.03/5->1x4x4x3:qs8/1e-09/0 k1x1 s1 p0,0,0,0 g1 nobias") ==
         0);
+}
+
+TEST_CASE("a dynamic layer multiplies what it quantised pixel by pixel", "[int8]") {
+  std::vector<Backends> all{backends()};
+  if (const char* library = std::getenv("CPUBONE_XNNPACK_LIBRARY"))
+    all.push_back(find_runtime("xnnpack", library));
+  for (const std::string line : {"linear 1x2x9x200->1x2x9x70 dynamic f32",
+                                 "linear 1x1x1x37->1x1x1x9 dynamic nobias act=relu f32",
+                                 "linear 1x1x5x64->1x1x5x33 dynamic act=relu6 f32"})
+    for (const Backends on : all) {
+      INFO(line);
+      const Network network = network_of(parse_op(line));
+      if (!runs_dynamic(on)) {
+        CHECK_THROWS_WITH(plan(network, on),
+                          ContainsSubstring("no backend of this build runs it; XNNPACK quantises "
+                                            "what a dynamic layer reads since 2024-11"));
+        continue;
+      }
+      const auto [to_reference, to_f32] = distances_of_dynamic(network.nodes[0].op, on);
+      CHECK(to_reference < 0.1 * to_f32);
+    }
 }
 
 TEST_CASE("values of a tensor are to be had in its type only", "[int8]") {
