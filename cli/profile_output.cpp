@@ -216,6 +216,7 @@ Table breakdown_of(const PrecisionComparison& comparison) {
 
 /// What people call an operator's class in a summary.
 std::string class_of(const Op& op) {
+  if (op.dynamic) return "linear dynamic";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (is_depthwise(op)) return "conv2d depthwise";
   std::string which =
