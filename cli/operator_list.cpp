@@ -31,10 +31,12 @@ std::vector<Op> read_ops(const std::string& path, DType dtype, Backends backends
     const auto end = line.find_last_not_of(" \t\r");
     try {
       Op op = parse_op(std::string_view(line).substr(begin, end - begin + 1));
-      if (op.dtype() != dtype)
+      if ((op.dynamic ? DType::qs8 : op.dtype()) != dtype)
         throw std::invalid_argument(
-            fmt::format("op \"{}\": its data type is {}, but --precision is {}", text(op),
-                        name(op.dtype()), name(dtype)));
+            fmt::format("op \"{}\": {}, but --precision is {}", text(op),
+                        op.dynamic ? "it is dynamic, and so of networks in qs8"
+                                   : fmt::format("its data type is {}", name(op.dtype())),
+                        name(dtype)));
       check_measurable(op, backends);
       if (std::find(ops.begin(), ops.end(), op) == ops.end()) ops.push_back(std::move(op));
     } catch (const std::invalid_argument& e) {

@@ -78,10 +78,9 @@ Backends runtime_of(const Arguments& arguments) {
         "--runtime onnxruntime measures networks or operators on this machine in f32 or qs8: "
         "expected --network or --ops, no other --device and no --beside-f32");
   const bool loaded_xnnpack = arguments.runtime == "xnnpack" && !arguments.runtime_library.empty();
-  if (loaded_xnnpack && (arguments.device != "host" || arguments.beside_f32))
+  if (loaded_xnnpack && arguments.device != "host")
     throw std::invalid_argument(
-        "--runtime-library is loaded on this machine: expected no other --device and no "
-        "--beside-f32");
+        "--runtime-library is loaded on this machine: expected no other --device");
   if (loaded_xnnpack && arguments.networks.empty() && arguments.ops.empty() &&
       arguments.output.empty())
     throw std::invalid_argument(
@@ -121,7 +120,7 @@ RemoteJob job_of(const Arguments& arguments, const MeasureSettings& settings, Ba
 }
 
 /// Why is int8 slower, or not faster, than f32: operator by operator.
-void compare_with_f32(const Arguments& arguments, cli::Format format) {
+void compare_with_f32(const Arguments& arguments, Backends backends, cli::Format format) {
   if (arguments.networks.empty() || arguments.precision != "qs8" || arguments.device != "host" ||
       !arguments.output.empty())
     throw std::invalid_argument(
@@ -129,13 +128,13 @@ void compare_with_f32(const Arguments& arguments, cli::Format format) {
         "no other --device and no -o");
   const MeasureSettings settings = settings_of(arguments);
   const PinnedThread pinned(settings.cpus);
-  const std::vector<Network> networks = job_of(arguments, settings, backends()).networks;
+  const std::vector<Network> networks = job_of(arguments, settings, backends).networks;
   const double seconds =
       cli::parse_seconds("--budget", arguments.budget) / static_cast<double>(networks.size());
-  const Device host = describe_host(settings.cpus);
+  const Device host = describe_host(settings.cpus, backends);
   std::vector<PrecisionComparison> comparisons;
   for (const Network& network : networks) {
-    comparisons.push_back(compare_precisions(network, host, settings.threads, seconds));
+    comparisons.push_back(compare_precisions(network, host, settings.threads, seconds, backends));
     if (cli::interrupted()) throw Error("interrupted");
   }
   print(cli::Terminal(arguments.quiet), comparisons, format);
@@ -323,7 +322,7 @@ void profile(const Arguments& arguments) {
   if (co_execution) return profile_co_execution(arguments, format, terminal);
 
   const Backends backends = runtime_of(arguments);
-  if (arguments.beside_f32) return compare_with_f32(arguments, format);
+  if (arguments.beside_f32) return compare_with_f32(arguments, backends, format);
 
   MeasureOptions options = options_of(arguments, backends);
   const RemoteJob job = job_of(arguments, options.settings, backends);

@@ -206,15 +206,17 @@ Table breakdown_of(const PrecisionComparison& comparison) {
                           part.f16_ns == 0 ? "" : fmt::format("{:.1f}", part.f16_ns * 1e-3),
                           fmt::format("{:.1f}", part.int8_ns * 1e-3),
                           is_new ? "" : fmt::format("{:.2f}", part.f32_ns / part.int8_ns),
-                          conversion            ? "conversion"
-                          : part.reason.empty() ? ""
-                                                : "stays f32: " + part.reason});
+                          conversion             ? "conversion"
+                          : part.op.dynamic      ? "dynamic"
+                          : !part.reason.empty() ? "stays f32: " + part.reason
+                                                 : ""});
   }
   return table;
 }
 
 /// What people call an operator's class in a summary.
 std::string class_of(const Op& op) {
+  if (op.dynamic) return "linear dynamic";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (is_depthwise(op)) return "conv2d depthwise";
   std::string which =

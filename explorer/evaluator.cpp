@@ -121,8 +121,8 @@ class ExecutedUnits {
  public:
   /// `begins` are of `whole`, of which `network` may be the backbone.
   ExecutedUnits(const Network& whole, std::span<const std::size_t> begins, const Network& network,
-                DType precision)
-      : executed_(lowered(network, precision)), units_(begins.size() - 1) {
+                const LatencyModel& model)
+      : executed_(lowered(network, model.precision, model.dynamic)), units_(begins.size() - 1) {
     std::unordered_map<std::string_view, std::size_t> unit_of_name;
     for (std::size_t unit = 0; unit + 1 < begins.size(); ++unit)
       for (std::size_t i = begins[unit]; i < begins[unit + 1]; ++i)
@@ -168,7 +168,8 @@ class ExecutedUnits {
 
 LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
   LatencyTerms total;
-  for (const Node& node : lowered(network, model.precision).nodes) total += model.op_terms(node.op);
+  for (const Node& node : lowered(network, model.precision, model.dynamic).nodes)
+    total += model.op_terms(node.op);
   return total;
 }
 
@@ -249,10 +250,10 @@ void Evaluator::evaluate(std::span<const Genome> genomes, std::span<Evaluation> 
       const std::vector<bool> in_backbone = backbone(network);
       const std::vector<std::size_t> begins = unit_begins(network, in_backbone);
       const Network timed = form_.features ? feature_network(sized) : sized;
-      const ExecutedUnits executed(network, begins, timed, latency_.precision);
+      const ExecutedUnits executed(network, begins, timed, latency_);
       std::vector<ExecutedUnits> executed_elsewhere;
       for (const LatencyModel& model : elsewhere_)
-        executed_elsewhere.emplace_back(network, begins, timed, model.precision);
+        executed_elsewhere.emplace_back(network, begins, timed, model);
       std::vector<std::pair<std::uint64_t, Unit>> made;
       std::size_t at = 0;
       for (std::size_t k = 0; k < uses.size(); at += static_cast<std::size_t>(uses[k++].times)) {

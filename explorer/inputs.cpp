@@ -17,7 +17,8 @@ LatencyModel latency_model(Predictor predictor) {
           [shared](const LatencyTerms& t) { return combine(*shared, t); },
           [shared](const Op& op) { return estimate(*shared, op).bound; },
           {},
-          shared->settings.dtype};
+          shared->settings.dtype,
+          knows_dynamic(*shared)};
 }
 
 LatencyModel latency_model(CoExecutionPredictor predictor) {
@@ -26,7 +27,8 @@ LatencyModel latency_model(CoExecutionPredictor predictor) {
           [shared](const LatencyTerms& t) { return combine(shared->cpu, t); },
           [shared](const Op& op) { return bound_of(*shared, op, planned_split(*shared, op)); },
           {},
-          shared->cpu.settings.dtype};
+          shared->cpu.settings.dtype,
+          knows_dynamic(shared->cpu)};
 }
 
 CoExecutionSummary summarise(const CoExecutionPredictor& predictor,

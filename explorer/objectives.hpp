@@ -25,6 +25,7 @@ struct LatencyModel {
   std::function<Bound(const Op&)> bound;
   std::string device = {};       ///< its name; may be empty where it is the only one
   DType precision = DType::f32;  ///< that networks run in
+  bool dynamic = false;          ///< with dynamic layers where `quantise` makes them
 };
 
 /// All that a search may look at.

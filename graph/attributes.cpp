@@ -99,6 +99,14 @@ constexpr std::array<Word, 2> partial_names{"slicing", "split_concat"};
 constexpr std::array<int, 4> same_order{0, 1, 2, 3};
 
 constexpr AttributeSchema attribute_table[] = {
+    {Attribute::dynamic, "dynamic", "dynamic quantisation", false,
+     [](const Op& op) { return std::string(op.dynamic ? "dynamic" : ""); },
+     [](Word word, Op& op) -> Read {
+       if (word != "dynamic") return std::nullopt;
+       op.dynamic = true;
+       return fine;
+     },
+     [](const Op& op) { return !op.dynamic; }, [](const Op&) { return std::string(); }},
     {Attribute::kernel, "kHxW", "a kernel", true,
      [](const Op& op) { return fmt::format("k{}x{}", op.kernel_h, op.kernel_w); },
      [](Word word, Op& op) {

@@ -128,6 +128,10 @@ Op without_quantisation(Op op) {
   return op;
 }
 
+bool multiplies_int8(const Op& op) {
+  return op.dtype() == DType::qs8 || op.dynamic;
+}
+
 bool is_norm(OpKind kind) {
   return schema(kind).takes.has(Attribute::epsilon);
 }
@@ -150,7 +154,7 @@ std::int64_t params(const Op& op) {
 }
 
 std::int64_t weight_bytes(const Op& op) {
-  if (op.dtype() != DType::qs8 || !schema(op.kind).has_weights)
+  if (!multiplies_int8(op) || !schema(op.kind).has_weights)
     return params(op) * bytes_per_element(op.dtype());
   const std::int64_t channels =
       op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c;

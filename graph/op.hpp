@@ -117,6 +117,9 @@ struct Op {
   bool transposed = false;  ///< the second matrix of a product is given by columns
   std::array<int, 4> permutation{0, 1, 2, 3};  ///< output dimension i is input dimension [i]
   double epsilon = 1e-5;                       ///< of normalisations
+  /// Of linear layers between floats: int8 weights are multiplied with the channels of each pixel,
+  /// which are quantised while it runs, by a scale and zero point of their own.
+  bool dynamic = false;
   bool bias = false;
   Activation activation = Activation::none;
 
@@ -159,6 +162,8 @@ Op with_dtype(Op op, DType dtype);
 /// The same operator with data types, but without scales and zero points.
 Op without_quantisation(Op op);
 
+/// Whether it calculates with steps of int8: all its tensors are such, or it is dynamic.
+bool multiplies_int8(const Op& op);
 /// A normalisation: its parameters are a scale a channel and, but for rms_norm, a shift.
 bool is_norm(OpKind kind);
 /// conv2d whose groups are its input and output channels, more than one of them.
@@ -171,7 +176,8 @@ bool is_pointwise(const Op& op);
 std::int64_t macs(const Op& op);
 /// Weights, biases, and scales and shifts of normalisations; running statistics are none.
 std::int64_t params(const Op& op);
-/// Bytes of the parameters as they are stored (biases of qs8 are int32, its scales float).
+/// Bytes of the parameters as they are stored (int8 weights have biases of 4 bytes and scales,
+/// which are floats).
 std::int64_t weight_bytes(const Op& op);
 std::int64_t input_bytes(const Op& op);
 std::int64_t output_bytes(const Op& op);

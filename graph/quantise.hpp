@@ -37,11 +37,12 @@ struct FloatOperator {
 /// their parameters.
 struct QuantisedNetwork {
   Network network;
-  std::vector<FloatOperator> floats;  ///< in the network's order
+  std::vector<FloatOperator> floats;  ///< in the network's order; dynamic layers are none
 };
 
 /// Quantises what `runs` in int8; it is asked with scales and zero points. Cheap operators between
-/// such that stay f32 do so too. Throws std::invalid_argument where a tensor is not f32 or the
+/// such that stay f32 do so too. Linear layers between floats become dynamic where that takes less
+/// time and `runs` them so. Throws std::invalid_argument where a tensor is not f32 or the
 /// calibration is of another network.
 QuantisedNetwork quantise(const Network& network, const Calibration& calibration,
                           const std::function<bool(const Op&)>& runs);
@@ -54,7 +55,7 @@ std::vector<float> weight_scales(const Op& op, const Parameters& parameters);
 /// The output channel of a weight.
 std::size_t channel_of_weight(const Op& op, std::size_t weight);
 
-/// Whether a tensor of the network is int8.
+/// Whether a tensor of the network is int8, or a layer dynamic.
 bool is_quantised(const Network& network);
 
 }  // namespace cpubone

@@ -82,9 +82,10 @@ constexpr OpSchema op_table[] = {
     {.kind = OpKind::linear,
      .name = "linear",
      .meaning = "fully connected over the channels of each pixel",
-     .takes = {A::bias, A::activation},
+     .takes = {A::dynamic, A::bias, A::activation},
      .has_weights = true,
      .infer = [](const Op& op) { return own_channels(op.input(), op); },
+     .wrong = linear_wrong,
      .macs = [](const Op& op) { return elements(op.input()) * op.output().c; },
      .params =
          [](const Op& op) { return std::int64_t{op.input().c} * op.output().c + biases(op); }},

@@ -11,6 +11,7 @@ namespace cpubone {
 
 /// Attributes of operators. Each is one row of `attributes()`: its form in text and its range.
 enum class Attribute {
+  dynamic,
   kernel,
   stride,
   padding,

@@ -93,6 +93,11 @@ std::string partial_wrong(const Op& op) {
   return "partial_conv2d must keep the resolution: stride 1 and padding that sums to kernel - 1";
 }
 
+std::string linear_wrong(const Op& op) {
+  if (!op.dynamic || op.dtype() == DType::f32) return {};
+  return fmt::format("a dynamic linear layer reads and writes f32, got {}", name(op.dtype()));
+}
+
 std::string attention_wrong(const Op& op) {
   const Shape& in = op.input();
   const std::string channels = indivisible("3 x heads =", 3 * op.heads, in.c);

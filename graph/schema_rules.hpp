@@ -26,6 +26,7 @@ std::string groups_wrong(const Op& op);
 std::string window_wrong(const Op& op);
 std::string conv_wrong(const Op& op);
 std::string partial_wrong(const Op& op);
+std::string linear_wrong(const Op& op);
 std::string attention_wrong(const Op& op);
 std::string broadcast_wrong(const Op& op);
 std::string matmul_wrong(const Op& op);

@@ -352,9 +352,9 @@ Predictor Adaptation::predictor(const Fit& fit) const {
   return predictor;
 }
 
-Adaptation::Subject subject_of(const Network& network, DType dtype) {
+Adaptation::Subject subject_of(const Network& network, DType dtype, bool dynamic) {
   Adaptation::Subject subject;
-  for (const Node& node : lowered(network, dtype).nodes)
+  for (const Node& node : lowered(network, dtype, dynamic).nodes)
     if (node.op.kind != OpKind::constant) subject.ops.push_back(node.op);
   return subject;
 }
@@ -385,7 +385,8 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
   for (const Network& network : networks) {
     const NetworkRecord* record = find_record(measured, network);
     if (record == nullptr || !(record->timing.median_ns > 0)) continue;
-    add(subject_of(network, measured.settings.dtype), network.name, record->timing);
+    add(subject_of(network, measured.settings.dtype, knows_dynamic(base)), network.name,
+        record->timing);
     known_networks.push_back(network);
     best_macps =
         std::max(best_macps, static_cast<double>(record->macs) / record->timing.median_ns * 1e9);

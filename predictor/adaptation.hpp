@@ -87,6 +87,7 @@ class Adaptation {
 };
 
 /// What is executed of a network in a precision.
-Adaptation::Subject subject_of(const Network& network, DType dtype = DType::f32);
+Adaptation::Subject subject_of(const Network& network, DType dtype = DType::f32,
+                               bool dynamic = false);
 
 }  // namespace cpubone

@@ -38,7 +38,8 @@ std::vector<ChannelSplit> splits_to_measure(const Op& op, const CoExecutionCosts
 std::vector<ConfirmedSplit> confirm_splits(const CoExecutionPredictor& predictor,
                                            const Network& network, const TimeSplits& time) {
   const CoExecutionCosts costs = costs_within_network(predictor);
-  const Network executed = lowered(network, predictor.cpu.settings.dtype);
+  const Network executed =
+      lowered(network, predictor.cpu.settings.dtype, knows_dynamic(predictor.cpu));
   std::vector<LayerSplit> layers;  // of each operator those to measure, one after the other
   for (const Op& op : distinct_ops(std::span(&executed, 1)))
     if (runs_on_coprocessor(predictor, op))

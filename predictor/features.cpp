@@ -199,7 +199,8 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
   w.weight_bytes = static_cast<double>(weight_bytes(op));
   w.activation_bytes = static_cast<double>(
       (op.kind == OpKind::slice ? output_bytes(op) : input_bytes(op)) + output_bytes(op));
-  if (gathers_windows(op)) w.activation_bytes += 2 * m.pixels * m.group_in;  // written and read
+  if (gathers_windows(op) || op.dynamic)  // bytes that are written and read
+    w.activation_bytes += 2 * m.pixels * m.group_in;
   // What only moves data reads it in the order in which the operator before wrote it, of which L2
   // still has all, or the end of it, which is pushed out before it is reached.
   w.activation_bytes_beyond_l2 =
@@ -258,10 +259,12 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
   const bool attention = op.kind == OpKind::attention;
   const double channels = depthwise ? m.groups : m.group_out;
   const double element = bytes_per_element(op.dtype());
+  const double multiplied = multiplies_int8(op) ? 1 : element;
   const MatrixTile tile = tile_of(op, m, cpu);
   const bool narrow = !depthwise && w.macs > 0 && tile.channels < cpu.tile.channels;
   const double window_rows = depthwise ? 1 : tile.rows;
-  const double window_bytes = window_rows * m.taps * (depthwise ? m.groups : m.group_in) * element;
+  const double window_bytes =
+      window_rows * m.taps * (depthwise ? m.groups : m.group_in) * multiplied;
   const double line_bytes = double{1} * op.kernel_h * op.input().w * op.input().c * element;
   return {log2_at_least_1(m.pixels),
           log2_at_least_1(op.output().w),
@@ -352,6 +355,7 @@ CpuTraits cpu_traits(const Device& device) {
 }
 
 std::string op_class(const Op& op) {
+  if (op.dynamic) return std::string(dynamic_class);
   if (op.dtype() != DType::qs8 || op.kind == OpKind::dequantise) return class_of_kind(op);
   if (op.kind == OpKind::activation) return "int8 activation";  // all are tables
   return "int8 " + class_of_kind(op);
@@ -363,7 +367,7 @@ std::span<const std::string_view, op_feature_count> feature_names() {
 
 OpFacts facts(const Op& op, const CpuTraits& of_f32) {
   CpuTraits cpu = of_f32;
-  if (op.dtype() == DType::qs8) static_cast<XnnpackTraits&>(cpu) = cpu.int8;
+  if (multiplies_int8(op)) static_cast<XnnpackTraits&>(cpu) = cpu.int8;
   const Matrix m = matrix(op);
   OpFacts f;
   f.op_class = op_class(op);

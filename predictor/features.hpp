@@ -26,6 +26,8 @@ CpuTraits cpu_traits(const Device& device);
 /// Operators whose cost follows one cost model, e.g. `pointwise`, `convolution`, `depthwise`,
 /// `gelu`, `int8 pointwise`.
 std::string op_class(const Op& op);
+/// That of dynamic layers.
+inline constexpr std::string_view dynamic_class = "int8 dynamic linear";
 
 /// Physical quantities of an operator, which a class's cost model weights with what each costs.
 struct Work {

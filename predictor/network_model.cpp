@@ -34,7 +34,8 @@ class NetworkFit {
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
       LatencyTerms all;
-      for (const Node& node : lowered(networks[k], predictor.settings.dtype).nodes) {
+      for (const Node& node :
+           lowered(networks[k], predictor.settings.dtype, knows_dynamic(predictor)).nodes) {
         if (node.op.kind == OpKind::constant) continue;  // nothing runs it
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);

@@ -21,8 +21,8 @@ Interval interval_ns(const LatencyEstimate& latency) {
   return {latency.ms * 1e6, latency.low_ms * 1e6, latency.high_ms * 1e6};
 }
 
-std::int64_t memory_bytes_in(const Network& network, DType dtype) {
-  const Network converted = in_precision(network, dtype);
+std::int64_t memory_bytes_in(const Network& network, DType dtype, bool dynamic = false) {
+  const Network converted = in_precision(network, dtype, dynamic);
   return weight_bytes(converted) + peak_activation_bytes(converted);
 }
 
@@ -54,13 +54,14 @@ PrecisionComparison predict_precisions(std::span<const Predictor> predictors,
     f16_of = ns_by_node(f16);
   }
   if (in.contains(DType::qs8)) {
+    const bool dynamic = knows_dynamic(*in[DType::qs8]);
     std::map<std::string, std::string> reason_of;
-    for (const FloatOperator& stays : quantised_for_latency(network).floats)
+    for (const FloatOperator& stays : quantised_for_latency(network, dynamic).floats)
       reason_of[stays.node] = stays.reason;
     const NetworkPrediction int8 = predict(*in[DType::qs8], network);
     result.int8_ns = interval_ns(int8.latency);
     result.speedup = ratio(result.f32_ns, result.int8_ns);
-    result.int8_memory_bytes = memory_bytes_in(network, DType::qs8);
+    result.int8_memory_bytes = memory_bytes_in(network, DType::qs8, dynamic);
     for (const OpPrediction& op : int8.ops)
       result.parts.push_back({op.node, op.stage, op.op, op.engine, f32_of[op.node], f16_of[op.node],
                               op.latency_ns, reason_of[op.node]});

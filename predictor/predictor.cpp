@@ -33,12 +33,16 @@ const ClassModel* find_class(const Predictor& predictor, std::string_view name) 
 
 }  // namespace
 
+bool knows_dynamic(const Predictor& predictor) {
+  return find_class(predictor, dynamic_class) != nullptr;
+}
+
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts) {
   const ClassModel* model = find_class(predictor, facts.op_class);
   if (model == nullptr && facts.work.macs == 0)
     model = find_class(predictor, other_class(op.dtype()));
   if (model != nullptr) return *model;
-  const bool int8 = op.dtype() == DType::qs8 || op.outputs.at(0).dtype == DType::qs8;
+  const bool int8 = multiplies_int8(op) || op.outputs.at(0).dtype == DType::qs8;
   if (int8 && predictor.settings.dtype != DType::qs8)
     throw Error(
         fmt::format("op \"{}\": it is int8, and the predictor knows {}; a profile that "
@@ -76,9 +80,10 @@ Predictor fit_predictor(const Profile& profile, std::span<const Network> calibra
     ops.push_back(measured_op(record, cpu));
     const MeasuredOp& op = ops.back();
     by_class[op.facts.op_class].push_back(&op);
-    if (op.facts.work.macs == 0) without_macs[record.op.dtype()].push_back(&op);
-    if (op.facts.matrix_product) matrix_products[record.op.dtype()].push_back(&op);
-    dtype_of[op.facts.op_class] = record.op.dtype();
+    const DType dtype = multiplies_int8(record.op) ? DType::qs8 : record.op.dtype();
+    if (op.facts.work.macs == 0) without_macs[dtype].push_back(&op);
+    if (op.facts.matrix_product) matrix_products[dtype].push_back(&op);
+    dtype_of[op.facts.op_class] = dtype;
     training += fmt::format("{} {}\n", text(record.op), record.timing.median_ns);
     predictor.best_macps = std::max(predictor.best_macps, op.facts.work.macs / op.ns * 1e9);
   }
@@ -150,7 +155,8 @@ LatencyTerms terms(const Predictor& predictor, const Op& op) {
 
 LatencyTerms terms(const Predictor& predictor, const Network& network) {
   LatencyTerms total;
-  for (const Node& node : lowered(network, predictor.settings.dtype).nodes)
+  for (const Node& node :
+       lowered(network, predictor.settings.dtype, knows_dynamic(predictor)).nodes)
     total += terms(predictor, node.op);
   return total;
 }
@@ -163,7 +169,8 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   NetworkPrediction prediction;
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
-  for (const Node& node : lowered(network, predictor.settings.dtype).nodes) {
+  for (const Node& node :
+       lowered(network, predictor.settings.dtype, knows_dynamic(predictor)).nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     const OpFacts f = facts(node.op, cpu);
     const ClassModel& model = model_of(predictor, node.op, f);

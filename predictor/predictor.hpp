@@ -49,6 +49,9 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
                          std::span<const double> errors);
 
+/// Whether it was fitted to dynamic layers: where it is not, networks are predicted without such.
+bool knows_dynamic(const Predictor& predictor);
+
 /// The model of an operator's class; of one without MACs in whose class none was measured that of
 /// all without MACs. Throws cpubone::Error naming the class where there is none.
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts);

@@ -31,10 +31,11 @@ Interval interval_of(std::span<const double> samples) {
 class InTurns {
  public:
   /// Adds the bytes that it takes.
-  InTurns(const Network& network, const Pool& pool, std::int64_t& memory_bytes)
-      : whole_(network, random_parameters(), pool, {}),
-        steps_(network, random_parameters(), pool, {.one_step_per_op = true}) {
-    memory_bytes = memory_of(network, pool);
+  InTurns(const Network& network, const Pool& pool, Backends backends, std::int64_t& memory_bytes)
+      : whole_(network, random_parameters(), pool, {.backends = backends}),
+        steps_(network, random_parameters(), pool,
+               {.one_step_per_op = true, .backends = backends}) {
+    memory_bytes = memory_of(network, pool, backends);
     for (Executor* executor : {&whole_, &steps_}) {
       fill_inputs(*executor);
       executor->run();
@@ -83,16 +84,16 @@ class InTurns {
 }  // namespace
 
 PrecisionComparison compare_precisions(const Network& network, const Device& host, int threads,
-                                        double seconds) {
-  const auto pool = std::make_shared<const ThreadPool>(threads);
+                                       double seconds, Backends backends) {
+  const auto pool = thread_pool(threads, backends);
   const QuantisedNetwork quantised =
-      quantise(network, random_parameters(), random_images(network, 1), pool);
+      quantise(network, random_parameters(), random_images(network, 1), pool, backends);
   PrecisionComparison result{.network = network.name, .family = network.family};
-  InTurns f32(network, pool, result.f32_memory_bytes);
-  InTurns int8(quantised.network, pool, result.int8_memory_bytes);
+  InTurns f32(network, pool, backends, result.f32_memory_bytes);
+  InTurns int8(quantised.network, pool, backends, result.int8_memory_bytes);
   std::optional<InTurns> f16;
   try {
-    f16.emplace(with_dtype(network, DType::f16), pool, result.f16_memory_bytes);
+    f16.emplace(with_dtype(network, DType::f16), pool, backends, result.f16_memory_bytes);
   } catch (const Error&) {  // the CPU has not even conversions
     result.f16_memory_bytes = 0;
   }
@@ -119,7 +120,7 @@ PrecisionComparison compare_precisions(const Network& network, const Device& hos
   for (const Node& node : int8.network().nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     result.parts.push_back({node.name, node.stage, without_quantisation(node.op),
-                            engine_of(node.op), f32_of[node.name], f16_of[node.name],
+                            engine_of(node.op, backends), f32_of[node.name], f16_of[node.name],
                             int8_of[node.name], reason_of[node.name]});
   }
   return result;

@@ -20,10 +20,11 @@ constexpr double share_of_spread = 0.38;  // of the budget
 constexpr double share_of_unsure = 0.3;   // networks take the rest
 
 std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& spread_of,
-                                 std::uint64_t seed) {
+                                 const MeasureOptions& options) {
   std::vector<Op> known;
   for (const OpRecord& record : profile.ops) known.push_back(record.op);
-  return next_operators(known, spread_of(profile), unsure_ops, seed, profile.settings.dtype);
+  return next_operators(known, spread_of(profile), unsure_ops, options.seed, profile.settings.dtype,
+                        runs_dynamic(options.backends));
 }
 
 }  // namespace
@@ -85,12 +86,13 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
     return one;
   };
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
-  measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype),
+  measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype,
+                            runs_dynamic(options.backends)),
               part(".ops", share_of_spread), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))
     profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
-  measure_ops(unsure_operators(profile, spread_of, options.seed), part(".unsure", share_of_unsure),
+  measure_ops(unsure_operators(profile, spread_of, options), part(".unsure", share_of_unsure),
               profile);
   if (cancelled()) return profile;
   measure_networks(calibration_networks(), part(".networks", 1 - done), profile);

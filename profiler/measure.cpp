@@ -313,8 +313,9 @@ std::vector<NetworkRecord::Part> breakdown(const Network& network, const Bench& 
 /// The networks in the precision that is to be measured.
 std::vector<Network> as_executed(std::span<const Network> networks, const MeasureOptions& options) {
   std::vector<Network> executed;
+  const bool dynamic = runs_dynamic(options.backends);
   for (const Network& network : networks)
-    executed.push_back(in_precision(network, options.settings.dtype));
+    executed.push_back(in_precision(network, options.settings.dtype, dynamic));
   return executed;
 }
 

@@ -176,6 +176,19 @@ Op linear(Points& points) {
   return op;
 }
 
+/// As `quantise` makes them.
+Op dynamic_linear(Points& points) {
+  const int tokens = points.weighted<int>(
+      {{1, 2}, {16, 1}, {49, 3}, {64, 1}, {144, 1}, {196, 2}, {197, 2}, {256, 1}, {784, 1}});
+  const int in = channels(points, 192, 1536);
+  Op op = unary(OpKind::linear, {1, 1, tokens, in});
+  op.outputs[0].shape.c = tokens == 1 ? std::max(in, scaled(points, in, 1, 4))
+                                      : in * points.weighted<int>({{3, 4}, {4, 1}});
+  op.bias = points.uniform() < 0.85;
+  op.dynamic = true;
+  return op;
+}
+
 Op attention(Points& points) {
   const int size = points.weighted<int>({{4, 1},
                                          {5, 1},
@@ -362,39 +375,40 @@ Op conversion(Points& points, OpKind kind) {
 }
 
 constexpr std::array families{
-    Family{24, false, dense_pointwise},
-    Family{7, false, grouped_pointwise},
-    Family{12, false, dense_spatial},
-    Family{16, false, grouped_spatial},
-    Family{13, false, depthwise},
-    Family{2, false, stem},
-    Family{2, false, transposed},
-    Family{2, false, partial},
-    Family{5, false, linear},
-    Family{4, false, attention},
-    Family{10, false, activation},
-    Family{4, false, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
-    Family{1.5, false, [](Points& p) { return of_two(p, OpKind::mul, 0.8); }},
-    Family{2.5, false, [](Points& p) { return simple(p, OpKind::group_norm); }},
-    Family{1, false, [](Points& p) { return simple(p, OpKind::batch_norm); }},
-    Family{1, false, layer_norm},
-    Family{1.5, false, global_pool},
-    Family{1, false, max_pool},
-    Family{1.5, false, upsample},
-    Family{1, false, slice},
-    Family{1, false, concat},
-    Family{1, false, shuffle},
-    Family{1, false, average_pool},
-    Family{1, false, [](Points& p) { return simple(p, OpKind::softmax); }},
-    Family{1, false, split},
-    Family{1, false, transpose},
-    Family{1, false, reshape},
-    Family{2, false, matmul},
-    Family{1, false, reduce},
-    Family{1, false, resize},
-    Family{0.5, false, padded},
-    Family{2, true, [](Points& p) { return conversion(p, OpKind::quantise); }},
-    Family{2, true, [](Points& p) { return conversion(p, OpKind::dequantise); }},
+    Family{24, Family::In::all, dense_pointwise},
+    Family{7, Family::In::all, grouped_pointwise},
+    Family{12, Family::In::all, dense_spatial},
+    Family{16, Family::In::all, grouped_spatial},
+    Family{13, Family::In::all, depthwise},
+    Family{2, Family::In::all, stem},
+    Family{2, Family::In::all, transposed},
+    Family{2, Family::In::all, partial},
+    Family{5, Family::In::all, linear},
+    Family{4, Family::In::all, attention},
+    Family{10, Family::In::all, activation},
+    Family{4, Family::In::all, [](Points& p) { return of_two(p, OpKind::add, 0.1); }},
+    Family{1.5, Family::In::all, [](Points& p) { return of_two(p, OpKind::mul, 0.8); }},
+    Family{2.5, Family::In::all, [](Points& p) { return simple(p, OpKind::group_norm); }},
+    Family{1, Family::In::all, [](Points& p) { return simple(p, OpKind::batch_norm); }},
+    Family{1, Family::In::all, layer_norm},
+    Family{1.5, Family::In::all, global_pool},
+    Family{1, Family::In::all, max_pool},
+    Family{1.5, Family::In::all, upsample},
+    Family{1, Family::In::all, slice},
+    Family{1, Family::In::all, concat},
+    Family{1, Family::In::all, shuffle},
+    Family{1, Family::In::all, average_pool},
+    Family{1, Family::In::all, [](Points& p) { return simple(p, OpKind::softmax); }},
+    Family{1, Family::In::all, split},
+    Family{1, Family::In::all, transpose},
+    Family{1, Family::In::all, reshape},
+    Family{2, Family::In::all, matmul},
+    Family{1, Family::In::all, reduce},
+    Family{1, Family::In::all, resize},
+    Family{0.5, Family::In::all, padded},
+    Family{2, Family::In::int8, [](Points& p) { return conversion(p, OpKind::quantise); }},
+    Family{2, Family::In::int8, [](Points& p) { return conversion(p, OpKind::dequantise); }},
+    Family{4, Family::In::dynamic_int8, dynamic_linear},
 };
 
 }  // namespace

@@ -11,8 +11,10 @@ inline constexpr int most_channels = 2560;
 
 /// A family of operators, drawn `weight` times as often as one of weight 1.
 struct Family {
+  /// Networks that have it: of any precision, of int8, or of int8 on a runtime with dynamic layers.
+  enum class In { all, int8, dynamic_int8 };
   double weight;
-  bool converts;        ///< stands between int8 and f32, in networks of int8 only
+  In in;
   Op (*draw)(Points&);  ///< in f32, without its outputs' sizes
 };
 

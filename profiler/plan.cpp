@@ -53,7 +53,7 @@ constexpr int float_one_in = 4;
 
 /// The `drawn`-th operator of its family as a network of a data type has it.
 Op in_dtype(Op op, DType dtype, int drawn) {
-  if (schema(op.kind).converts) return op;
+  if (schema(op.kind).converts || op.dynamic) return op;
   Op converted = with_dtype(op, dtype);
   if (dtype != DType::qs8) return converted;
   const bool beside_f32 = macs(op) == 0 && drawn % float_one_in == 0;
@@ -63,9 +63,12 @@ Op in_dtype(Op op, DType dtype, int drawn) {
 /// Families in the order that keeps every beginning of it in proportion.
 class Rotation {
  public:
-  explicit Rotation(DType dtype) : owed_(operator_families().size(), 0) {
+  Rotation(DType dtype, bool dynamic) : owed_(operator_families().size(), 0) {
+    const bool int8 = dtype == DType::qs8;
     for (const Family& family : operator_families()) {
-      weights_.push_back(dtype == DType::qs8 || !family.converts ? family.weight : 0);
+      const bool has = family.in == Family::In::all || (family.in == Family::In::int8 && int8) ||
+                       (family.in == Family::In::dynamic_int8 && int8 && dynamic);
+      weights_.push_back(has ? family.weight : 0);
       sum_ += weights_.back();
     }
   }
@@ -108,12 +111,12 @@ double squared_distance(const Place& a, const Place& b) {
 
 }  // namespace
 
-std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype) {
+std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype, bool dynamic) {
   check_count(count);
   const std::span<const Family> families = operator_families();
   std::vector<Points> points;
   for (std::size_t i = 0; i < families.size(); ++i) points.emplace_back(seed * 1000 + i);
-  Rotation rotation(dtype);
+  Rotation rotation(dtype, dynamic);
   std::unordered_set<std::string> seen;
   std::vector<Op> plan;
   std::vector<int> tiny_ones(families.size(), 0);
@@ -137,7 +140,7 @@ std::vector<Op> sampling_plan(std::uint64_t seed, int count, DType dtype) {
 }
 
 std::vector<Op> next_operators(std::span<const Op> known, const Spread& spread, int count,
-                               std::uint64_t seed, DType dtype) {
+                               std::uint64_t seed, DType dtype, bool dynamic) {
   check_count(count);
   constexpr int candidates_per_operator = 8;
   constexpr int fewest_candidates = 1000;
@@ -151,8 +154,9 @@ std::vector<Op> next_operators(std::span<const Op> known, const Spread& spread, 
   };
   std::vector<Candidate> candidates;
   // Another seed than the known operators' plan had, or its beginning would be drawn again.
-  for (Op& op : sampling_plan(
-           seed + 0x5EED, std::max(fewest_candidates, candidates_per_operator * count), dtype)) {
+  for (Op& op :
+       sampling_plan(seed + 0x5EED, std::max(fewest_candidates, candidates_per_operator * count),
+                     dtype, dynamic)) {
     if (taken.count(text(op)) != 0) continue;
     const double value = spread(op);
     if (!(value >= 0) || !std::isfinite(value))

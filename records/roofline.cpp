@@ -7,7 +7,7 @@ constexpr double well_used = 0.5;  // of the peak
 constexpr double data_share = 0.5;
 
 bool is_dense(const Op& op) {
-  return op.dtype() == DType::f32 &&
+  return op.dtype() == DType::f32 && !op.dynamic &&
          (op.kind == OpKind::linear || (op.kind == OpKind::conv2d && op.groups == 1));
 }
 
@@ -20,7 +20,7 @@ void rescale(Roofline& roofline, double factor) {
 }
 
 double share_of_peak(const Roofline& roofline, const Op& op, double ns) {
-  if (roofline.f32_macps <= 0 || op.dtype() != DType::f32 || ns <= 0) return 0;
+  if (roofline.f32_macps <= 0 || op.dtype() != DType::f32 || op.dynamic || ns <= 0) return 0;
   return static_cast<double>(macs(op)) / (roofline.f32_macps * ns * 1e-9);
 }
 

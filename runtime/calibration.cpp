@@ -14,9 +14,9 @@
 namespace cpubone {
 namespace {
 
-bool runs(const Op& op) {
+bool runs(const Op& op, Backends backends) {
   try {
-    engine_of(op);
+    engine_of(op, backends);
     return true;
   } catch (const std::invalid_argument&) {
     return false;
@@ -94,9 +94,11 @@ std::vector<InputValues> random_images(const Network& network, int count, std::u
 }
 
 Calibration calibrate(const Network& network, const ParameterSource& parameters,
-                      std::span<const InputValues> images, std::shared_ptr<const ThreadPool> pool) {
+                      std::span<const InputValues> images, std::shared_ptr<const ThreadPool> pool,
+                      Backends backends) {
   require_images(images);
-  Executor executor(network, parameters, std::move(pool), {.keep_outputs = true});
+  Executor executor(network, parameters, std::move(pool),
+                    {.keep_outputs = true, .backends = backends});
   std::map<std::string, std::size_t> executed;
   for (std::size_t i = 0; i < executor.network().nodes.size(); ++i)
     executed[executor.network().nodes[i].name] = i;
@@ -117,9 +119,10 @@ Calibration calibrate(const Network& network, const ParameterSource& parameters,
 
 QuantisedNetwork quantise(const Network& network, const ParameterSource& parameters,
                           std::span<const InputValues> images,
-                          const std::shared_ptr<const ThreadPool>& pool) {
+                          const std::shared_ptr<const ThreadPool>& pool, Backends backends) {
   const Network split = split_for_int8(network);
-  return quantise(split, calibrate(split, parameters, images, pool), runs);
+  return quantise(split, calibrate(split, parameters, images, pool, backends),
+                  [&](const Op& op) { return runs(op, backends); });
 }
 
 const TensorError& QuantisationError::worst() const {
@@ -130,11 +133,11 @@ const TensorError& QuantisationError::worst() const {
 
 QuantisationError compare(const Network& network, const QuantisedNetwork& quantised,
                           const ParameterSource& parameters, std::span<const InputValues> images,
-                          const std::shared_ptr<const ThreadPool>& pool) {
+                          const std::shared_ptr<const ThreadPool>& pool, Backends backends) {
   require_images(images);
   const Network split = split_for_int8(network);
-  Executor exact(split, parameters, pool, {.keep_outputs = true});
-  Executor int8(quantised.network, parameters, pool, {.keep_outputs = true});
+  Executor exact(split, parameters, pool, {.keep_outputs = true, .backends = backends});
+  Executor int8(quantised.network, parameters, pool, {.keep_outputs = true, .backends = backends});
   std::map<std::string, std::size_t> place;
   for (std::size_t i = 0; i < int8.network().nodes.size(); ++i)
     place[int8.network().nodes[i].name] = i;

@@ -7,6 +7,7 @@
 
 #include "graph/parameters.hpp"
 #include "graph/quantise.hpp"
+#include "runtime/backend.hpp"
 #include "runtime/thread_pool.hpp"
 
 namespace cpubone {
@@ -22,12 +23,14 @@ std::vector<InputValues> random_images(const Network& network, int count, std::u
 /// 1/255 of the range is below what weights of 8 bits cost already where activations have no
 /// outliers. Throws std::invalid_argument where there is no image or one does not fit.
 Calibration calibrate(const Network& network, const ParameterSource& parameters,
-                      std::span<const InputValues> images, std::shared_ptr<const ThreadPool> pool);
+                      std::span<const InputValues> images, std::shared_ptr<const ThreadPool> pool,
+                      Backends backends = cpubone::backends());
 
-/// The network in int8, calibrated on images: what the backends of this build run in int8 does.
+/// The network in int8, calibrated on images: what the backends run in int8 does.
 QuantisedNetwork quantise(const Network& network, const ParameterSource& parameters,
                           std::span<const InputValues> images,
-                          const std::shared_ptr<const ThreadPool>& pool);
+                          const std::shared_ptr<const ThreadPool>& pool,
+                          Backends backends = cpubone::backends());
 
 /// How far the first output of a node of a quantised network is from f32's, over all images.
 struct TensorError {
@@ -48,6 +51,7 @@ struct QuantisationError {
 /// Runs a network and its quantised form on images. Throws as `calibrate` does.
 QuantisationError compare(const Network& network, const QuantisedNetwork& quantised,
                           const ParameterSource& parameters, std::span<const InputValues> images,
-                          const std::shared_ptr<const ThreadPool>& pool);
+                          const std::shared_ptr<const ThreadPool>& pool,
+                          Backends backends = cpubone::backends());
 
 }  // namespace cpubone

@@ -14,7 +14,7 @@ bool is_shared_precision(DType dtype) {
 
 bool has_channel_parts(const Op& op) {
   return (op.kind == OpKind::conv2d || op.kind == OpKind::linear) && op.outputs.size() == 1 &&
-         is_shared_precision(op.dtype());
+         is_shared_precision(op.dtype()) && !op.dynamic;
 }
 
 int channel_step(const Op& op) {
@@ -25,7 +25,7 @@ Op channel_part(const Op& op, int begin, int end) {
   if (!has_channel_parts(op))
     throw std::invalid_argument(
         fmt::format("op \"{}\": channels are split of convolutions and linear layers in f32 or f16 "
-                    "only",
+                    "only, which are not dynamic",
                     text(op)));
   const int step = channel_step(op);
   if (begin < 0 || begin >= end || end > op.output().c || begin % step != 0 || end % step != 0)

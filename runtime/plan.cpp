@@ -32,7 +32,9 @@ const Backend* backend_of(const Op& op, Backends backends) {
   const auto found = std::find_if(backends.begin(), backends.end(),
                                   [&](const Backend* backend) { return backend->supports(op); });
   if (found != backends.end()) return *found;
-  throw std::invalid_argument(fmt::format("op \"{}\": no backend of this build runs it", text(op)));
+  throw std::invalid_argument(fmt::format(
+      "op \"{}\": no backend of this build runs it{}", text(op),
+      op.dynamic ? "; XNNPACK quantises what a dynamic layer reads since 2024-11" : ""));
 }
 
 /// Plans in stages: operators and their tensors, steps, lifetimes, places.

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "graph/passes.hpp"
-#include "runtime/backend.hpp"
 #include "runtime/eigen_backend.hpp"
 #include "runtime/xnnpack_traits.hpp"
 
@@ -12,6 +11,16 @@ namespace cpubone {
 Network split_for_int8(const Network& network) {
   return split_activations(network,
                            [](const Op& op) { return xnnpack_fuses(with_dtype(op, DType::qs8)); });
+}
+
+bool runs_dynamic(Backends on) {
+  Op smallest;
+  smallest.kind = OpKind::linear;
+  smallest.inputs = smallest.outputs = {{{1, 1, 1, 1}}};
+  smallest.dynamic = true;
+  return std::any_of(on.begin(), on.end(), [&](const Backend* backend) {
+    return !backend->takes_networks() && backend->supports(smallest);
+  });
 }
 
 bool runs_in_int8(const Op& op) {
@@ -29,22 +38,23 @@ bool runs_in_int8(const Op& op) {
   return xnnpack_runs(op) || eigen_backend().supports(op);
 }
 
-QuantisedNetwork quantised_for_latency(const Network& network) {
+QuantisedNetwork quantised_for_latency(const Network& network, bool dynamic) {
   const Network split = split_for_int8(network);
   constexpr ValueRange any{-1, 1};
   Calibration calibration{std::vector<ValueRange>(split.inputs.size(), any), {}};
   for (const Node& node : split.nodes) calibration.nodes.emplace_back(node.op.outputs.size(), any);
-  return quantise(split, calibration, runs_in_int8);
+  return quantise(split, calibration,
+                  [&](const Op& op) { return op.dynamic ? dynamic : runs_in_int8(op); });
 }
 
-Network in_precision(const Network& network, DType dtype) {
+Network in_precision(const Network& network, DType dtype, bool dynamic) {
   if (dtype == DType::f32 || is_quantised(network)) return network;
   if (dtype == DType::f16) return with_dtype(network, dtype);
-  return quantised_for_latency(network).network;
+  return quantised_for_latency(network, dynamic).network;
 }
 
-Network lowered(const Network& network, DType dtype) {
-  return lowered(in_precision(network, dtype));
+Network lowered(const Network& network, DType dtype, bool dynamic) {
+  return lowered(in_precision(network, dtype, dynamic));
 }
 
 }  // namespace cpubone

@@ -97,11 +97,12 @@ class XnnpackExecutable : public Executable {
   std::vector<Gathered> gathered_;
 };
 
-/// Whether this version makes a runtime of the operator. In int8 neither its header nor its year
-/// tells, and scales of tensors that differ too much are refused.
+/// Whether this version makes a runtime of the operator. In int8, dynamic or not, neither its
+/// header nor its year tells, and scales of tensors that differ too much are refused.
 bool compiles(const XnnpackLibrary& library, Op op) {
-  if (op.kind == OpKind::conv2d || op.kind == OpKind::linear) return true;
+  if (op.kind == OpKind::conv2d || (op.kind == OpKind::linear && !op.dynamic)) return true;
   const bool transposed = op.kind == OpKind::conv_transpose2d;
+  if (op.dynamic) op.inputs[0].shape = op.outputs[0].shape = {1, 1, 1, 1};  // tells as much
   if (transposed) {  // one of a single channel tells as much
     op.inputs[0].shape = {1, op.kernel_h, op.kernel_w, 1};
     op.outputs[0].shape.c = op.groups = 1;
@@ -113,7 +114,7 @@ bool compiles(const XnnpackLibrary& library, Op op) {
   tried.outputs = {static_cast<int>(op.inputs.size())};
   part.external = tried.inputs;
   part.external.push_back(tried.outputs[0]);
-  if (transposed) {
+  if (transposed || op.dynamic) {
     tried.parameters.bias.assign(op.bias ? 1 : 0, 0.0F);
     tried.parameters.weight.assign(z(op.kernel_h) * z(op.kernel_w), 0.0F);
   }
@@ -135,6 +136,7 @@ class XnnpackBackend : public Backend {
   bool supports(const Op& op) const override {
     if (op.dtype() == DType::qs8) return xnnpack_runs(op) && compiles(library_, op);
     if (op.dtype() == DType::f16) return xnnpack_runs(op) && runs_in_f16(library_.newer, op);
+    if (op.dynamic) return newer_xnnpack_runs(library_.newer, op) && compiles(library_, op);
     return xnnpack_runs(op) || newer_xnnpack_runs(library_.newer, op);
   }
   bool fuses(const Op& op) const override { return xnnpack_fuses(op); }
@@ -142,8 +144,8 @@ class XnnpackBackend : public Backend {
     MemoryUse use;
     use.holds_inner = op.dtype() == DType::f16;
     if (gathers_windows(op))
-      use.gathered_bytes = z(op.output().h) * z(op.output().w) * z(op.kernel_h) * z(op.kernel_w) *
-                           z(op.input().c);
+      use.gathered_bytes =
+          z(op.output().h) * z(op.output().w) * z(op.kernel_h) * z(op.kernel_w) * z(op.input().c);
     return use;
   }
   std::unique_ptr<Executable> compile(Part part, const ThreadPool* pool) const override {

@@ -18,6 +18,7 @@
   function(define_add2)                                \
   function(define_average_pooling_2d)                  \
   function(define_clamp)                               \
+  function(define_convert)                             \
   function(define_convolution_2d)                      \
   function(define_deconvolution_2d)                    \
   function(define_depthwise_convolution_2d)            \

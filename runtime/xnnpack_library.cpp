@@ -77,6 +77,8 @@ XnnpackLibrary load_xnnpack(const std::filesystem::path& path) {
   from.find("xnn_define_exp", newer.define_exp);
   from.find("xnn_define_log", newer.define_log);
   from.find("xnn_define_static_transpose", newer.define_static_transpose);
+  from.find("xnn_define_dynamically_quantized_tensor_value",
+            newer.define_dynamically_quantized_tensor_value);
   newer.since_2024_11 = from.has("xnn_define_unary");
   // Between, whether pooling keeps its dimensions was asked for by flags that changed.
   if (newer.define_static_transpose && !newer.since_2024_11)

@@ -38,6 +38,13 @@ std::string_view status_text(xnn_status status) {
 
 // XNN_FLAG_KEEP_DIMS, which the header of 2022-02 lacks.
 constexpr std::uint32_t keep_dims = 0x00000040;
+// xnn_datatype_qdint8, which it lacks, too: int8 by a scale and zero point of each row.
+constexpr std::uint32_t int8_by_row = 9;
+
+std::array<std::size_t, 4> dims_of(const Shape& shape) {
+  return {static_cast<std::size_t>(shape.n), static_cast<std::size_t>(shape.h),
+          static_cast<std::size_t>(shape.w), static_cast<std::size_t>(shape.c)};
+}
 
 }  // namespace
 
@@ -60,7 +67,7 @@ void XnnpackSubgraph::add(PartOp& node) {
   node_ = &node;
   std::vector<float>& weight = node.parameters.weight;
   const Op& op = node.op;
-  if (op.dtype() == DType::qs8 && schema(op.kind).has_weights)
+  if (multiplies_int8(op) && schema(op.kind).has_weights)
     weight_scales_ = weight_scales(op, node.parameters);
   std::vector<std::uint32_t> inputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i)
@@ -143,8 +150,9 @@ void XnnpackSubgraph::add(PartOp& node) {
         break;
       }
       const std::uint32_t weights = filter(std::move(weight), {z(op.output().c), z(in.c)}, 0);
-      checked(library_.define_fully_connected(subgraph_.get(), range.low, range.high, inputs[0],
-                                              weights, bias(), output, 0));
+      const std::uint32_t rows = op.dynamic ? quantised_by_row(inputs[0]) : inputs[0];
+      checked(library_.define_fully_connected(subgraph_.get(), range.low, range.high, rows, weights,
+                                              bias(), output, 0));
       break;
     }
     case OpKind::add:
@@ -248,10 +256,7 @@ std::uint32_t XnnpackSubgraph::tensor(int value, const Tensor& of, std::uint32_t
 
 std::uint32_t XnnpackSubgraph::defined(const Tensor& of, std::uint32_t external_id,
                                        std::uint32_t flags) {
-  const Shape& shape = of.shape;
-  const std::array<std::size_t, 4> dims{
-      static_cast<std::size_t>(shape.n), static_cast<std::size_t>(shape.h),
-      static_cast<std::size_t>(shape.w), static_cast<std::size_t>(shape.c)};
+  const std::array<std::size_t, 4> dims = dims_of(of.shape);
   std::uint32_t id = 0;
   if (of.dtype == DType::qs8) {
     const Quantisation q = quantisation_of(of);
@@ -265,6 +270,17 @@ std::uint32_t XnnpackSubgraph::defined(const Tensor& of, std::uint32_t external_
   return id;
 }
 
+std::uint32_t XnnpackSubgraph::quantised_by_row(std::uint32_t input) {
+  if (!library_.newer.define_dynamically_quantized_tensor_value)
+    checked(xnn_status_unsupported_parameter);
+  const std::array<std::size_t, 4> dims = dims_of(node_->op.input());
+  std::uint32_t rows = 0;
+  checked(library_.newer.define_dynamically_quantized_tensor_value(
+      subgraph_.get(), int8_by_row, dims.size(), 1, dims.data(), XNN_INVALID_VALUE_ID, 0, &rows));
+  checked(library_.define_convert(subgraph_.get(), input, rows, 0));
+  return rows;
+}
+
 std::uint32_t XnnpackSubgraph::filter(std::vector<float>&& values, std::vector<std::size_t> dims,
                                       std::size_t channel_dim) {
   std::size_t expected = 1;
@@ -272,7 +288,7 @@ std::uint32_t XnnpackSubgraph::filter(std::vector<float>&& values, std::vector<s
   if (values.size() != expected)
     throw Error(fmt::format("op \"{}\": weight tensor must have {} values, got {}", text(node_->op),
                             expected, values.size()));
-  if (node_->op.dtype() == DType::qs8) return quantised_filter(values, dims, channel_dim);
+  if (multiplies_int8(node_->op)) return quantised_filter(values, dims, channel_dim);
   return constant(std::move(values), dims);
 }
 
@@ -291,7 +307,8 @@ std::uint32_t XnnpackSubgraph::quantised_filter(const std::vector<float>& values
   const std::size_t channels = dims[channel_dim];
   bytes_.push_back(
       quantised_weights(values, weight_scales_, channel_dim == 0 ? values.size() / channels : 1));
-  scales_.push_back(accepted_scales(node_->op, weight_scales_));
+  scales_.push_back(node_->op.dynamic ? weight_scales_
+                                      : accepted_scales(node_->op, weight_scales_));
   std::uint32_t id = 0;
   checked(library_.define_channelwise_quantized_tensor_value(
       subgraph_.get(), xnn_datatype_qcint8, scales_.back().data(), dims.size(), channel_dim,

@@ -37,6 +37,8 @@ class XnnpackSubgraph {
   void checked(xnn_status status) const;
   std::uint32_t tensor(int value, const Tensor& of, std::uint32_t external_flag);
   std::uint32_t defined(const Tensor& of, std::uint32_t external_id, std::uint32_t flags);
+  /// The input of a dynamic layer, as bytes with a scale and zero point of each pixel.
+  std::uint32_t quantised_by_row(std::uint32_t input);
   std::uint32_t filter(std::vector<float>&& values, std::vector<std::size_t> dims,
                        std::size_t channel_dim);
   std::uint32_t constant(std::vector<float>&& values, std::span<const std::size_t> dims);

@@ -3,6 +3,8 @@
 #include <array>
 #include <type_traits>
 
+#include "runtime/xnnpack_traits.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -45,6 +47,13 @@ NewerXnnpack newer_of_linked_xnnpack() {
   newer.define_static_transpose =
       CPUBONE_IF_DECLARED(NewerXnnpack::Transpose, xnn_define_static_transpose);
 #undef CPUBONE_IF_DECLARED
+  newer.define_dynamically_quantized_tensor_value = if_declared<NewerXnnpack::DynamicTensor>(
+      [](auto subgraph, auto type, auto... of)
+          -> decltype(xnn_define_dynamically_quantized_tensor_value(
+              subgraph, static_cast<xnn_datatype>(type), of...)) {
+        return xnn_define_dynamically_quantized_tensor_value(
+            subgraph, static_cast<xnn_datatype>(type), of...);
+      });
 #ifdef XNN_FLAG_KEEP_DIMS
   newer.since_2024_11 = true;
 #endif
@@ -53,6 +62,9 @@ NewerXnnpack newer_of_linked_xnnpack() {
 
 bool newer_xnnpack_runs(const NewerXnnpack& newer, const Op& op) {
   if (op.dtype() != DType::f32) return false;
+  if (op.dynamic)
+    return newer.define_dynamically_quantized_tensor_value &&
+           (op.activation == Activation::none || xnnpack_fuses(op));
   if (op.kind == OpKind::transpose)
     return newer.define_static_transpose && op.activation == Activation::none;
   return op.kind == OpKind::activation && unary_of(newer, op.activation);

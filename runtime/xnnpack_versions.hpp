@@ -19,11 +19,17 @@ struct NewerXnnpack {
   using Transpose = xnn_status(xnn_subgraph_t subgraph, std::size_t dims,
                                const std::size_t* permutation, std::uint32_t input,
                                std::uint32_t output, std::uint32_t flags);
+  /// Data types are numbers, since the header of 2022-02 lacks that of such tensors.
+  using DynamicTensor = xnn_status(xnn_subgraph_t subgraph, std::uint32_t datatype,
+                                   std::size_t dims, std::size_t dims_of_a_row,
+                                   const std::size_t* extents, std::uint32_t external_id,
+                                   std::uint32_t flags, std::uint32_t* id);
   Unary* define_gelu = nullptr;
   Unary* define_tanh = nullptr;
   Unary* define_exp = nullptr;
   Unary* define_log = nullptr;
   Transpose* define_static_transpose = nullptr;
+  DynamicTensor* define_dynamically_quantized_tensor_value = nullptr;
   /// Pooling drops the reduced dimensions since then, unless it is told to keep them.
   bool since_2024_11 = false;
 };

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "graph/error.hpp"
 #include "graph/json_file.hpp"
+#include "graph/onnx/dynamic.hpp"
 #include "graph/onnx/export_node.hpp"
 #include "graph/onnx/metadata.hpp"
 #include "graph/onnx/onnx.hpp"
@@ -49,6 +51,9 @@ std::string to_onnx(const Network& network, const ParameterSource& parameters) {
     }
     onnx::export_node(graph, node, std::move(inputs), values);
   }
+  if (std::any_of(network.nodes.begin(), network.nodes.end(),
+                  [](const Node& node) { return node.op.dynamic; }))
+    onnx::add_dynamic_product(model, opset);
   for (std::size_t i = 0; i < network.inputs.size(); ++i)
     graph.input(edge_name({network_input, static_cast<int>(i)}),
                 onnx::nchw(network.inputs[i].shape), network.inputs[i].dtype);

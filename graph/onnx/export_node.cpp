@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "graph/error.hpp"
+#include "graph/onnx/dynamic.hpp"
+#include "graph/onnx/window_attributes.hpp"
 #include "graph/onnx/write_int8.hpp"
 #include "graph/schema.hpp"
 
@@ -14,17 +16,6 @@ namespace cpubone::onnx {
 namespace {
 
 using Attributes = WrittenAttributes;
-
-Attributes window(const Op& op, bool groups) {
-  Attributes all{
-      {"kernel_shape", Ints{op.kernel_h, op.kernel_w}},
-      {"strides", Ints{op.stride_h, op.stride_w}},
-      {"pads", Ints{op.padding.top, op.padding.left, op.padding.bottom, op.padding.right}}};
-  if (op.dilation_h != 1 || op.dilation_w != 1)
-    all.push_back({"dilations", Ints{op.dilation_h, op.dilation_w}});
-  if (groups) all.push_back({"group", std::int64_t{op.groups}});
-  return all;
-}
 
 class NodeWriter {
  public:
@@ -172,17 +163,21 @@ class NodeWriter {
   void linear(const std::string& out) {
     const Shape& in = op_.input();
     const std::int64_t channels = op_.output().c;
-    if (in.h == 1 && in.w == 1) {
+    if (in.h == 1 && in.w == 1 && !op_.dynamic) {
       const std::string flat = reshape(inputs_[0], {1, in.c}, part("flat"));
       const std::string row = graph_.add("Gemm", layer(flat, {channels, in.c}), part("row"),
                                          {{"transB", std::int64_t{1}}}, out);
       reshape(row, nchw(op_.output()), out, part("map"));
       return;
     }
-    const std::string matrix =
-        transpose(weight({channels, in.c}), {1, 0}, part("weight by inputs"));
-    std::string sum = graph_.add("MatMul", {channels_last(0, "last"), matrix}, part("product"), {},
-                                 op_.bias ? "" : out);
+    const std::string product = op_.bias ? "" : out;  // the node's name
+    const auto by_inputs = [&] {
+      return transpose(weight({channels, in.c}), {1, 0}, part("weight by inputs"));
+    };
+    std::string sum = op_.dynamic ? write_dynamic_product(graph_, part("product"), product, op_, p_,
+                                                          channels_last(0, "last"))
+                                  : graph_.add("MatMul", {channels_last(0, "last"), by_inputs()},
+                                               part("product"), {}, product);
     if (op_.bias) sum = graph_.add("Add", {sum, bias()}, part("sum"), {}, out);
     channels_first(sum, out, part("first"));
   }

@@ -64,6 +64,10 @@ Names GraphWriter::add(const std::string& type, const Names& inputs, const Names
   return outputs;
 }
 
+void GraphWriter::set_domain(const char* domain) {
+  graph_.mutable_node()->rbegin()->set_domain(domain);
+}
+
 std::string GraphWriter::tensor(const std::string& name, const Ints& dims,
                                 const std::vector<float>& values) {
   fill(*graph_.add_initializer(), name, dims, proto::TensorProto::FLOAT, values);

@@ -30,6 +30,8 @@ class GraphWriter {
                   const WrittenAttributes& attributes = {}, const std::string& name = "");
   Names add(const std::string& type, const Names& inputs, const Names& outputs,
             const WrittenAttributes& attributes, const std::string& name = "");
+  /// Lets the operator that was appended last be one of another domain than ONNX's own.
+  void set_domain(const char* domain);
   /// Appends an initializer and returns its name.
   std::string tensor(const std::string& name, const Ints& dims, const std::vector<float>& values);
   std::string tensor(const std::string& name, const Ints& values);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "graph/error.hpp"
+#include "graph/onnx/dynamic.hpp"
 #include "graph/onnx/importer.hpp"
 #include "graph/onnx/in_int8.hpp"
 #include "graph/onnx/metadata.hpp"
@@ -251,7 +252,9 @@ class Importer {
     const std::string& type = node.proto.op_type();
     const std::string& domain = node.proto.domain();
     const bool quantised = type == "QGemm" || type.rfind("QLinear", 0) == 0;
-    if (!domain.empty() && domain != "ai.onnx" && !(domain == "com.microsoft" && quantised))
+    const bool ours = domain == functions_domain && type == dynamic_product;
+    if (!domain.empty() && domain != "ai.onnx" && !(domain == "com.microsoft" && quantised) &&
+        !ours)
       throw Unsupported(fmt::format("of domain {}", domain));
     if (type == "Constant") return {known_value(constant(node))};
     if (type == "Shape") return {known_value(shape(node))};

@@ -144,6 +144,7 @@ class Rewriter {
 
   bool added_in_int8(std::size_t i) {
     Node node = network_.nodes[i];
+    if (node.op.dynamic) return false;  // reads and writes floats
     std::vector<Edge> inputs;
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       const auto edge = in_int8(node.inputs[k]);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "graph/onnx/dynamic.hpp"
 #include "graph/onnx/importer.hpp"
 
 // Products of matrices, softmax and layer norms: what works along a last dimension.
@@ -366,10 +367,28 @@ std::vector<Value> rms_norm(const NodeContext& node) {
   });
 }
 
+/// Weights are given in steps, by outputs.
+std::vector<Value> dynamic_matmul(const NodeContext& node) {
+  const Array& steps = node.known(1);
+  const std::vector<float>& scales = reals_of(node.known(2));
+  const Value& rows = node.input(0);
+  if (rows.known() || rows.dims().empty()) throw Unsupported("rows that are known");
+  const std::int64_t inputs = rows.dims().back();
+  if (!steps.integer || steps.dims.size() != 2 || steps.dims[1] != inputs ||
+      steps.dims[0] != static_cast<std::int64_t>(scales.size()) || scales.empty() || inputs == 0)
+    throw Unsupported("weights that are not a scale and as many steps as a row for each output");
+  std::vector<float> weight(steps.size());
+  for (std::size_t i = 0; i < weight.size(); ++i)
+    weight[i] = static_cast<float>(steps.at(i)) * scales[i / static_cast<std::size_t>(inputs)];
+  Value result = linear(node, rows, std::move(weight), steps.dims[0], {});
+  node.lower.model.network.nodes[static_cast<std::size_t>(result.edge.node)].op.dynamic = true;
+  return {result};
+}
+
 constexpr HandlerRow matrix_rows[] = {
-    {"Einsum", einsum},      {"Gemm", gemm},     {"LayerNormalization", layer_norm},
-    {"LogSoftmax", softmax}, {"MatMul", matmul}, {"RMSNormalization", rms_norm},
-    {"Softmax", softmax},
+    {dynamic_product, dynamic_matmul},  {"Einsum", einsum},      {"Gemm", gemm},
+    {"LayerNormalization", layer_norm}, {"LogSoftmax", softmax}, {"MatMul", matmul},
+    {"RMSNormalization", rms_norm},     {"Softmax", softmax},
 };
 
 }  // namespace

@@ -15,23 +15,36 @@ Ints extent(const std::vector<float>& values) {
   return {static_cast<std::int64_t>(values.size())};
 }
 
+std::vector<std::int8_t> steps_of(const Op& op, const Parameters& parameters,
+                                  const std::vector<float>& scales) {
+  std::vector<std::int8_t> steps(parameters.weight.size());
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    steps[i] = static_cast<std::int8_t>(
+        std::lround(parameters.weight[i] / scales[channel_of_weight(op, i)]));
+  return steps;
+}
+
 }  // namespace
+
+Int8Weight write_int8_steps(GraphWriter& graph, const std::string& name, const Op& op,
+                            const Parameters& parameters, const Ints& dims) {
+  const std::vector<float> scales = weight_scales(op, parameters);
+  return {graph.int8_tensor(name + "/steps", dims, steps_of(op, parameters, scales)),
+          graph.tensor(name + "/scale", extent(scales), scales)};
+}
 
 std::string write_int8_weight(GraphWriter& graph, const std::string& name, const Op& op,
                               const Parameters& parameters, const Ints& dims) {
-  const std::vector<float> scales = weight_scales(op, parameters);
-  std::vector<std::int8_t> steps(parameters.weight.size());
-  std::vector<float> values(parameters.weight.size());
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const float scale = scales[channel_of_weight(op, i)];
-    steps[i] = static_cast<std::int8_t>(std::lround(parameters.weight[i] / scale));
-    values[i] = static_cast<float>(steps[i]) * scale;
+  if (op.kind != OpKind::conv_transpose2d) {
+    const Int8Weight weight = write_int8_steps(graph, name, op, parameters, dims);
+    return graph.add("DequantizeLinear", {weight.steps, weight.scale}, name, by_channel);
   }
-  if (op.kind == OpKind::conv_transpose2d) return graph.tensor(name, dims, values);
-  return graph.add("DequantizeLinear",
-                   {graph.int8_tensor(name + "/steps", dims, steps),
-                    graph.tensor(name + "/scale", extent(scales), scales)},
-                   name, by_channel);
+  const std::vector<float> scales = weight_scales(op, parameters);
+  const std::vector<std::int8_t> steps = steps_of(op, parameters, scales);
+  std::vector<float> values(steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    values[i] = static_cast<float>(steps[i]) * scales[channel_of_weight(op, i)];
+  return graph.tensor(name, dims, values);
 }
 
 std::string write_int8_bias(GraphWriter& graph, const std::string& name, const Op& op,

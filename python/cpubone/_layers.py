@@ -40,6 +40,8 @@ ACTIVATIONS: Dict[str, Callable[[Tensor], Tensor]] = {
 def convolution(op: _core.Op, bias: bool, kernel: Optional[int] = None) -> nn.Module:
     """The bare convolution or linear layer of an operator; with `kernel=1` a 1x1 beside it."""
     in_channels, out_channels = op.inputs[0][3], op.output[3]
+    if op.dynamic:
+        raise ValueError(f'op "{op}": it multiplies int8; PyTorch gets the network that was quantised, in float32')
     if op.kind == "linear":
         return nn.Linear(in_channels, out_channels, bias=bias)
     if op.kind == "partial_conv2d":

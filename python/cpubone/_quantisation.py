@@ -31,7 +31,9 @@ class Comparison(NamedTuple):
 class Quantised:
     """A network in int8; `network` runs in an `Executor`, and is saved, like any other.
 
-    Its inputs and outputs are float32. `floats` are the operators that stay float32, each with the reason.
+    Its inputs and outputs are float32. `floats` are the operators that stay float32, each with the reason; `dynamic` are
+    the linear layers between such that read and write float32, and multiply int8: they quantise what they read, pixel by
+    pixel, while they run. XNNPACK 2022-02 has none.
     """
 
     def __init__(self, original: Network, core: _core.QuantisedNetwork, weights: Mapping[str, Any]) -> None:
@@ -40,6 +42,7 @@ class Quantised:
         self._weights = dict(weights)
         self.network: Network = Network(core.network, self._weights)
         self.floats: List[Tuple[str, str]] = core.floats
+        self.dynamic: List[str] = [node.name for node in self.network.nodes if node.op.dynamic]
 
     def compare(self, images: Any, *, layout: str = "nhwc", threads: int = 1) -> Comparison:
         """Runs both precisions on `images`, as `Executor.run` takes them: better others than it was calibrated on."""
@@ -94,7 +97,8 @@ class PrecisionComparison:
 
     def rows(self) -> Rows:
         """One dict an operator of the int8 network: node, stage, op, engine, f32_ms and f16_ms (0 for
-        conversions), int8_ms, reason (why it stays float32; empty where it does not)."""
+        conversions), int8_ms, reason (why it stays float32; empty where it does not). `op` says `dynamic` of a linear
+        layer that quantises what it reads while it runs."""
         return [dict(row) for row in self._rows]
 
     def _repr_html_(self) -> str:

@@ -82,6 +82,7 @@ void register_ops(py::module_& m) {
       .def_readonly("windows", &Op::windows)
       .def_readonly("begin", &Op::begin)
       .def_readonly("conv_channels", &Op::conv_channels)
+      .def_readonly("dynamic", &Op::dynamic)
       .def_readonly("bias", &Op::bias)
       .def_property_readonly("activation", [](const Op& op) { return name(op.activation); })
       .def_property_readonly("dtype", [](const Op& op) { return name(op.dtype()); })

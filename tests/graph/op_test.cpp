@@ -29,6 +29,8 @@ const char* const lines[] = {
     "channel_shuffle 1x28x28x116->1x28x28x116 g2 f32",
     "batch_norm 1x28x28x64->1x28x28x64 act=relu f32",
     "attention 1x14x14x288,1x12x49x49->1x14x14x96 heads=3 windows=4 f32",
+    "linear 1x1x197x384->1x1x197x1152 dynamic act=relu f32",
+    "linear 1x1x197x384->1x1x197x1152 dynamic nobias f32",
 };
 }  // namespace
 
@@ -63,6 +65,7 @@ TEST_CASE("MACs and parameters of each kind equal hand-worked values", "[space]"
   CHECK(count(lines[10]) == Pair{0, 192});
   CHECK(count(lines[13]) == Pair{0, 0});
   CHECK(count(lines[18]) == Pair{0, 128});
+  CHECK(count(lines[20]) == Pair{197 * 384 * 1152, 384 * 1152 + 1152});
   CHECK(count("matmul 1x6x49x32,1x6x49x32->1x6x49x49 transposed") == Pair{6 * 49 * 49 * 32, 0});
   CHECK(count("constant ->1x2x3x4") == Pair{0, 24});
   CHECK(count("rms_norm 1x14x14x96->1x14x14x96") == Pair{0, 96});
@@ -125,6 +128,10 @@ TEST_CASE("a wrong operator is refused with what, got and expected", "[space]") 
   refuses("linear 1x1x1x4->1x1x1x4 windows=2", "linear does not take windows");
   refuses("linear 1x1x1x4->1x1x1x4 k3x3", "linear does not take a kernel");
   refuses("activation 1x8x8x4->1x8x8x4", "activation needs act=");
+  refuses("linear 1x1x1x4->1x1x1x4 dynamic qs8",
+          "a dynamic linear layer reads and writes f32, got qs8");
+  refuses("linear 1x1x1x4->1x1x1x4 f16 dynamic", "reads and writes f32, got f16");
+  refuses("conv2d 1x8x8x4->1x8x8x4 dynamic", "conv2d does not take dynamic quantisation");
   refuses("partial_conv2d 1x8x8x4->1x8x8x4 k3x3 s1 p0,0,0,0 conv=1", "must keep the resolution");
 }
 

@@ -1,5 +1,7 @@
 #include "graph/quantise.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -13,9 +15,14 @@ using namespace cpubone;
 
 namespace {
 
-/// Everything but softmax and normalisations.
+/// Everything but softmax, attention and normalisations; no dynamic layers.
 bool runs_most(const Op& op) {
-  return op.kind != OpKind::softmax && !is_norm(op.kind);
+  return !op.dynamic && op.kind != OpKind::softmax && op.kind != OpKind::attention &&
+         !is_norm(op.kind);
+}
+
+bool runs_dynamic_ones_too(const Op& op) {
+  return op.dynamic || runs_most(op);
 }
 
 /// A calibration in which every tensor has one range.
@@ -40,6 +47,30 @@ const Op& op_of(const Network& network, const std::string& name) {
 }
 
 using Names = std::vector<std::string>;
+
+Names dynamic_layers(const Network& network) {
+  Calibration calibration = all(network, {-1, 1});
+  Names layers;
+  for (const Node& node : quantise(network, calibration, runs_dynamic_ones_too).network.nodes)
+    if (node.op.dynamic) layers.push_back(node.name);
+  return layers;
+}
+
+/// Nodes in a row, the first of which reads the input.
+Network chain(std::initializer_list<const char*> ops) {
+  Network network;
+  network.name = "chain";
+  for (const char* op : ops) {
+    const int last = static_cast<int>(network.nodes.size()) - 1;
+    network.nodes.push_back({fmt::format("n{}", last + 1),
+                             "",
+                             parse_op(op),
+                             {last < 0 ? Edge(network_input, 0) : Edge(last)}});
+  }
+  network.inputs = network.nodes.front().op.inputs;
+  network.outputs = {static_cast<int>(network.nodes.size()) - 1};
+  return network;
+}
 
 }  // namespace
 
@@ -141,6 +172,100 @@ TEST_CASE("a tensor is converted once for all that read it", "[quantise]") {
   const QuantisedNetwork q = quantise(network, all(network, {-1, 1}), runs_most);
   CHECK(names(q.network) == Names{"input0.quantise", "stem.conv", "stem.conv.dequantise",
                                   "stem.norm", "stem.norm2", "stem.add"});
+}
+
+TEST_CASE("a wide linear layer between floats becomes dynamic where it runs so", "[quantise]") {
+  NetworkBuilder b("net", "test", {1, 14, 14, 16});
+  const int x = b.conv2d(network_input, "patches", {.out_channels = 192});
+  const int norm = b.layer_norm(x, "norm");
+  const int mixed = b.attention(b.linear(norm, "qkv", 576), "attention", 3);
+  const Network network = b.finish(b.add(x, b.linear(mixed, "projection", 192), "add"));
+  const QuantisedNetwork q = quantise(network, all(network, {-1, 1}), runs_dynamic_ones_too);
+  CHECK(names(q.network) == Names{"input0.quantise", "stem.patches", "stem.patches.dequantise",
+                                  "stem.norm", "stem.qkv", "stem.attention",
+                                  "stem.attention.quantise", "stem.projection", "stem.add",
+                                  "stem.add.dequantise"});
+  CHECK(text(op_of(q.network, "stem.qkv")) == "linear 1x14x14x192->1x14x14x576 dynamic f32");
+  CHECK(op_of(q.network, "stem.projection").dtype() == DType::qs8);
+  CHECK(q.floats ==
+        std::vector<FloatOperator>{{"stem.norm", "layer_norm has no int8 kernel here"},
+                                   {"stem.attention", "attention has no int8 kernel here"}});
+  CHECK(op_of(quantise(network, all(network, {-1, 1}), runs_most).network, "stem.qkv").dtype() ==
+        DType::qs8);
+  CHECK_THROWS_WITH(quantise(q.network, all(q.network, {-1, 1}), runs_most),
+                    ContainsSubstring("node \"input0.quantise\" is qs8, only f32"));
+}
+
+TEST_CASE("a linear layer becomes dynamic only where that takes less time", "[quantise]") {
+  const auto between_norms = [](const char* norm, const char* linear, const char* end) {
+    return dynamic_layers(chain({norm, linear, end})).size();
+  };
+  CHECK(between_norms("layer_norm 1x9x9x192->1x9x9x192", "linear 1x9x9x192->1x9x9x576",
+                      "layer_norm 1x9x9x576->1x9x9x576") == 1);
+  CHECK(between_norms("layer_norm 1x9x9x191->1x9x9x191", "linear 1x9x9x191->1x9x9x576",
+                      "layer_norm 1x9x9x576->1x9x9x576") == 0);
+  CHECK(between_norms("layer_norm 1x9x9x192->1x9x9x192", "linear 1x9x9x192->1x9x9x575",
+                      "layer_norm 1x9x9x575->1x9x9x575") == 0);
+  CHECK(between_norms("layer_norm 1x1x1x192->1x1x1x192", "linear 1x1x1x192->1x1x1x192",
+                      "layer_norm 1x1x1x192->1x1x1x192") == 1);
+  CHECK(between_norms("layer_norm 1x1x1x192->1x1x1x192", "linear 1x1x1x192->1x1x1x191",
+                      "layer_norm 1x1x1x191->1x1x1x191") == 0);
+}
+
+TEST_CASE("a linear layer is dynamic only where all that read it stay f32", "[quantise]") {
+  const char* norm = "layer_norm 1x1x1x192->1x1x1x192";
+  const char* linear = "linear 1x1x1x192->1x1x1x192";
+  const char* gelu = "activation 1x1x1x192->1x1x1x192 act=gelu";
+  const char* view = "reshape 1x1x1x192->1x1x1x192";
+  const char* softmax = "softmax 1x1x1x192->1x1x1x192";
+  const char* conv = "conv2d 1x1x1x192->1x1x1x8 k1x1 s1 p0,0,0,0 g1";
+  CHECK(dynamic_layers(chain({norm, linear})) == Names{"n1"});  // outputs of networks are f32
+  CHECK(dynamic_layers(chain({norm, linear, view, softmax})) == Names{"n1"});
+  CHECK(dynamic_layers(chain({norm, linear, view, conv})).empty());
+  CHECK(dynamic_layers(chain({norm, linear, gelu, linear})).empty());  // an MLP
+  CHECK(dynamic_layers(chain({linear, norm})) == Names{"n0"});         // reads the input
+  CHECK(dynamic_layers(chain({linear, linear, norm})).empty());
+  Network forked = chain({norm, linear, view, softmax});
+  forked.nodes.push_back({"fork", "", parse_op(conv), {2}});
+  forked.outputs.emplace_back(4);
+  CHECK(dynamic_layers(forked).empty());
+  // What another layer reads in int8 anyway costs no conversion.
+  Network shared = chain({norm, linear, linear, norm});
+  shared.nodes.push_back({"second", "", parse_op(linear), {0}});
+  shared.outputs.emplace_back(4);
+  CHECK(dynamic_layers(shared).empty());
+}
+
+TEST_CASE("sums of what a linear layer gives are f32 only if all that they add is", "[quantise]") {
+  const char* norm = "layer_norm 1x1x1x192->1x1x1x192";
+  const char* linear = "linear 1x1x1x192->1x1x1x192";
+  Network network = chain({norm, linear});
+  const auto add = [&](const Edge& other) {
+    Network whole = network;
+    const int sum = static_cast<int>(whole.nodes.size());
+    whole.nodes.push_back({"sum", "", parse_op("add 1x1x1x192,1x1x1x192->1x1x1x192"), {1, other}});
+    whole.nodes.push_back({"end", "", parse_op(norm), {sum}});
+    whole.outputs = {sum + 1};
+    return dynamic_layers(whole);
+  };
+  CHECK(add(0) == Names{"n1"});
+  CHECK(add(Edge(network_input, 0)).empty());  // has to be converted anyway
+  network.nodes.push_back({"bias", "", parse_op("constant ->1x1x1x192"), {}});
+  CHECK(add(2) == Names{"n1"});
+  network.nodes[2] = {"mlp", "", parse_op("linear 1x1x1x192->1x1x1x192"), {0}};
+  CHECK(add(2).empty());
+}
+
+TEST_CASE("weights of a dynamic layer have steps of their own, biases none", "[quantise]") {
+  const Op op = parse_op("linear 1x1x1x2->1x1x1x3 dynamic");
+  const std::vector<float> scales =
+      weight_scales(op, {{1.27F, -0.5F, 0, 0, 1e-9F, -2.54e-9F}, {1e9F, 1e9F, 1e9F}, {}, {}});
+  CHECK(scales[0] == Approx(0.01F));
+  CHECK(scales[1] == std::numeric_limits<float>::min());
+  CHECK(scales[2] == Approx(2e-11F));
+  // A byte a weight, four a bias, and as many a scale.
+  CHECK(weight_bytes(op) == 6 + 3 * 4 + 3 * 4);
+  CHECK(input_bytes(op) == 8);
 }
 
 TEST_CASE("only f32 networks with their own calibration can be quantised", "[quantise]") {

@@ -118,7 +118,21 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=gelu qs8") == "int8 activation");  // all are tables
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=sigmoid qs8") == "int8 activation");
   CHECK(of("quantise 1x7x7x8:f32->1x7x7x8:qs8") == "quantise");
+  CHECK(of("linear 1x1x49x192->1x1x49x192 dynamic") == "int8 dynamic linear");
+  CHECK(of("linear 1x1x1x192->1x1x1x192 dynamic") == "int8 dynamic linear");
   CHECK(of("dequantise 1x7x7x8:qs8->1x7x7x8:f32") == "dequantise");
+}
+
+TEST_CASE("a dynamic layer reads and writes floats, and multiplies bytes", "[predictor]") {
+  const Op dynamic = parse_op("linear 1x1x49x192->1x1x49x64 dynamic");
+  const CpuTraits cpu = cpu_traits({});
+  const Work work = facts(dynamic, cpu).work;
+  CHECK(facts(dynamic, cpu).matrix_product);
+  CHECK(work.weight_bytes == 192 * 64 + 8 * 64);
+  // As floats, then as bytes, which are written and read.
+  CHECK(work.activation_bytes == 49 * (4 * (192 + 64) + 2 * 192));
+  CHECK(work.padded_macs ==
+        facts(parse_op("linear 1x1x49x192->1x1x49x64 qs8"), cpu).work.padded_macs);
 }
 
 TEST_CASE("int8 kernels take several input channels at once, and 9 taps at least", "[predictor]") {

@@ -647,6 +647,43 @@ TEST_CASE("a predictor of a profile in int8 predicts networks as they run in int
   CHECK(predict(predictor, in_precision(network, DType::qs8)).latency.ms == predicted.latency.ms);
 }
 
+TEST_CASE("networks are predicted with dynamic layers where such were measured", "[predictor]") {
+  Network network;
+  network.nodes = {{"norm", "", parse_op("layer_norm 1x1x49x256->1x1x49x256"), {network_input}},
+                   {"qkv", "", parse_op("linear 1x1x49x256->1x1x49x768"), {0}},
+                   {"end", "", parse_op("layer_norm 1x1x49x768->1x1x49x768"), {1}}};
+  network.inputs = network.nodes[0].op.inputs;
+  network.outputs = {2};
+  Profile profile = int8_profile();
+  std::erase_if(profile.ops, [](const OpRecord& record) { return record.op.dynamic; });
+  const auto layers = [&] {
+    std::vector<std::string> names;
+    for (const OpPrediction& op : predict(fit_predictor(profile), network).ops)
+      names.push_back(op.node + (op.op.dynamic ? " dynamic" : ""));
+    return names;
+  };
+  CHECK(layers() ==
+        std::vector<std::string>{"norm", "norm.quantise", "qkv", "qkv.dequantise", "end"});
+  for (const int tokens : {1, 49, 100, 196})
+    for (const int in : {192, 256, 384, 768})
+      for (const int out : {256, 768}) {
+        const Op op =
+            parse_op(fmt::format("linear 1x1x{0}x{1}->1x1x{0}x{2} dynamic", tokens, in, out));
+        profile.ops.push_back({op, "xnnpack", timing(imagined_ns(op))});
+      }
+  CHECK(layers() == std::vector<std::string>{"norm", "qkv dynamic", "end"});
+  const Predictor predictor = fit_predictor(profile);
+  CHECK(knows_dynamic(predictor));
+  const Op qkv = predict(predictor, network).ops[1].op;
+  CHECK(estimate(predictor, qkv).ns == Approx(imagined_ns(qkv)).epsilon(0.05));
+  const PrecisionComparison compared =
+      predict_precisions(std::vector{exact_predictor(), predictor}, network);
+  CHECK(compared.parts[1].op.dynamic);
+  CHECK(compared.parts[1].reason.empty());
+  CHECK_THROWS_WITH(estimate(exact_predictor(), qkv),
+                    ContainsSubstring("it is int8, and the predictor knows f32"));
+}
+
 TEST_CASE("predictions in f32 and int8 are compared node by node", "[predictor]") {
   const std::vector<Predictor> both{exact_predictor(), fit_predictor(int8_profile())};
   const Network network = random_network(703);

@@ -101,6 +101,34 @@ TEST_CASE("a plan for int8 has operators of every class that networks in int8 ha
   CHECK(classes["int8 wide depthwise"] > 5);
 }
 
+TEST_CASE("a plan for a runtime with dynamic layers has such, and is else the same", "[plan]") {
+  const std::vector<Op> plan = sampling_plan(1, 600, DType::qs8, true);
+  int dynamic = 0;
+  for (const Op& op : plan) {
+    CHECK_NOTHROW(check(op));
+    CHECK(parse_op(text(op)) == op);
+    if (!op.dynamic) continue;
+    ++dynamic;
+    CHECK(op_class(op) == dynamic_class);
+    // As `quantise` makes them: the first layer of a network, whose output is its own.
+    Network network;
+    Op f32 = op;
+    f32.dynamic = false;
+    network.inputs = op.inputs;
+    network.nodes = {{"op", "", f32, {network_input}}};
+    network.outputs = {0};
+    CHECK(in_precision(network, DType::qs8, true).nodes[0].op == op);
+  }
+  CHECK(dynamic > 10);
+  const auto any_dynamic = [](const std::vector<Op>& ops) {
+    return std::any_of(ops.begin(), ops.end(), [](const Op& op) { return op.dynamic; });
+  };
+  CHECK_FALSE(any_dynamic(sampling_plan(1, 600, DType::qs8, false)));
+  CHECK_FALSE(any_dynamic(sampling_plan(1, 600, DType::f32, true)));
+  CHECK(any_dynamic(next_operators(
+      {}, [](const Op&) { return 1.0; }, 300, 1, DType::qs8, true)));
+}
+
 TEST_CASE("a plan refuses counts out of range", "[plan]") {
   CHECK_THROWS_MATCHES(sampling_plan(1, 0), std::invalid_argument,
                        Message("a plan has 1..100000 operators, got 0"));

@@ -40,6 +40,13 @@ def test_what_stays_float_is_named_with_a_reason(quantised):
     names = {node.name for node in quantised.network.nodes}
     assert set(reasons) <= names
     assert "input0.quantise" in names
+    assert quantised.dynamic == []  # it has no wide linear layer between floats
+
+
+def test_a_dynamic_layer_is_known_by_its_text():
+    op = cpubone._core.Op("linear 1x1x49x192->1x1x49x576 dynamic f32")
+    assert op.dynamic and not cpubone._core.Op("linear 1x1x49x192->1x1x49x576 f32").dynamic
+    assert op.weight_bytes == 192 * 576 + 8 * 576
 
 
 def test_outputs_of_int8_nodes_are_real_numbers(nano, quantised, images):

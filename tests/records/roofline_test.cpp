@@ -34,6 +34,12 @@ TEST_CASE("data allows the peak where reading it takes less than half as long", 
   CHECK_FALSE(data_allows_peak({}, dense));
 }
 
+TEST_CASE("the peak of f32 is none of dynamic layers, which multiply bytes", "[roofline]") {
+  const Op linear = parse_op("linear 1x1x100x1000->1x1x100x1000 dynamic f32");
+  CHECK(share_of_peak(roofline, linear, 1e6) == 0);
+  CHECK_FALSE(limited_by_kernel(roofline, linear, 1e9));
+}
+
 TEST_CASE("a dense operator below half of the peak is limited by its kernel", "[roofline]") {
   CHECK(limited_by_kernel(roofline, dense, 2.1 * at_peak_ns));
   CHECK_FALSE(limited_by_kernel(roofline, dense, 1.9 * at_peak_ns));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <set>
@@ -19,10 +20,13 @@
 #include "runtime/xnnpack_traits.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/runtime/dynamic_layer.hpp"
 #include "tests/runtime/one_operator.hpp"
 #include "tests/runtime/reference.hpp"
 
 using namespace cpubone;
+using cpubone::test::distances_of_dynamic;
+using cpubone::test::in_steps;
 using cpubone::test::reference;
 using cpubone::test::Values;
 
@@ -43,28 +47,6 @@ Values real(const Bytes& bytes, const Quantisation& q) {
 int to_int8(double value, const Quantisation& q) {
   return static_cast<int>(
       std::clamp(std::nearbyint(value / double{q.scale}) + q.zero_point, -128.0, 127.0));
-}
-
-/// Weights in 127 steps a channel, and biases in those of the products.
-Parameters in_steps(const Op& op, Parameters p) {
-  if (!schema(op.kind).has_weights) return p;
-  const std::size_t channels = static_cast<std::size_t>(
-      op.kind == OpKind::partial_conv2d ? op.conv_channels : op.output().c);
-  const std::size_t of_channel = p.weight.size() / channels;
-  for (std::size_t c = 0; c < channels; ++c) {
-    double largest = 0;
-    for (std::size_t i = 0; i < of_channel; ++i)
-      largest = std::max(largest, std::abs(double{p.weight[c * of_channel + i]}));
-    const double step = largest / 127;
-    for (std::size_t i = 0; i < of_channel; ++i) {
-      float& weight = p.weight[c * of_channel + i];
-      weight = static_cast<float>(std::round(double{weight} / step) * step);
-    }
-    if (p.bias.empty()) continue;
-    const double bias_step = step * double{quantisation_of(op.inputs[0]).scale};
-    p.bias[c] = static_cast<float>(std::round(double{p.bias[c]} / bias_step) * bias_step);
-  }
-  return p;
 }
 
 /// Largest distance, in steps, of what the executor computes from the slow reference.
@@ -240,6 +222,28 @@ TEST_CASE("channels of zeros, and next to nothing beside their bias, are exact i
 TEST_CASE("outputs that are next to nothing do not stop an int8 convolution", "[int8]") {
   CHECK(steps_off("conv2d 1x4x4x8:qs8/0.03/5->1x4x4x3:qs8/1e-09/0 k1x1 s1 p0,0,0,0 g1 nobias") ==
         0);
+}
+
+TEST_CASE("a dynamic layer multiplies what it quantised pixel by pixel", "[int8]") {
+  std::vector<Backends> all{backends()};
+  if (const char* library = std::getenv("CPUBONE_XNNPACK_LIBRARY"))
+    all.push_back(find_runtime("xnnpack", library));
+  for (const std::string line : {"linear 1x2x9x200->1x2x9x70 dynamic f32",
+                                 "linear 1x1x1x37->1x1x1x9 dynamic nobias act=relu f32",
+                                 "linear 1x1x5x64->1x1x5x33 dynamic act=relu6 f32"})
+    for (const Backends on : all) {
+      INFO(line);
+      const Network network = network_of(parse_op(line));
+      REQUIRE(runs_dynamic(on) == (on.front()->identity().find("git2022") == std::string::npos));
+      if (!runs_dynamic(on)) {
+        CHECK_THROWS_WITH(plan(network, on),
+                          ContainsSubstring("no backend of this build runs it; XNNPACK quantises "
+                                            "what a dynamic layer reads since 2024-11"));
+        continue;
+      }
+      const auto [to_reference, to_f32] = distances_of_dynamic(network.nodes[0].op, on);
+      CHECK(to_reference < 0.1 * to_f32);
+    }
 }
 
 TEST_CASE("values of a tensor are to be had in its type only", "[int8]") {

@@ -13,6 +13,7 @@
 #include "runtime/precision.hpp"
 #include "space/zoo.hpp"
 #include "tests/catch.hpp"
+#include "tests/runtime/dynamic_layer.hpp"
 
 using namespace cpubone;
 
@@ -82,6 +83,14 @@ TEST_CASE("ONNX Runtime runs the quantised network", "[onnxruntime]") {
   const Network nano = find_network("cpubone-nano");
   const auto images = random_images(nano, 1);
   CHECK(difference(quantise(nano, random_parameters(), images, threads(1)).network) < 0.05);
+}
+
+TEST_CASE("ONNX Runtime runs the function that a dynamic layer is exported as", "[onnxruntime]") {
+  for (const char* line :
+       {"linear 1x2x9x200->1x2x9x70 dynamic", "linear 1x1x1x37->1x1x1x9 dynamic nobias act=relu"}) {
+    const auto [to_reference, to_f32] = test::distances_of_dynamic(parse_op(line), onnxruntime());
+    CHECK(to_reference < 0.01 * to_f32);
+  }
 }
 
 TEST_CASE("a network is a single step on ONNX Runtime", "[onnxruntime]") {

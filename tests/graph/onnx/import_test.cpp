@@ -376,3 +376,28 @@ TEST_CASE("data in other files is read from below the model's folder alone", "[o
   std::filesystem::create_symlink("/etc/passwd", folder.path() / "link");
   CHECK_THROWS_WITH(with_data("link", "0"), ContainsSubstring("must be below the model's folder"));
 }
+
+TEST_CASE("weights of a dynamic product must fit its rows", "[onnx][int8]") {
+  const auto reason = [](const Ints& dims, const std::vector<std::int8_t>& steps,
+                         const std::vector<float>& scales) {
+    const OnnxImport import = import_onnx(
+        model([&](GraphWriter& g) {
+          g.input("x", {1, 2, 3});
+          g.add("DynamicMatMul",
+                {"x", g.int8_tensor("w", dims, steps), g.tensor("s", {std::ssize(scales)}, scales)},
+                "y");
+          g.set_domain("cpubone");
+          g.add("Relu", {"x"}, "z");
+          g.output("z", {1, 2, 3});
+        }),
+        "test");
+    return import.unsupported.empty() ? "" : import.unsupported[0].reason;
+  };
+  const std::string expected =
+      "weights that are not a scale and as many steps as a row for each output";
+  CHECK(reason({2, 3}, {1, 2, 3, 4, 5, 6}, {1, 1}) == "");
+  CHECK(reason({3, 2}, {1, 2, 3, 4, 5, 6}, {1, 1, 1}) == expected);
+  CHECK(reason({2, 3}, {1, 2, 3, 4, 5, 6}, {1}) == expected);
+  CHECK(reason({6}, {1, 2, 3, 4, 5, 6}, {1}) == expected);
+  CHECK(reason({0, 3}, {}, {}) == expected);
+}

@@ -1,5 +1,6 @@
 #include "graph/onnx/onnx.hpp"
 
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -120,4 +121,26 @@ TEST_CASE("a network in int8 comes back from ONNX as it was", "[onnx]") {
     const OnnxImport again = import_onnx(to_onnx(back.network, parameters_of(back)), network.name);
     CHECK(difference(again.model.network, network) == "");
   }
+}
+
+TEST_CASE("dynamic layers come back from ONNX as they were", "[onnx][int8]") {
+  Network network;
+  network.name = "dynamic";
+  network.nodes = {{"norm", "", parse_op("layer_norm 1x2x7x192->1x2x7x192"), {network_input}},
+                   {"qkv", "", parse_op("linear 1x2x7x192->1x2x7x48 dynamic act=relu"), {0}},
+                   {"row", "", parse_op("linear 1x2x7x48->1x2x7x9 dynamic nobias"), {1}},
+                   {"end", "", parse_op("softmax 1x2x7x9->1x2x7x9"), {2}}};
+  network.inputs = network.nodes[0].op.inputs;
+  network.outputs = {3};
+  const Model back = exported_and_imported(network);
+  CHECK(difference(back.network, network) == "");
+  const OnnxImport again = import_onnx(to_onnx(back.network, parameters_of(back)), network.name);
+  CHECK(difference(again.model.network, network) == "");
+  CHECK(again.model.parameters == back.parameters);
+  // In steps that 127 are the largest weight of, of each channel.
+  const std::vector<float> weight = random_parameters()(network.nodes[1]).weight;
+  const std::vector<float> scales = weight_scales(network.nodes[1].op, {weight, {}, {}, {}});
+  for (std::size_t i = 0; i < weight.size(); ++i)
+    CHECK(back.parameters.at("qkv").weight[i] ==
+          std::round(weight[i] / scales[i / 192]) * scales[i / 192]);
 }
