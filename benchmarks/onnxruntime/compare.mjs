@@ -34,6 +34,9 @@ try {
   process.exit(0);
 }
 
+/// Threads of either wait for work a while before they sleep, and with several threads would take the other's CPUs.
+const threadsAsleep = () => new Promise((resolve) => setTimeout(resolve, threads === 1 ? 0 : 100));
+
 const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -131,6 +134,7 @@ for (const name of networks) {
     const theirsCpu = [];
     const oursCpu = [];
     for (let round = 0; round < rounds; ++round) {
+      await threadsAsleep();
       // The first run after the other's turn finds cold caches.
       await timed(session, feeds);
       for (let i = 0; i < runs; ++i) {
@@ -138,6 +142,7 @@ for (const name of networks) {
         theirs.push(ns - overhead);
         theirsCpu.push(cpuNs - overhead);
       }
+      await threadsAsleep();
       const answer = await peer.run(runs + 1);
       ours.push(...answer.ns.slice(1));
       oursCpu.push(...answer.cpu_ns.slice(1));
