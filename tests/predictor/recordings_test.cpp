@@ -15,7 +15,8 @@ TEST_CASE("predictors of recorded machines err no more than they did", "[predict
       load_recordings(std::filesystem::path(CPUBONE_FIXTURES) / "machines");
   const auto bounds = GENERATE(
       Bounds{"zen3-busy/profile", 0.075, 0.75}, Bounds{"zen3-huge-pages/profile", 0.03, 0.85},
-      Bounds{"zen3-busy-upstream/profile", 0.13, 0.5}, Bounds{"zen4/profile", 0.03, 0.85});
+      Bounds{"zen3-busy-upstream/profile", 0.13, 0.5}, Bounds{"zen4/profile", 0.03, 0.85},
+      Bounds{"zen4-two-threads/profile", 0.09, 0.75});
   INFO(bounds.recording);
   const auto found = std::find_if(recordings.begin(), recordings.end(),
                                   [&](const Recording& r) { return r.name == bounds.recording; });
