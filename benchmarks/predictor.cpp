@@ -19,6 +19,7 @@
 #include "predictor/predictor.hpp"
 #include "profiler/handover.hpp"
 #include "profiler/heap.hpp"
+#include "profiler/host_profile.hpp"
 #include "profiler/measure.hpp"
 #include "profiler/plan.hpp"
 #include "profiler/statistics.hpp"
@@ -33,8 +34,8 @@ using namespace cpubone;
 
 namespace {
 
-constexpr int spread_ops = 600;
-constexpr int unsure_ops = 500;
+constexpr int spread_ops = host_profile_spread_ops;
+constexpr int unsure_ops = host_profile_unsure_ops;
 constexpr int trained_ops = spread_ops + unsure_ops;
 constexpr int held_out_ops = 150;
 constexpr int few = 30;

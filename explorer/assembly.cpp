@@ -14,7 +14,6 @@
 #include "explorer/pareto.hpp"
 #include "explorer/predicted_studies.hpp"
 #include "predictor/features.hpp"
-#include "runtime/precision.hpp"
 #include "space/published.hpp"
 #include "space/zoo.hpp"
 
@@ -265,7 +264,7 @@ std::vector<BreakdownRow> break_down(const Network& network, const LatencyModel&
   std::vector<BreakdownRow> rows;
   std::vector<std::array<double, bound_count>> bound_ns;  // of each row, by bound
   LatencyTerms total;
-  for (const Node& node : lowered(network, latency.precision, latency.dynamic).nodes) {
+  for (const Node& node : lowered(network, latency).nodes) {
     const LatencyTerms terms = latency.op_terms(node.op);
     total += terms;
     const std::string op = op_class(node.op);
@@ -302,7 +301,7 @@ ResultNetwork rebuild(const std::string& zoo_name, const Network& network,
   n.params = params(network);
   n.macs = macs(network);
   n.resolution = network.inputs[0].shape.h;
-  n.weight_bytes = weight_bytes(lowered(network, latency.precision, latency.dynamic));
+  n.weight_bytes = weight_bytes(lowered(network, latency));
   n.peak_activation_bytes = peak_activation_bytes(with_dtype(network, latency.precision));
   for (const CpuboneConfig& member : cpubone_family())
     if (member.name == zoo_name) n.description = describe(member);

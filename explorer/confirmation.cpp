@@ -7,7 +7,6 @@
 
 #include "explorer/correction.hpp"
 #include "explorer/pareto.hpp"
-#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -79,7 +78,7 @@ std::vector<Op> unsure_ops(std::span<const Network> networks, const LatencyModel
                            std::size_t most) {
   std::map<std::string, std::pair<double, Op>> unsure;  // spread in ns, over all networks
   for (const Network& network : networks)
-    for (const Node& node : lowered(network, model.precision, model.dynamic).nodes) {
+    for (const Node& node : lowered(network, model).nodes) {
       const LatencyTerms t = model.op_terms(node.op);
       const double spread_ns = std::sqrt(t.independent_ns2 + t.shared_ns * t.shared_ns);
       if (spread_ns <= known_spread * t.ops_ns) continue;

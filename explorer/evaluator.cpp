@@ -14,7 +14,6 @@
 
 #include "graph/passes.hpp"
 #include "graph/schema.hpp"
-#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -122,7 +121,7 @@ class ExecutedUnits {
   /// `begins` are of `whole`, of which `network` may be the backbone.
   ExecutedUnits(const Network& whole, std::span<const std::size_t> begins, const Network& network,
                 const LatencyModel& model)
-      : executed_(lowered(network, model.precision, model.dynamic)), units_(begins.size() - 1) {
+      : executed_(lowered(network, model)), units_(begins.size() - 1) {
     std::unordered_map<std::string_view, std::size_t> unit_of_name;
     for (std::size_t unit = 0; unit + 1 < begins.size(); ++unit)
       for (std::size_t i = begins[unit]; i < begins[unit + 1]; ++i)
@@ -168,8 +167,7 @@ class ExecutedUnits {
 
 LatencyTerms latency_terms(const Network& network, const LatencyModel& model) {
   LatencyTerms total;
-  for (const Node& node : lowered(network, model.precision, model.dynamic).nodes)
-    total += model.op_terms(node.op);
+  for (const Node& node : lowered(network, model).nodes) total += model.op_terms(node.op);
   return total;
 }
 

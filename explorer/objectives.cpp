@@ -7,6 +7,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "runtime/precision.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -16,6 +18,10 @@ constexpr std::array<std::string_view, objective_count> units{"ms", "%",  "M",  
                                                               "MB", "MB", "ms", "ms"};
 
 }  // namespace
+
+Network lowered(const Network& network, const LatencyModel& model) {
+  return lowered(network, model.precision, model.dynamic);
+}
 
 const LatencyEstimate& latency_on(const Evaluation& evaluation, std::size_t device) {
   return device == 0 ? evaluation.latency : evaluation.elsewhere.at(device - 1);

@@ -27,6 +27,8 @@ struct LatencyModel {
   DType precision = DType::f32;  ///< that networks run in
   bool dynamic = false;          ///< with dynamic layers where `quantise` makes them
 };
+/// The network as it is executed there.
+Network lowered(const Network& network, const LatencyModel& model);
 
 /// All that a search may look at.
 struct Evaluation {

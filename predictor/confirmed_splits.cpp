@@ -9,7 +9,6 @@
 #include <string>
 
 #include "graph/network.hpp"
-#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -38,8 +37,7 @@ std::vector<ChannelSplit> splits_to_measure(const Op& op, const CoExecutionCosts
 std::vector<ConfirmedSplit> confirm_splits(const CoExecutionPredictor& predictor,
                                            const Network& network, const TimeSplits& time) {
   const CoExecutionCosts costs = costs_within_network(predictor);
-  const Network executed =
-      lowered(network, predictor.cpu.settings.dtype, knows_dynamic(predictor.cpu));
+  const Network executed = lowered(network, predictor.cpu);
   std::vector<LayerSplit> layers;  // of each operator those to measure, one after the other
   for (const Op& op : distinct_ops(std::span(&executed, 1)))
     if (runs_on_coprocessor(predictor, op))

@@ -6,7 +6,6 @@
 
 #include "predictor/least_squares.hpp"
 #include "predictor/predictor.hpp"
-#include "runtime/precision.hpp"
 
 namespace cpubone {
 namespace {
@@ -34,8 +33,7 @@ class NetworkFit {
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
       LatencyTerms all;
-      for (const Node& node :
-           lowered(networks[k], predictor.settings.dtype, knows_dynamic(predictor)).nodes) {
+      for (const Node& node : lowered(networks[k], predictor).nodes) {
         if (node.op.kind == OpKind::constant) continue;  // nothing runs it
         const OpFacts f = facts(node.op, cpu);
         const ClassModel& model = model_of(predictor, node.op, f);

@@ -37,6 +37,10 @@ bool knows_dynamic(const Predictor& predictor) {
   return find_class(predictor, dynamic_class) != nullptr;
 }
 
+Network lowered(const Network& network, const Predictor& predictor) {
+  return lowered(network, predictor.settings.dtype, knows_dynamic(predictor));
+}
+
 const ClassModel& model_of(const Predictor& predictor, const Op& op, const OpFacts& facts) {
   const ClassModel* model = find_class(predictor, facts.op_class);
   if (model == nullptr && facts.work.macs == 0)
@@ -155,9 +159,7 @@ LatencyTerms terms(const Predictor& predictor, const Op& op) {
 
 LatencyTerms terms(const Predictor& predictor, const Network& network) {
   LatencyTerms total;
-  for (const Node& node :
-       lowered(network, predictor.settings.dtype, knows_dynamic(predictor)).nodes)
-    total += terms(predictor, node.op);
+  for (const Node& node : lowered(network, predictor).nodes) total += terms(predictor, node.op);
   return total;
 }
 
@@ -169,8 +171,7 @@ NetworkPrediction predict(const Predictor& predictor, const Network& network) {
   NetworkPrediction prediction;
   const CpuTraits cpu = cpu_traits(predictor.device);
   LatencyTerms total;
-  for (const Node& node :
-       lowered(network, predictor.settings.dtype, knows_dynamic(predictor)).nodes) {
+  for (const Node& node : lowered(network, predictor).nodes) {
     if (node.op.kind == OpKind::constant) continue;  // nothing runs it
     const OpFacts f = facts(node.op, cpu);
     const ClassModel& model = model_of(predictor, node.op, f);

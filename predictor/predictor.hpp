@@ -51,6 +51,8 @@ void calibrate_intervals(Predictor& predictor, std::span<const Network> networks
 
 /// Whether it was fitted to dynamic layers: where it is not, networks are predicted without such.
 bool knows_dynamic(const Predictor& predictor);
+/// The network as it is executed where the predictor is of, in its precision.
+Network lowered(const Network& network, const Predictor& predictor);
 
 /// The model of an operator's class; of one without MACs in whose class none was measured that of
 /// all without MACs. Throws cpubone::Error naming the class where there is none.

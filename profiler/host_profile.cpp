@@ -13,9 +13,6 @@
 namespace cpubone {
 namespace {
 
-// Operators that are spread evenly, and then those that a predictor made of them is least sure of.
-constexpr int spread_ops = 600;
-constexpr int unsure_ops = 500;
 constexpr double share_of_spread = 0.38;  // of the budget
 constexpr double share_of_unsure = 0.3;   // networks take the rest
 
@@ -23,8 +20,8 @@ std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& sprea
                                  const MeasureOptions& options) {
   std::vector<Op> known;
   for (const OpRecord& record : profile.ops) known.push_back(record.op);
-  return next_operators(known, spread_of(profile), unsure_ops, options.seed, profile.settings.dtype,
-                        runs_dynamic(options.backends));
+  return next_operators(known, spread_of(profile), host_profile_unsure_ops, options.seed,
+                        profile.settings.dtype, runs_dynamic(options.backends));
 }
 
 }  // namespace
@@ -86,7 +83,7 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
     return one;
   };
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
-  measure_ops(sampling_plan(options.seed, spread_ops, options.settings.dtype,
+  measure_ops(sampling_plan(options.seed, host_profile_spread_ops, options.settings.dtype,
                             runs_dynamic(options.backends)),
               part(".ops", share_of_spread), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))

@@ -22,6 +22,11 @@ std::filesystem::path host_profile_path(const MeasureSettings& settings);
 /// knows; 0 where there is none that can be read.
 double known_calibration_ns(const MeasureSettings& settings);
 
+/// Operators of a profile that are spread evenly, and then those that a predictor made of them is
+/// least sure of.
+inline constexpr int host_profile_spread_ops = 600;
+inline constexpr int host_profile_unsure_ops = 500;
+
 /// Makes a predictor of what was measured and tells where it is unsure.
 using MakeSpread = std::function<Spread(const Profile& measured)>;
 

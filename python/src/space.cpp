@@ -143,7 +143,7 @@ void register_networks(py::module_& m) {
       .def_property_readonly("weight_bytes", [](const Network& n) { return weight_bytes(n); })
       .def_property_readonly("peak_activation_bytes",
                              [](const Network& n) { return peak_activation_bytes(n); })
-      .def("executed", &lowered)
+      .def("executed", py::overload_cast<const Network&>(&lowered))
       .def("features", &feature_network)
       .def("at_resolution", &with_resolution, "height"_a, "width"_a)
       .def(
