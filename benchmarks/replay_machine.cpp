@@ -12,6 +12,7 @@
 #include "benchmarks/replay.hpp"
 #include "graph/error.hpp"
 #include "graph/hash.hpp"
+#include "profiler/host_profile.hpp"
 #include "profiler/pace.hpp"
 #include "profiler/plan.hpp"
 #include "profiler/sampler.hpp"
@@ -225,22 +226,25 @@ double KnownMachine::latency_ns(const Network& network) const {
 
 Profile replay_profile(const KnownMachine& known, const Trace& trace, double start_s,
                        double budget_s, std::uint64_t seed) {
-  // The parts and shares of measure_host_profile.
+  // The parts of measure_host_profile.
   TracedMachine machine(trace, start_s, mixed(seed) + static_cast<std::uint64_t>(1e3 * start_s));
   Profile profile;
   profile.device = known.device();
   profile.tool_version = version();
-  measure(known, machine, sampling_plan(seed, 600), 0.43 * budget_s, seed, profile);
+  measure(known, machine, sampling_plan(seed, host_profile_spread_ops),
+          host_profile_spread_share * budget_s, seed, profile);
   std::vector<Op> ops;
   for (const OpRecord& record : profile.ops) ops.push_back(record.op);
-  measure(known, machine, next_operators(ops, spread_of(profile), 300, seed), 0.22 * budget_s, seed,
-          profile);
+  measure(known, machine, next_operators(ops, spread_of(profile), host_profile_unsure_ops, seed),
+          host_profile_unsure_share * budget_s, seed, profile);
   std::vector<Task> tasks;
   const std::vector<Network> networks = calibration_networks();
   for (const Network& network : networks)
     tasks.push_back(
         task(machine, known.latency_ns(network), CacheMode::hot, weight_bytes(network), 0));
-  const std::vector<Timing> all = measure(known, machine, tasks, 0.35 * budget_s, seed, profile);
+  const std::vector<Timing> all = measure(
+      known, machine, tasks, (1 - host_profile_spread_share - host_profile_unsure_share) * budget_s,
+      seed, profile);
   for (std::size_t i = 0; i < networks.size(); ++i)
     if (!all[i].samples_ns.empty())
       profile.networks.push_back({.name = networks[i].name,

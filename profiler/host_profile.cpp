@@ -13,9 +13,6 @@
 namespace cpubone {
 namespace {
 
-constexpr double share_of_spread = 0.38;  // of the budget
-constexpr double share_of_unsure = 0.3;   // networks take the rest
-
 std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& spread_of,
                                  const MeasureOptions& options) {
   std::vector<Op> known;
@@ -85,11 +82,11 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
   measure_ops(sampling_plan(options.seed, host_profile_spread_ops, options.settings.dtype,
                             runs_dynamic(options.backends)),
-              part(".ops", share_of_spread), profile);
+              part(".ops", host_profile_spread_share), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))
     profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
-  measure_ops(unsure_operators(profile, spread_of, options), part(".unsure", share_of_unsure),
+  measure_ops(unsure_operators(profile, spread_of, options), part(".unsure", host_profile_unsure_share),
               profile);
   if (cancelled()) return profile;
   measure_networks(calibration_networks(), part(".networks", 1 - done), profile);

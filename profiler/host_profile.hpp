@@ -26,6 +26,9 @@ double known_calibration_ns(const MeasureSettings& settings);
 /// least sure of.
 inline constexpr int host_profile_spread_ops = 600;
 inline constexpr int host_profile_unsure_ops = 500;
+/// Of the budget; the networks take the rest.
+inline constexpr double host_profile_spread_share = 0.38;
+inline constexpr double host_profile_unsure_share = 0.3;
 
 /// Makes a predictor of what was measured and tells where it is unsure.
 using MakeSpread = std::function<Spread(const Profile& measured)>;
