@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "predictor/least_squares.hpp"
 
@@ -20,11 +21,30 @@ constexpr double most_pace = 100;
 // By how much its pace, and each of its costs at that pace, differ from theirs, as a share of them.
 constexpr double prior_deviation = 1;
 
+/// Of the standard normal distribution, above 0.5 (Abramowitz and Stegun 26.2.23).
+double normal_quantile(double probability) {
+  const double t = std::sqrt(-2 * std::log(1 - probability));
+  return t - (2.515517 + t * (0.802853 + t * 0.010328)) /
+                 (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+}
+
+/// Of the interval that `summarise` gives the median of so many normal samples, from the median to
+/// its upper end, in standard errors of the median: few samples have wide ones.
+double half_width(std::size_t samples) {
+  constexpr double of_many = 1.96;
+  if (samples < 2) return of_many;
+  const auto n = static_cast<double>(samples);
+  const double rank = std::min(n, std::ceil(1 + (n + of_many * std::sqrt(n)) / 2));
+  const double expected = normal_quantile((rank - 0.375) / (n + 0.25));  // Blom
+  const double standard_error = std::sqrt(std::numbers::pi / 2 / n);
+  return expected / standard_error;
+}
+
 }  // namespace
 
 double relative_error(const Timing& timing) {
-  constexpr double normal_95 = 1.96;
-  return (timing.high_ns - timing.median_ns) / normal_95 / timing.median_ns;
+  return (timing.high_ns - timing.median_ns) / half_width(timing.samples_ns.size()) /
+         timing.median_ns;
 }
 
 MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu) {

@@ -55,7 +55,8 @@ struct MeasuredOp {
   double ns = 0;
   double relative_error = 0;  ///< standard error of `ns` over `ns`
 };
-/// Standard error of the median over the median.
+/// Standard error of the median over the median, by its 95 % interval, which is the wider the fewer
+/// samples it is of; of many where the timing has none.
 double relative_error(const Timing& timing);
 MeasuredOp measured_op(const OpRecord& record, const CpuTraits& cpu);
 
