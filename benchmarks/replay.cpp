@@ -35,9 +35,8 @@ void tell(Rows& rows, const KnownMachine& machine, const Trace& trace, double bu
       trace.name + ": measured operators, in the 95 % interval", 100 * q.records_covered, "%",
       fmt::format("{} of {} operators, {} disturbed, {} of {} networks, {:.0f} s at a pace of "
                   "{:.2f} the last time",
-                  q.operators,
-                  (host_profile_spread_ops + host_profile_unsure_ops) * draws, q.disturbed, q.measured_networks, 40 * draws, q.seconds,
-                  q.typical_pace));
+                  q.operators, (host_profile_spread_ops + host_profile_unsure_ops) * draws,
+                  q.disturbed, q.measured_networks, 40 * draws, q.seconds, q.typical_pace));
 }
 
 void run(std::span<const std::string> arguments, Rows& rows) {

@@ -1,19 +1,24 @@
 // The executor's side of the comparison with ONNX Runtime (compare.mjs): exports a network with
 // random weights, computes a forward pass for comparison, then runs as often as each line of its
-// input says and answers with the nanoseconds of every run: elapsed, and of CPUs' time.
+// input says and answers with the nanoseconds of every run: elapsed, and of CPUs' time; and with
+// the MACs a second that this CPU does at most, measured behind them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <random>
 #include <string>
 
 #include "graph/error.hpp"
 #include "graph/onnx/onnx.hpp"
+#include "profiler/host.hpp"
+#include "profiler/roofline.hpp"
 #include "runtime/executor.hpp"
 #include "runtime/steady_clock.hpp"
 #include "space/zoo.hpp"
@@ -49,7 +54,13 @@ void write(const std::string& path, const std::vector<float>& values) {
 void serve(const std::string& name, const std::string& folder, int threads) {
   const Network network = find_network(name);
   save_onnx(network, random_parameters(), folder + "/model.onnx");
-  Executor executor(network, random_parameters(), std::make_shared<ThreadPool>(threads));
+  const auto pool = std::make_shared<ThreadPool>(threads);
+  Executor executor(network, random_parameters(), pool);
+  const std::vector<Ceiling> limits = ceilings(describe_host(), *pool);
+  const Ceiling& peak = *std::find_if(limits.begin(), limits.end(), [](const Ceiling& limit) {
+    return limit.rate == &Roofline::f32_macps;
+  });
+  const std::unique_ptr<Subject> arithmetic = peak.task.prepare(1);
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
   for (float& value : executor.input()) value = uniform(random);
@@ -69,8 +80,14 @@ void serve(const std::string& name, const std::string& folder, int threads) {
       cpu_ns.push_back(process_cpu_ns() - cpu_before);
       ns.push_back(steady_now_ns() - before);
     }
-    fmt::print("{{\"ns\": [{}], \"cpu_ns\": [{}]}}\n", fmt::join(ns, ", "),
-               fmt::join(cpu_ns, ", "));
+    std::vector<double> peak_macps;
+    for (int i = 0; i < runs; ++i) {
+      const double before = steady_now_ns();
+      arithmetic->run(0);
+      peak_macps.push_back(peak.work / (steady_now_ns() - before) * 1e9);
+    }
+    fmt::print("{{\"ns\": [{}], \"cpu_ns\": [{}], \"peak_macps\": [{}]}}\n", fmt::join(ns, ", "),
+               fmt::join(cpu_ns, ", "), fmt::join(peak_macps, ", "));
     std::fflush(stdout);
   }
 }

@@ -65,6 +65,14 @@ TEST_CASE("a plan covers every kind and the attributes of CPUBone's blocks", "[p
   for (const int size : {1, 7, 14, 28, 56, 112}) CHECK(sizes.count(size) == 1);
 }
 
+TEST_CASE("a plan has convolutions of late stages, whose weights no cache holds", "[plan]") {
+  int late = 0;
+  for (const Op& op : sampling_plan(1, 600))
+    late += op.kind == OpKind::conv2d && op.groups == 1 && op.kernel_h > 1 &&
+            weight_bytes(op) > 8 << 20;
+  CHECK(late >= 3);
+}
+
 TEST_CASE("a plan is the same for a seed and another for another", "[plan]") {
   CHECK(sampling_plan(3, 50) == sampling_plan(3, 50));
   CHECK(sampling_plan(3, 50) != sampling_plan(4, 50));
