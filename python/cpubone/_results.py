@@ -131,7 +131,7 @@ class Result(Document[_core.Result]):
     def chart(self, name: str = "front") -> Chart:
         """One of `charts()`. Raises ValueError listing them."""
         if name not in self._charts:
-            raise ValueError(f'chart: got "{name}", expected one of {", ".join(self._charts)}')
+            raise ValueError(f'chart: got "{name}", expected one of {", ".join(self._charts) or "none"}')
         return self._charts[name]
 
     def report(self, folder: PathLike = "cpubone-out") -> List[Path]:
