@@ -9,7 +9,6 @@
 #include "explorer/studies_co_execution.hpp"
 #include "explorer/studies_precision.hpp"
 #include "explorer/study.hpp"
-#include "graph/error.hpp"
 #include "profiler/compare_precisions.hpp"
 #include "profiler/host.hpp"
 #include "profiler/measure.hpp"

@@ -1,10 +1,8 @@
-#include <algorithm>
 #include <optional>
 
 #include "explorer/studies_co_execution.hpp"
 #include "explorer/studies_precision.hpp"
 #include "explorer/study.hpp"
-#include "graph/error.hpp"
 #include "python/src/bindings.hpp"
 #include "python/src/work.hpp"
 #include "space/zoo.hpp"
@@ -69,7 +67,7 @@ Study run_precisions(const StudyRequest& request, const WorkHooks& hooks) {
   return run_precision_study(request.predictors, networks, compare, top1, hooks);
 }
 
-Study run_sharing(const StudyRequest& request, const WorkHooks& hooks) {
+Study run_sharing(const StudyRequest& request, [[maybe_unused]] const WorkHooks& hooks) {
   MeasureSplits measure;
 #ifdef CPUBONE_WITH_XNNPACK
   if (request.measure_s > 0) {
