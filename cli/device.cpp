@@ -224,14 +224,7 @@ std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& d
   std::stable_sort(predictors.begin(), predictors.end(), [](const auto& a, const auto& b) {
     return a.settings.dtype == DType::f32 && b.settings.dtype != DType::f32;
   });
-  const Predictor& first = predictors.front();
-  for (const Predictor& other : predictors)
-    if (other.device.cpu != first.device.cpu || other.settings.threads != first.settings.threads)
-      throw std::invalid_argument(fmt::format(
-          "--device: expected files of one device on one number of threads, got {} on {} and {} "
-          "on {}",
-          first.device.cpu, first.settings.threads, other.device.cpu, other.settings.threads));
-  if (first.settings.dtype != DType::f32)
+  if (predictors.front().settings.dtype != DType::f32)
     throw std::invalid_argument(fmt::format(
         "--device: expected \"{}\" to be known in f32, too; name the file of a profile in f32 "
         "beside it, by a comma",

@@ -49,7 +49,7 @@ Predictor device_predictor(const std::string& device, const Conditions& conditio
 
 /// Predictors of one device in every precision that it is known in, f32 first: of `host` and of a
 /// device in devices/ what was measured, of files what they are. Throws as `device_predictor` does,
-/// std::invalid_argument where f32 is missing or files are of different devices or threads.
+/// std::invalid_argument where f32 is missing.
 std::vector<Predictor> predictors_by_precision(const std::vector<std::string>& devices,
                                                const Conditions& conditions,
                                                const Terminal& terminal);

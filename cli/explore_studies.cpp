@@ -9,8 +9,6 @@
 #include "explorer/studies_co_execution.hpp"
 #include "explorer/studies_precision.hpp"
 #include "explorer/study.hpp"
-#include "graph/error.hpp"
-#include "predictor/precision_comparison.hpp"
 #include "profiler/compare_precisions.hpp"
 #include "profiler/host.hpp"
 #include "profiler/measure.hpp"
@@ -26,8 +24,6 @@ bool compares_precisions(const ExploreArguments& arguments) {
 }
 
 namespace {
-
-constexpr double least_comparison_s = 1;  // of a network in all precisions
 
 /// Measures layers shared on this machine; nothing where the profile is of another.
 MeasureSplits splits_measurer(const ExploreArguments& arguments,
@@ -61,22 +57,14 @@ std::pair<Study, Target> compared_precisions(const ExploreArguments& arguments,
                     "`cpubone-profile --precision qs8`, and name the files of its profiles, or of "
                     "predictors, by commas",
                     arguments.device));
-  std::vector<PrecisionComparison> measured;
-  std::vector<PrecisionComparison> predicted;
   const PinnedThread pinned(conditions.cpus);
-  const double seconds =
-      std::max(least_comparison_s, studies_s(1) / static_cast<double>(networks.size()));
-  Progress progress(terminal, "comparing precisions");
-  for (const Network& network : networks) {
-    progress.update(static_cast<double>(predicted.size()), static_cast<double>(networks.size()),
-                    network.name);
-    predicted.push_back(predict_precisions(predictors, network));
-    if (is_host)
-      measured.push_back(compare_precisions(network, predictors.front().device,
-                                            predictors.front().settings.threads, seconds));
-    if (interrupted()) throw Error("interrupted");
-  }
-  Study study = precision_study(measured, predicted, int8_top1);
+  ComparePrecisions compare;
+  if (is_host)
+    compare = [&, seconds = comparison_s(studies_s(1), networks.size())](const Network& network) {
+      return compare_precisions(network, predictors.front().device,
+                                predictors.front().settings.threads, seconds);
+    };
+  Study study = run_precision_study(predictors, networks, compare, int8_top1, hooks_of(terminal));
   return {std::move(study), target ? std::move(*target) : predicted_target(predictors.front())};
 }
 
@@ -102,7 +90,8 @@ void study_tool(const ExploreArguments& arguments, const ExploreRequest& request
   std::optional<Target> target;
   if (!usual.empty()) {
     Subject subject = subject_of(arguments, published_networks(), terminal);
-    result.studies = run_studies(subject.target, subject.machine.get(), usual, hooks_of(terminal));
+    result.studies = run_studies(subject.target, subject.machine.get(), usual,
+                                 studies_s(usual.size()), hooks_of(terminal));
     target = std::move(subject.target);
   }
   if (compares_precisions(arguments)) {

@@ -152,6 +152,8 @@ nlohmann::json to_contract(const PrecisionComparison& comparison) {
           {"f16_emulated", comparison.f16_emulated},
           {"speedup", comparison.speedup.value},
           {"conversions_ms", conversion_ns(comparison) * 1e-6},
+          {"dynamic_layers", dynamic_layers(comparison)},
+          {"dynamic_ms", dynamic_ns(comparison) * 1e-6},
           {"stays_f32_ms", fallback_ns(comparison) * 1e-6},
           {"f32_memory_bytes", comparison.f32_memory_bytes},
           {"f16_memory_bytes", comparison.f16_memory_bytes},
@@ -168,6 +170,7 @@ Table table_of(const std::vector<PrecisionComparison>& comparisons) {
                {"f32 / f16", true},
                {"f32 / int8", true},
                {"conversions %", true},
+               {"dynamic %", true},
                {"stays f32 %", true},
                {"f32 MiB", true},
                {"f16 MiB", true},
@@ -182,6 +185,7 @@ Table table_of(const std::vector<PrecisionComparison>& comparisons) {
          fmt::format("{:.3f}", c.int8_ns.value * 1e-6), or_dash(c.f16_speedup.value, 2),
          fmt::format("{:.2f}", c.speedup.value),
          fmt::format("{:.1f}", 100 * conversion_ns(c) / c.int8_ns.value),
+         fmt::format("{:.1f}", 100 * dynamic_ns(c) / c.int8_ns.value),
          fmt::format("{:.1f}", 100 * fallback_ns(c) / c.int8_ns.value), mib(c.f32_memory_bytes),
          c.f16_ns.value == 0 ? "–" : mib(c.f16_memory_bytes), mib(c.int8_memory_bytes)});
   return table;

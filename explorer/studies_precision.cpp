@@ -8,6 +8,8 @@
 #include <stdexcept>
 
 #include "explorer/studies.hpp"
+#include "graph/error.hpp"
+#include "predictor/precision_comparison.hpp"
 #include "space/published.hpp"
 
 namespace cpubone {
@@ -76,6 +78,7 @@ double half_width_percent(const Interval& interval) {
 }
 
 constexpr double mebibyte = 1 << 20;
+constexpr double least_comparison_s = 1;  // of a network in all precisions
 
 /// A precision and how a comparison calls what is of it.
 struct Precision {
@@ -89,6 +92,10 @@ constexpr Precision in_f16{"f16", &PrecisionComparison::f16_ns,
                            &PrecisionComparison::f16_memory_bytes};
 constexpr Precision in_int8{"int8", &PrecisionComparison::int8_ns,
                             &PrecisionComparison::int8_memory_bytes};
+
+bool has_dynamic(const ComparedNetwork& network) {
+  return dynamic_layers(*network.shown) > 0;
+}
 
 bool has_prediction(std::span<const ComparedNetwork> networks, const Precision& in) {
   return std::any_of(networks.begin(), networks.end(), [&](const ComparedNetwork& n) {
@@ -131,9 +138,17 @@ std::vector<PrecisionColumn> columns_of(std::span<const ComparedNetwork> network
       };
     };
     columns.push_back({{"conversions", "%"}, share(conversion_ns)});
+    // Not every XNNPACK has them; a column of zeros would tell nothing.
+    if (std::any_of(networks.begin(), networks.end(), has_dynamic)) {
+      columns.push_back({{"dynamic layers", ""},
+                         [](const ComparedNetwork& n) { return dynamic_layers(*n.shown); }});
+      columns.push_back({{"dynamic", "%"}, share(dynamic_ns)});
+    }
     columns.push_back({{"stays f32", "%"}, share(fallback_ns)});
     columns.push_back(
         {{"what stays f32", ""}, [](const ComparedNetwork& n) { return fallback_text(*n.shown); }});
+    columns.push_back({{"slower than in f32", ""},
+                       [](const ComparedNetwork& n) { return slower_text(*n.shown); }});
   }
   for (const Precision& in : precisions)
     columns.push_back(
@@ -194,6 +209,9 @@ void add_numbers(std::span<const ComparedNetwork> networks, std::span<const Prec
   for (const Precision& in : precisions) add_prediction_error(networks, in, study);
   double conversions = 0;
   double fallbacks = 0;
+  double in_dynamic = 0;
+  int layers = 0;
+  int with_dynamic = 0;
   double memory = 0;
   double lost = 0;
   double most_lost = 0;
@@ -212,12 +230,20 @@ void add_numbers(std::span<const ComparedNetwork> networks, std::span<const Prec
     if (c.int8_ns.value == 0) continue;
     conversions += conversion_ns(c) / c.int8_ns.value;
     fallbacks += fallback_ns(c) / c.int8_ns.value;
+    in_dynamic += dynamic_ns(c) / c.int8_ns.value;
+    layers += dynamic_layers(c);
+    with_dynamic += has_dynamic(n) ? 1 : 0;
     memory += static_cast<double>(c.int8_memory_bytes) / static_cast<double>(c.f32_memory_bytes);
     ++quantised;
   }
   if (quantised > 0) {
     add(study, "conversions_share", conversions / quantised);
     add(study, "stays_f32_share", fallbacks / quantised);
+    if (layers > 0) {
+      add(study, "dynamic_share", in_dynamic / quantised);
+      add(study, "dynamic_layers", layers);
+      add(study, "dynamic_networks", with_dynamic);
+    }
     add(study, "int8_memory_ratio", memory / quantised);
   }
   add(study, "f16_emulated", emulated ? 1 : 0);
@@ -254,6 +280,27 @@ Study precision_study(std::span<const PrecisionComparison> measured,
   }
   add_numbers(networks, precisions, study);
   return study;
+}
+
+double comparison_s(double budget_s, std::size_t networks) {
+  return std::max(least_comparison_s, budget_s / static_cast<double>(networks));
+}
+
+Study run_precision_study(std::span<const Predictor> predictors, std::span<const Network> networks,
+                          const ComparePrecisions& compare, std::span<const OwnTop1> int8_top1,
+                          const WorkHooks& hooks) {
+  std::vector<PrecisionComparison> predicted;
+  std::vector<PrecisionComparison> measured;
+  for (const Network& network : networks) {
+    if (hooks.progress)
+      hooks.progress("comparing precisions",
+                     static_cast<double>(predicted.size()) / static_cast<double>(networks.size()),
+                     network.name);
+    predicted.push_back(predict_precisions(predictors, network));
+    if (compare) measured.push_back(compare(network));
+    if (hooks.cancel && hooks.cancel->load()) throw Error("interrupted");
+  }
+  return precision_study(measured, predicted, int8_top1);
 }
 
 }  // namespace cpubone

@@ -1,8 +1,12 @@
 #pragma once
+#include <functional>
 #include <span>
 #include <string_view>
 
 #include "explorer/known_accuracies.hpp"
+#include "explorer/workflow.hpp"
+#include "graph/network.hpp"
+#include "predictor/predictor.hpp"
 #include "records/precision_comparison.hpp"
 #include "records/result.hpp"
 
@@ -20,5 +24,17 @@ inline constexpr std::string_view precision_study_name = "precision";
 Study precision_study(std::span<const PrecisionComparison> measured,
                       std::span<const PrecisionComparison> predicted,
                       std::span<const OwnTop1> int8_top1 = {});
+
+/// Measures a network in all precisions here.
+using ComparePrecisions = std::function<PrecisionComparison(const Network&)>;
+/// What measuring each of so many networks may take, where all of the study may take `budget_s`.
+double comparison_s(double budget_s, std::size_t networks);
+
+/// The study of these networks as `predictors`, of one device in several precisions, tell them and,
+/// where `compare` is not empty, as they are measured here. Throws as the other one and
+/// `predict_precisions` do, and cpubone::Error where it is interrupted.
+Study run_precision_study(std::span<const Predictor> predictors, std::span<const Network> networks,
+                          const ComparePrecisions& compare, std::span<const OwnTop1> int8_top1,
+                          const WorkHooks& hooks);
 
 }  // namespace cpubone

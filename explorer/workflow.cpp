@@ -326,7 +326,7 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
   const std::vector<std::string> names{"fusion", "grouping", "kernel", "operators"};
   const auto finish = [&](Result& result, const Target& on) {
     if (explored.is_complete)
-      for (Study& study : run_studies(on, nullptr, names, hooks))
+      for (Study& study : run_studies(on, nullptr, names, 0, hooks))
         result.studies.push_back(std::move(study));
     describe(result, on, request.provenance);
     if (on.predictor.settings.dtype == DType::qs8 && request.accuracy.own.empty())
@@ -369,7 +369,8 @@ void save(const Explored& explored, const Target& target, const fs::path& folder
 }
 
 std::vector<Study> run_studies(const Target& target, Measurer* machine,
-                               std::span<const std::string> names, const WorkHooks& hooks) {
+                               std::span<const std::string> names, double budget_s,
+                               const WorkHooks& hooks) {
   StudyContext context;
   context.predicted = !machine;
   context.predict_ms = [&target](const Network& network) {
@@ -377,10 +378,10 @@ std::vector<Study> run_studies(const Target& target, Measurer* machine,
   };
   if (machine) {
     context.threads = target.predictor.device.cores;
-    const double budget_s = studies_s(names.size()) / static_cast<double>(names.size());
+    const double study_s = budget_s / static_cast<double>(names.size());
     context.latencies = [=, &target](std::span<const Network> networks, int threads) {
       std::vector<Interval> latencies;
-      for (const Timing& timing : machine->timings(networks, threads, budget_s, target.profile))
+      for (const Timing& timing : machine->timings(networks, threads, study_s, target.profile))
         latencies.push_back(measured_latency(timing).ms);
       return latencies;
     };

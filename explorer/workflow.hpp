@@ -110,10 +110,11 @@ Explored explore_target(const Target& target, Measurer* machine, const ExploreRe
 /// learnt of the device; then nothing is left to resume.
 void save(const Explored& explored, const Target& target, const std::filesystem::path& folder);
 
-/// Studies of a target, measured where `machine` is not null, else predicted. Throws
-/// std::invalid_argument listing the names where one is unknown.
+/// Studies of a target, measured within about `budget_s` seconds where `machine` is not null, else
+/// predicted. Throws std::invalid_argument listing the names where one is unknown.
 std::vector<Study> run_studies(const Target& target, Measurer* machine,
-                               std::span<const std::string> names, const WorkHooks& hooks);
+                               std::span<const std::string> names, double budget_s,
+                               const WorkHooks& hooks);
 
 /// Sets what a result tells of itself and of the target: device, predictor, warnings of its
 /// profile, and how well the result's published networks were predicted.

@@ -38,6 +38,13 @@ PrecisionComparison predict_precisions(std::span<const Predictor> predictors,
           name(predictor.settings.dtype)));
   if (!in.contains(DType::f32))
     throw std::invalid_argument("comparison of precisions: expected a predictor in f32, got none");
+  const Predictor& first = *in[DType::f32];
+  for (const Predictor& other : predictors)
+    if (other.device.cpu != first.device.cpu || other.settings.threads != first.settings.threads)
+      throw std::invalid_argument(fmt::format(
+          "comparison of precisions: expected predictors of one device on one number of threads, "
+          "got {} on {} and {} on {}",
+          first.device.cpu, first.settings.threads, other.device.cpu, other.settings.threads));
   PrecisionComparison result{.network = network.name, .family = network.family};
   const NetworkPrediction f32 = predict(*in[DType::f32], network);
   result.f32_ns = interval_ns(f32.latency);

@@ -8,6 +8,20 @@
 
 namespace cpubone {
 
+namespace {
+
+/// What kernels are chosen by.
+std::string kernel_kind(const Op& op) {
+  if (op.kind == OpKind::activation) return std::string(name(op.activation));
+  std::string kind(name(op.kind));
+  if (op.kind != OpKind::conv2d) return kind;
+  kind += fmt::format(" {}x{}", op.kernel_h, op.kernel_w);
+  if (op.stride_h > 1) kind += fmt::format(" s{}", op.stride_h);
+  return kind + (is_depthwise(op) ? " depthwise" : op.groups > 1 ? " grouped" : "");
+}
+
+}  // namespace
+
 bool is_conversion(const PrecisionPart& part) {
   return part.op.kind == OpKind::quantise || part.op.kind == OpKind::dequantise;
 }
@@ -16,6 +30,18 @@ double conversion_ns(const PrecisionComparison& comparison) {
   double total = 0;
   for (const PrecisionPart& part : comparison.parts)
     if (is_conversion(part)) total += part.int8_ns;
+  return total;
+}
+
+int dynamic_layers(const PrecisionComparison& comparison) {
+  return static_cast<int>(std::count_if(comparison.parts.begin(), comparison.parts.end(),
+                                        [](const PrecisionPart& part) { return part.op.dynamic; }));
+}
+
+double dynamic_ns(const PrecisionComparison& comparison) {
+  double total = 0;
+  for (const PrecisionPart& part : comparison.parts)
+    if (part.op.dynamic) total += part.int8_ns;
   return total;
 }
 
@@ -36,6 +62,25 @@ std::string fallback_text(const PrecisionComparison& comparison) {
   std::string text;
   for (const auto& [kind, count] : kinds)
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, kind);
+  return text;
+}
+
+std::string slower_text(const PrecisionComparison& comparison) {
+  constexpr double least_share = 0.01;
+  constexpr std::size_t most_kinds = 3;
+  std::map<std::string, double> lost_ns;
+  for (const PrecisionPart& part : comparison.parts)
+    if (part.f32_ns > 0 && part.reason.empty())
+      lost_ns[kernel_kind(part.op)] += part.int8_ns - part.f32_ns;
+  std::vector<std::pair<std::string, double>> kinds;
+  for (const auto& [kind, ns] : lost_ns)
+    if (ns >= least_share * comparison.int8_ns.value) kinds.emplace_back(kind, ns);
+  std::stable_sort(kinds.begin(), kinds.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  kinds.resize(std::min(kinds.size(), most_kinds));
+  std::string text;
+  for (const auto& [kind, ns] : kinds)
+    text += fmt::format("{}{} +{:.2g} ms", text.empty() ? "" : ", ", kind, ns * 1e-6);
   return text;
 }
 

@@ -100,7 +100,7 @@ ChartSet make_charts(const Result& result, const ChartFrame& frame) {
   if (result.candidates.size() > frame.candidates)
     front_title +=
         fmt::format(" ({} of {} candidates drawn)", frame.candidates, result.candidates.size());
-  add("front", front_title, front_alt(result), front_spec(frame));
+  if (!only_studies(result)) add("front", front_title, front_alt(result), front_spec(frame));
   if (!macs_table(result).rows.empty())
     add("macs", "MACs against MACpS",
         fmt::format("MACs against GMACpS of the networks on {}, with lines of equal latency: two "

@@ -169,6 +169,7 @@ void add_section(Sections& sections, const std::vector<Part>& parts, std::string
 }
 
 std::string choice_part(const Part& part) {
+  if (only_studies(*part.result)) return "";
   std::string html = "<div class=\"lead\">";
   for (const std::string& sentence : summary_sentences(*part.result))
     html += fmt::format("<p>{}</p>", prose(sentence));
@@ -261,8 +262,12 @@ std::string head(const std::vector<Part>& parts) {
     html += fmt::format("<li><strong>{}</strong>", escape_html(part.name));
     const std::string threads =
         fmt::format("{} thread{}", device.threads, device.threads == 1 ? "" : "s");
-    const std::string size = fmt::format("{} networks, {} candidates", part.result->networks.size(),
-                                         part.result->candidates.size());
+    const std::size_t studies = part.result->studies.size();
+    const std::string size =
+        only_studies(*part.result)
+            ? fmt::format("{} {}", studies, studies == 1 ? "study" : "studies")
+            : fmt::format("{} networks, {} candidates", part.result->networks.size(),
+                          part.result->candidates.size());
     const std::string evidence(name(device.evidence));
     for (const std::string& fact : {device.model, device.runtime, threads, precision_text(device),
                                     evidence, size, part.result->created.substr(0, 10)})
@@ -312,7 +317,9 @@ std::string report_html(std::span<const Result> results) {
   html += fmt::format("<title>cpubone: {}</title>\n<style>{}</style></head>\n<body{}>\n",
                       escape_html(fmt::format("{}", fmt::join(names, ", "))), web::style(),
                       results.size() > 1 ? " class=\"several\"" : "");
-  html += "<a class=\"skip\" href=\"#use\">Skip to the recommendation</a>\n";
+  html += std::all_of(results.begin(), results.end(), only_studies)
+              ? "<a class=\"skip\" href=\"#studies\">Skip to the studies</a>\n"
+              : "<a class=\"skip\" href=\"#use\">Skip to the recommendation</a>\n";
   html += head(parts);
   Sections sections;
   add_section(sections, parts, "use", "What to use", "What to use on this device", "", choice_part);

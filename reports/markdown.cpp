@@ -51,21 +51,26 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
     for (const Warning& warning : result.warnings)
       markdown += fmt::format("> **{}** {}\n\n", escape_markdown(warning.what),
                               escape_markdown(warning.remedy));
-    markdown += "## What to use on this device\n\n";
-    for (const std::string& sentence : summary_sentences(result))
-      markdown += fmt::format("{}\n", escape_markdown(sentence));
-    append_table(markdown, choice_table(result));
-    append_table(markdown, proposal_table(result));
+    const bool has_networks = !only_studies(result);
+    if (has_networks) {
+      markdown += "## What to use on this device\n\n";
+      for (const std::string& sentence : summary_sentences(result))
+        markdown += fmt::format("{}\n", escape_markdown(sentence));
+      append_table(markdown, choice_table(result));
+      append_table(markdown, proposal_table(result));
+    }
     if (const Table next = next_table(result); !next.rows.empty()) {
       markdown += fmt::format("\n## What to train next\n\n{}\n", next_introduction());
       append_table(markdown, next);
     }
-    markdown += "\n## Speed and accuracy\n";
-    image("front");
-    append_table(markdown, front_table(result));
-    markdown += "\n## MACs against MACpS\n";
-    image("macs");
-    append_table(markdown, macs_table(result));
+    if (has_networks) {
+      markdown += "\n## Speed and accuracy\n";
+      image("front");
+      append_table(markdown, front_table(result));
+      markdown += "\n## MACs against MACpS\n";
+      image("macs");
+      append_table(markdown, macs_table(result));
+    }
     markdown += "\n## Predicted against measured\n";
     const std::string sentence = prediction_sentence(result);
     if (!sentence.empty()) markdown += fmt::format("\n{}\n", escape_markdown(sentence));
@@ -76,14 +81,16 @@ std::string report_markdown(std::span<const Result> results, std::span<const std
       markdown += fmt::format("\n## Shared with the coprocessor\n\n{}\n", escape_markdown(shared));
       append_table(markdown, co_execution_table(result.co_execution->networks));
     }
-    markdown += "\n## Rebuilt networks beside their published numbers\n";
-    append_table(markdown, rebuilt_table(result));
-    image("rebuilt");
-    append_table(markdown, published_latency_table(result));
-    markdown += "\n## Where the time goes\n";
-    image("time-by-class");
-    image("time-by-stage");
-    append_table(markdown, breakdown_table(result));
+    if (has_networks) {
+      markdown += "\n## Rebuilt networks beside their published numbers\n";
+      append_table(markdown, rebuilt_table(result));
+      image("rebuilt");
+      append_table(markdown, published_latency_table(result));
+      markdown += "\n## Where the time goes\n";
+      image("time-by-class");
+      image("time-by-stage");
+      append_table(markdown, breakdown_table(result));
+    }
     markdown += "\n## Insights and studies\n";
     const auto in_brackets = [](Verdict verdict) {
       return verdict == Verdict::none ? "" : fmt::format(" ({})", name(verdict));

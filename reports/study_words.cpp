@@ -303,12 +303,19 @@ std::string precision(const Facts& f) {
   std::string sentence = fmt::format("On {} ", f.place);
   const bool has_int8 = f.has("int8_speedup_mean");
   const bool has_f16 = f.has("f16_speedup_mean");
-  if (has_int8)
+  if (has_int8) {
+    std::string dynamic;
+    if (f.has("dynamic_share"))
+      dynamic = fmt::format(
+          ", dynamic layers {:.1f} % ({}{})", 100 * f("dynamic_share"), f("dynamic_layers"),
+          f.study.rows.size() > 1 ? fmt::format(" in {} of the networks", f("dynamic_networks"))
+                                  : "");
     sentence += fmt::format(
-        "{}; conversions take {:.1f} % of int8's time and what stays f32 {:.1f} %, and memory is "
+        "{}; conversions take {:.1f} % of int8's time{} and what stays f32 {:.1f} %, and memory is "
         "{:.2f} of f32's",
-        speedups(f, "int8"), 100 * f("conversions_share"), 100 * f("stays_f32_share"),
+        speedups(f, "int8"), 100 * f("conversions_share"), dynamic, 100 * f("stays_f32_share"),
         f("int8_memory_ratio"));
+  }
   if (has_f16) {
     sentence += (has_int8 ? "; " : "") + speedups(f, "f16");
     sentence += f("f16_emulated") != 0

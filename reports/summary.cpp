@@ -203,6 +203,10 @@ std::vector<const ResultNetwork*> front(const Result& result) {
   return networks;
 }
 
+bool only_studies(const Result& result) {
+  return result.networks.empty() && result.candidates.empty() && !result.studies.empty();
+}
+
 std::vector<std::string> summary_sentences(const Result& result) {
   return {headline_sentence(result), trust_sentence(result), macs_sentence(result)};
 }

@@ -13,6 +13,9 @@ namespace cpubone {
 /// What is shared with a coprocessor and what that saves; empty where nothing is.
 std::string co_execution_sentence(const Result& result);
 
+/// It tells of studies alone, and nothing of networks.
+bool only_studies(const Result& result);
+
 /// It has both a latency and an accuracy.
 bool comparable(const ResultNetwork& network);
 

@@ -83,8 +83,9 @@ if TYPE_CHECKING:
         compare_precisions as compare_precisions,
         quantise as quantise,
     )
-    from cpubone._results import Result as Result, report as report
+    from cpubone._results import Result as Result, Study as Study, StudyNumber as StudyNumber, report as report
     from cpubone._spaces import SearchSpace as SearchSpace
+    from cpubone._studies import study as study
 
 # Modules are imported when one of their names is first used, so that `import cpubone` is quick.
 _HOMES = {
@@ -124,8 +125,9 @@ _HOMES = {
         "compare_precisions",
         "quantise",
     ),
-    "_results": ("Result", "report"),
+    "_results": ("Result", "Study", "StudyNumber", "report"),
     "_spaces": ("SearchSpace",),
+    "_studies": ("study",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -307,6 +307,20 @@ def explore(
     progress: Optional[Callable[[float, str], object]],
     evolve: Optional[_Evolve],
 ) -> tuple[Result, list[Result], list[tuple[Optional[Config], Network]], list[Network]]: ...
+def study_names() -> list[str]: ...
+def study(
+    name: str,
+    predictors: Sequence[Predictor],
+    sharing: Optional[CoExecutionPredictor],
+    networks: Sequence[Network],
+    accuracy: _Path,
+    measure_s: float,
+    runtime_library: _Path,
+    seed: int,
+    created: str,
+    command: str,
+    progress: Optional[Callable[[float, str], object]],
+) -> Result: ...
 def save_result(
     result: Result, proposals: Sequence[Network], folder: Path, elsewhere: Sequence[Result]
 ) -> None: ...
@@ -372,4 +386,6 @@ def quantise(network: Network, weights: dict[str, Any], images: _Array, threads:
 def compare(
     network: Network, quantised: QuantisedNetwork, weights: dict[str, Any], images: _Array, threads: int
 ) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]: ...
-def compare_precisions(network: Network, threads: int, seconds: float) -> dict[str, Any]: ...
+def compare_precisions(
+    network: Network, threads: int, seconds: float, runtime_library: _Path
+) -> dict[str, Any]: ...

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+import os
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from cpubone import _core
-from cpubone._display import Rows, table
+from cpubone._display import Rows, frame, table
+from cpubone._document import PathLike
 from cpubone._execution import batch_of, random_weights
 from cpubone._networks import Network, NetworkLike, network
 from cpubone._profiling import _need_xnnpack
+
+if TYPE_CHECKING:
+    import pandas
+
+_COLUMNS = ("node", "stage", "op", "engine", "f32_ms", "f16_ms", "int8_ms", "dynamic", "reason")
 
 
 class TensorError(NamedTuple):
@@ -89,6 +96,7 @@ class PrecisionComparison:
         self.f16_emulated: bool = values["f16_emulated"]  #: calculated in float32, only stored in float16
         self.speedup: float = values["speedup"]  #: float32's time over int8's
         self.conversions_ms: float = values["conversions_ms"]  #: of int8's time
+        self.dynamic_ms: float = values["dynamic_ms"]  #: of int8's time, in layers that quantise what they read
         self.stays_f32_ms: float = values["stays_f32_ms"]  #: of int8's time, in operators that stay float32
         self.f32_memory_bytes: int = values["f32_memory_bytes"]
         self.f16_memory_bytes: int = values["f16_memory_bytes"]
@@ -97,13 +105,18 @@ class PrecisionComparison:
 
     def rows(self) -> Rows:
         """One dict an operator of the int8 network: node, stage, op, engine, f32_ms and f16_ms (0 for
-        conversions), int8_ms, reason (why it stays float32; empty where it does not). `op` says `dynamic` of a linear
-        layer that quantises what it reads while it runs."""
+        conversions), int8_ms, dynamic (a linear layer that quantises what it reads while it runs), reason (why it stays
+        float32; empty where it does not)."""
         return [dict(row) for row in self._rows]
 
+    def frame(self) -> pandas.DataFrame:
+        """`rows()` as a pandas frame, `op` as text."""
+        return frame([{**row, "op": str(row["op"])} for row in self._rows], _COLUMNS)
+
     def _repr_html_(self) -> str:
-        columns = ("node", "op", "engine", "f32_ms", "f16_ms", "int8_ms", "reason")
-        return table(self._title(), columns, ([row[column] for column in columns] for row in self._rows))
+        columns = ("node", "op", "engine", "f32_ms", "f16_ms", "int8_ms", "remark")
+        rows = [[*(row[column] for column in columns[:-1]), _remark(row)] for row in self._rows]
+        return table(self._title(), columns, rows)
 
     def __repr__(self) -> str:
         return f"<cpubone.PrecisionComparison {self._title()}>"
@@ -113,8 +126,24 @@ class PrecisionComparison:
         return f"{self.name}: {self.f32_ms:.3f} ms in float32, {f16}{self.int8_ms:.3f} ms in int8"
 
 
-def compare_precisions(what: NetworkLike, *, threads: int = 1, seconds: float = 2.0) -> PrecisionComparison:
-    """Runs the network in float32, float16 and int8 in turns on this machine, for about `seconds`, with random weights."""
+def _remark(row: Mapping[str, Any]) -> str:
+    """What explains an operator's time in int8, as `cpubone-profile --beside-f32` says it."""
+    if row["op"].kind in ("quantise", "dequantise"):
+        return "conversion"
+    if row["dynamic"]:
+        return "dynamic"
+    return f"stays f32: {row['reason']}" if row["reason"] else ""
+
+
+def compare_precisions(
+    what: NetworkLike, *, threads: int = 1, seconds: float = 2.0, runtime_library: Optional[PathLike] = None
+) -> PrecisionComparison:
+    """Runs the network in float32, float16 and int8 in turns on this machine, for about `seconds`, with random weights.
+
+    `runtime_library` names a file of XNNPACK that runs it instead of the one that is built in, as for `profile`.
+    Raises cpubone.Error for a library that cannot be loaded. `cpubone.study("precision", ...)` compares several networks.
+    """
     _need_xnnpack()
     net = network(what)
-    return PrecisionComparison(net.name, _core.compare_precisions(net._core, threads, seconds))
+    library = os.fspath(runtime_library or "")
+    return PrecisionComparison(net.name, _core.compare_precisions(net._core, threads, seconds, library))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import html
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from cpubone import _core
 from cpubone._display import Chart, Rows, frame, table
@@ -69,6 +70,19 @@ class Result(Document[_core.Result]):
             for title, sentence, verdict in self._core.statements()
         ]
 
+    def studies(self) -> Dict[str, Study]:
+        """The controlled comparisons in it, by name."""
+        values = self.values.get("studies", [])
+        statements = self._core.statements()[-len(values) :]  # findings come first
+        return {one["name"]: Study(self, one, *said) for one, said in zip(values, statements)}
+
+    def study(self, name: str) -> Study:
+        """One of `studies()`. Raises ValueError listing them."""
+        studies = self.studies()
+        if name not in studies:
+            raise ValueError(f'study: got "{name}", expected one of {", ".join(studies) or "none"}')
+        return studies[name]
+
     def rows(self) -> Rows:
         """One dict a network: name, family, origin, top1 in percent (`estimated` or published), the percent
         that it reaches with a probability of 90 %, latency and interval in
@@ -117,7 +131,7 @@ class Result(Document[_core.Result]):
     def chart(self, name: str = "front") -> Chart:
         """One of `charts()`. Raises ValueError listing them."""
         if name not in self._charts:
-            raise ValueError(f'chart: got "{name}", expected one of {", ".join(self._charts)}')
+            raise ValueError(f'chart: got "{name}", expected one of {", ".join(self._charts) or "none"}')
         return self._charts[name]
 
     def report(self, folder: PathLike = "cpubone-out") -> List[Path]:
@@ -150,6 +164,66 @@ class Result(Document[_core.Result]):
             if row["name"] in on_front or row["family"] == "CPUBone"
         ]
         return table(f"{repr(self)[1:-1]} (~ estimated)", ("network", "top-1 %", "ms", "MACs", "description"), rows)
+
+
+class StudyNumber(NamedTuple):
+    """What follows from a study's rows, with its interval: the value itself where none is known."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Study:
+    """A controlled comparison: a table with a row a case, what follows from it, and what it says.
+
+    Made by `cpubone.study`, `Result.studies`. Immutable; pickles with its `result`, which saves and reports it.
+    """
+
+    def __init__(self, result: Result, values: Mapping[str, Any], title: str, sentence: str, verdict: str) -> None:
+        self.result = result
+        self.name: str = values["name"]
+        self.title = title
+        self.sentence = sentence  #: what it says; empty where it says nothing
+        self.verdict = verdict  #: of what was published or expected: `holds`, `does not hold`, `within noise` or empty
+        self.predicted: bool = values["predicted"]  #: its latencies are, else they were measured
+        self.columns: List[str] = [f"{column['name']} {column['unit']}".rstrip() for column in values["columns"]]
+        self._rows: List[List[Any]] = values["rows"]
+        self._numbers: List[Dict[str, Any]] = values["numbers"]
+
+    @property
+    def numbers(self) -> Dict[str, StudyNumber]:
+        """By name with its unit at the end: ratios such as `int8_speedup_mean`, shares of 0 to 1, rows counted from 0."""
+        return {n["name"]: StudyNumber(n["value"], n["low"], n["high"]) for n in self._numbers}
+
+    def rows(self) -> Rows:
+        """One dict a row of the table, by `columns`, whose names end with the unit (`latency ms`); None where unknown."""
+        return [dict(zip(self.columns, row)) for row in self._rows]
+
+    def frame(self) -> pandas.DataFrame:
+        """`rows()` as a pandas frame."""
+        return frame(self.rows(), self.columns)
+
+    def chart(self) -> Chart:
+        """The report's chart of it, as Vega-Lite with its data. Raises ValueError where it has none."""
+        return self.result.chart(f"study-{self.name}")
+
+    def __reduce__(self) -> Tuple[Any, Tuple[Result, str]]:
+        return Result.study, (self.result, self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Study) and (self.name, self.result) == (other.name, other.result)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.result))
+
+    def __repr__(self) -> str:
+        how = "predicted" if self.predicted else "measured"
+        return f"<cpubone.Study {self.name}: {len(self._rows)} rows, {how}>"
+
+    def _repr_html_(self) -> str:
+        rows = [["" if cell is None else cell for cell in row] for row in self._rows]
+        return table(self.title, self.columns, rows) + f"<p>{html.escape(self.sentence)}</p>"
 
 
 def report(results: Iterable[Result], folder: PathLike = "cpubone-out") -> List[Path]:

@@ -23,6 +23,7 @@ namespace py = pybind11;
 void register_space(py::module_& m);
 void register_predictor(py::module_& m);
 void register_explorer(py::module_& m);
+void register_studies(py::module_& m);
 void register_reports(py::module_& m);
 #ifdef CPUBONE_WITH_XNNPACK
 void register_profiler(py::module_& m);

@@ -1,13 +1,12 @@
 #include "explorer/workflow.hpp"
 
-#include <atomic>
-#include <future>
 #include <map>
 
 #include "explorer/island_json.hpp"
 #include "explorer/known_accuracies.hpp"
 #include "explorer/output_folder.hpp"
 #include "python/src/bindings.hpp"
+#include "python/src/work.hpp"
 #ifdef CPUBONE_WITH_XNNPACK
 #include "cli/host_measurer.hpp"
 #endif
@@ -53,16 +52,6 @@ ExploreArguments explore_arguments(const std::string& algorithm, std::int64_t ev
   a.accuracy = std::move(accuracy);
   a.provenance = {std::move(created), std::move(command), seed};
   return a;
-}
-
-/// Runs `work` on another thread; this one looks for Ctrl-C, which cancels the work.
-template <typename Work>
-auto interruptible(Interruption& interruption, std::atomic<bool>& cancel, Work work) {
-  const py::gil_scoped_release release;
-  auto future = std::async(std::launch::async, work);
-  while (future.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready)
-    if (interruption.requested()) cancel = true;
-  return future.get();
 }
 
 /// A device by the name that results call it by.
@@ -132,23 +121,9 @@ Explored run(const std::vector<NamedPredictor>& devices, const SearchSpace& spac
     request.elsewhere.push_back(target_of(devices[i]));
   if (!evolve.is_none())
     request.options.search.evolve = evolve_by(evolve, devices, interruption, cancel);
-  WorkHooks hooks;
-  hooks.cancel = &cancel;
-  if (!progress.is_none())
-    hooks.progress = [&](std::string_view activity, double fraction, const std::string& detail) {
-      interruption.guarded(
-          [&] { progress(fraction, detail.empty() ? std::string(activity) : detail); });
-    };
-  Explored explored;
-  try {
-    explored = interruptible(interruption, cancel,
-                             [&] { return explore_target(target, machine.get(), request, hooks); });
-  } catch (...) {
-    interruption.rethrow();  // what was cancelled may fail for that
-    throw;
-  }
-  interruption.rethrow();
-  return explored;
+  const WorkHooks hooks = hooks_of(progress, interruption, cancel);
+  return interruptible(interruption, cancel,
+                       [&] { return explore_target(target, machine.get(), request, hooks); });
 }
 
 }  // namespace

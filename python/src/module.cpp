@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   python::register_predictor(m);
   python::register_reports(m);
   python::register_explorer(m);
+  python::register_studies(m);
 #ifdef CPUBONE_WITH_XNNPACK
   python::register_profiler(m);
   python::register_quantisation(m);

@@ -135,24 +135,27 @@ MeasureOptions measure_options(MeasureSettings settings, double budget_s, std::u
   return options;
 }
 
-py::dict compared_precisions(const Network& network, int threads, double seconds) {
+py::dict compared_precisions(const Network& network, int threads, double seconds,
+                             const std::filesystem::path& runtime_library) {
   const PrecisionComparison c = [&] {
     const py::gil_scoped_release release;
-    return compare_precisions(network, describe_host(), threads, seconds);
+    const Backends backends = find_runtime("xnnpack", runtime_library);
+    return compare_precisions(network, describe_host({}, backends), threads, seconds, backends);
   }();
   py::list rows;
   for (const PrecisionPart& part : c.parts)
     rows.append(py::dict("node"_a = part.node, "stage"_a = part.stage, "op"_a = part.op,
                          "engine"_a = part.engine, "f32_ms"_a = part.f32_ns * 1e-6,
                          "f16_ms"_a = part.f16_ns * 1e-6, "int8_ms"_a = part.int8_ns * 1e-6,
-                         "reason"_a = part.reason));
-  return py::dict(
-      "f32_ms"_a = c.f32_ns.value * 1e-6, "f16_ms"_a = c.f16_ns.value * 1e-6,
-      "int8_ms"_a = c.int8_ns.value * 1e-6, "f16_speedup"_a = c.f16_speedup.value,
-      "f16_emulated"_a = c.f16_emulated, "speedup"_a = c.speedup.value,
-      "conversions_ms"_a = conversion_ns(c) * 1e-6, "stays_f32_ms"_a = fallback_ns(c) * 1e-6,
-      "f32_memory_bytes"_a = c.f32_memory_bytes, "f16_memory_bytes"_a = c.f16_memory_bytes,
-      "int8_memory_bytes"_a = c.int8_memory_bytes, "rows"_a = rows);
+                         "dynamic"_a = part.op.dynamic, "reason"_a = part.reason));
+  return py::dict("f32_ms"_a = c.f32_ns.value * 1e-6, "f16_ms"_a = c.f16_ns.value * 1e-6,
+                  "int8_ms"_a = c.int8_ns.value * 1e-6, "f16_speedup"_a = c.f16_speedup.value,
+                  "f16_emulated"_a = c.f16_emulated, "speedup"_a = c.speedup.value,
+                  "conversions_ms"_a = conversion_ns(c) * 1e-6,
+                  "dynamic_ms"_a = dynamic_ns(c) * 1e-6, "stays_f32_ms"_a = fallback_ns(c) * 1e-6,
+                  "f32_memory_bytes"_a = c.f32_memory_bytes,
+                  "f16_memory_bytes"_a = c.f16_memory_bytes,
+                  "int8_memory_bytes"_a = c.int8_memory_bytes, "rows"_a = rows);
 }
 
 }  // namespace
@@ -209,7 +212,8 @@ void register_profiler(py::module_& m) {
       },
       "options"_a, "progress"_a);
   m.def("host_co_execution_profile_path", &host_co_execution_profile_path, "settings"_a);
-  m.def("compare_precisions", &compared_precisions, "network"_a, "threads"_a, "seconds"_a);
+  m.def("compare_precisions", &compared_precisions, "network"_a, "threads"_a, "seconds"_a,
+        "runtime_library"_a);
   m.def("host_profile_path", &host_profile_path, "settings"_a);
   m.def(
       "sampling_plan",

@@ -462,13 +462,14 @@ TEST_CASE("an exploration with a coprocessor searches by latencies of shared lay
 TEST_CASE("studies are predicted where nothing measures", "[explorer]") {
   const std::vector<std::string> names{"upsampling"};
   FakeMachine machine("");
-  const std::vector<Study> measured = run_studies(known_target(), &machine, names, machine.hooks());
-  CHECK(machine.budgets_s == std::vector<double>{studies_s(1)});
-  const std::vector<Study> predicted = run_studies(known_target(), nullptr, names, {});
+  const std::vector<Study> measured =
+      run_studies(known_target(), &machine, names, 30, machine.hooks());
+  CHECK(machine.budgets_s == std::vector<double>{30});
+  const std::vector<Study> predicted = run_studies(known_target(), nullptr, names, 0, {});
   CHECK(predicted.at(0).predicted);
   CHECK_FALSE(measured.at(0).predicted);
   CHECK(studies_s(12) == Approx(240));
-  CHECK_THROWS_WITH(run_studies(known_target(), nullptr, std::vector<std::string>{"colour"}, {}),
+  CHECK_THROWS_WITH(run_studies(known_target(), nullptr, std::vector<std::string>{"colour"}, 0, {}),
                     ContainsSubstring("study: got \"colour\", expected one of operators"));
 }
 

@@ -712,6 +712,11 @@ TEST_CASE("predictions in f32 and int8 are compared node by node", "[predictor]"
                     ContainsSubstring("expected a predictor in f32, got none"));
   CHECK_THROWS_WITH(predict_precisions(std::vector(2, both[0]), network),
                     ContainsSubstring("two predictors are of f32"));
+  std::vector<Predictor> others = both;
+  others[1].settings.threads = 4;
+  CHECK_THROWS_WITH(predict_precisions(others, network),
+                    ContainsSubstring("of one device on one number of threads, got ") &&
+                        ContainsSubstring(" on 1 and ") && ContainsSubstring(" on 4"));
 }
 
 TEST_CASE("what is known in another precision is refused by name", "[predictor]") {

@@ -72,12 +72,39 @@ def test_int8_stands_beside_float_by_operator(nano):
     conversions = [row for row in rows if row["op"].kind in ("quantise", "dequantise")]
     assert sum(row["int8_ms"] for row in conversions) == pytest.approx(compared.conversions_ms)
     assert all(row["f32_ms"] == 0 and row["f16_ms"] == 0 for row in conversions)
+    assert sum(row["int8_ms"] for row in rows if row["dynamic"]) == pytest.approx(compared.dynamic_ms)
+    assert "conversion</td>" in compared._repr_html_() and "stays f32: group_norm has no int8 kernel" in compared._repr_html_()
     if compared.f16_ms:
         assert compared.f16_speedup > 0  # of medians of turns, beside medians of all
         assert 0 < sum(row["f16_ms"] for row in rows) < 1.01 * compared.f16_ms
         assert "ms in float16" in repr(compared)
     not_measured = compared.int8_memory_bytes == compared.f32_memory_bytes == 0  # beyond Linux
     assert not_measured or compared.int8_memory_bytes < compared.f32_memory_bytes
+
+
+def test_operators_in_all_precisions_are_a_frame(nano):
+    pytest.importorskip("pandas")
+    compared = cpubone.compare_precisions(nano, seconds=0.1)
+    frame = compared.frame()
+    assert list(frame.columns) == [*compared.rows()[0]]
+    assert frame.int8_ms.sum() == pytest.approx(compared.int8_ms, rel=0.01)
+    assert frame.op[frame.reason == ""].str.contains("qs8").any()
+
+
+def test_another_xnnpack_is_compared_by_its_file(nano):
+    with pytest.raises(cpubone.Error, match=r"none\.so"):
+        cpubone.compare_precisions(nano, seconds=0.1, runtime_library="./none.so")
+
+
+def test_dynamic_layers_are_marked_and_told_apart():
+    op = cpubone.Op("linear 1x1x49x192->1x1x49x576 dynamic f32")
+    row = {"node": "qkv", "stage": "", "op": op, "engine": "xnnpack", "f32_ms": 2.0, "f16_ms": 0.0, "int8_ms": 1.0}
+    values = dict.fromkeys(("f32_ms", "f16_ms", "int8_ms", "f16_speedup", "speedup", "conversions_ms", "stays_f32_ms"), 1.0)
+    values.update(f16_emulated=False, f32_memory_bytes=0, f16_memory_bytes=0, int8_memory_bytes=0, dynamic_ms=1.0)
+    values["rows"] = [{**row, "dynamic": True, "reason": ""}]
+    compared = cpubone.PrecisionComparison("vit", values)
+    assert "<td style='text-align:left'>dynamic</td>" in compared._repr_html_()
+    assert (compared.dynamic_ms, compared.rows()[0]["dynamic"]) == (1.0, True)
 
 
 def test_images_of_another_shape_are_refused(nano, images):

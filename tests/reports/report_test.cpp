@@ -295,6 +295,27 @@ TEST_CASE("a study that two results have with the same numbers is shown once", "
   CHECK_FALSE(contains(different, "same as of an earlier result"));
 }
 
+TEST_CASE("a report of studies alone says nothing of networks that there are not", "[reports]") {
+  Result studies = small_result();
+  studies.networks.clear();
+  studies.candidates.clear();
+  studies.findings.clear();
+  const std::string html = report_html(std::vector{studies});
+  for (const char* id : {"use", "speed", "macs", "rebuilt", "time"})
+    CHECK_FALSE(contains(html, fmt::format("<section id=\"{}\"", id)));
+  CHECK(contains(html, "<section id=\"studies\""));
+  CHECK(contains(html, "href=\"#studies\">Skip to"));
+  CHECK(contains(html, "<span>1 study</span>"));
+  CHECK(make_charts(studies, chart_frame(std::vector{studies})).charts.empty());
+  const std::string markdown = report_markdown(std::vector{studies}, {});
+  CHECK(contains(markdown, "| 2x2 |"));
+  CHECK_FALSE(contains(markdown, "## What to use"));
+  CHECK_FALSE(contains(markdown, "## Where the time goes"));
+  const std::string beside = report_html(std::vector{small_result(), studies});
+  CHECK(contains(beside, "<section id=\"use\""));
+  CHECK(contains(beside, "This result has none of it."));
+}
+
 TEST_CASE("results stand side by side and networks of both are compared", "[reports]") {
   Result first = small_result();
   first.networks[2].description = "w16";

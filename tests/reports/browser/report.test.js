@@ -31,8 +31,8 @@ function write_report(name, results) {
   return path.join(folder, 'report.html');
 }
 
-/// A page without history, with what it complained about and asked for.
-async function open(file, options = {}) {
+/// A page without history, whose chart `first` is drawn, with what it complained about and asked for.
+async function open(file, { first = 'r0-front', ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.complaints = [];
@@ -44,7 +44,7 @@ async function open(file, options = {}) {
   page.on('request', (request) => page.requested.push(request.url()));
   const start = Date.now();
   await page.goto(pathToFileURL(file).href);
-  await page.waitForSelector('#r0-front .chart[data-drawn]');
+  await page.waitForSelector(`#${first} .chart[data-drawn]`);
   page.interactive_ms = Date.now() - start;
   return page;
 }
@@ -365,6 +365,19 @@ test('labels of networks never overlap, on a screen or a phone', async () => {
         assert.ok(a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top,
           `${a.text} and ${b.text} overlap at ${viewport.width}`);
   }
+});
+
+test('a page of studies alone draws their charts, and has no front', async () => {
+  const studies = { ...example(), networks: [], candidates: [], findings: [], front: [] };
+  studies.studies = studies.studies.filter(({ name }) => name !== 'sensitivity');  // a long table before the first chart
+  delete studies.search;
+  const file = write_report('studies', [studies]);
+  const page = await open(file, { first: 'r0-study-crossover' });
+  await shoot(page, 'studies');
+  assert.equal(await page.locator('#r0-front, #use, #speed').count(), 0);
+  assert.ok(await page.locator('.chart[data-drawn]').count() >= 4);
+  assert.equal(await page.locator('nav a').first().textContent(), 'Predictions');
+  expect_silence(page, file);
 });
 
 test('no table is cut off, on a laptop or on paper', async () => {
