@@ -6,7 +6,8 @@ install(EXPORT cpubone NAMESPACE cpubone:: FILE cpuboneTargets.cmake DESTINATION
 install(FILES "${PROJECT_BINARY_DIR}/cpuboneConfig.cmake" "${PROJECT_BINARY_DIR}/cpuboneConfigVersion.cmake"
               cmake/FindXNNPACK.cmake cmake/XnnpackArchives.cmake DESTINATION "${package_dir}")
 if(CPUBONE_WITH_XNNPACK AND CPUBONE_XNNPACK STREQUAL upstream)
-  install(DIRECTORY "${xnnpack_prefix}" DESTINATION "${package_dir}" PATTERN cmake EXCLUDE PATTERN pkgconfig EXCLUDE)
+  install(DIRECTORY "${xnnpack_prefix}" DESTINATION "${package_dir}" PATTERN cmake EXCLUDE PATTERN pkgconfig EXCLUDE
+          PATTERN kai EXCLUDE)
 endif()
 
 # The tools as a package of the Debian that they are built on (docs/install.md).

@@ -141,7 +141,13 @@ std::vector<std::string> arm_features() {
   if (capabilities & HWCAP_ASIMDDP) features.emplace_back("asimddp");
   if (capabilities & HWCAP_FPHP) features.emplace_back("fphp");
   if (capabilities & HWCAP_SVE) features.emplace_back("sve");
-  if (::getauxval(AT_HWCAP2) & HWCAP2_I8MM) features.emplace_back("i8mm");
+  // By number what headers of older systems lack.
+  constexpr unsigned long sme = 1UL << 23U;
+  constexpr unsigned long sme2 = 1UL << 37U;
+  const unsigned long more = ::getauxval(AT_HWCAP2);
+  if (more & HWCAP2_I8MM) features.emplace_back("i8mm");
+  if (more & sme) features.emplace_back("sme");
+  if (more & sme2) features.emplace_back("sme2");
 #endif
   return features;
 }

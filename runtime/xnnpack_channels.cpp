@@ -38,6 +38,23 @@ xnn_status create(Create function, const Shared& shared, xnn_operator_t* made) {
     return call(nullptr, nullptr, made);
 }
 
+// Matrix kernels of SME pack pixels themselves, by functions of their own that newer versions have;
+// XNNPACK's graphs choose them wherever the CPU has them.
+template <typename... Arguments>
+xnn_status create_packed(bool half, Arguments... of) {
+  if constexpr (requires { xnn_create_convolution2d_nhwc_pf16(of...); })
+    return half ? xnn_create_convolution2d_nhwc_pf16(of...)
+                : xnn_create_convolution2d_nhwc_pf32(of...);
+  else
+    return xnn_status_unsupported_hardware;
+}
+
+/// Whose functions an operator is called by.
+struct Kernels {
+  bool half = false;
+  bool packed = false;
+};
+
 struct Size {
   std::size_t n;
   std::size_t h;
@@ -47,8 +64,19 @@ struct Size {
 // Newer versions make known the size first, and work in memory of the caller. Templates, as a
 // version may lack a function; f16 has the functions of f32.
 template <typename Operator>
-xnn_status reshape(Operator op, bool half, Size size, std::size_t& workspace_bytes,
+xnn_status reshape(Operator op, Kernels kernels, Size size, std::size_t& workspace_bytes,
                    pthreadpool* pool) {
+  if constexpr (requires {
+                  xnn_reshape_convolution2d_nhwc_pf16(op, size.n, size.h, size.w, &workspace_bytes,
+                                                      nullptr, nullptr, pool);
+                })
+    if (kernels.packed)
+      return kernels.half
+                 ? xnn_reshape_convolution2d_nhwc_pf16(op, size.n, size.h, size.w, &workspace_bytes,
+                                                       nullptr, nullptr, pool)
+                 : xnn_reshape_convolution2d_nhwc_pf32(op, size.n, size.h, size.w, &workspace_bytes,
+                                                       nullptr, nullptr, pool);
+  const bool half = kernels.half;
   std::size_t alignment = 0;
   if constexpr (requires {
                   xnn_reshape_convolution2d_nhwc_f32(op, size.n, size.h, size.w, &workspace_bytes,
@@ -70,10 +98,15 @@ xnn_status reshape(Operator op, bool half, Size size, std::size_t& workspace_byt
     return xnn_status_success;
 }
 template <typename Operator>
-xnn_status setup(Operator op, bool half, Size size, void* workspace, const void* input,
+xnn_status setup(Operator op, Kernels kernels, Size size, void* workspace, const void* input,
                  void* output, pthreadpool* pool) {
+  const bool half = kernels.half;
   const auto* const in = static_cast<const float*>(input);
   auto* const out = static_cast<float*>(output);
+  if constexpr (requires { xnn_setup_convolution2d_nhwc_pf16(op, workspace, input, output); })
+    if (kernels.packed)
+      return half ? xnn_setup_convolution2d_nhwc_pf16(op, workspace, input, output)
+                  : xnn_setup_convolution2d_nhwc_pf32(op, workspace, in, out);
   if constexpr (requires { xnn_setup_convolution2d_nhwc_f32(op, workspace, in, out); })
     return half ? xnn_setup_convolution2d_nhwc_f16(op, workspace, input, output)
                 : xnn_setup_convolution2d_nhwc_f32(op, workspace, in, out);
@@ -91,7 +124,7 @@ struct XnnpackChannels::State {
   std::unique_ptr<xnn_operator, xnn_status (*)(xnn_operator_t)> op;
   std::unique_ptr<Arena> workspace;
   Size size{};
-  bool half = false;
+  Kernels kernels;
   std::size_t input_begin = 0;
   std::size_t output_begin = 0;
 };
@@ -111,24 +144,25 @@ XnnpackChannels::XnnpackChannels(ChannelPart part, const ThreadPool* pool)
   const Padding& p = op.padding;
   xnn_operator_t made = nullptr;
   const bool half = op.dtype() == DType::f16;
-  const auto arguments = [&](std::uint32_t flags) {
-    return std::tuple(u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h), u(op.kernel_w),
-                      u(op.stride_h), u(op.stride_w), u(op.dilation_h), u(op.dilation_w),
-                      u(op.groups), group_in, z(op.output().c / op.groups), part.input_stride,
-                      part.output_stride, weight.data(), op.bias ? bias.data() : nullptr, range.low,
-                      range.high, flags);
-  };
-  const xnn_status status = half ? create(&xnn_create_convolution2d_nhwc_f16,
-                                          arguments(XNN_FLAG_FP32_STATIC_WEIGHTS), &made)
-                                 : create(&xnn_create_convolution2d_nhwc_f32, arguments(0U), &made);
+  const std::uint32_t flags = half ? XNN_FLAG_FP32_STATIC_WEIGHTS : 0U;
+  const std::tuple arguments(u(p.top), u(p.right), u(p.bottom), u(p.left), u(op.kernel_h),
+                             u(op.kernel_w), u(op.stride_h), u(op.stride_w), u(op.dilation_h),
+                             u(op.dilation_w), u(op.groups), group_in, z(op.output().c / op.groups),
+                             part.input_stride, part.output_stride, weight.data(),
+                             op.bias ? bias.data() : nullptr, range.low, range.high, flags);
+  xnn_status status =
+      std::apply([&](auto... of) { return create_packed(half, of..., nullptr, &made); }, arguments);
+  state_->kernels = {half, status == xnn_status_success};
+  if (!state_->kernels.packed)
+    status = half ? create(&xnn_create_convolution2d_nhwc_f16, arguments, &made)
+                  : create(&xnn_create_convolution2d_nhwc_f32, arguments, &made);
   require(status, fmt::format("channels of \"{}\"", text(op)));
   state_->op.reset(made);
-  state_->half = half;
   state_->size = {z(in.n), z(in.h), z(in.w)};
   state_->input_begin = part.input_begin;
   state_->output_begin = part.output_begin;
   std::size_t workspace_bytes = 0;
-  require(reshape(made, half, state_->size, workspace_bytes, state_->pool), "reshape");
+  require(reshape(made, state_->kernels, state_->size, workspace_bytes, state_->pool), "reshape");
   state_->workspace = std::make_unique<Arena>(workspace_bytes);
 }
 
@@ -138,8 +172,8 @@ XnnpackChannels& XnnpackChannels::operator=(XnnpackChannels&&) noexcept = defaul
 
 void XnnpackChannels::bind(const void* input, void* output) {
   State& s = *state_;
-  const std::size_t bytes = s.half ? 2 : sizeof(float);
-  require(setup(s.op.get(), s.half, s.size, s.workspace->data(),
+  const std::size_t bytes = s.kernels.half ? 2 : sizeof(float);
+  require(setup(s.op.get(), s.kernels, s.size, s.workspace->data(),
                 static_cast<const std::byte*>(input) + s.input_begin * bytes,
                 static_cast<std::byte*>(output) + s.output_begin * bytes, s.pool),
           "setup");

@@ -45,9 +45,10 @@ struct XnnpackTraits {
 };
 /// Whether a CPU has an instruction set, as Linux names it.
 using HasFeature = std::function<bool(std::string_view)>;
-/// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. Narrow
-/// ones are 4x2, on x86-64 by 4 input channels with SSE alone, but half of the others' channels
-/// since 2024. `runtime` is a text with XNNPACK's version.
+/// 7x16 with AVX-512, 7x32 since 2024; 5x16 with AVX or FMA, 6x8 on 64-bit Arm, else 4x8. SME's,
+/// squares of twice its vector's length, are not known here: no profile tells that. Narrow ones are
+/// 4x2, on x86-64 by 4 input channels with SSE alone, but half of the others' channels since 2024.
+/// `runtime` is a text with XNNPACK's version.
 XnnpackTraits xnnpack_traits(std::string_view architecture, const HasFeature& has,
                              std::string_view runtime);
 /// Of int8: 4x16 with AVX-512, 3x8 with AVX2, 4x16 on 64-bit Arm, else 3x4. On x86-64 our kernel
