@@ -219,9 +219,9 @@ std::optional<Edge> joined_channels(Editor& editor, int i, const std::array<Chan
     if (!in_order) *values = interleaved(*values, heads.count);
     if (known_scale) continue;
     const std::size_t of_head = values->size() / static_cast<std::size_t>(heads.count);
-    for (std::size_t k = 0; k < values->size(); ++k)
-      if (k % of_head < of_head / 3)
-        (*values)[k] = static_cast<float>(double{(*values)[k]} * factor);
+    for (std::size_t at = 0; at < values->size(); ++at)
+      if (at % of_head < of_head / 3)
+        (*values)[at] = static_cast<float>(double{(*values)[at]} * factor);
   }
   return layer;
 }
@@ -290,13 +290,10 @@ int distinct_matrices(const std::vector<float>& values, const Heads& heads) {
 
 /// The constant that held a bias holds all of it, below the name of attention `i`.
 Edge bias_of(Editor& editor, int i, Scores& found, const Heads& heads) {
-  Op op;
-  op.kind = OpKind::constant;
-  const int matrices = distinct_matrices(found.bias, heads);
-  op.outputs = {{{1, matrices, heads.tokens, heads.tokens}}};
-  found.bias.resize(static_cast<std::size_t>(elements(op.output())));
+  Shape& shape = editor.node(found.constant).op.outputs[0].shape;
+  shape = {1, distinct_matrices(found.bias, heads), heads.tokens, heads.tokens};
+  found.bias.resize(static_cast<std::size_t>(elements(shape)));
   editor.rename(found.constant, editor.node(i).name + "/bias");
-  editor.node(found.constant).op = std::move(op);
   editor.parameters(found.constant).weight = std::move(found.bias);
   return found.constant;
 }
