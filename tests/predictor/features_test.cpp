@@ -108,6 +108,8 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("mul 1x7x7x8,1x1x1x8->1x7x7x8 f32") == "broadcast");
   CHECK(of("add 1x7x7x8,1x1x1x8->1x7x7x8 f32") == "broadcast");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f32") == "hardswish");
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f16") == "relu");
+  CHECK(of("activation 1x7x7x8->1x7x7x8 act=hardswish f16") == "hardswish");
   CHECK(of("slice 1x7x7x8->1x7x7x4 f32") == "copy");
   CHECK(of("split 1x7x7x8->1x7x7x4,1x7x7x4 f32") == "copy");
   CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "copy");
