@@ -1,6 +1,5 @@
 #include "profiler/co_execution_profile.hpp"
 
-#include <atomic>
 #include <set>
 #include <vector>
 
@@ -26,20 +25,34 @@ double no_spread(const Op&) {
   return 0;
 }
 
+/// On a busy machine the budget may not reach to the shared layers, which are measured last.
+CoExecutionProfile measure_all_parts(MeasureOptions options) {
+  for (;; options.budget_s *= 2) {
+    CoExecutionProfile profile = measure_co_execution_profile(
+        options, simulated_coprocessor(), [](const Profile&) { return no_spread; });
+    if (!profile.shared.empty() || options.budget_s > 60) return profile;
+  }
+}
+
 }  // namespace
 
-TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execution_profile]") {
-  std::atomic<double> last = 0;
+TEST_CASE("the progress of all parts goes forward", "[co_execution_profile]") {
+  double last = 0;
   bool forward = true;
-  MeasureOptions options = within_seconds(4);
+  MeasureOptions options = within_seconds(1);
   options.on_progress = [&](const SampleProgress& p) {
     forward = forward && p.fraction >= last;
     last = p.fraction;
   };
-  const CoExecutionProfile profile = measure_co_execution_profile(
-      options, simulated_coprocessor(), [](const Profile&) { return no_spread; });
+  measure_co_execution_profile(options, simulated_coprocessor(),
+                               [](const Profile&) { return no_spread; });
   CHECK(forward);
+  CHECK(last > 0);
   CHECK(last <= 1);
+}
+
+TEST_CASE("CPU, coprocessor and layers that both share are measured", "[co_execution_profile]") {
+  const CoExecutionProfile profile = measure_all_parts(within_seconds(4));
   CHECK_FALSE(profile.cpu.ops.empty());
   CHECK(profile.cpu.device.coprocessor.empty());
   CHECK(profile.coprocessor.device.coprocessor == "simulated");
@@ -61,10 +74,7 @@ TEST_CASE("CPU, coprocessor and shared layers are measured in f16 where the CPU 
           "[co_execution_profile]") {
   MeasureOptions options = within_seconds(3);
   options.settings.dtype = DType::f16;
-  const auto measured = [&] {
-    return measure_co_execution_profile(options, simulated_coprocessor(),
-                                        [](const Profile&) { return no_spread; });
-  };
+  const auto measured = [&] { return measure_all_parts(options); };
   if (channels_run_in_f16()) {
     const CoExecutionProfile profile = measured();
     REQUIRE_FALSE(profile.coprocessor.ops.empty());
