@@ -34,9 +34,7 @@ using namespace cpubone;
 
 namespace {
 
-constexpr int spread_ops = host_profile_spread_ops;
-constexpr int unsure_ops = host_profile_unsure_ops;
-constexpr int trained_ops = spread_ops + unsure_ops;
+constexpr int trained_ops = host_profile_spread_ops + host_profile_unsure_ops;
 constexpr int held_out_ops = 150;
 constexpr int few = 30;
 
@@ -131,7 +129,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   // The profile, as `measure_host_profile` makes it: operators spread evenly, those that a
   // predictor of them is least sure of, and networks of no family. Operators of another plan are
   // taken in the rounds of the first, to be held out.
-  std::vector<Op> ops = sampling_plan(1, spread_ops, dtype);
+  std::vector<Op> ops = sampling_plan(1, host_profile_spread_ops, dtype);
   std::set<std::string> known;
   for (const Op& op : ops) known.insert(text(op));
   for (const Op& op : sampling_plan(2, held_out_ops, dtype))
@@ -143,7 +141,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   options.budget_s = patience * 35;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
-  for (std::size_t i = spread_ops; i < ops.size(); ++i) {
+  for (std::size_t i = host_profile_spread_ops; i < ops.size(); ++i) {
     const auto record = std::find_if(profile.ops.begin(), profile.ops.end(),
                                      [&](const OpRecord& r) { return r.op == ops[i]; });
     if (record == profile.ops.end()) continue;
@@ -154,7 +152,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   others.ops = held_out;
   keep_profile(others, "-held-out.json");
   options.budget_s = patience * 15;
-  measure_ops(next_operators(ops, spread_of(profile), unsure_ops, 1, dtype), options, profile);
+  measure_ops(next_operators(ops, spread_of(profile), host_profile_unsure_ops, 1, dtype), options,
+              profile);
   const double ops_s = profile.seconds;
 
   // Networks: those of no family to calibrate on and those to test on, spread evenly over the same

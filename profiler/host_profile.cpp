@@ -86,8 +86,8 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
   if (std::optional<Warning> slow = slow_runtime(profile))
     profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
-  measure_ops(unsure_operators(profile, spread_of, options), part(".unsure", host_profile_unsure_share),
-              profile);
+  measure_ops(unsure_operators(profile, spread_of, options),
+              part(".unsure", host_profile_unsure_share), profile);
   if (cancelled()) return profile;
   measure_networks(calibration_networks(), part(".networks", 1 - done), profile);
   return profile;

@@ -7,7 +7,6 @@
 #include <utility>
 
 namespace cpubone {
-
 namespace {
 
 /// What kernels are chosen by.
@@ -20,6 +19,19 @@ std::string kernel_kind(const Op& op) {
   return kind + (is_depthwise(op) ? " depthwise" : op.groups > 1 ? " grouped" : "");
 }
 
+/// Int8's time in the parts that `counts` is true of.
+template <typename Counts>
+double int8_ns_of(const PrecisionComparison& comparison, Counts counts) {
+  double total = 0;
+  for (const PrecisionPart& part : comparison.parts)
+    if (counts(part)) total += part.int8_ns;
+  return total;
+}
+
+bool is_dynamic(const PrecisionPart& part) {
+  return part.op.dynamic;
+}
+
 }  // namespace
 
 bool is_conversion(const PrecisionPart& part) {
@@ -27,29 +39,20 @@ bool is_conversion(const PrecisionPart& part) {
 }
 
 double conversion_ns(const PrecisionComparison& comparison) {
-  double total = 0;
-  for (const PrecisionPart& part : comparison.parts)
-    if (is_conversion(part)) total += part.int8_ns;
-  return total;
+  return int8_ns_of(comparison, is_conversion);
 }
 
 int dynamic_layers(const PrecisionComparison& comparison) {
-  return static_cast<int>(std::count_if(comparison.parts.begin(), comparison.parts.end(),
-                                        [](const PrecisionPart& part) { return part.op.dynamic; }));
+  return static_cast<int>(
+      std::count_if(comparison.parts.begin(), comparison.parts.end(), is_dynamic));
 }
 
 double dynamic_ns(const PrecisionComparison& comparison) {
-  double total = 0;
-  for (const PrecisionPart& part : comparison.parts)
-    if (part.op.dynamic) total += part.int8_ns;
-  return total;
+  return int8_ns_of(comparison, is_dynamic);
 }
 
 double fallback_ns(const PrecisionComparison& comparison) {
-  double total = 0;
-  for (const PrecisionPart& part : comparison.parts)
-    if (!part.reason.empty()) total += part.int8_ns;
-  return total;
+  return int8_ns_of(comparison, [](const PrecisionPart& part) { return !part.reason.empty(); });
 }
 
 std::string fallback_text(const PrecisionComparison& comparison) {
