@@ -302,8 +302,8 @@ std::size_t Adaptation::most_informative(std::span<const std::size_t> candidates
 
 Predictor Adaptation::predictor(const Fit& fit) const {
   Predictor predictor = base_;
-  // Of the base's memory and cores.
-  predictor.network.ns_less_per_node = 0;
+  // Of the base's memory.
+  predictor.network.ns_less_per_kept_byte = 0;
   const MatrixXd part_gain = fit.inverse.size() > 0
                                  ? MatrixXd(part_covariance() * fit.part_slopes.transpose())
                                  : MatrixXd::Zero(part_count, 0);

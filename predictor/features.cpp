@@ -36,7 +36,8 @@ constexpr std::array<std::string_view, op_feature_count> names{
     "second input is one pixel",
     "fewer output channels than a tile",
     "share of input vectors across cache lines",
-    "share of output vectors across cache lines"};
+    "share of output vectors across cache lines",
+    "agreement of a tile's rows in their pages"};
 
 double log2_at_least(double value, double least) {
   return std::log2(std::max(value, least));
@@ -64,6 +65,17 @@ double crossing_share(int channels, double element_bytes, const CpuTraits& cpu) 
   const int grid = std::gcd(static_cast<int>(channels * element_bytes), line_bytes);
   const double misaligned = 1.0 - double(std::min(grid, vector_bytes)) / vector_bytes;
   return misaligned * std::min(1.0, double(vector_bytes) / line_bytes);
+}
+
+/// How nearly the rows of a tile begin at the same place of their pages, from 0 to 1: where they
+/// do, they are in one another's way in the first cache, and in what predicts where it has them.
+double page_agreement(double row_bytes, double rows) {
+  constexpr double page_bytes = 4096;
+  constexpr double apart_bytes = 512;
+  double sum = 0;
+  for (double row = 1; row < rows; ++row)
+    sum += std::max(0.0, 1 - std::abs(std::remainder(row * row_bytes, page_bytes)) / apart_bytes);
+  return rows > 1 ? sum / (rows - 1) : 0;
 }
 
 /// Share of a working set that a cache, which replaces what was used least recently, still holds
@@ -170,8 +182,17 @@ bool runs_depthwise(const Op& op, const CpuTraits& cpu) {
   return runs_xnnpack_depthwise(op, cpu) || runs_our_depthwise(op, cpu);
 }
 
-double tiles(const Matrix& m, const MatrixTile& tile) {
-  return std::ceil(m.pixels / tile.rows) * std::ceil(m.group_out / tile.channels) * m.groups;
+/// Rows of tiles that cover the pixels. Of a transposed convolution with a stride each row of a
+/// phase's pixels is covered anew.
+double tile_rows(const Op& op, const Matrix& m, const MatrixTile& tile) {
+  if (op.kind != OpKind::conv_transpose2d || op.stride_w == 1)
+    return std::ceil(m.pixels / tile.rows);
+  const double row = double{1} * op.output().w / op.stride_w;
+  return m.pixels / row * std::ceil(row / tile.rows);
+}
+
+double tiles(const Op& op, const Matrix& m, const MatrixTile& tile) {
+  return tile_rows(op, m, tile) * std::ceil(m.group_out / tile.channels) * m.groups;
 }
 
 double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
@@ -181,7 +202,7 @@ double work_items(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     case OpKind::conv_transpose2d:
     case OpKind::partial_conv2d:
       if (runs_depthwise(op, cpu)) return op.output().h;
-      return tiles(m, tile_of(op, m, cpu));
+      return tiles(op, m, tile_of(op, m, cpu));
     case OpKind::max_pool2d:
       return op.output().h;
     case OpKind::activation:
@@ -237,7 +258,7 @@ Work work_of(const Op& op, const Matrix& m, const CpuTraits& cpu) {
     w.activation_bytes -= w.streamed_bytes;
   } else if (w.macs > 0) {
     const MatrixTile tile = tile_of(op, m, cpu);
-    w.loop_starts = tiles(m, tile) * m.taps;
+    w.loop_starts = tiles(op, m, tile) * m.taps;
     w.padded_macs = w.loop_starts * tile.rows * tile.channels * fill_up(m.group_in, tile.depth);
     const double group_bytes = w.weight_bytes / m.groups;
     const double times = (std::ceil(m.pixels / tile.rows) - 1) * m.groups;
@@ -291,7 +312,10 @@ std::array<double, op_feature_count> features_of(const Op& op, const Matrix& m, 
           broadcasts(op) ? 1.0 : 0.0,
           narrow ? 1.0 : 0.0,
           crossing_share(op.input().c, element, cpu),
-          crossing_share(op.output().c, element, cpu)};
+          crossing_share(op.output().c, element, cpu),
+          w.macs > 0 && !depthwise && !attention
+              ? page_agreement(op.stride_w * op.input().c * multiplied, tile.rows)
+              : 0.0};
 }
 
 /// Functions cost what others cost that are made of the same: an exponential, or as little as
@@ -332,7 +356,9 @@ std::string class_of_kind(const Op& op) {
   if (schema(op.kind).elementwise) return broadcasts(op) ? "broadcast" : "add";
   // Both sum each row, then scale it: one reads it once more, from the fastest cache.
   if (op.kind == OpKind::rms_norm) return std::string(name(OpKind::layer_norm));
-  if (copies_channels(op) || (op.kind == OpKind::transpose && keeps_channels(op))) return "copy";
+  // What copies some channels of each pixel, or all of it to another place, by kernels of its own.
+  if (op.kind == OpKind::concat || op.kind == OpKind::split) return "copy";
+  if (op.kind == OpKind::transpose && keeps_channels(op)) return "transpose of pixels";
   if (op.kind != OpKind::conv2d) return std::string(name(op.kind));
   if (runs_our_depthwise(op, {})) return "wide depthwise";  // on every CPU
   if (our_depthwise_takes(op)) return "depthwise of many taps";

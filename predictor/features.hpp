@@ -54,7 +54,7 @@ struct Work {
 };
 
 /// Names of the inputs of the regression, the same for every class.
-constexpr std::size_t op_feature_count = 25;
+constexpr std::size_t op_feature_count = 26;
 std::span<const std::string_view, op_feature_count> feature_names();
 
 /// All that a prediction needs to know of an operator.

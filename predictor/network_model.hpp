@@ -16,11 +16,12 @@ struct CalibratedRange {
   bool operator==(const CalibratedRange&) const = default;
 };
 
-/// A network takes the sum of its operators, each class by its `network_scale`, and less for each
-/// operator, whose code and tensors the one before leaves at hand. The network model says how much
-/// that is, and how sure the sum.
+/// A network takes the sum of its operators, each class by its `network_scale`, and less for
+/// weights that the last-level cache keeps from one run to the next, where operators find theirs in
+/// memory. The network model says how much that is, and how sure the sum.
 struct NetworkModel {
-  double ns_less_per_node = 0;
+  double ns_less_per_kept_byte = 0;
+  double most_kept_bytes = 0;  ///< of weights
   double interval_factor = 2;  ///< 90 % of networks are within so many spreads
   double least_spread = 0.01;  ///< relative
   CalibratedRange range;       ///< of calibrated devices
@@ -42,7 +43,7 @@ double leverage(const CalibratedRange& range, const LatencyTerms& terms);
 /// Latency of some operators of a network.
 LatencyEstimate combine_part(const LatencyTerms& terms);
 
-/// Latency of a network with these terms.
+/// Latency of a network with all of these terms.
 LatencyEstimate combine(const NetworkModel& model, const LatencyTerms& terms);
 
 }  // namespace cpubone

@@ -151,7 +151,8 @@ ClassModel class_from_json(const JsonReader& json) {
 }
 
 nlohmann::json to_json(const NetworkModel& model) {
-  return {{"ns_less_per_node", model.ns_less_per_node},
+  return {{"ns_less_per_kept_byte", model.ns_less_per_kept_byte},
+          {"most_kept_bytes", model.most_kept_bytes},
           {"interval_factor", model.interval_factor},
           {"least_spread", model.least_spread},
           {"range", {{"centre", model.range.centre}, {"scale", model.range.scale}}},
@@ -160,11 +161,11 @@ nlohmann::json to_json(const NetworkModel& model) {
 }
 
 NetworkModel network_from(const JsonReader& json) {
-  json.expect_keys(
-      {"ns_less_per_node", "interval_factor", "least_spread", "range", "networks", "test_mape"});
+  json.expect_keys({"ns_less_per_kept_byte", "most_kept_bytes", "interval_factor", "least_spread",
+                    "range", "networks", "test_mape"});
   NetworkModel model;
-  if (json.has("ns_less_per_node"))
-    model.ns_less_per_node = json.at("ns_less_per_node").number(0, 1e9);
+  model.ns_less_per_kept_byte = json.at("ns_less_per_kept_byte").number(0, 1e9);
+  model.most_kept_bytes = json.at("most_kept_bytes").number(0, 1e18);
   model.interval_factor = json.at("interval_factor").number(0, 1e6);
   model.least_spread = json.at("least_spread").number(0, 1e6);
   if (json.has("range")) {

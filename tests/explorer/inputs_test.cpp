@@ -84,7 +84,8 @@ TEST_CASE("a result tells which device and evidence it stands on", "[explorer]")
 
 TEST_CASE("a latency model with shared layers predicts what its predictor does", "[explorer]") {
   CoExecutionPredictor predictor = fit_co_execution(test::imaginary_profile(2));
-  predictor.cpu.network.ns_less_per_node = 300;
+  predictor.cpu.network.ns_less_per_kept_byte = 0.01;
+  predictor.cpu.network.most_kept_bytes = 4e6;
   const LatencyModel model = latency_model(predictor);
   const Network network = find_network("mobileone-s0");
   const CoExecutionPrediction p = predict(predictor, network);

@@ -61,7 +61,8 @@ TEST_CASE("a profile in f16 predicts networks in f16 with half the memory traffi
 TEST_CASE("a coprocessor that is never faster leaves a network's prediction as it is",
           "[predictor]") {
   CoExecutionPredictor predictor = fit_co_execution(imaginary_profile(0.01));
-  predictor.cpu.network.ns_less_per_node = 300;  // as profiles of networks show
+  predictor.cpu.network.ns_less_per_kept_byte = 0.01;  // as profiles of networks show
+  predictor.cpu.network.most_kept_bytes = 4e6;
   const CoExecutionPrediction p = predict(predictor, find_network("mobileone-s0"));
   CHECK(p.latency.ms == Approx(p.cpu_alone.latency.ms));
   CHECK(p.latency.low_ms == Approx(p.cpu_alone.latency.low_ms));

@@ -57,6 +57,14 @@ TEST_CASE("micro-kernel and caches are read off a device", "[predictor]") {
   CHECK(cpu_traits(device).tile.rows == 2);
 }
 
+TEST_CASE("tiles of a transposed convolution with a stride end with each row", "[predictor]") {
+  // Four phases of 16 rows of 16 pixels, three tiles of 7 each; 9 tiles of 16 channels.
+  const Op op = parse_op("conv_transpose2d 1x16x16x144->1x32x32x136 k4x4 s2 p1,1,1,1 g1 f32");
+  const Work w = facts(op, cpu).work;
+  CHECK(w.work_items == 4 * 16 * 3 * 9);
+  CHECK(w.padded_macs == 4.0 * 16 * 3 * 7 * 9 * 16 * 4 * 144);
+}
+
 TEST_CASE("few output channels have a tile of their own", "[predictor]") {
   Device device;
   device.architecture = "x86_64";
@@ -110,9 +118,10 @@ TEST_CASE("operators of one cost model are one class", "[predictor]") {
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f32") == "hardswish");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=relu f16") == "relu");
   CHECK(of("activation 1x7x7x8->1x7x7x8 act=hardswish f16") == "hardswish");
-  CHECK(of("slice 1x7x7x8->1x7x7x4 f32") == "copy");
+  CHECK(of("slice 1x7x7x8->1x7x7x4 f32") == "slice");
+  CHECK(of("concat 1x7x7x8,1x7x7x8->1x7x7x16 f32") == "copy");
   CHECK(of("split 1x7x7x8->1x7x7x4,1x7x7x4 f32") == "copy");
-  CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "copy");
+  CHECK(of("transpose 1x7x7x8->1x7x7x8 perm=0,2,1,3 f32") == "transpose of pixels");
   CHECK(of("transpose 1x7x7x8->1x8x7x7 perm=0,3,1,2 f32") == "transpose");
   CHECK(of("rms_norm 1x7x7x8->1x7x7x8 f32") == "layer_norm");
   CHECK(of("conv2d 1x7x7x8->1x7x7x16 k1x1 s1 p0,0,0,0 g1 qs8") == "int8 pointwise");
@@ -284,6 +293,20 @@ TEST_CASE("vectors that begin inside of a cache line lie in two", "[predictor]")
   // Vectors and lines of 16 floats; every second pixel of 24 channels begins in the middle of one.
   CHECK(shares("slice 1x7x7x32->1x7x7x24 f32") == std::pair(0.0, 0.5));
   CHECK(shares("slice 1x7x7x25->1x7x7x16 f32") == std::pair(15.0 / 16, 0.0));
+}
+
+TEST_CASE("rows of a tile may begin at the same place of their pages", "[predictor]") {
+  const auto agreement = [&](const char* text) {
+    return feature(parse_op(text), "agreement of a tile's rows in their pages");
+  };
+  // Seven rows of 4096, 2048 and 1984 bytes: six of them next to the first.
+  CHECK(agreement("conv2d 1x7x7x1024->1x7x7x64 k1x1 s1 p0,0,0,0 g1 f32") == 1);
+  CHECK(agreement("conv2d 1x7x7x512->1x7x7x64 k1x1 s1 p0,0,0,0 g1 f32") == Approx(0.5));
+  CHECK(agreement("conv2d 1x7x7x496->1x7x7x64 k1x1 s1 p0,0,0,0 g1 f32") == Approx(1.5 / 6));
+  CHECK(agreement("conv2d 1x7x7x256->1x4x4x64 k1x1 s2 p0,0,0,0 g1 f32") == Approx(0.5));
+  CHECK(agreement("conv2d 1x7x7x128->1x7x7x64 k1x1 s1 p0,0,0,0 g1 f32") == 0);
+  CHECK(agreement("linear 1x1x1x1024->1x1x1x64 f32") == 0);
+  CHECK(agreement("activation 1x7x7x1024->1x7x7x1024 act=relu f32") == 0);
 }
 
 TEST_CASE("activations beyond a core's share of the last-level cache are told", "[predictor]") {

@@ -251,14 +251,18 @@ TEST_CASE("nine tenths of noisy networks are inside of their intervals", "[predi
   CHECK(inside <= 0.95 * rounds * count);
 }
 
-TEST_CASE("operators may take less in a network than alone", "[predictor]") {
+TEST_CASE("a network takes less by weights that the last-level cache keeps", "[predictor]") {
   Predictor predictor = exact_predictor();
-  constexpr double ns_less = 700;
-  const auto truth = [](const Network& network) {
-    return imagined_ns(network) - ns_less * static_cast<double>(lowered(network).nodes.size());
+  predictor.device.llc_bytes = 32 << 20;
+  constexpr double kept_bytes = 8 << 20;
+  constexpr double ns_less = 0.01;
+  const auto truth = [&](const Network& network) {
+    const auto bytes = static_cast<double>(weight_bytes(lowered(network)));
+    return imagined_ns(network) - ns_less * std::min(kept_bytes, bytes);
   };
   calibrate_by(truth, 40, predictor);
-  CHECK(predictor.network.ns_less_per_node == Approx(ns_less).epsilon(0.15));
+  CHECK(predictor.network.most_kept_bytes == kept_bytes);
+  CHECK(predictor.network.ns_less_per_kept_byte == Approx(ns_less).epsilon(0.15));
   for (std::uint64_t seed = 900; seed < 910; ++seed) {
     const Network network = random_network(seed);
     CHECK(predict(predictor, network).latency.ms == Approx(truth(network) * 1e-6).epsilon(0.02));
@@ -270,11 +274,11 @@ TEST_CASE("operators may take less in a network than alone", "[predictor]") {
   // Of another machine it says nothing.
   Profile few = exact_profile();
   few.ops.erase(few.ops.begin() + 8, few.ops.end());
-  CHECK(adapt_predictor(predictor, few).network.ns_less_per_node == 0);
+  CHECK(adapt_predictor(predictor, few).network.ns_less_per_kept_byte == 0);
   // Never so much less that little is left.
   LatencyTerms tiny;
   tiny.ops_ns = 100;
-  tiny.nodes = 1;
+  tiny.weight_bytes = 1e6;
   CHECK(combine(predictor, tiny).ms == Approx(70e-6));
 }
 
