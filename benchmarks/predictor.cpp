@@ -34,7 +34,6 @@ using namespace cpubone;
 
 namespace {
 
-constexpr int trained_ops = host_profile_spread_ops + host_profile_unsure_ops;
 constexpr int held_out_ops = 150;
 constexpr int few = 30;
 
@@ -138,7 +137,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   MeasureOptions options;
   options.settings = one_thread;
   options.details = false;
-  options.budget_s = patience * 35;
+  options.relative_half_width = host_profile_half_width;
+  options.budget_s = patience * 90 * host_profile_spread_share;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
   for (std::size_t i = host_profile_spread_ops; i < ops.size(); ++i) {
@@ -151,9 +151,10 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   Profile others = profile;
   others.ops = held_out;
   keep_profile(others, "-held-out.json");
-  options.budget_s = patience * 15;
-  measure_ops(next_operators(ops, spread_of(profile), host_profile_unsure_ops, 1, dtype), options,
-              profile);
+  const int unsure = unsure_ops(profile, patience * 90);
+  options.budget_s = patience * 90 * host_profile_ops_share - profile.seconds;
+  measure_ops(next_operators(ops, spread_of(profile), unsure, 1, dtype), options, profile);
+  const auto trained = static_cast<double>(profile.ops.size());
   const double ops_s = profile.seconds;
 
   // Networks: those of no family to calibrate on and those to test on, spread evenly over the same
@@ -289,9 +290,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
 
   rows.add("profile: time", profile_s, "s", 90,
            "<=", "held-out operators included; networks by their share of samples");
-  rows.inform("profile: operators and networks",
-              trained_ops + static_cast<double>(calibration.size()), "",
-              fmt::format("{} operators, {} networks", trained_ops, calibration.size()));
+  rows.inform("profile: operators and networks", trained + static_cast<double>(calibration.size()),
+              "", fmt::format("{} operators, {} networks", trained, calibration.size()));
 
   std::vector<Network> executed;
   for (const Network& network : networks) executed.push_back(lowered(network, dtype));

@@ -31,12 +31,12 @@ void tell(Rows& rows, const KnownMachine& machine, const Trace& trace, double bu
   row("operators held out, MAPE", q.operators_mape, 4, 7, "<=");
   row("operators held out, within 10 %", q.operators_within_10, 95, 80, ">=");
   row("two profiles, 95th percentile", q.repeat_95, 2, 6, "<=", "operators above 10 µs");
-  rows.inform(
-      trace.name + ": measured operators, in the 95 % interval", 100 * q.records_covered, "%",
-      fmt::format("{} of {} operators, {} disturbed, {} of {} networks, {:.0f} s at a pace of "
-                  "{:.2f} the last time",
-                  q.operators, (host_profile_spread_ops + host_profile_unsure_ops) * draws,
-                  q.disturbed, q.measured_networks, 40 * draws, q.seconds, q.typical_pace));
+  rows.inform(trace.name + ": measured operators, in the 95 % interval", 100 * q.records_covered,
+              "%",
+              fmt::format("{} operators, {} disturbed, {} of {} networks, {:.0f} s at a pace of "
+                          "{:.2f} the last time",
+                          q.operators, q.disturbed, q.measured_networks, 40 * draws, q.seconds,
+                          q.typical_pace));
 }
 
 void run(std::span<const std::string> arguments, Rows& rows) {

@@ -114,8 +114,8 @@ Task op_task(const KnownMachine& known, TracedMachine& machine, const Op& op) {
 
 /// Of what is new to the profile, beside which it is measured as `measure_ops` does.
 std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
-                            std::vector<Task> tasks, double budget_s, std::uint64_t seed,
-                            Profile& profile) {
+                            std::vector<Task> tasks, double budget_s, double half_width,
+                            std::uint64_t seed, Profile& profile) {
   std::vector<Task> all;
   std::vector<double> known_ns;
   for (const std::size_t i : anchors(profile)) {
@@ -126,6 +126,7 @@ std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
   known_ns.resize(all.size(), 0);
   SampleOptions options;
   options.budget_s = budget_s;
+  options.relative_half_width = half_width;
   options.seed = seed;
   options.memory_bytes = std::int64_t{4} << 30;
   SampleReport report = sample(all, machine, options);
@@ -138,7 +139,8 @@ void measure(const KnownMachine& known, TracedMachine& machine, const std::vecto
              double budget_s, std::uint64_t seed, Profile& profile) {
   std::vector<Task> tasks;
   for (const Op& op : ops) tasks.push_back(op_task(known, machine, op));
-  const std::vector<Timing> all = measure(known, machine, tasks, budget_s, seed, profile);
+  const std::vector<Timing> all =
+      measure(known, machine, tasks, budget_s, host_profile_half_width, seed, profile);
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!all[i].samples_ns.empty()) profile.ops.push_back({ops[i], engine_of(ops[i]), all[i]});
 }
@@ -233,18 +235,20 @@ Profile replay_profile(const KnownMachine& known, const Trace& trace, double sta
   profile.tool_version = version();
   measure(known, machine, sampling_plan(seed, host_profile_spread_ops),
           host_profile_spread_share * budget_s, seed, profile);
+  const double spent_s = std::min(host_profile_spread_share * budget_s, profile.seconds);
   std::vector<Op> ops;
   for (const OpRecord& record : profile.ops) ops.push_back(record.op);
-  measure(known, machine, next_operators(ops, spread_of(profile), host_profile_unsure_ops, seed),
-          host_profile_unsure_share * budget_s, seed, profile);
+  const int unsure = unsure_ops(profile, budget_s);
+  measure(known, machine, next_operators(ops, spread_of(profile), unsure, seed),
+          host_profile_ops_share * budget_s - spent_s, seed, profile);
   std::vector<Task> tasks;
   const std::vector<Network> networks = calibration_networks();
   for (const Network& network : networks)
     tasks.push_back(
         task(machine, known.latency_ns(network), CacheMode::hot, weight_bytes(network), 0));
-  const std::vector<Timing> all = measure(
-      known, machine, tasks, (1 - host_profile_spread_share - host_profile_unsure_share) * budget_s,
-      seed, profile);
+  const std::vector<Timing> all =
+      measure(known, machine, tasks, (1 - host_profile_ops_share) * budget_s,
+              SampleOptions{}.relative_half_width, seed, profile);
   for (std::size_t i = 0; i < networks.size(); ++i)
     if (!all[i].samples_ns.empty())
       profile.networks.push_back({.name = networks[i].name,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "graph/error.hpp"
@@ -17,11 +19,20 @@ std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& sprea
                                  const MeasureOptions& options) {
   std::vector<Op> known;
   for (const OpRecord& record : profile.ops) known.push_back(record.op);
-  return next_operators(known, spread_of(profile), host_profile_unsure_ops, options.seed,
-                        profile.settings.dtype, runs_dynamic(options.backends));
+  const int count = unsure_ops(profile, options.budget_s);
+  return next_operators(known, spread_of(profile), count, options.seed, profile.settings.dtype,
+                        runs_dynamic(options.backends));
 }
 
 }  // namespace
+
+int unsure_ops(const Profile& spread, double budget_s) {
+  constexpr double fewest = 500;
+  constexpr double most = 1800;
+  const double left_s = host_profile_ops_share * budget_s - spread.seconds;
+  const double count = static_cast<double>(spread.ops.size()) * left_s / spread.seconds;
+  return static_cast<int>(std::clamp(std::isfinite(count) ? count : fewest, fewest, most));
+}
 
 std::optional<std::filesystem::path> find_cache_folder() {
   const auto variable = [](const char* name) {
@@ -72,24 +83,29 @@ MeasureOptions part_of(const MeasureOptions& options, const char* journal_part, 
 Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& spread_of) {
   Profile profile = host_profile(options.settings, options.backends);
   double done = 0;  // share of the budget that parts before took
-  const auto part = [&](const char* name, double share) {
+  const auto part = [&](const char* name, double share, double half_width) {
     MeasureOptions one = part_of(options, name, done, share);
     one.details = false;
     one.roofline = true;
+    one.relative_half_width = half_width;
     done += share;
     return one;
   };
   const auto cancelled = [&] { return options.cancelled && options.cancelled(); };
   measure_ops(sampling_plan(options.seed, host_profile_spread_ops, options.settings.dtype,
                             runs_dynamic(options.backends)),
-              part(".ops", host_profile_spread_share), profile);
+              part(".ops", host_profile_spread_share, host_profile_half_width), profile);
   if (std::optional<Warning> slow = slow_runtime(profile))
     profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
+  const double spent_share =
+      std::min(host_profile_spread_share, profile.seconds / options.budget_s);
   measure_ops(unsure_operators(profile, spread_of, options),
-              part(".unsure", host_profile_unsure_share), profile);
+              part(".unsure", host_profile_ops_share - spent_share, host_profile_half_width),
+              profile);
   if (cancelled()) return profile;
-  measure_networks(calibration_networks(), part(".networks", 1 - done), profile);
+  measure_networks(calibration_networks(), part(".networks", 1 - done, options.relative_half_width),
+                   profile);
   return profile;
 }
 

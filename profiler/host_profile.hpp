@@ -22,13 +22,20 @@ std::filesystem::path host_profile_path(const MeasureSettings& settings);
 /// knows; 0 where there is none that can be read.
 double known_calibration_ns(const MeasureSettings& settings);
 
-/// Operators of a profile that are spread evenly, and then those that a predictor made of them is
+/// Operators of a profile that are spread evenly; then come those that a predictor made of them is
 /// least sure of.
 inline constexpr int host_profile_spread_ops = 600;
-inline constexpr int host_profile_unsure_ops = 500;
+/// Of a median's 95 % interval: many operators teach a predictor more than as much time spent on
+/// few of them.
+inline constexpr double host_profile_half_width = 0.015;
 /// Of the budget; the networks take the rest.
-inline constexpr double host_profile_spread_share = 0.38;
-inline constexpr double host_profile_unsure_share = 0.3;
+inline constexpr double host_profile_ops_share = 0.62;
+inline constexpr double host_profile_spread_share = 0.36;  ///< of these at most
+
+/// Of the operators that a predictor is least sure of, how many are measured after `spread`: about
+/// as many as what is left of the operators' share of `budget_s` allows where they take as long as
+/// those of `spread` did. On a slow or a busy machine that is fewer.
+int unsure_ops(const Profile& spread, double budget_s);
 
 /// Makes a predictor of what was measured and tells where it is unsure.
 using MakeSpread = std::function<Spread(const Profile& measured)>;

@@ -49,6 +49,7 @@ SampleOptions sample_options(const MeasureOptions& options, const Device& device
         fmt::format("budget_s: expected seconds above 0, got {}", options.budget_s));
   SampleOptions sampling;
   sampling.budget_s = options.budget_s;
+  sampling.relative_half_width = options.relative_half_width;
   sampling.seed = options.seed;
   sampling.memory_bytes = device.memory_bytes / 5;
   return sampling;
@@ -184,7 +185,6 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   bring_to_common_pace(profile, report, plan.known_ns);
   const double best_ns =
       faster(faster(options.calibration_ns, best_calibration_ns(profile)), report.calibration_ns);
-  const double seconds = journal.known_s() + report.seconds;
   std::vector<Warning> warnings = host_warnings();
   for (Warning& warning : run_warnings(report, enough_s, best_ns))
     warnings.push_back(std::move(warning));
@@ -194,9 +194,9 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
     const double before_s = profile.typical_calibration_ns > 0 ? profile.seconds : 0;
     profile.typical_calibration_ns =
         std::lerp(report.typical_calibration_ns, profile.typical_calibration_ns,
-                  before_s / std::max(before_s + seconds, 1e-9));
+                  before_s / std::max(before_s + report.seconds, 1e-9));
   }
-  profile.seconds += seconds;
+  profile.seconds += report.seconds;
   profile.created = utc_now();
   add_warnings(profile, std::move(warnings));
   return report;

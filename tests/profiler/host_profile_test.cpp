@@ -1,0 +1,21 @@
+#include "profiler/host_profile.hpp"
+
+#include "tests/catch.hpp"
+
+using namespace cpubone;
+
+TEST_CASE("a machine measures as many more operators as its time allows", "[host_profile]") {
+  const auto count_after = [](double seconds) {
+    Profile spread;
+    spread.ops.resize(600);
+    spread.seconds = seconds;
+    return unsure_ops(spread, 100);
+  };
+  // Of 62 s for all of them.
+  CHECK(count_after(31) == 600);
+  CHECK(count_after(20) == 1260);
+  CHECK(count_after(5) == 1800);
+  CHECK(count_after(36) == 500);
+  CHECK(count_after(0) == 500);
+  CHECK(unsure_ops({}, 100) == 500);
+}
