@@ -29,7 +29,8 @@ std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& sprea
 int unsure_ops(const Profile& spread, double budget_s) {
   constexpr double fewest = 500;
   constexpr double most = 1800;
-  const double left_s = host_profile_ops_share * budget_s - spread.seconds;
+  constexpr double planned = 0.88;  // of the time: those that are unsure take longer
+  const double left_s = planned * host_profile_ops_share * budget_s - spread.seconds;
   const double count = static_cast<double>(spread.ops.size()) * left_s / spread.seconds;
   return static_cast<int>(std::clamp(std::isfinite(count) ? count : fewest, fewest, most));
 }

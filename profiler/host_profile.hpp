@@ -29,12 +29,12 @@ inline constexpr int host_profile_spread_ops = 600;
 /// few of them.
 inline constexpr double host_profile_half_width = 0.015;
 /// Of the budget; the networks take the rest.
-inline constexpr double host_profile_ops_share = 0.62;
-inline constexpr double host_profile_spread_share = 0.36;  ///< of these at most
+inline constexpr double host_profile_ops_share = 0.68;
+inline constexpr double host_profile_spread_share = 0.38;  ///< of these at most
 
-/// Of the operators that a predictor is least sure of, how many are measured after `spread`: about
-/// as many as what is left of the operators' share of `budget_s` allows where they take as long as
-/// those of `spread` did. On a slow or a busy machine that is fewer.
+/// Of the operators that a predictor is least sure of, how many are measured after `spread`: as
+/// many as what is left of the operators' share of `budget_s` has room for where they take somewhat
+/// longer than those of `spread` did. On a slow or a busy machine that is fewer.
 int unsure_ops(const Profile& spread, double budget_s);
 
 /// Makes a predictor of what was measured and tells where it is unsure.
