@@ -171,7 +171,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   }
   for (std::size_t from = 0; from < recordings.size(); ++from)
     for (std::size_t to = 0; to < recordings.size(); ++to)
-      if (from != to && predictors[from])
+      if (from != to && predictors[from] &&
+          recordings[from].profile.settings.dtype == recordings[to].profile.settings.dtype)
         tell_transfer(rows, *predictors[from], recordings[from].name, recordings[to]);
 }
 
