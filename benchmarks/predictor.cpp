@@ -152,7 +152,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   others.ops = held_out;
   keep_profile(others, "-held-out.json");
   const int unsure = unsure_ops(profile, patience * 90);
-  options.budget_s = patience * 90 * host_profile_ops_share - profile.seconds;
+  options.budget_s = rest_s(profile, patience * 90);
   measure_ops(next_operators(ops, spread_of(profile), unsure, 1, dtype), options, profile);
   const auto trained = static_cast<double>(profile.ops.size());
   const double ops_s = profile.seconds;

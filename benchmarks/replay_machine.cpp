@@ -235,12 +235,12 @@ Profile replay_profile(const KnownMachine& known, const Trace& trace, double sta
   profile.tool_version = version();
   measure(known, machine, sampling_plan(seed, host_profile_spread_ops),
           host_profile_spread_share * budget_s, seed, profile);
-  const double spent_s = std::min(host_profile_spread_share * budget_s, profile.seconds);
+  const double left_s = rest_s(profile, budget_s);
   std::vector<Op> ops;
   for (const OpRecord& record : profile.ops) ops.push_back(record.op);
   const int unsure = unsure_ops(profile, budget_s);
-  measure(known, machine, next_operators(ops, spread_of(profile), unsure, seed),
-          host_profile_ops_share * budget_s - spent_s, seed, profile);
+  measure(known, machine, next_operators(ops, spread_of(profile), unsure, seed), left_s, seed,
+          profile);
   std::vector<Task> tasks;
   const std::vector<Network> networks = calibration_networks();
   for (const Network& network : networks)

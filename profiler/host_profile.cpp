@@ -26,6 +26,11 @@ std::vector<Op> unsure_operators(const Profile& profile, const MakeSpread& sprea
 
 }  // namespace
 
+double rest_s(const Profile& spread, double budget_s) {
+  return host_profile_ops_share * budget_s -
+         std::min(host_profile_spread_share * budget_s, spread.seconds);
+}
+
 int unsure_ops(const Profile& spread, double budget_s) {
   constexpr double fewest = 500;
   constexpr double most = 1800;
@@ -99,11 +104,10 @@ Profile measure_host_profile(const MeasureOptions& options, const MakeSpread& sp
   if (std::optional<Warning> slow = slow_runtime(profile))
     profile.warnings.push_back(*std::move(slow));
   if (cancelled()) return profile;
-  const double spent_share =
-      std::min(host_profile_spread_share, profile.seconds / options.budget_s);
-  measure_ops(unsure_operators(profile, spread_of, options),
-              part(".unsure", host_profile_ops_share - spent_share, host_profile_half_width),
-              profile);
+  MeasureOptions rest =
+      part(".unsure", host_profile_ops_share - host_profile_spread_share, host_profile_half_width);
+  rest.budget_s = rest_s(profile, options.budget_s);
+  measure_ops(unsure_operators(profile, spread_of, options), rest, profile);
   if (cancelled()) return profile;
   measure_networks(calibration_networks(), part(".networks", 1 - done, options.relative_half_width),
                    profile);

@@ -32,9 +32,11 @@ inline constexpr double host_profile_half_width = 0.015;
 inline constexpr double host_profile_ops_share = 0.68;
 inline constexpr double host_profile_spread_share = 0.38;  ///< of these at most
 
+/// What is left of the operators' share of `budget_s` after those of `spread`.
+double rest_s(const Profile& spread, double budget_s);
 /// Of the operators that a predictor is least sure of, how many are measured after `spread`: as
-/// many as what is left of the operators' share of `budget_s` has room for where they take somewhat
-/// longer than those of `spread` did. On a slow or a busy machine that is fewer.
+/// many as there is time for where they take somewhat longer than those of `spread` did, 500 to
+/// 1,800. On a slow or a busy machine that is fewer.
 int unsure_ops(const Profile& spread, double budget_s);
 
 /// Makes a predictor of what was measured and tells where it is unsure.

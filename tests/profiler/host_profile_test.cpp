@@ -19,3 +19,11 @@ TEST_CASE("a machine measures as many more operators as its time allows", "[host
   CHECK(count_after(0) == 500);
   CHECK(unsure_ops({}, 100) == 500);
 }
+
+TEST_CASE("what the first operators leave of their time is for the others", "[host_profile]") {
+  Profile spread;
+  spread.seconds = 20;
+  CHECK(rest_s(spread, 100) == Approx(48));
+  spread.seconds = 50;  // more than they had
+  CHECK(rest_s(spread, 100) == Approx(30));
+}
