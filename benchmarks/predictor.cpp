@@ -138,7 +138,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   options.settings = one_thread;
   options.details = false;
   options.relative_half_width = host_profile_half_width;
-  options.budget_s = patience * 90 * host_profile_spread_share;
+  const double budget_s = patience * 90;
+  options.budget_s = budget_s * host_profile_spread_share;
   measure_ops(ops, options, profile);
   std::vector<OpRecord> held_out;
   for (std::size_t i = host_profile_spread_ops; i < ops.size(); ++i) {
@@ -151,8 +152,8 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   Profile others = profile;
   others.ops = held_out;
   keep_profile(others, "-held-out.json");
-  const int unsure = unsure_ops(profile, patience * 90);
-  options.budget_s = rest_s(profile, patience * 90);
+  const int unsure = unsure_ops(profile, budget_s);
+  options.budget_s = rest_s(profile, budget_s);
   measure_ops(next_operators(ops, spread_of(profile), unsure, 1, dtype), options, profile);
   const auto trained = static_cast<double>(profile.ops.size());
   const double ops_s = profile.seconds;

@@ -24,6 +24,11 @@ constexpr double kept_share = 0.25;
 // Of the operators' sum, what at most is due to weights that are kept.
 constexpr double most_less_share = 0.3;
 
+/// Of a network's weights, what the last-level cache keeps.
+double kept_bytes(const NetworkModel& model, const LatencyTerms& terms) {
+  return std::min(model.most_kept_bytes, terms.weight_bytes);
+}
+
 /// The network model as a linear one: a row for each network, a column for each class and one for
 /// weights that are kept; all over the measured latency.
 class NetworkFit {
@@ -34,7 +39,6 @@ class NetworkFit {
                              static_cast<Index>(predictor.classes.size()) + 1)),
         weight_(VectorXd::Ones(rows_.rows())) {
     const CpuTraits cpu = cpu_traits(predictor.device);
-    most_kept_bytes_ = kept_share * cpu.llc_bytes;
     for (Index i = 0; i < rows_.rows(); ++i) {
       const auto k = static_cast<std::size_t>(i);
       LatencyTerms all;
@@ -46,7 +50,7 @@ class NetworkFit {
         rows_(i, &model - predictor.classes.data()) += e.ns / measured_ns[k];
         all += terms(model, e, f);
       }
-      rows_(i, kept()) = -kept_bytes(all) / measured_ns[k];
+      rows_(i, kept()) = -kept_bytes(predictor.network, all) / measured_ns[k];
       if (!relative_errors.empty()) weight_(i) = noise / std::hypot(noise, relative_errors[k]);
     }
     // In units of what is a whole latency on average.
@@ -79,14 +83,10 @@ class NetworkFit {
     for (std::size_t k = 0; k < predictor.classes.size(); ++k)
       predictor.classes[k].network_scale = scales(static_cast<Index>(k));
     predictor.network.ns_less_per_kept_byte = scales(kept()) * kept_unit_;
-    predictor.network.most_kept_bytes = most_kept_bytes_;
   }
 
  private:
   Index kept() const { return rows_.cols() - 1; }
-  double kept_bytes(const LatencyTerms& t) const {
-    return std::min(most_kept_bytes_, t.weight_bytes);
-  }
 
   // Relative: what an exact latency of a network deviates by beyond the model, and how far classes
   // are from their operators' latencies. Of the machines that the predictor was drawn on.
@@ -96,7 +96,6 @@ class NetworkFit {
 
   MatrixXd rows_;
   VectorXd weight_;  ///< less for what is measured badly
-  double most_kept_bytes_ = 0;
   double kept_unit_ = 1;
 };
 
@@ -145,8 +144,7 @@ LatencyEstimate combine_part(const LatencyTerms& t) {
 
 LatencyEstimate combine(const NetworkModel& m, const LatencyTerms& t) {
   const double less_ns =
-      std::min(m.ns_less_per_kept_byte * std::min(m.most_kept_bytes, t.weight_bytes),
-               most_less_share * t.ops_ns);
+      std::min(m.ns_less_per_kept_byte * kept_bytes(m, t), most_less_share * t.ops_ns);
   const double ms = (t.ops_ns - less_ns) * 1e-6;
   const double half =
       m.interval_factor *
@@ -162,6 +160,7 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   for (ClassModel& known : predictor.classes) known.network_scale = 1;
   const auto n = static_cast<Index>(networks.size());
   if (n < 4) return;
+  model.most_kept_bytes = kept_share * cpu_traits(predictor.device).llc_bytes;
   NetworkFit fit(predictor, networks, measured_ns, relative_errors);
   std::vector<double> residuals;
   for (Index i = 0; i < n; ++i) residuals.push_back(fit.ratio(i, fit.solve(i)) - 1);

@@ -154,7 +154,6 @@ class Sampler {
     const auto task = static_cast<std::size_t>(sample.task);
     interrupted_ -= interrupted_share(task);
     samples_[task].push_back(sample);
-    last_s_ = std::max(last_s_, sample.at_s);
     interruptions_[task] += sample.interrupted ? 1 : 0;
     interrupted_ += interrupted_share(task);
   }
@@ -376,6 +375,8 @@ class Sampler {
       runs.push_back(runs_per_sample(tasks_[i]));
       std::copy_if(samples_[i].begin(), samples_[i].end(), std::back_inserter(used[i]),
                    [&](const Sample& sample) { return good(sample); });
+      for (const Sample& sample : samples_[i])
+        report.seconds = std::max(report.seconds, sample.at_s);
       report.good += static_cast<int>(used[i].size());
       report.rejected += static_cast<int>(samples_[i].size() - used[i].size());
       few[i] = used[i].size() < options_.fewest_samples;
@@ -395,7 +396,6 @@ class Sampler {
       timing.disturbed = few[i] || relative_half_width(durations[i]) > too_uncertain;
       report.timings.push_back(std::move(timing));
     }
-    report.seconds = last_s_;
     report.calibration_ns = sorted_quantile(calibrations_, best_quantile);
     report.typical_calibration_ns = sorted_quantile(calibrations_, 0.5);
     report.mean_competitors = looks_ > 0 ? competitors_ / looks_ : 0;
@@ -423,7 +423,6 @@ class Sampler {
   std::vector<Sample> round_;
   std::int64_t bytes_read_ = 0;
   double start_ns_;
-  double last_s_ = 0;  ///< when the last sample began
   double clock_ns_ = 0;
   double block_start_ns_ = 0;
   double stolen_ns_ = 0;

@@ -11,6 +11,18 @@
 #include "runtime/executor.hpp"
 
 namespace cpubone {
+namespace {
+
+/// Reads each cache line once.
+template <typename Value>
+Value sum_of_lines(std::span<const Value> values) {
+  constexpr std::size_t line = 64 / sizeof(Value);
+  Value sum = 0;
+  for (std::size_t i = 0; i < values.size(); i += line) sum += values[i];
+  return sum;
+}
+
+}  // namespace
 
 /// In a network several operators ran since the output's memory was last used: it is in the shared
 /// cache, not in the core's own.
@@ -20,9 +32,7 @@ class Bench::PrivateCaches {
       : memory_(static_cast<std::size_t>(2 * std::max(l2_bytes, smallest_l2)) / sizeof(float),
                 1.0F) {}
   void push_out() {
-    constexpr std::size_t line = 64 / sizeof(float);
-    float sum = 0;
-    for (std::size_t i = 0; i < memory_.size(); i += line) sum += memory_[i];
+    const float sum = sum_of_lines(std::span<const float>(memory_));
     memory_[0] = sum > 0 ? 1.0F : sum;  // so that the sum is needed
   }
 
@@ -59,14 +69,6 @@ void fill_bytes(std::span<std::int8_t> out) {
   const std::vector<float>& values = input_values();
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = static_cast<std::int8_t>(127 * values[i % values.size()]);
-}
-
-template <typename Value>
-Value sum_of_lines(std::span<const Value> values) {
-  constexpr std::size_t line = 64 / sizeof(Value);
-  Value sum = 0;
-  for (std::size_t i = 0; i < values.size(); i += line) sum += values[i];
-  return sum;
 }
 
 /// In a network the memory of an output was another tensor's a few operators ago: some cache has
