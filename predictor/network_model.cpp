@@ -24,15 +24,6 @@ constexpr double kept_share = 0.25;
 // Of the operators' sum, what at most is due to weights that are kept.
 constexpr double most_less_share = 0.3;
 
-// The interval's factor where a hundred networks told it, in twenty profiles of one machine.
-constexpr double typical_factor = 1.2;
-// How well n networks tell it, relative and times the root of n: 0.9 were errors normal.
-constexpr double factor_error = 1;
-// Of networks' errors, what at least the spread of any network is.
-constexpr double least_share = 0.4;
-
-constexpr double normal_95 = 1.645;
-
 /// Of a network's weights, what the last-level cache keeps.
 double kept_bytes(const NetworkModel& model, const LatencyTerms& terms) {
   return std::min(model.most_kept_bytes, terms.weight_bytes);
@@ -145,6 +136,7 @@ double leverage(const CalibratedRange& range, const LatencyTerms& t) {
 }
 
 LatencyEstimate combine_part(const LatencyTerms& t) {
+  constexpr double normal_95 = 1.645;
   const double ms = t.ops_ns * 1e-6;
   const double half = normal_95 * relative_spread(t);
   return {ms, ms * std::exp(-half), ms * std::exp(half)};
@@ -173,40 +165,28 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   std::vector<double> residuals;
   for (Index i = 0; i < n; ++i) residuals.push_back(fit.ratio(i, fit.solve(i)) - 1);
   fit.apply(fit.solve(-1), predictor);
-  calibrate_intervals(predictor, networks, residuals, relative_errors);
+  calibrate_intervals(predictor, networks, residuals);
 }
 
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
-                         std::span<const double> errors, std::span<const double> relative_errors) {
+                         std::span<const double> errors) {
   NetworkModel& model = predictor.network;
   const auto n = static_cast<double>(networks.size());
-  const auto measured_error = [&](std::size_t i) {
-    return relative_errors.empty() ? 0 : relative_errors[i];
-  };
   model.networks = static_cast<int>(networks.size());
   model.range = {};
   model.test_mape = 0;
-  double variance = 0;  // beyond that of the measured latencies
-  for (std::size_t i = 0; i < networks.size(); ++i) {
-    model.test_mape += std::abs(errors[i]) / n;
-    variance += (std::pow(errors[i], 2) - std::pow(measured_error(i), 2)) / n;
-  }
-  model.least_spread = least_share * std::sqrt(std::max(0.0, variance));
-  // The factor that makes 90 % of the left-out networks fall inside, were they measured exactly;
-  // one network more than counted, because few of them say little about the tail.
-  std::vector<double> factors;
-  for (std::size_t i = 0; i < networks.size(); ++i) {
-    const double beyond = std::pow(errors[i], 2) - std::pow(normal_95 * measured_error(i), 2);
-    factors.push_back(
-        std::sqrt(std::max(0.0, beyond)) /
+  for (const double error : errors) model.test_mape += std::abs(error) / n;
+  // The factor that makes 90 % of the left-out networks fall inside; one network more than counted,
+  // because few of them say little about the tail.
+  std::vector<double> ratios;
+  model.least_spread = 0.5 * model.test_mape;
+  for (std::size_t i = 0; i < networks.size(); ++i)
+    ratios.push_back(
+        std::abs(errors[i]) /
         std::hypot(relative_spread(terms(predictor, networks[i])), model.least_spread));
-  }
-  std::sort(factors.begin(), factors.end());
+  std::sort(ratios.begin(), ratios.end());
   const auto rank = static_cast<std::size_t>(std::ceil(0.9 * (n + 1)));
-  const double told = std::max(0.5, factors[std::min(rank, factors.size()) - 1]);
-  // What is typical, as far as it is not at odds with them.
-  const double doubt = std::exp(factor_error / std::sqrt(n));
-  model.interval_factor = std::clamp(typical_factor, told / doubt, told * doubt);
+  model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);
 }
 
 }  // namespace cpubone

@@ -45,11 +45,9 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> relative_errors = {});
 
 /// Makes intervals as wide as these errors, relative and of networks that were each predicted
-/// without being known, ask for. `relative_errors` are those of the latencies that they were
-/// compared with, which no interval is wider for; empty where these are exact.
+/// without being known, ask for.
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
-                         std::span<const double> errors,
-                         std::span<const double> relative_errors = {});
+                         std::span<const double> errors);
 
 /// Whether it was fitted to dynamic layers: where it is not, networks are predicted without such.
 bool knows_dynamic(const Predictor& predictor);

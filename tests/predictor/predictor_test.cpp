@@ -251,25 +251,6 @@ TEST_CASE("nine tenths of noisy networks are inside of their intervals", "[predi
   CHECK(inside <= 0.95 * rounds * count);
 }
 
-TEST_CASE("intervals are no wider for networks that were measured badly", "[predictor]") {
-  Predictor predictor = fit_predictor(imagined_profile(12, 0.03));
-  std::vector<Network> calibration;
-  for (std::uint64_t seed = 0; seed < 40; ++seed) calibration.push_back(random_network(seed));
-  std::mt19937_64 random(3);
-  std::vector<double> measured_ns;
-  for (const Network& network : calibration)
-    measured_ns.push_back(imagined_ns(network) * noise(random, 0.06));
-  const auto width = [&](std::span<const double> relative_errors) {
-    fit_network_model(predictor, calibration, measured_ns, relative_errors);
-    const LatencyEstimate e = predict(predictor, random_network(1000)).latency;
-    return std::log(e.high_ms / e.low_ms);
-  };
-  const std::vector<double> told(calibration.size(), 0.06 / std::sqrt(3));
-  CHECK(width(told) < 0.5 * width({}));
-  // The error of networks is told as it was.
-  CHECK(predictor.network.test_mape > 0.02);
-}
-
 TEST_CASE("a network takes less by weights that the last-level cache keeps", "[predictor]") {
   Predictor predictor = exact_predictor();
   predictor.device.llc_bytes = 32 << 20;
