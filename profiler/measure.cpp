@@ -243,7 +243,7 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const std::vector<Ceiling> rates =
       with_roofline ? ceilings(profile.device, bench.pool()) : std::vector<Ceiling>{};
   for (const Ceiling& rate : rates) plan.add(rate.task, rate.name, 0);
-  const bool with_handover = with_roofline && options.settings.threads > 1;
+  const bool with_handover = options.settings.threads > 1;
   if (with_handover) plan.add(handover_task(bench.pool()), "handover", 0);
   for (const Op& op : ops) {
     check_measurable(op, options.backends);

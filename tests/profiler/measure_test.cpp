@@ -63,6 +63,21 @@ TEST_CASE("operators that are as certain as is asked for are done", "[measure]")
   CHECK(profile.ops[0].timing.samples_ns.size() <= 10);
 }
 
+TEST_CASE("where several threads run is watched, however few operators there are", "[measure]") {
+  MeasureOptions options = quick();
+  options.relative_half_width = 1e9;
+  options.budget_s = 60;  // is never used
+  int tasks = 0;
+  options.on_progress = [&](const SampleProgress& progress) { tasks = progress.tasks; };
+  for (const int threads : {1, 2}) {
+    options.settings.threads = threads;
+    Profile profile = host_profile(options.settings);
+    measure_ops(std::vector{layer(16).nodes[0].op}, options, profile);
+    CHECK(profile.ops.size() == 1);
+    CHECK(tasks == threads);  // the operator, and what two threads hand over
+  }
+}
+
 TEST_CASE("a budget of nothing is refused, not waited for", "[measure]") {
   MeasureOptions options = quick();
   options.budget_s = 0;
