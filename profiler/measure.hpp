@@ -22,7 +22,7 @@ struct MeasureOptions {
   MeasureSettings settings;
   Backends backends = cpubone::backends();  ///< what is measured, as `find_runtime` gives it
   double budget_s = 60;
-  double relative_half_width = SampleOptions{}.relative_half_width;
+  double relative_half_width = SampleOptions{}.relative_half_width;  ///< that is enough, as there
   std::uint64_t seed = 1;
   /// JSON lines, one a round, so that a killed run loses at most the round in flight; empty: none.
   std::filesystem::path journal;
