@@ -55,6 +55,12 @@ double handover_now_ns() {
   return median(ns);
 }
 
+std::set<std::string> texts(std::span<const Op> ops) {
+  std::set<std::string> all;
+  for (const Op& op : ops) all.insert(text(op));
+  return all;
+}
+
 Profile measured(std::span<const Network> networks, const MeasureSettings& settings,
                  double budget_s) {
   Profile profile = host_profile(settings);
@@ -129,8 +135,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   // predictor of them is least sure of, and networks of no family. Operators of another plan are
   // taken in the rounds of the first, to be held out.
   std::vector<Op> ops = sampling_plan(1, host_profile_spread_ops, dtype);
-  std::set<std::string> known;
-  for (const Op& op : ops) known.insert(text(op));
+  std::set<std::string> known = texts(ops);
   for (const Op& op : sampling_plan(2, held_out_ops, dtype))
     if (known.insert(text(op)).second) ops.push_back(op);
   Profile profile = host_profile(one_thread);
@@ -141,20 +146,22 @@ void run(std::span<const std::string> arguments, Rows& rows) {
   const double budget_s = patience * 90;
   options.budget_s = budget_s * host_profile_spread_share;
   measure_ops(ops, options, profile);
-  std::vector<OpRecord> held_out;
-  for (std::size_t i = host_profile_spread_ops; i < ops.size(); ++i) {
-    const auto record = std::find_if(profile.ops.begin(), profile.ops.end(),
-                                     [&](const OpRecord& r) { return r.op == ops[i]; });
-    if (record == profile.ops.end()) continue;
-    held_out.push_back(*record);
-    profile.ops.erase(record);
-  }
+  // Which decide nothing, but stay in the profile until all is at one pace.
+  const std::set<std::string> not_known = texts(std::span(ops).subspan(host_profile_spread_ops));
+  const auto without_held_out = [&] {
+    Profile rest = profile;
+    std::erase_if(rest.ops, [&](const OpRecord& r) { return not_known.count(text(r.op)) != 0; });
+    return rest;
+  };
+  const Profile spread = without_held_out();
+  options.budget_s = rest_s(spread, budget_s);
+  measure_ops(next_operators(ops, spread_of(spread), unsure_ops(spread, budget_s), 1, dtype),
+              options, profile);
   Profile others = profile;
-  others.ops = held_out;
+  std::erase_if(others.ops, [&](const OpRecord& r) { return not_known.count(text(r.op)) == 0; });
   keep_profile(others, "-held-out.json");
-  const int unsure = unsure_ops(profile, budget_s);
-  options.budget_s = rest_s(profile, budget_s);
-  measure_ops(next_operators(ops, spread_of(profile), unsure, 1, dtype), options, profile);
+  const std::vector<OpRecord> held_out = std::move(others.ops);
+  profile = without_held_out();
   const auto trained = static_cast<double>(profile.ops.size());
   const double ops_s = profile.seconds;
 

@@ -114,23 +114,23 @@ Task op_task(const KnownMachine& known, TracedMachine& machine, const Op& op) {
 
 /// Of what is new to the profile, beside which it is measured as `measure_ops` does.
 std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
-                            std::vector<Task> tasks, double budget_s, double half_width,
-                            std::uint64_t seed, Profile& profile) {
+                            std::vector<Task> tasks, std::vector<PacedTask> news, double budget_s,
+                            double half_width, std::uint64_t seed, Profile& profile) {
   std::vector<Task> all;
-  std::vector<double> known_ns;
+  std::vector<PacedTask> paced;
   for (const std::size_t i : anchors(profile)) {
     all.push_back(op_task(known, machine, profile.ops[i].op));
-    known_ns.push_back(profile.ops[i].timing.median_ns);
+    paced.push_back({profile.ops[i].timing.median_ns, moves_data(profile.ops[i].op)});
   }
   std::move(tasks.begin(), tasks.end(), std::back_inserter(all));
-  known_ns.resize(all.size(), 0);
+  paced.insert(paced.end(), news.begin(), news.end());
   SampleOptions options;
   options.budget_s = budget_s;
   options.relative_half_width = half_width;
   options.seed = seed;
   options.memory_bytes = std::int64_t{4} << 30;
   SampleReport report = sample(all, machine, options);
-  bring_to_common_pace(profile, report, known_ns);
+  bring_to_common_pace(profile, report, paced);
   profile.seconds += report.seconds;
   return report.timings;
 }
@@ -138,9 +138,13 @@ std::vector<Timing> measure(const KnownMachine& known, TracedMachine& machine,
 void measure(const KnownMachine& known, TracedMachine& machine, const std::vector<Op>& ops,
              double budget_s, std::uint64_t seed, Profile& profile) {
   std::vector<Task> tasks;
-  for (const Op& op : ops) tasks.push_back(op_task(known, machine, op));
+  std::vector<PacedTask> news;
+  for (const Op& op : ops) {
+    tasks.push_back(op_task(known, machine, op));
+    news.push_back({.moves_data = moves_data(op)});
+  }
   const std::vector<Timing> all =
-      measure(known, machine, tasks, budget_s, host_profile_half_width, seed, profile);
+      measure(known, machine, tasks, news, budget_s, host_profile_half_width, seed, profile);
   for (std::size_t i = 0; i < ops.size(); ++i)
     if (!all[i].samples_ns.empty()) profile.ops.push_back({ops[i], engine_of(ops[i]), all[i]});
 }
@@ -246,9 +250,9 @@ Profile replay_profile(const KnownMachine& known, const Trace& trace, double sta
   for (const Network& network : networks)
     tasks.push_back(
         task(machine, known.latency_ns(network), CacheMode::hot, weight_bytes(network), 0));
-  const std::vector<Timing> all =
-      measure(known, machine, tasks, (1 - host_profile_ops_share) * budget_s,
-              SampleOptions{}.relative_half_width, seed, profile);
+  const std::vector<Timing> all = measure(
+      known, machine, tasks, std::vector<PacedTask>(tasks.size()),
+      (1 - host_profile_ops_share) * budget_s, SampleOptions{}.relative_half_width, seed, profile);
   for (std::size_t i = 0; i < networks.size(); ++i)
     if (!all[i].samples_ns.empty())
       profile.networks.push_back({.name = networks[i].name,

@@ -130,12 +130,12 @@ std::vector<Warning> run_warnings(const SampleReport& report, double budget_s,
 struct RunPlan {
   std::vector<Task> tasks;
   nlohmann::json labels = nlohmann::json::array();
-  std::vector<double> known_ns;  ///< 0: new
+  std::vector<PacedTask> paced;
 
-  void add(Task task, nlohmann::json label, double known) {
+  void add(Task task, nlohmann::json label, PacedTask as = {}) {
     tasks.push_back(std::move(task));
     labels.push_back(std::move(label));
-    known_ns.push_back(known);
+    paced.push_back(as);
   }
 };
 
@@ -155,7 +155,7 @@ RunPlan begin_plan(const Profile& profile, const Bench& bench) {
   for (const std::size_t i : anchors(profile)) {
     const OpRecord& record = profile.ops[i];
     plan.add(op_task(record.op, bench, profile.settings.cache), text(record.op),
-             record.timing.median_ns);
+             {record.timing.median_ns, moves_data(record.op)});
   }
   return plan;
 }
@@ -182,7 +182,7 @@ SampleReport run(const RunPlan& plan, const ThreadPool& pool, const SampleOption
   hooks.cancelled = options.cancelled;
   SampleReport report = sample(plan.tasks, *machine, sampling, hooks);
   const double enough_s = budget_for_all_s(report, plan.tasks, sampling.budget_s);
-  bring_to_common_pace(profile, report, plan.known_ns);
+  bring_to_common_pace(profile, report, plan.paced);
   const double best_ns =
       faster(faster(options.calibration_ns, best_calibration_ns(profile)), report.calibration_ns);
   std::vector<Warning> warnings = host_warnings();
@@ -242,12 +242,12 @@ void measure_ops(std::span<const Op> ops, const MeasureOptions& options, Profile
   const bool with_roofline = options.roofline && profile.roofline == Roofline{};
   const std::vector<Ceiling> rates =
       with_roofline ? ceilings(profile.device, bench.pool()) : std::vector<Ceiling>{};
-  for (const Ceiling& rate : rates) plan.add(rate.task, rate.name, 0);
+  for (const Ceiling& rate : rates) plan.add(rate.task, rate.name);
   const bool with_handover = options.settings.threads > 1;
-  if (with_handover) plan.add(handover_task(bench.pool()), "handover", 0);
+  if (with_handover) plan.add(handover_task(bench.pool()), "handover");
   for (const Op& op : ops) {
     check_measurable(op, options.backends);
-    plan.add(op_task(op, bench, options.settings.cache), text(op), 0);
+    plan.add(op_task(op, bench, options.settings.cache), text(op), {.moves_data = moves_data(op)});
   }
   const SampleReport report = run(plan, bench.pool(), sampling, options, profile);
   if (with_roofline) profile.roofline = roofline_of(rates, report.timings);
@@ -327,7 +327,7 @@ std::vector<Timing> time_networks(std::span<const Network> networks, const Measu
     // A network runs again and again with the same weights, as applications run it.
     plan.add({weight_bytes(network), guess_ns(network), CacheMode::hot,
               [&network, &bench](int) { return bench.subject(network); }},
-             to_json(network), 0);
+             to_json(network));
   SampleOptions sampling = sample_options(options, profile.device);
   sampling.most_preparing = most_preparing;
   return run(plan, bench.pool(), sampling, options, profile).timings;
@@ -427,7 +427,7 @@ std::vector<Timing> measure_splits(std::span<const LayerSplit> layers,
   return shared_timings(
       layers.size(), by[0], options, [&](RunPlan& plan, const Bench& bench, std::size_t i) {
         plan.add(op_task(layers[i].op, bench, options.settings.cache, by[i]),
-                 fmt::format("{} of {}", layers[i].cpu_channels, text(layers[i].op)), 0);
+                 fmt::format("{} of {}", layers[i].cpu_channels, text(layers[i].op)));
       });
 }
 
@@ -441,7 +441,7 @@ std::vector<Timing> measure_shared_network(const Network& network,
                         [&](RunPlan& plan, const Bench& bench, std::size_t i) {
                           plan.add({weight_bytes(executed), guess_ns(executed), CacheMode::hot,
                                     [&, i](int) { return bench.subject(executed, by[i]); }},
-                                   executed.name, 0);
+                                   executed.name);
                         });
 }
 

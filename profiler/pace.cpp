@@ -218,6 +218,17 @@ std::vector<double> mean_over_median(const std::vector<std::vector<double>>& dur
   return factors;
 }
 
+/// Median of logarithms, as much of it as stands out of its own uncertainty; 0 of less than 5.
+double certain_median(std::vector<double> logarithms) {
+  if (logarithms.size() < 5) return 0;
+  const double value = median(logarithms);
+  for (double& l : logarithms) l = std::abs(l - value);
+  const double squared_error = std::pow(median_error * normal_mad * median(logarithms), 2) /
+                               static_cast<double>(logarithms.size());
+  const double squared = value * value;
+  return squared > 0 ? value * std::max(0.0, 1 - squared_error / squared) : 0;
+}
+
 /// Neighbours whose paces are nearly equal are one; wider, and the typical pace of a slow drift
 /// would be the mean of a large part of it.
 std::vector<PaceRegime> regimes(const std::vector<PaceRegime>& windows) {
@@ -261,47 +272,53 @@ PacedSamples at_typical_pace(std::span<const std::vector<Sample>> samples,
   return {std::move(steadier), regimes(windows)};
 }
 
+bool moves_data(const Op& op) {
+  return macs(op) < input_bytes(op) + output_bytes(op);
+}
+
 std::vector<std::size_t> anchors(const Profile& profile) {
-  constexpr std::size_t most = 24;
+  constexpr std::size_t most = 24;     // of a kind
   constexpr double fastest_ns = 20e3;  // below, where in memory it lies decides
   constexpr double slowest_ns = 1e6;
   constexpr std::size_t fewest_samples = 5;
-  std::vector<std::pair<double, std::size_t>> by_width;
+  std::array<std::vector<std::pair<double, std::size_t>>, 2> by_width;
   for (std::size_t i = 0; i < profile.ops.size(); ++i) {
     const Timing& timing = profile.ops[i].timing;
     if (timing.median_ns < fastest_ns || timing.median_ns > slowest_ns ||
         timing.samples_ns.size() < fewest_samples)
       continue;
-    by_width.emplace_back((timing.high_ns - timing.low_ns) / timing.median_ns, i);
+    by_width[moves_data(profile.ops[i].op) ? 1 : 0].emplace_back(
+        (timing.high_ns - timing.low_ns) / timing.median_ns, i);
   }
-  std::sort(by_width.begin(), by_width.end());
-  if (by_width.size() > most) by_width.resize(most);
   std::vector<std::size_t> chosen;
-  for (const auto& [width, index] : by_width) chosen.push_back(index);
+  for (auto& of_kind : by_width) {
+    std::sort(of_kind.begin(), of_kind.end());
+    if (of_kind.size() > most) of_kind.resize(most);
+    for (const auto& [width, index] : of_kind) chosen.push_back(index);
+  }
   return chosen;
 }
 
 void bring_to_common_pace(Profile& profile, SampleReport& report,
-                          std::span<const double> known_ns) {
+                          std::span<const PacedTask> tasks) {
   std::vector<double> log_ratios;
-  for (std::size_t i = 0; i < known_ns.size(); ++i)
-    if (known_ns[i] > 0 && report.timings[i].median_ns > 0)
-      log_ratios.push_back(std::log(report.timings[i].median_ns / known_ns[i]));
-  double log_pace = 0;  // of the run, over the profile's
-  if (log_ratios.size() >= 5) {
-    const double ratio = median(log_ratios);
-    std::vector<double> deviations;
-    for (const double r : log_ratios) deviations.push_back(std::abs(r - ratio));
-    const double squared_error = std::pow(median_error * normal_mad * median(deviations), 2) /
-                                 static_cast<double>(log_ratios.size());
-    // As much of it as stands out of its own uncertainty.
-    const double squared = ratio * ratio;
-    log_pace = squared > 0 ? ratio * std::max(0.0, 1 - squared_error / squared) : 0;
+  std::array<std::vector<double>, 2> of_kind;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (tasks[i].known_ns <= 0 || report.timings[i].median_ns <= 0) continue;
+    const double ratio = std::log(report.timings[i].median_ns / tasks[i].known_ns);
+    log_ratios.push_back(ratio);
+    of_kind[tasks[i].moves_data ? 1 : 0].push_back(ratio);
   }
-  const double run_pace = std::exp(log_pace);
+  // Of the run, over the profile's: of all, then how far each kind departs from it.
+  const double log_pace = certain_median(log_ratios);
+  std::array<double, 2> run_paces{};
+  for (std::size_t kind = 0; kind < run_paces.size(); ++kind) {
+    for (double& ratio : of_kind[kind]) ratio -= log_pace;
+    run_paces[kind] = std::exp(log_pace + certain_median(std::move(of_kind[kind])));
+  }
   std::vector<PaceRegime> all = profile.paces;
   for (PaceRegime regime : report.paces) {
-    regime.pace *= run_pace;
+    regime.pace *= run_paces[0];
     all.push_back(regime);
   }
   std::vector<std::pair<double, double>> weighted;
@@ -311,10 +328,10 @@ void bring_to_common_pace(Profile& profile, SampleReport& report,
   profile.paces = regimes(all);
   if (typical != 1) rescale(profile, typical);
   std::vector<Timing> news;
-  for (std::size_t i = 0; i < known_ns.size(); ++i)
-    if (known_ns[i] == 0) {
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (tasks[i].known_ns == 0) {
       news.push_back(std::move(report.timings[i]));
-      rescale(news.back(), typical / run_pace);
+      rescale(news.back(), typical / run_paces[tasks[i].moves_data ? 1 : 0]);
     }
   report.timings = std::move(news);
 }

@@ -28,14 +28,26 @@ struct PacedSamples {
 PacedSamples at_typical_pace(std::span<const std::vector<Sample>> samples,
                              std::span<const int> runs_per_sample);
 
+/// Whether an operator mostly moves data: it has less than a MAC for each byte of its activations.
+/// A busy shared cache slows such operators by another factor than those that calculate.
+bool moves_data(const Op& op);
+
 /// Tasks that a run may repeat, so that its pace can be compared with that of the profile that it
-/// adds to: places in `profile.ops` of operators that are known well and measured fast.
+/// adds to: places in `profile.ops` of operators that are known well and measured fast, as many of
+/// those that move data as of others.
 std::vector<std::size_t> anchors(const Profile& profile);
 
+/// What a run compares its pace with a profile's by.
+struct PacedTask {
+  double known_ns = 0;      ///< what the profile knows of it; 0: it is new to it
+  bool moves_data = false;  ///< as of its operator; of a network false
+};
+
 /// Brings a profile and what a run measured to the pace that is typical of the time that both took,
-/// and adds the run's regimes to the profile's. `known_ns` has what the profile knows of each of
-/// the run's tasks, 0 of what is new to it; without any the paces cannot be compared, and are taken
-/// for equal. Only what is new stays in the report.
-void bring_to_common_pace(Profile& profile, SampleReport& report, std::span<const double> known_ns);
+/// and adds the run's regimes to the profile's. What moves data has a pace of its own: also what is
+/// measured in the same rounds leaves more or less of the shared cache to it. `tasks` are the
+/// run's; where less than 5 are known the paces cannot be compared, and are taken for equal. Only
+/// what is new stays in the report.
+void bring_to_common_pace(Profile& profile, SampleReport& report, std::span<const PacedTask> tasks);
 
 }  // namespace cpubone
