@@ -12,6 +12,7 @@
 #include <numeric>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "benchmarks/networks.hpp"
 #include "benchmarks/rows.hpp"
@@ -61,11 +62,10 @@ std::set<std::string> texts(std::span<const Op> ops) {
   return all;
 }
 
-Profile measured(std::span<const Network> networks, const MeasureSettings& settings,
-                 double budget_s) {
-  Profile profile = host_profile(settings);
+/// A profile with networks in it, at one pace with what it has.
+Profile measured(std::span<const Network> networks, Profile profile, double budget_s) {
   MeasureOptions options;
-  options.settings = settings;
+  options.settings = profile.settings;
   options.details = false;
   options.budget_s = budget_s;
   measure_networks(networks, options, profile);
@@ -179,7 +179,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     both.push_back(networks[i]);
     for (; k * networks.size() < (i + 1) * calibration.size(); ++k) both.push_back(calibration[k]);
   }
-  Profile truth = measured(both, one_thread, patience * 180);
+  Profile truth = measured(both, host_profile(one_thread), patience * 180);
   double calibration_s = 0;
   double all_s = 0;
   for (const NetworkRecord& record : truth.networks) {
@@ -329,12 +329,13 @@ void run(std::span<const std::string> arguments, Rows& rows) {
       const double before_ns = handover_now_ns();
       measure_ops(few_ops, quick, some);
       const double between_ns = handover_now_ns();
+      const std::span<const Network> zoo_networks = std::span(networks).first(published);
+      Profile truth_2 = measured(zoo_networks, some, patience * 90);
+      some.ops = std::exchange(truth_2.ops, {});
       keep_profile(some, "-2-threads-profile.json");
+      keep_profile(truth_2, "-2-threads-networks.json");
       double expected = 0;
       const Predictor adapted = adapt_predictor(predictor, some, {}, &expected);
-      const std::span<const Network> zoo_networks = std::span(networks).first(published);
-      const Profile truth_2 = measured(zoo_networks, two_threads, patience * 90);
-      keep_profile(truth_2, "-2-threads-networks.json");
       const PredictionQuality f = prediction_quality(compared(adapted, zoo_networks, truth_2));
       const std::string note = fmt::format(
           "{} operators, expected error {:.1f} % an operator, covered {:.0f} %, bias {:+.1f} %; {} "

@@ -137,7 +137,7 @@ void repeat_and_busy(Rows& rows, bool busy) {
   rows.inform("repeated profile, largest", 100 * quantile(idle, 1), "%");
   rows.inform("repeated profile at the pace of the first, 95th percentile",
               100 * quantile(deviations(repeated, pace), 0.95), "%",
-              fmt::format("the second was {:+.1f} % slower", 100 * (pace - 1)));
+              fmt::format("latencies of the second are {:+.1f} % at the median", 100 * (pace - 1)));
   rows.inform("repeated profile, marked records", disturbed(first) + disturbed(second), "records");
   rows.inform("seconds for 200 operators", first.seconds, "s");
   // Two profiles in turns of a few operators: what is left when the machine itself drifts.
@@ -194,9 +194,9 @@ void sums(Rows& rows, int threads) {
   Profile profile = measured(ops, {threads, DType::f32, CacheMode::cold, {}});
   const std::string how = fmt::format("sum of operators against the chain, {} thread{}", threads,
                                       threads > 1 ? "s" : "");
-  std::array<std::vector<double>, 2> quotients;
+  std::array<std::vector<double>, 2> by_run;
   std::vector<double> chains_ns;
-  for (std::vector<double>& of_run : quotients) {
+  for (std::vector<double>& of_run : by_run) {
     profile.networks.clear();
     measure({}, networks, profile);
     if (profile.ops.size() < ops.size() || profile.networks.size() < networks.size()) {
@@ -216,10 +216,10 @@ void sums(Rows& rows, int threads) {
     }
   }
   for (std::size_t i = 0; i < networks.size(); ++i) {
-    const double error = 100 * ((quotients[0][i] + quotients[1][i]) / 2 - 1);
+    const double error = 100 * ((by_run[0][i] + by_run[1][i]) / 2 - 1);
     const std::string note =
         fmt::format("chain {:.3f} ms; {:+.1f} and {:+.1f} %, half-width of operators {:.1f} %",
-                    chains_ns[i] * 1e-6, 100 * (quotients[0][i] - 1), 100 * (quotients[1][i] - 1),
+                    chains_ns[i] * 1e-6, 100 * (by_run[0][i] - 1), 100 * (by_run[1][i] - 1),
                     100 * half_width(profile));
     const std::string row = fmt::format("{}, {}", how, networks[i].name);
     const bool has_goal = threads == 1 && networks[i].name.find("-b") != std::string::npos;
