@@ -218,15 +218,17 @@ std::vector<double> mean_over_median(const std::vector<std::vector<double>>& dur
   return factors;
 }
 
-/// Median of logarithms, as much of it as stands out of its own uncertainty; 0 of less than 5.
-double certain_median(std::vector<double> logarithms) {
+/// Median of logarithms, as much of it as stands out of so many of its standard errors; 0 of less
+/// than 5.
+double certain_median(std::vector<double> logarithms, double standard_errors) {
   if (logarithms.size() < 5) return 0;
   const double value = median(logarithms);
   for (double& l : logarithms) l = std::abs(l - value);
   const double squared_error = std::pow(median_error * normal_mad * median(logarithms), 2) /
                                static_cast<double>(logarithms.size());
   const double squared = value * value;
-  return squared > 0 ? value * std::max(0.0, 1 - squared_error / squared) : 0;
+  const double chance = standard_errors * standard_errors * squared_error;
+  return squared > 0 ? value * std::max(0.0, 1 - chance / squared) : 0;
 }
 
 /// Neighbours whose paces are nearly equal are one; wider, and the typical pace of a slow drift
@@ -277,7 +279,7 @@ bool moves_data(const Op& op) {
 }
 
 std::vector<std::size_t> anchors(const Profile& profile) {
-  constexpr std::size_t most = 24;     // of a kind
+  constexpr std::size_t most = 12;     // of a kind
   constexpr double fastest_ns = 20e3;  // below, where in memory it lies decides
   constexpr double slowest_ns = 1e6;
   constexpr std::size_t fewest_samples = 5;
@@ -301,21 +303,17 @@ std::vector<std::size_t> anchors(const Profile& profile) {
 
 void bring_to_common_pace(Profile& profile, SampleReport& report,
                           std::span<const PacedTask> tasks) {
-  std::vector<double> log_ratios;
-  std::array<std::vector<double>, 2> of_kind;
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (tasks[i].known_ns <= 0 || report.timings[i].median_ns <= 0) continue;
-    const double ratio = std::log(report.timings[i].median_ns / tasks[i].known_ns);
-    log_ratios.push_back(ratio);
-    of_kind[tasks[i].moves_data ? 1 : 0].push_back(ratio);
-  }
-  // Of the run, over the profile's: of all, then how far each kind departs from it.
-  const double log_pace = certain_median(log_ratios);
-  std::array<double, 2> run_paces{};
-  for (std::size_t kind = 0; kind < run_paces.size(); ++kind) {
-    for (double& ratio : of_kind[kind]) ratio -= log_pace;
-    run_paces[kind] = std::exp(log_pace + certain_median(std::move(of_kind[kind])));
-  }
+  std::array<std::vector<double>, 2> log_ratios;
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (tasks[i].known_ns > 0 && report.timings[i].median_ns > 0)
+      log_ratios[tasks[i].moves_data ? 1 : 0].push_back(
+          std::log(report.timings[i].median_ns / tasks[i].known_ns));
+  // Of the run, over the profile's: of what calculates, then how far what moves data surely
+  // departs.
+  const double log_pace = certain_median(log_ratios[0], 1);
+  for (double& ratio : log_ratios[1]) ratio -= log_pace;
+  const std::array<double, 2> run_paces{std::exp(log_pace),
+                                        std::exp(log_pace + certain_median(log_ratios[1], 2))};
   std::vector<PaceRegime> all = profile.paces;
   for (PaceRegime regime : report.paces) {
     regime.pace *= run_paces[0];

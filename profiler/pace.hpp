@@ -44,10 +44,10 @@ struct PacedTask {
 };
 
 /// Brings a profile and what a run measured to the pace that is typical of the time that both took,
-/// and adds the run's regimes to the profile's. What moves data has a pace of its own: also what is
-/// measured in the same rounds leaves more or less of the shared cache to it. `tasks` are the
-/// run's; where less than 5 are known the paces cannot be compared, and are taken for equal. Only
-/// what is new stays in the report.
+/// and adds the run's regimes to the profile's. What moves data has a pace of its own where that
+/// surely differs: also what is measured in the same rounds leaves more or less of the shared cache
+/// to it. `tasks` are the run's; where less than 5 are known the paces cannot be compared, and are
+/// taken for equal. Only what is new stays in the report.
 void bring_to_common_pace(Profile& profile, SampleReport& report, std::span<const PacedTask> tasks);
 
 }  // namespace cpubone

@@ -245,7 +245,7 @@ TEST_CASE("runs are compared by operators that are known well and neither long n
     profile.ops.back().op = parse_op("add 1x28x28x64,1x28x28x64->1x28x28x64 f32");
   }
   const std::vector<std::size_t> chosen = anchors(profile);
-  CHECK(chosen.size() == 24 + 3);
+  CHECK(chosen.size() == 12 + 3);
   for (const std::size_t poor : {3, 4, 5, 6})
     CHECK(std::find(chosen.begin(), chosen.end(), poor) == chosen.end());
 }
