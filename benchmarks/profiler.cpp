@@ -13,10 +13,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
-#include <numeric>
 #include <random>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "benchmarks/rows.hpp"
 #include "graph/error.hpp"
@@ -70,7 +70,7 @@ Profile measured(std::span<const Op> ops, const MeasureSettings& settings = {}) 
 double half_width(const Profile& profile) {
   std::vector<double> widths;
   for (const OpRecord& record : profile.ops)
-    widths.push_back((record.timing.high_ns - record.timing.low_ns) / 2 / record.timing.median_ns);
+    widths.push_back(relative_half_width(record.timing.samples_ns));
   return median(widths);
 }
 
@@ -245,20 +245,17 @@ void overhead(Rows& rows) {
   };
   const auto machine = host_machine(1 << 20);
   Work work;
-  // The mean of batches as long as the profiler's, without the least and the largest hundredth:
-  // what runs in a row take, as latencies of a profile are.
+  // The mean of batches as long as the profiler's: what runs in a row take, as latencies of a
+  // profile are.
   const auto plain = [&] {
     constexpr int runs = 3;
-    constexpr int batches = 600;
-    constexpr int cut = batches / 100;
     std::vector<double> means;
-    for (int batch = 0; batch < batches; ++batch) {
+    for (int batch = 0; batch < 600; ++batch) {
       const double begin = steady_now_ns();
       for (int i = 0; i < runs; ++i) work.run(0);
       means.push_back((steady_now_ns() - begin) / runs);
     }
-    std::sort(means.begin(), means.end());
-    return std::accumulate(means.begin() + cut, means.end() - cut, 0.0) / (batches - 2 * cut);
+    return trimmed_mean(std::move(means)).value;
   };
   std::vector<double> ratios;
   double length = plain();

@@ -17,8 +17,7 @@ constexpr int iterations = 3;
 constexpr double median_error = 1.2533;  // of a normal mean's: sqrt(pi / 2)
 constexpr double normal_mad = 1.4826;    // standard deviations in a median absolute deviation
 constexpr std::size_t samples_of_bin = 200;
-constexpr double bin_width = 4;  // durations in a bin of samples that last about as long
-constexpr double trimmed = 0.01;
+constexpr double bin_width = 4;        // durations in a bin of samples that last about as long
 constexpr double most_log_pace = 0.7;  // of a moment: sharing a core halves the speed at worst
 
 /// A sample and the task that it is of.
@@ -30,21 +29,6 @@ struct Reading {
   double weight_ns = 0;    ///< time that it took
   std::size_t window = 0;  ///< of time
 };
-
-struct Mean {
-  double value = 0;
-  double squared_error = 0;
-};
-
-/// Of all but the least and the largest hundredth.
-Mean trimmed_mean(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto cut = static_cast<std::size_t>(trimmed * static_cast<double>(values.size()));
-  const auto n = static_cast<Eigen::Index>(values.size() - 2 * cut);
-  const Eigen::Map<const Eigen::ArrayXd> kept(values.data() + cut, n);
-  const double mean = kept.mean();
-  return {mean, (kept - mean).square().mean() / static_cast<double>(n)};
-}
 
 /// Value that half of the weight is below.
 double weighted_median(std::vector<std::pair<double, double>> values) {

@@ -1,5 +1,6 @@
 #include "profiler/statistics.hpp"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -36,6 +37,16 @@ double quantile(std::span<const double> values, double q) {
 
 double median(std::span<const double> values) {
   return quantile(values, 0.5);
+}
+
+Mean trimmed_mean(std::vector<double> values) {
+  constexpr double trimmed = 0.01;
+  std::sort(values.begin(), values.end());
+  const auto cut = static_cast<std::size_t>(trimmed * static_cast<double>(values.size()));
+  const auto n = static_cast<Eigen::Index>(values.size() - 2 * cut);
+  const Eigen::Map<const Eigen::ArrayXd> kept(values.data() + cut, n);
+  const double mean = kept.mean();
+  return {mean, (kept - mean).square().mean() / static_cast<double>(n)};
 }
 
 Timing summarise(std::span<const double> samples_ns, int runs_per_sample) {

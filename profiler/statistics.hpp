@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <vector>
 
 #include "records/profile.hpp"
 
@@ -13,6 +14,14 @@ double quantile(std::span<const double> values, double q);
 
 /// The same of values in ascending order. Throws std::invalid_argument for none.
 double sorted_quantile(std::span<const double> sorted, double q);
+
+struct Mean {
+  double value = 0;
+  double squared_error = 0;  ///< square of its standard error
+};
+
+/// Of all but the least and the largest hundredth.
+Mean trimmed_mean(std::vector<double> values);
 
 /// Median, its 95 % confidence interval and MdAPE of run times; keeps the samples. The interval is
 /// that of order statistics, which holds for any distribution: the samples of ranks
