@@ -401,6 +401,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
   double error = 0;
   double squares = 0;
   std::vector<double> network_errors;
+  std::vector<double> measuring_errors;
   for (const Adaptation::Observation& left_out : known) {
     std::vector<Adaptation::Observation> others;
     for (const Adaptation::Observation& o : known)
@@ -409,7 +410,9 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
         adaptation.ns(adaptation.fit(others, fit.noise), left_out.subject) / left_out.ns;
     error += std::abs(ratio - 1) / static_cast<double>(known.size());
     squares += std::pow(std::log(ratio), 2) / static_cast<double>(known.size());
-    if (left_out.subject >= ops) network_errors.push_back(ratio - 1);
+    if (left_out.subject < ops) continue;
+    network_errors.push_back(ratio - 1);
+    measuring_errors.push_back(left_out.relative_error);
   }
   if (expected_error != nullptr) *expected_error = error;
 
@@ -417,7 +420,7 @@ Predictor adapt_predictor(const Predictor& base, const Profile& measured,
   for (ClassModel& model : predictor.classes)
     model.correction->spread = std::hypot(model.correction->spread, std::sqrt(squares));
   if (known_networks.size() >= least)
-    calibrate_intervals(predictor, known_networks, network_errors);
+    calibrate_intervals(predictor, known_networks, network_errors, measuring_errors);
   predictor.device = measured.device;
   predictor.settings = measured.settings;
   predictor.created = measured.created;

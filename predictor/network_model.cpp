@@ -14,6 +14,8 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+constexpr double normal_95 = 1.645;  // 90 % of a normal distribution are within so many deviations
+
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
 
@@ -23,6 +25,10 @@ constexpr double shared_variance = 0.3;
 constexpr double kept_share = 0.25;
 // Of the operators' sum, what at most is due to weights that are kept.
 constexpr double most_less_share = 0.3;
+
+// Networks' latencies are off by so much of the standard errors that their few samples tell: in
+// replays of known machines by half to nine tenths.
+constexpr double measuring_share = 0.8;
 
 /// Of a network's weights, what the last-level cache keeps.
 double kept_bytes(const NetworkModel& model, const LatencyTerms& terms) {
@@ -136,7 +142,6 @@ double leverage(const CalibratedRange& range, const LatencyTerms& t) {
 }
 
 LatencyEstimate combine_part(const LatencyTerms& t) {
-  constexpr double normal_95 = 1.645;
   const double ms = t.ops_ns * 1e-6;
   const double half = normal_95 * relative_spread(t);
   return {ms, ms * std::exp(-half), ms * std::exp(half)};
@@ -165,11 +170,11 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
   std::vector<double> residuals;
   for (Index i = 0; i < n; ++i) residuals.push_back(fit.ratio(i, fit.solve(i)) - 1);
   fit.apply(fit.solve(-1), predictor);
-  calibrate_intervals(predictor, networks, residuals);
+  calibrate_intervals(predictor, networks, residuals, relative_errors);
 }
 
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
-                         std::span<const double> errors) {
+                         std::span<const double> errors, std::span<const double> relative_errors) {
   NetworkModel& model = predictor.network;
   const auto n = static_cast<double>(networks.size());
   model.networks = static_cast<int>(networks.size());
@@ -180,10 +185,15 @@ void calibrate_intervals(Predictor& predictor, std::span<const Network> networks
   // because few of them say little about the tail.
   std::vector<double> ratios;
   model.least_spread = 0.5 * model.test_mape;
-  for (std::size_t i = 0; i < networks.size(); ++i)
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    // What measuring adds to an error is no fault of the prediction; half of it always counts.
+    const double measuring =
+        relative_errors.empty() ? 0 : normal_95 * measuring_share * relative_errors[i];
+    const double error2 = errors[i] * errors[i];
     ratios.push_back(
-        std::abs(errors[i]) /
+        std::sqrt(std::max(error2 / 4, error2 - measuring * measuring)) /
         std::hypot(relative_spread(terms(predictor, networks[i])), model.least_spread));
+  }
   std::sort(ratios.begin(), ratios.end());
   const auto rank = static_cast<std::size_t>(std::ceil(0.9 * (n + 1)));
   model.interval_factor = std::max(0.5, ratios[std::min(rank, ratios.size()) - 1]);

@@ -45,9 +45,11 @@ void fit_network_model(Predictor& predictor, std::span<const Network> networks,
                        std::span<const double> relative_errors = {});
 
 /// Makes intervals as wide as these errors, relative and of networks that were each predicted
-/// without being known, ask for.
+/// without being known, ask for: 90 % of latencies are to be inside, were they exact.
+/// `relative_errors` as above.
 void calibrate_intervals(Predictor& predictor, std::span<const Network> networks,
-                         std::span<const double> errors);
+                         std::span<const double> errors,
+                         std::span<const double> relative_errors = {});
 
 /// Whether it was fitted to dynamic layers: where it is not, networks are predicted without such.
 bool knows_dynamic(const Predictor& predictor);

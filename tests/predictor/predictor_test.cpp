@@ -251,6 +251,23 @@ TEST_CASE("nine tenths of noisy networks are inside of their intervals", "[predi
   CHECK(inside <= 0.95 * rounds * count);
 }
 
+TEST_CASE("intervals of networks leave out what measuring adds to errors", "[predictor]") {
+  Predictor predictor = fit_predictor(imagined_profile(12, 0.03));
+  std::vector<Network> networks;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) networks.push_back(random_network(seed));
+  const std::vector<double> errors(networks.size(), 0.05);
+  const auto factor = [&](std::vector<double> measuring) {
+    calibrate_intervals(predictor, networks, errors, measuring);
+    return predictor.network.interval_factor;
+  };
+  const double exact = factor({});
+  CHECK(factor(std::vector<double>(20, 0.0)) == exact);
+  // sqrt(5^2 - (1.645 * 0.8 * 2)^2) / 5
+  CHECK(factor(std::vector<double>(20, 0.02)) == Approx(0.850 * exact).epsilon(0.001));
+  // What is hardly known does not make intervals narrow.
+  CHECK(factor(std::vector<double>(20, 1.0)) == Approx(0.5 * exact));
+}
+
 TEST_CASE("a network takes less by weights that the last-level cache keeps", "[predictor]") {
   Predictor predictor = exact_predictor();
   predictor.device.llc_bytes = 32 << 20;
