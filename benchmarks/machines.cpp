@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::size_t enough_ops = 100;                    // for a predictor of one's own
 constexpr std::array<std::size_t, 3> few_ops{10, 30, 50};  // that another's is adapted by
+constexpr std::size_t candidates = 300;                    // that these are chosen of
 
 Profile with_ops(const Profile& profile, std::span<const std::size_t> which) {
   Profile few = profile;
@@ -44,12 +45,14 @@ bool knows(const Predictor& predictor, const Op& op) {
                      [&](const ClassModel& model) { return model.name == op_class(op); });
 }
 
-/// The operators of a profile in the order in which one would measure them there: each tells most
+/// Operators of a profile in the order in which one would measure them there: each tells most
 /// about the networks that profiles calibrate on, after those before it.
 std::vector<std::size_t> chosen_actively(const Predictor& from, const Profile& to,
                                          std::size_t count) {
+  const std::vector<std::size_t> known_ops =
+      spread_evenly(std::min(candidates, to.ops.size()), to.ops.size());
   std::vector<Adaptation::Subject> subjects;
-  for (const OpRecord& record : to.ops) subjects.push_back({{record.op}, false});
+  for (const std::size_t i : known_ops) subjects.push_back({{to.ops[i].op}, false});
   for (const Network& network : calibration_networks()) {
     const Network executed = lowered(network);
     if (std::all_of(executed.nodes.begin(), executed.nodes.end(),
@@ -59,13 +62,15 @@ std::vector<std::size_t> chosen_actively(const Predictor& from, const Profile& t
   const Adaptation adaptation(from, to.device, to.settings.threads, subjects);
   std::vector<std::size_t> all(subjects.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  const auto ops = std::span(all).first(to.ops.size());
+  const auto ops = std::span(all).first(known_ops.size());
   std::vector<Adaptation::Observation> known;
   std::vector<std::size_t> chosen;
   while (chosen.size() < count) {
-    chosen.push_back(adaptation.most_informative(ops, std::span(all).subspan(ops.size()), known));
+    const std::size_t next =
+        adaptation.most_informative(ops, std::span(all).subspan(ops.size()), known);
+    chosen.push_back(known_ops[next]);
     const Timing& timing = to.ops[chosen.back()].timing;
-    known.push_back({chosen.back(), timing.median_ns, relative_error(timing)});
+    known.push_back({next, timing.median_ns, relative_error(timing)});
   }
   return chosen;
 }
