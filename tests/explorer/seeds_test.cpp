@@ -36,7 +36,7 @@ TEST_CASE("seeds are all members and then the front evenly from end to end", "[e
 TEST_CASE("little room is no hindrance to seeds", "[explorer]") {
   const SearchSpace space = default_search_space();
   const std::vector<Found> front = some_front(space, 3);
-  for (const std::size_t room : {0, 1, 2, 3}) {
+  for (const std::size_t room : {0U, 1U, 2U, 3U}) {
     CHECK(search_seeds(members(space), front, room).size() == room);
     CHECK(search_seeds({}, front, room).size() == room);
   }

@@ -89,7 +89,7 @@ TEST_CASE("an adapted predictor predicts what the adaptation found", "[predictor
   const Adaptation adaptation(description(), described_device().device, 1, networks);
   const Adaptation::Fit fit = adaptation.fit(observed(networks, indices_below(10)));
   const Predictor adapted = adaptation.predictor(fit);
-  for (const std::uint64_t seed : {3, 11})
+  for (const std::uint64_t seed : {3U, 11U})
     CHECK(terms(adapted, random_network(seed)).ops_ns ==
           Approx(adaptation.ns(fit, seed)).epsilon(1e-4));
   // What was observed is surer than what was not.

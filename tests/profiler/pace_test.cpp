@@ -246,6 +246,6 @@ TEST_CASE("runs are compared by operators that are known well and neither long n
   }
   const std::vector<std::size_t> chosen = anchors(profile);
   CHECK(chosen.size() == 12 + 3);
-  for (const std::size_t poor : {3, 4, 5, 6})
+  for (const std::size_t poor : {3U, 4U, 5U, 6U})
     CHECK(std::find(chosen.begin(), chosen.end(), poor) == chosen.end());
 }

@@ -560,7 +560,7 @@ TEST_CASE("windows of an image come together with its channels last", "[onnx]") 
         }
   Values expected;
   for (std::size_t row = 0; row < 4; ++row)
-    for (const std::size_t column : {0, 2, 4, 1, 3, 5}) {
+    for (const std::size_t column : {0U, 2U, 4U, 1U, 3U, 5U}) {
       const auto begin = sum.begin() + static_cast<std::ptrdiff_t>(at(row, column, 0));
       for (const float v : normalised({begin, begin + channels})) expected.push_back(v);
     }
