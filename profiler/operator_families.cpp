@@ -209,7 +209,8 @@ Op attention(Points& points) {
                                          {24, 1},
                                          {28, 1}});
   const int heads = rounded(points.logarithmic(1, 16), 1);
-  const int head_dim = rounded(points.logarithmic(8, 64), points.weighted<int>({{4, 1}, {1, 1}}));
+  const int multiple = points.weighted<int>({{4, 1}, {1, 1}});
+  const int head_dim = rounded(points.logarithmic(8, 64), multiple);
   Op op = unary(OpKind::attention, square(size, 3 * heads * head_dim));
   op.outputs[0].shape.c = heads * head_dim;
   op.heads = heads;
@@ -268,7 +269,8 @@ Op global_pool(Points& points) {
 
 Op max_pool(Points& points) {
   const int kernel = points.weighted<int>({{2, 1}, {3, 2}});
-  Op op = unary(OpKind::max_pool2d, square(resolution(points), channels(points, 16, 512)));
+  const int c = channels(points, 16, 512);  // first: a call evaluates arguments in any order
+  Op op = unary(OpKind::max_pool2d, square(resolution(points), c));
   op.kernel_h = op.kernel_w = kernel;
   op.stride_h = op.stride_w = 2;
   if (kernel == 3) op.padding = {1, 1, 1, 1};

@@ -16,6 +16,7 @@
 #include <sys/auxv.h>
 #endif
 
+#include "runtime/sanitizers.hpp"
 #include "runtime/system.hpp"
 
 // Two conditions: where __GLIBC_PREREQ is unknown, one that has it in brackets cannot be parsed.
@@ -38,8 +39,8 @@ constexpr int largest_threshold = 32 << 20;  // that glibc would reach by itself
 }  // namespace
 
 std::size_t huge_page_bytes() {
-#ifdef __SANITIZE_ADDRESS__
-  return 0;  // which looks after blocks of the heap
+#ifdef CPUBONE_SANITIZED
+  return 0;  // the sanitizer looks after blocks of the heap
 #else
   const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
   std::string enabled;

@@ -5,6 +5,7 @@
 
 #include "graph/error.hpp"
 #include "runtime/huge_pages.hpp"
+#include "runtime/sanitizers.hpp"
 #include "runtime/xnnpack_subgraph.hpp"
 
 namespace cpubone {
@@ -12,7 +13,7 @@ namespace {
 
 // A library that exports its functions calls them by name, and would meet the linked ones first.
 // Sanitizers, which stand before the C library in the same way, refuse to be gone past.
-#if defined(RTLD_DEEPBIND) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(RTLD_DEEPBIND) && !defined(CPUBONE_SANITIZED)
 constexpr int own_functions_first = RTLD_DEEPBIND;
 #else
 constexpr int own_functions_first = 0;
