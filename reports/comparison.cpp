@@ -253,7 +253,7 @@ std::optional<Changes> changes(std::span<const Result> results) {
                      {}};
   std::size_t common = 0;
   std::size_t without = 0;
-  for (const std::size_t i : {0, 1}) {
+  for (const std::size_t i : {0U, 1U}) {
     for (const ResultNetwork* network : by_latency(results[i])) {
       if (network->origin != Origin::proposal) continue;
       if (find_same(results[1 - i], *network) != nullptr) {
