@@ -17,6 +17,7 @@
 #include "benchmarks/networks.hpp"
 #include "benchmarks/rows.hpp"
 #include "predictor/evaluation.hpp"
+#include "predictor/normal_interval.hpp"
 #include "predictor/predictor.hpp"
 #include "profiler/handover.hpp"
 #include "profiler/heap.hpp"
@@ -253,7 +254,7 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     const auto n = static_cast<double>(held_out.size());
     mape += std::abs(error) / n;
     within_10 += (std::abs(error) <= 0.1 ? 1.0 : 0.0) / n;
-    covered += (std::abs(std::log1p(error)) <= 1.645 * e.spread_ns / e.ns ? 1.0 : 0.0) / n;
+    covered += (std::abs(std::log1p(error)) <= z90 * e.spread_ns / e.ns ? 1.0 : 0.0) / n;
   }
   const std::string other_plan =
       fmt::format("{} operators of another plan, same rounds", held_out.size());

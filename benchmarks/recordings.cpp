@@ -7,6 +7,7 @@
 
 #include "benchmarks/networks.hpp"
 #include "graph/error.hpp"
+#include "predictor/normal_interval.hpp"
 #include "space/random_network.hpp"
 
 namespace cpubone {
@@ -96,7 +97,7 @@ Judgement judge(const Recording& recording) {
     ++q.count;
     q.mape += std::abs(error);
     q.within_10 += std::abs(error) <= 0.1 ? 1 : 0;
-    q.covered += std::abs(std::log1p(error)) <= 1.645 * e.spread_ns / e.ns ? 1 : 0;
+    q.covered += std::abs(std::log1p(error)) <= z90 * e.spread_ns / e.ns ? 1 : 0;
   }
   for (double* sum : {&q.mape, &q.within_10, &q.covered}) *sum /= q.count;
   return judgement;

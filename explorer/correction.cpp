@@ -8,6 +8,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "predictor/normal_interval.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -19,7 +21,6 @@ constexpr double noise = 0.025;       // of a network around the line, and of it
 // Spreads of the features over backbones, about. Measured networks that are more alike than these
 // say little about a slope, and what is proposed is unlike them.
 constexpr std::array<double, columns> usual_spread{1, 1, 0.4, 0.3, 0.1};
-constexpr double z_of_90 = 1.645;
 
 using Vector = Eigen::Matrix<double, columns, 1>;
 using Matrix = Eigen::Matrix<double, columns, columns>;
@@ -73,7 +74,7 @@ LatencyModel corrected(const LatencyModel& model, std::span<const Confirmed> net
     const Vector x = scaled(features(terms, before.ms));
     // Far from what was measured a line says nothing: no correction beyond a fifth.
     const double shift = std::clamp(weights.dot(x), -0.2, 0.2);
-    const double half = z_of_90 * std::sqrt(x.dot(covariance * x) + noise * noise);
+    const double half = z90 * std::sqrt(x.dot(covariance * x) + noise * noise);
     const double ms = before.ms * std::exp(shift);
     const double low = std::max(before.low_ms / before.ms, std::exp(-half));
     const double high = std::min(before.high_ms / before.ms, std::exp(half));

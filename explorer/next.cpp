@@ -4,12 +4,12 @@
 #include <cmath>
 
 #include "explorer/pareto.hpp"
+#include "predictor/normal_interval.hpp"
 
 namespace cpubone {
 namespace {
 
 constexpr int draws = 64;
-constexpr double z90 = 1.645;
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "predictor/accuracy_features.hpp"
+#include "predictor/normal_interval.hpp"
 
 namespace cpubone {
 
@@ -19,7 +20,6 @@ using namespace accuracy_features;
 
 namespace {
 
-constexpr double z90 = 1.645;
 constexpr double z_claim = 1.2816;    // of claim_probability
 constexpr double refusal_factor = 3;  // of MACs beyond what was ever trained
 

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "predictor/normal_interval.hpp"
+
 namespace cpubone {
 namespace {
 
@@ -209,10 +211,9 @@ GaussianProcess fit_gaussian_process(const MatrixXd& inputs, const VectorXd& out
   std::sort(ratios.begin(), ratios.end());
   // So that nine tenths of left-out points are within 1.645 spreads; few points say little about
   // it.
-  constexpr double normal_90 = 1.645;
   constexpr Index few = 10;
   const double quantile_90 = ratios[static_cast<std::size_t>(0.9 * static_cast<double>(n - 1))];
-  process.spread_factor = std::clamp(quantile_90 / normal_90, n < few ? 1.0 : 0.3, 3.0);
+  process.spread_factor = std::clamp(quantile_90 / z90, n < few ? 1.0 : 0.3, 3.0);
   if (report) {
     report->left_out_residuals = left_out;
     report->train_residuals = d.unaryExpr(&matern) * process.signal * alpha - outputs;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "predictor/least_squares.hpp"
+#include "predictor/normal_interval.hpp"
 #include "predictor/predictor.hpp"
 
 namespace cpubone {
@@ -13,8 +14,6 @@ namespace {
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
-
-constexpr double normal_95 = 1.645;  // 90 % of a normal distribution are within so many deviations
 
 // Share of an operator's error that the others of its network have too: equal operators repeat.
 constexpr double shared_variance = 0.3;
@@ -143,7 +142,7 @@ double leverage(const CalibratedRange& range, const LatencyTerms& t) {
 
 LatencyEstimate combine_part(const LatencyTerms& t) {
   const double ms = t.ops_ns * 1e-6;
-  const double half = normal_95 * relative_spread(t);
+  const double half = z90 * relative_spread(t);
   return {ms, ms * std::exp(-half), ms * std::exp(half)};
 }
 
@@ -188,7 +187,7 @@ void calibrate_intervals(Predictor& predictor, std::span<const Network> networks
   for (std::size_t i = 0; i < networks.size(); ++i) {
     // What measuring adds to an error is no fault of the prediction; half of it always counts.
     const double measuring =
-        relative_errors.empty() ? 0 : normal_95 * measuring_share * relative_errors[i];
+        relative_errors.empty() ? 0 : z90 * measuring_share * relative_errors[i];
     const double error2 = errors[i] * errors[i];
     ratios.push_back(
         std::sqrt(std::max(error2 / 4, error2 - measuring * measuring)) /
