@@ -168,9 +168,10 @@ Quality five_quantities(const Eigen::MatrixXd& sums, const std::vector<double>& 
 }
 
 /// How much can be known: a latency for each kind of block in each layer (a network's name has a
-/// digit for each), fitted to four fifths of the networks; quality on the others. What is missing
-/// from 1 is what measuring there added.
-Quality lookup_of_blocks(const std::vector<Network>& networks, const std::vector<double>& ms) {
+/// digit for each), fitted to so many of the networks; quality on the others. What is missing from
+/// 1 is what measuring there added.
+Quality lookup_of_blocks(const std::vector<Network>& networks, const std::vector<double>& ms,
+                         std::size_t fitted) {
   constexpr Eigen::Index kinds = 9;
   const auto n = static_cast<Eigen::Index>(networks.size());
   const auto layers = static_cast<Eigen::Index>(networks[0].name.size());
@@ -182,7 +183,7 @@ Quality lookup_of_blocks(const std::vector<Network>& networks, const std::vector
     rows(i, kinds * layers) = 1;
   }
   const Eigen::VectorXd latency_ms = Eigen::Map<const Eigen::VectorXd>(ms.data(), n);
-  const Measured known = drawn(networks.size(), 0, networks.size() / 5 * 4);
+  const Measured known = drawn(networks.size(), 0, fitted);
   // Of relative errors, so that outliers, which all are slow, count less.
   const Eigen::MatrixXd relative =
       latency_ms(known).cwiseInverse().asDiagonal() * rows(known, Eigen::all);
@@ -227,8 +228,9 @@ void run(std::span<const std::string> arguments, Rows& rows) {
     };
     const double by_macs = quality(network_macs, device.ms, {}).spearman;
     tell("MACs", {by_macs, 0});
-    tell(fmt::format("a latency for each block, {} networks known", table.networks.size() / 5 * 4),
-         lookup_of_blocks(table.networks, device.ms));
+    const std::size_t four_fifths = table.networks.size() / 5 * 4;
+    tell(fmt::format("a latency for each block, {} networks known", four_fifths),
+         lookup_of_blocks(table.networks, device.ms, four_fifths));
     tell("five quantities, 10 random networks", five_quantities(sums, device.ms));
     const Predictor description = calibrate(nearest);
     const Adaptation adaptation(description, nearest.device, 1, networks);

@@ -256,7 +256,7 @@ TEST_CASE("intervals of networks leave out what measuring adds to errors", "[pre
   std::vector<Network> networks;
   for (std::uint64_t seed = 0; seed < 20; ++seed) networks.push_back(random_network(seed));
   const std::vector<double> errors(networks.size(), 0.05);
-  const auto factor = [&](std::vector<double> measuring) {
+  const auto factor = [&](const std::vector<double>& measuring) {
     calibrate_intervals(predictor, networks, errors, measuring);
     return predictor.network.interval_factor;
   };
