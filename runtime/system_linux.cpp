@@ -39,7 +39,7 @@ constexpr int largest_threshold = 32 << 20;  // that glibc would reach by itself
 }  // namespace
 
 std::size_t huge_page_bytes() {
-#ifdef CPUBONE_SANITIZED
+#ifdef CPUBONE_ADDRESS_SANITIZER
   return 0;  // the sanitizer looks after blocks of the heap
 #else
   const std::string folder = "/sys/kernel/mm/transparent_hugepage/";

@@ -13,7 +13,8 @@ namespace {
 
 // A library that exports its functions calls them by name, and would meet the linked ones first.
 // Sanitizers, which stand before the C library in the same way, refuse to be gone past.
-#if defined(RTLD_DEEPBIND) && !defined(CPUBONE_SANITIZED)
+#if defined(RTLD_DEEPBIND) && !defined(CPUBONE_ADDRESS_SANITIZER) && \
+    !defined(CPUBONE_THREAD_SANITIZER)
 constexpr int own_functions_first = RTLD_DEEPBIND;
 #else
 constexpr int own_functions_first = 0;
